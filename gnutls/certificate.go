@@ -1,0 +1,221 @@
+package gnutls
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// A Certificate is a chain of certificates with the private key of the first.
+// It has the fields of crypto/tls's type that matter here.
+type Certificate struct {
+	// Certificate is the chain in DER, the leaf first.
+	Certificate [][]byte
+	// PrivateKey is a crypto.Signer for the leaf's public key: RSA, ECDSA or
+	// Ed25519. The standard library's own key types are copied into GnuTLS;
+	// with any other, each handshake calls its Sign method on the goroutine of
+	// the handshake, possibly from several goroutines at once.
+	PrivateKey crypto.PrivateKey
+	// OCSPStaple, optional, is the DER encoded OCSP response that a server
+	// sends with the leaf.
+	OCSPStaple []byte
+	// Leaf is the parsed first certificate. The functions of this package set
+	// it; it may be nil.
+	Leaf *x509.Certificate
+}
+
+// LoadX509KeyPair reads a certificate chain and its private key from two
+// files; see X509KeyPair for what they may hold.
+func LoadX509KeyPair(certFile, keyFile string) (Certificate, error) {
+	return LoadX509KeyPairPassword(certFile, keyFile, "")
+}
+
+// LoadX509KeyPairPassword is LoadX509KeyPair for a private key that may be
+// encrypted with a password.
+func LoadX509KeyPairPassword(certFile, keyFile, password string) (Certificate, error) {
+	certData, err := os.ReadFile(certFile)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("gnutls: reading the certificate: %w", err)
+	}
+	keyData, err := os.ReadFile(keyFile)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("gnutls: reading the private key: %w", err)
+	}
+	cert, err := parseKeyPair(certData, keyData, password)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("gnutls: %s, %s: %w", certFile, keyFile, err)
+	}
+	return cert, nil
+}
+
+// X509KeyPair parses a certificate chain (PEM with the leaf first, or one
+// certificate in DER) and the private key of its leaf (PEM or DER; PKCS #8,
+// PKCS #1 or SEC 1). A key that does not belong to the leaf is an error.
+func X509KeyPair(certData, keyData []byte) (Certificate, error) {
+	return X509KeyPairPassword(certData, keyData, "")
+}
+
+// X509KeyPairPassword is X509KeyPair for a private key that may be encrypted:
+// PKCS #8 in PEM or DER, or OpenSSL's older encrypted PEM. A wrong password is
+// an error with CodeDecryptionFailed.
+func X509KeyPairPassword(certData, keyData []byte, password string) (Certificate, error) {
+	cert, err := parseKeyPair(certData, keyData, password)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("gnutls: %w", err)
+	}
+	return cert, nil
+}
+
+// ParsePKCS12 parses a PKCS #12 file that holds a private key and its
+// certificate chain (gnutls_pkcs12_simple_parse). A wrong password is an error.
+func ParsePKCS12(data []byte, password string) (Certificate, error) {
+	key, chain, code := cgnutls.DecodePKCS12(data, password)
+	if code < 0 {
+		return Certificate{}, &Error{Op: "reading the PKCS #12 file", Code: ErrorCode(code)}
+	}
+	defer clear(key)
+	cert, err := keyPair(chain, key)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("gnutls: %w", err)
+	}
+	return cert, nil
+}
+
+func parseKeyPair(certData, keyData []byte, password string) (Certificate, error) {
+	chain, err := parseChain(certData)
+	if err != nil {
+		return Certificate{}, err
+	}
+	pkcs8, code := cgnutls.DecodePrivateKey(keyData, isPEM(keyData), password)
+	if code < 0 {
+		return Certificate{}, fmt.Errorf("private key: %w", privateKeyError(keyData, password, code))
+	}
+	defer clear(pkcs8)
+	return keyPair(chain, pkcs8)
+}
+
+func isPEM(data []byte) bool { return bytes.Contains(data, []byte("-----BEGIN ")) }
+
+// privateKeyError adds what GnuTLS's code leaves out.
+func privateKeyError(data []byte, password string, code cgnutls.Code) error {
+	err := ErrorCode(code)
+	if block, _ := pem.Decode(data); isPEM(data) && block == nil {
+		return fmt.Errorf("damaged PEM: %w", err)
+	} else if block != nil && block.Type == "CERTIFICATE" {
+		return fmt.Errorf("the file holds a certificate: %w", err)
+	}
+	if password == "" && code == cgnutls.DecryptionFailed {
+		return fmt.Errorf("it is encrypted and no password was given: %w", err)
+	}
+	return err
+}
+
+// parseChain returns the certificates in PEM or DER data.
+func parseChain(data []byte) ([][]byte, error) {
+	if !isPEM(data) {
+		if _, err := x509.ParseCertificate(data); err != nil {
+			return nil, fmt.Errorf("certificate is neither PEM nor DER: %w", err)
+		}
+		return [][]byte{bytes.Clone(data)}, nil
+	}
+	var chain [][]byte
+	rest := data
+	for {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", len(chain)+1, err)
+		}
+		chain = append(chain, block.Bytes)
+	}
+	if isPEM(rest) {
+		return nil, fmt.Errorf("certificate %d: damaged PEM", len(chain)+1)
+	}
+	if len(chain) == 0 {
+		return nil, errors.New("no CERTIFICATE block in the PEM data")
+	}
+	return chain, nil
+}
+
+func keyPair(chain [][]byte, pkcs8 []byte) (Certificate, error) {
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return Certificate{}, fmt.Errorf("certificate: %w", err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("private key: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return Certificate{}, fmt.Errorf("private key: a %T cannot sign", key)
+	}
+	cert := Certificate{Certificate: chain, PrivateKey: signer, Leaf: leaf}
+	if !matches(leaf, signer) {
+		return Certificate{}, keyMismatch(leaf)
+	}
+	return cert, nil
+}
+
+func matches(leaf *x509.Certificate, key crypto.Signer) bool {
+	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && pub.Equal(leaf.PublicKey)
+}
+
+func keyMismatch(leaf *x509.Certificate) error {
+	return fmt.Errorf("the private key does not belong to the certificate of %q: %w", leaf.Subject, CodeKeyMismatch)
+}
+
+// addTo adds the pair to native credentials.
+func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
+	if len(c.Certificate) == 0 {
+		return errors.New("it holds no certificate")
+	}
+	key, ok := c.PrivateKey.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("its private key (a %T) is not a crypto.Signer", c.PrivateKey)
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		return err
+	}
+	if !matches(leaf, key) {
+		return keyMismatch(leaf)
+	}
+	var code cgnutls.Code
+	switch key := key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return err
+		}
+		code = creds.AddKey(c.Certificate, pkcs8)
+		clear(pkcs8)
+	default:
+		code = creds.AddSigner(c.Certificate, key)
+	}
+	if code < 0 {
+		return ErrorCode(code)
+	}
+	if c.OCSPStaple != nil {
+		if code := creds.StapleOCSP(int(code), c.OCSPStaple); code < 0 {
+			return fmt.Errorf("OCSP response: %w", ErrorCode(code))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,348 @@
+package gnutls
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// ClientAuthType says what a server asks of its clients' certificates. The
+// values are those of crypto/tls.
+type ClientAuthType int
+
+const (
+	// NoClientCert asks for no certificate. It is the default.
+	NoClientCert ClientAuthType = iota
+	// RequestClientCert asks for a certificate; none is needed and none is
+	// verified.
+	RequestClientCert
+	// RequireAnyClientCert needs a certificate and does not verify it.
+	RequireAnyClientCert
+	// VerifyClientCertIfGiven asks for a certificate and verifies it where the
+	// client sends one.
+	VerifyClientCertIfGiven
+	// RequireAndVerifyClientCert needs a certificate that ClientCAs verify.
+	RequireAndVerifyClientCert
+)
+
+func (t ClientAuthType) verifies() bool { return t >= VerifyClientCertIfGiven }
+
+func (t ClientAuthType) requires() bool {
+	return t == RequireAnyClientCert || t == RequireAndVerifyClientCert
+}
+
+// DefaultSessionTickets is the number of tickets that a server sends after a
+// TLS 1.3 handshake where Config.SessionTickets is zero.
+const DefaultSessionTickets = 2
+
+// A Config configures clients and servers. Its zero value is a safe client:
+// it trusts the system's certificate authorities, verifies the server's name
+// and speaks TLS 1.2 and 1.3 with the system's GnuTLS priorities. Fields have
+// the names and meanings of crypto/tls where that package has them.
+//
+// A Config may be used by any number of connections in any goroutines. It
+// must not be changed after the first of them; Clone makes a copy that may be.
+type Config struct {
+	// Certificates are the key pairs to present. A server picks the one whose
+	// names match what the client asks for, and otherwise the first that suits
+	// the client; a client picks one that the server's list of authorities
+	// matches.
+	Certificates []Certificate
+
+	// RootCAs are the authorities that a client trusts; nil means the system's.
+	RootCAs *CertPool
+	// ServerName is the name that a client verifies the server's certificate
+	// against and that it sends (SNI) unless it is an IP address. Dial and
+	// Dialer take it from the address where it is empty.
+	ServerName string
+	// InsecureSkipVerify makes a client accept any certificate. What the
+	// verification would have said is in ConnectionState.VerifyError. For
+	// tests and diagnosis only.
+	InsecureSkipVerify bool
+
+	// ClientAuth says what a server asks of its clients' certificates.
+	ClientAuth ClientAuthType
+	// ClientCAs are the authorities that a server verifies its clients with.
+	// It is needed where ClientAuth verifies.
+	ClientCAs *CertPool
+
+	// VerifyConnection, if set, is called once in every handshake, also a
+	// resumed one, after the checks that this Config asks for. Its error fails
+	// the handshake with a bad_certificate alert. It runs on the goroutine of
+	// the handshake, outside C. Keying material is not there yet.
+	VerifyConnection func(ConnectionState) error
+
+	// NextProtos are the application protocols (ALPN), the preferred first.
+	// Where both sides name some and share none, the handshake fails.
+	NextProtos []string
+
+	// MinVersion and MaxVersion bound the version, as VersionTLS12 and so on.
+	// They only ever narrow what the priorities allow. A MinVersion of zero
+	// means TLS 1.2 where Priority is empty, and otherwise no bound.
+	MinVersion, MaxVersion uint16
+	// Priority is a GnuTLS priority string, such as "SECURE192" or
+	// "NORMAL:-CIPHER-ALL:+AES-256-GCM". Empty means the system's policy, with
+	// ECDHE-PSK and DHE-PSK added where a pre-shared key is configured.
+	// See https://gnutls.org/manual/html_node/Priority-Strings.html.
+	Priority string
+
+	// PSKIdentity and PSKKey are a client's external pre-shared key (RFC 4279,
+	// RFC 8446 section 2.2). A server that does not take it up must present a
+	// certificate, which is verified as ever.
+	PSKIdentity string
+	PSKKey      []byte
+	// GetPSK, if set, makes a server accept pre-shared keys: it returns the key
+	// of an identity, or nil where there is none. It is called from inside the
+	// handshake, on its goroutine, and must not use the connection. ctx is that
+	// of HandshakeContext.
+	GetPSK func(ctx context.Context, identity string) ([]byte, error)
+
+	// ClientSessionCache, if set, keeps what a client needs to resume, and
+	// hands it to its later connections. See NewClientSessionCache.
+	ClientSessionCache ClientSessionCache
+	// OnSessionTicket, if set, is called for every ticket that a client
+	// receives, in order, under TLS 1.3 from the calls of Read and SessionData
+	// that find them, and under TLS 1.2 from the handshake. It runs outside C
+	// and holds no lock: it may use the connection.
+	OnSessionTicket func(*Conn, *SessionData)
+	// FalseStart lets a TLS 1.2 client send data before the server's last
+	// handshake message has come (RFC 7918).
+	FalseStart bool
+
+	// SessionTicketsDisabled turns session tickets off on both sides.
+	SessionTicketsDisabled bool
+	// SessionTickets is the number of tickets that a server sends after a TLS
+	// 1.3 handshake; 0 means DefaultSessionTickets.
+	SessionTickets int
+	// TicketKey encrypts a server's tickets. Servers with the same key resume
+	// each other's sessions. Nil means a random one for this Config.
+	TicketKey *TicketKey
+	// SessionStore keeps a server's TLS 1.2 sessions for clients that resume
+	// by session ID. Nil means a store in memory for this Config that holds the
+	// last 1024.
+	SessionStore SessionStore
+
+	// KeyLogWriter, if set, gets the secrets of every connection in the NSS key
+	// log format, for tools such as Wireshark. It gives up all security.
+	KeyLogWriter io.Writer
+	// Logger, if set, gets what happens to connections that no returned error
+	// tells. Keys and tickets are never logged.
+	Logger *slog.Logger
+
+	mu     sync.Mutex // guards what follows
+	client *native
+	server *native
+}
+
+// Clone returns a copy of c that may be changed and shares no state with c.
+// A nil c gives a nil Config.
+func (c *Config) Clone() *Config {
+	if c == nil {
+		return nil
+	}
+	return &Config{
+		Certificates:           c.Certificates,
+		RootCAs:                c.RootCAs,
+		ServerName:             c.ServerName,
+		InsecureSkipVerify:     c.InsecureSkipVerify,
+		ClientAuth:             c.ClientAuth,
+		ClientCAs:              c.ClientCAs,
+		VerifyConnection:       c.VerifyConnection,
+		NextProtos:             c.NextProtos,
+		MinVersion:             c.MinVersion,
+		MaxVersion:             c.MaxVersion,
+		Priority:               c.Priority,
+		PSKIdentity:            c.PSKIdentity,
+		PSKKey:                 c.PSKKey,
+		GetPSK:                 c.GetPSK,
+		ClientSessionCache:     c.ClientSessionCache,
+		OnSessionTicket:        c.OnSessionTicket,
+		FalseStart:             c.FalseStart,
+		SessionTicketsDisabled: c.SessionTicketsDisabled,
+		SessionTickets:         c.SessionTickets,
+		TicketKey:              c.TicketKey,
+		SessionStore:           c.SessionStore,
+		KeyLogWriter:           c.KeyLogWriter,
+		Logger:                 c.Logger,
+	}
+}
+
+// native is what connections of one side share. It is made once and does not
+// change. Its parts are freed when nothing refers to them any more.
+type native struct {
+	priority    *priority
+	certs       *credentials
+	pskClient   *pskClientCredentials
+	pskServer   *pskServerCredentials
+	ticketKey   *TicketKey
+	store       SessionStore
+	trust       [sha256.Size]byte // client: identifies whom it trusts, see SessionData
+	certPresent [sha256.Size]byte // client: identifies what it presents
+}
+
+type priority struct{ p *cgnutls.Priority }
+type pskClientCredentials struct{ c *cgnutls.PSKClientCredentials }
+type pskServerCredentials struct{ c *cgnutls.PSKServerCredentials }
+
+// native returns the shared state of one side, and makes it on the first call.
+func (c *Config) native(server bool) (*native, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slot, build := &c.client, c.buildClient
+	if server {
+		slot, build = &c.server, c.buildServer
+	}
+	if *slot == nil {
+		n, err := build()
+		if err != nil {
+			return nil, err
+		}
+		*slot = n
+	}
+	return *slot, nil
+}
+
+func (c *Config) buildClient() (*native, error) {
+	n := new(native)
+	var err error
+	if n.priority, err = c.newPriority(c.PSKIdentity != ""); err != nil {
+		return nil, err
+	}
+	pool := c.RootCAs
+	if pool == nil {
+		pool = systemRoots
+	}
+	if n.certs, err = newCredentials(pool, c.Certificates); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.PSKIdentity != "" && len(c.PSKKey) == 0:
+		return nil, errors.New("gnutls: Config.PSKIdentity is set and PSKKey is empty")
+	case c.PSKIdentity == "" && len(c.PSKKey) > 0:
+		return nil, errors.New("gnutls: Config.PSKKey is set and PSKIdentity is empty")
+	case strings.ContainsRune(c.PSKIdentity, 0):
+		return nil, errors.New("gnutls: Config.PSKIdentity holds a NUL byte")
+	case c.PSKIdentity != "":
+		creds, code := cgnutls.NewPSKClientCredentials([]byte(c.PSKIdentity), c.PSKKey)
+		if code < 0 {
+			return nil, check("setting the pre-shared key", code)
+		}
+		n.pskClient = &pskClientCredentials{creds}
+		runtime.AddCleanup(n.pskClient, (*cgnutls.PSKClientCredentials).Free, creds)
+	}
+	pools := pool.fingerprint()
+	n.trust = sha256.Sum256(fmt.Appendf(nil, "trust %x skip %t priority %q", pools, c.InsecureSkipVerify, c.Priority))
+	h := sha256.New()
+	for _, cert := range c.Certificates {
+		for _, der := range cert.Certificate {
+			h.Write(der)
+		}
+	}
+	fmt.Fprintf(h, "psk %q ", c.PSKIdentity)
+	h.Write(c.PSKKey)
+	n.certPresent = [sha256.Size]byte(h.Sum(nil))
+	return n, nil
+}
+
+func (c *Config) buildServer() (*native, error) {
+	n := new(native)
+	var err error
+	if n.priority, err = c.newPriority(c.GetPSK != nil); err != nil {
+		return nil, err
+	}
+	if len(c.Certificates) == 0 && c.GetPSK == nil {
+		return nil, errors.New("gnutls: a server needs Config.Certificates or Config.GetPSK")
+	}
+	var pool *CertPool
+	if c.ClientAuth.verifies() {
+		if c.ClientCAs == nil {
+			return nil, errors.New("gnutls: Config.ClientAuth verifies clients and ClientCAs is nil")
+		}
+		pool = c.ClientCAs
+	}
+	if n.certs, err = newCredentials(pool, c.Certificates); err != nil {
+		return nil, err
+	}
+	if c.GetPSK != nil {
+		creds, code := cgnutls.NewPSKServerCredentials()
+		if code < 0 {
+			return nil, check("setting up pre-shared keys", code)
+		}
+		n.pskServer = &pskServerCredentials{creds}
+		runtime.AddCleanup(n.pskServer, (*cgnutls.PSKServerCredentials).Free, creds)
+	}
+	if c.SessionTickets < 0 {
+		return nil, fmt.Errorf("gnutls: Config.SessionTickets is %d", c.SessionTickets)
+	}
+	if n.ticketKey = c.TicketKey; n.ticketKey == nil {
+		if n.ticketKey, err = NewTicketKey(); err != nil {
+			return nil, err
+		}
+	}
+	if n.store = c.SessionStore; n.store == nil {
+		n.store = NewSessionStore(0)
+	}
+	return n, nil
+}
+
+// newPriority parses the priorities with the bounds on the version.
+func (c *Config) newPriority(psk bool) (*priority, error) {
+	for _, bound := range []struct {
+		field   string
+		version uint16
+	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
+		if bound.version != 0 && (bound.version < VersionTLS10 || bound.version > VersionTLS13) {
+			return nil, fmt.Errorf("gnutls: Config.%s is 0x%04x, which is no version of TLS", bound.field, bound.version)
+		}
+	}
+	lowest := c.MinVersion
+	if lowest == 0 && c.Priority == "" {
+		lowest = VersionTLS12
+	}
+	var changes []string
+	for _, v := range versions {
+		if v.wire < lowest || c.MaxVersion != 0 && v.wire > c.MaxVersion {
+			changes = append(changes, "-"+v.priority)
+		}
+	}
+	if psk && c.Priority == "" {
+		changes = append(changes, "+ECDHE-PSK", "+DHE-PSK")
+	}
+	s := strings.Join(changes, ":")
+	if c.Priority != "" && s != "" {
+		s = c.Priority + ":" + s
+	} else if c.Priority != "" {
+		s = c.Priority
+	}
+	p, pos, code := cgnutls.NewPriority(s, c.Priority == "")
+	if code < 0 {
+		return nil, priorityError(c.Priority, s, pos, code)
+	}
+	pr := &priority{p}
+	runtime.AddCleanup(pr, (*cgnutls.Priority).Free, p)
+	allowed := p.Protocols()
+	if !slices.ContainsFunc(allowed, func(v uint16) bool { return v != 0 }) {
+		return nil, fmt.Errorf("gnutls: Config.Priority, MinVersion and MaxVersion leave no version of TLS: %w", CodeNoProtocols)
+	}
+	return pr, nil
+}
+
+func priorityError(given, s string, pos int, code cgnutls.Code) error {
+	if given == "" {
+		return &Error{Op: "setting the priorities", Code: ErrorCode(code)}
+	}
+	return &Error{
+		Op:   "setting the priorities",
+		Code: ErrorCode(code),
+		Err:  fmt.Errorf("Config.Priority is wrong at byte %d, %q: %w", pos, s[pos:min(len(s), len(given))], ErrorCode(code)),
+	}
+}

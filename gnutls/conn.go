@@ -1,0 +1,514 @@
+package gnutls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// A Conn is a TLS connection over any net.Conn. It is a net.Conn itself.
+//
+// All methods may be called from any goroutine. Read, Write and Close may run
+// at the same time; of several Reads, or several Writes, one runs at a time.
+// GnuTLS never waits inside C: all waiting is Go's, so deadlines, Close and
+// contexts end it.
+//
+// A Conn must be closed. One that is dropped instead is freed by the garbage
+// collector some time later.
+type Conn struct {
+	conn    net.Conn
+	config  *Config
+	native  *native
+	client  bool
+	cleanup runtime.Cleanup
+
+	serverName string // client
+	cacheKey   string // client
+
+	tlsMu sync.Mutex // guards session and what GnuTLS does with it, never held while waiting
+	// session is nil after Close.
+	session *session
+
+	closed        atomic.Bool
+	handshakeDone atomic.Bool
+	state         atomic.Pointer[ConnectionState]
+
+	reader turn // guards the fields of the reading side
+	in     input
+	dry    bool   // GnuTLS has nothing left to give before more input comes
+	kept   []byte // data that SessionData received
+	// falseStart: the handshake goes on until data come.
+	falseStart bool
+	tickets12  []cgnutls.Ticket // TLS 1.2, until the end of the handshake
+	// readErr is what Read returns from now on.
+	readErr error
+
+	writer turn // guards the fields of the writing side
+	// unsent is output that must go to the peer before any other.
+	unsent      []byte
+	unsentBuf   *buffer
+	writeErr    error
+	closeNotify bool // was sent
+
+	// handshake is guarded by reader and writer together, and nil when it is
+	// over.
+	handshaking  *handshake
+	handshakeErr error
+
+	deadlineMu    sync.Mutex // guards what follows
+	readDeadline  time.Time
+	writeDeadline time.Time
+	interrupted   bool
+
+	ticketMu    sync.Mutex // guards what follows
+	newest      *SessionData
+	undelivered []*SessionData
+	delivering  bool
+	arrival     chan struct{} // closed at the next ticket; nil while nobody waits
+}
+
+// session is a native session with what it refers to. It is freed once, by
+// Close or by the cleanup of a Conn that was dropped.
+type session struct {
+	s      *cgnutls.Session
+	native *native
+}
+
+// turn is a lock that can be waited for with a context.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
+
+func (t turn) takeContext(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// Client returns the client side of a TLS connection over conn. The handshake
+// runs with the first Read, Write or call of HandshakeContext. Config needs
+// ServerName, InsecureSkipVerify or a pre-shared key; nil is not enough. Errors
+// in config come from the handshake.
+func Client(conn net.Conn, config *Config) *Conn { return newConn(conn, config, true) }
+
+// Server returns the server side of a TLS connection over conn. The handshake
+// runs with the first Read, Write or call of HandshakeContext. Config needs
+// Certificates or GetPSK. Errors in config come from the handshake.
+func Server(conn net.Conn, config *Config) *Conn { return newConn(conn, config, false) }
+
+func newConn(conn net.Conn, config *Config, client bool) *Conn {
+	if config == nil {
+		config = new(Config)
+	}
+	c := &Conn{
+		conn:   conn,
+		config: config,
+		client: client,
+		reader: newTurn(),
+		writer: newTurn(),
+
+		handshaking: new(handshake),
+	}
+	c.in.init(conn)
+	c.state.Store(new(ConnectionState))
+	if client {
+		c.setServerName(config.ServerName)
+	}
+	return c
+}
+
+func (c *Conn) setServerName(name string) {
+	c.serverName = normalizeName(name)
+	c.cacheKey = cacheKey(c.serverName, c.conn.RemoteAddr())
+}
+
+// withSession calls f with the native session while nobody else uses it.
+func (c *Conn) withSession(f func(*cgnutls.Session)) error {
+	if !c.lock() {
+		return net.ErrClosed
+	}
+	defer c.unlock()
+	f(c.session.s)
+	return nil
+}
+
+// lock takes tlsMu. It reports false, and holds nothing, when the session is
+// gone.
+func (c *Conn) lock() bool {
+	c.tlsMu.Lock()
+	if c.session == nil || c.closed.Load() {
+		c.unlock()
+		return false
+	}
+	return true
+}
+
+// unlock gives tlsMu back. Close does not wait for C, where a callback may be
+// calling it: whoever leaves C after it frees the session.
+func (c *Conn) unlock() {
+	c.tlsMu.Unlock()
+	if c.closed.Load() && c.tlsMu.TryLock() {
+		c.free()
+		c.tlsMu.Unlock()
+	}
+}
+
+func (c *Conn) free() {
+	if c.session != nil {
+		c.cleanup.Stop()
+		c.session.s.Free()
+		c.session = nil
+	}
+}
+
+// Read reads data into p. At the peer's close_notify it returns io.EOF; when
+// the transport ends without one, an error that matches io.ErrUnexpectedEOF.
+// After a deadline has passed Read can be called again.
+func (c *Conn) Read(p []byte) (int, error) {
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		c.reader.take()
+		n, err := c.read(p)
+		c.reader.give()
+		c.deliver()
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// read reads once: data, or an error, or nothing where only a ticket came.
+// The caller holds reader.
+func (c *Conn) read(p []byte) (int, error) {
+	if len(c.kept) > 0 {
+		n := copy(p, c.kept)
+		if c.kept = c.kept[n:]; len(c.kept) == 0 {
+			c.kept = nil
+		}
+		return n, nil
+	}
+	return c.receive(p)
+}
+
+// maxCrossing bounds the data of one call into C: two full records. A longer
+// call loses its processor to the Go scheduler.
+const maxCrossing = 32 << 10
+
+// receive is read past what SessionData kept.
+func (c *Conn) receive(p []byte) (int, error) {
+	if c.readErr != nil {
+		return 0, c.readErr
+	}
+	p = p[:min(len(p), maxCrossing)]
+	for {
+		if c.dry && !c.in.eof {
+			if err := c.in.fill(); err != nil {
+				return 0, c.readFailure(err)
+			}
+		}
+		if !c.lock() {
+			return 0, net.ErrClosed
+		}
+		r := c.session.s.Recv(c.in.bytes(), c.in.eof, p)
+		tickets, keys := c.collect(r)
+		c.unlock()
+		c.in.skip(r.Used)
+		c.dry = r.Starved
+		c.logKeys(keys)
+		c.addTickets(tickets)
+		if c.falseStart && r.N > 0 {
+			c.falseStart = false
+			c.keepSession12(nil)
+		}
+		switch {
+		case r.Closed:
+			c.readErr = io.EOF
+		case r.Code < 0:
+			c.readErr = c.failure("read", r.Code)
+			if c.writer.try() {
+				c.alertFor(r.Code)
+				c.writer.give()
+			}
+		}
+		switch {
+		case r.N > 0:
+			return r.N, nil
+		case c.readErr != nil:
+			return 0, c.readErr
+		case len(tickets) > 0:
+			return 0, nil
+		}
+	}
+}
+
+// readFailure says what a failed read of the transport means. All but a
+// deadline is final.
+func (c *Conn) readFailure(err error) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		c.readErr = err
+	}
+	return err
+}
+
+// failure turns a result code of GnuTLS into an error.
+func (c *Conn) failure(op string, code cgnutls.Code) error {
+	e := &Error{Op: op, Code: ErrorCode(code)}
+	switch code {
+	case cgnutls.FatalAlertReceived:
+		if c.lock() {
+			e.Alert = Alert(c.session.s.ReceivedAlert())
+			c.unlock()
+		}
+	case cgnutls.PrematureTermination:
+		e.Err = fmt.Errorf("the connection ended without close_notify: %w", io.ErrUnexpectedEOF)
+	case cgnutls.Rehandshake:
+		e.Err = fmt.Errorf("renegotiation is refused: %w", e.Code)
+	}
+	return e
+}
+
+// alertFor tells the peer about an error. The caller holds writer.
+func (c *Conn) alertFor(code cgnutls.Code) {
+	switch code {
+	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.InvalidSession:
+		return
+	}
+	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+		if code == cgnutls.Rehandshake {
+			return s.Alert(100, out) // no_renegotiation
+		}
+		return s.AlertFor(code, out)
+	})
+}
+
+// lastWordTimeout bounds how long an alert may wait for the peer.
+const lastWordTimeout = 5 * time.Second
+
+// sendLast sends the last thing on the connection, which is nobody's loss if
+// it does not arrive. The caller holds writer.
+func (c *Conn) sendLast(f func(*cgnutls.Session, []byte) cgnutls.Result) {
+	limit := time.Now().Add(lastWordTimeout)
+	c.deadlineMu.Lock()
+	if c.writeDeadline.IsZero() || c.writeDeadline.After(limit) {
+		c.conn.SetWriteDeadline(limit)
+		defer func() {
+			c.deadlineMu.Lock()
+			c.conn.SetWriteDeadline(c.writeDeadline)
+			c.deadlineMu.Unlock()
+		}()
+	}
+	c.deadlineMu.Unlock()
+	c.produce(f)
+}
+
+// Write encrypts p and sends it. When it fails, n says how much of p is on its
+// way: after a deadline, Write can go on with p[n:], and what could not be
+// sent yet goes first.
+func (c *Conn) Write(p []byte) (n int, err error) {
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	c.writer.take()
+	defer c.writer.give()
+	if c.writeErr != nil {
+		return 0, c.writeErr
+	}
+	if c.closeNotify {
+		return 0, &Error{Op: "write", Code: CodeInvalidRequest, Err: errWriteClosed}
+	}
+	if c.writeExpired() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	for full := false; n < len(p) || full; {
+		buf := getBuffer()
+		if !c.lock() {
+			putBuffer(buf)
+			return n, net.ErrClosed
+		}
+		r := c.session.s.Send(p[n:min(len(p), n+maxCrossing)], buf[:])
+		c.unlock()
+		n += r.N
+		full = r.Full
+		if err := c.sent(buf, r); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+var errWriteClosed = errors.New("the writing side is closed")
+
+func (c *Conn) writeExpired() bool {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	return !c.writeDeadline.IsZero() && !time.Now().Before(c.writeDeadline)
+}
+
+// produce calls f until GnuTLS has given out all that it made, and sends that.
+// The caller holds writer.
+func (c *Conn) produce(f func(*cgnutls.Session, []byte) cgnutls.Result) error {
+	for {
+		buf := getBuffer()
+		if !c.lock() {
+			putBuffer(buf)
+			return net.ErrClosed
+		}
+		r := f(c.session.s, buf[:])
+		c.unlock()
+		if err := c.sent(buf, r); err != nil || !r.Full {
+			return err
+		}
+	}
+}
+
+// sent sends the output of a call into GnuTLS, in buf, which it owns.
+func (c *Conn) sent(buf *buffer, r cgnutls.Result) error {
+	if err := c.send(buf, r.Made); err != nil {
+		return err
+	}
+	if r.Code < 0 {
+		c.writeErr = c.failure("write", r.Code)
+		return c.writeErr
+	}
+	return nil
+}
+
+// Close sends close_notify, unless a Write is under way, closes the
+// connection and frees its native session. It may be called from any
+// goroutine, ends Reads and Writes that wait, and does nothing the second time.
+func (c *Conn) Close() error {
+	if c.closed.Load() {
+		return nil
+	}
+	if c.handshakeDone.Load() && c.writer.try() {
+		if !c.closeNotify && c.writeErr == nil {
+			c.closeNotify = true
+			c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Bye(out) })
+		}
+		c.writer.give()
+	}
+	if c.closed.Swap(true) {
+		return nil
+	}
+	err := c.conn.Close()
+	if c.tlsMu.TryLock() {
+		c.unlock()
+	}
+	return err
+}
+
+// CloseWrite sends close_notify and leaves the connection open for reading
+// (gnutls_bye with GNUTLS_SHUT_WR). Write fails from then on.
+func (c *Conn) CloseWrite() error {
+	if !c.handshakeDone.Load() {
+		return duringHandshake("close write")
+	}
+	c.writer.take()
+	defer c.writer.give()
+	if c.writeErr != nil {
+		return c.writeErr
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if c.closeNotify {
+		return nil
+	}
+	c.closeNotify = true
+	return c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Bye(out) })
+}
+
+// LocalAddr returns the local address of the underlying connection.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the remote address of the underlying connection.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// NetConn returns the underlying connection. Reading from it or writing to it
+// breaks the TLS connection.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline sets the time after which Read, a handshake and SessionData
+// fail with os.ErrDeadlineExceeded; zero means never. It wakes those that wait.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	c.readDeadline = t
+	if c.interrupted {
+		return nil
+	}
+	return c.conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets the time after which Write and a handshake fail with
+// os.ErrDeadlineExceeded; zero means never. It wakes those that wait. Data that
+// a Write has reported as written and that could not be sent in time go out
+// with the next Write.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	c.writeDeadline = t
+	return c.conn.SetWriteDeadline(t)
+}
+
+var longAgo = time.Unix(1, 0)
+
+// interruptRead ends the waiting of whoever holds reader, until resumeRead.
+func (c *Conn) interruptRead() {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	c.interrupted = true
+	c.conn.SetReadDeadline(longAgo)
+}
+
+func (c *Conn) resumeRead() {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	c.interrupted = false
+	c.conn.SetReadDeadline(c.readDeadline)
+}
+
+// ConnectionState returns what the handshake has settled. Before it is over,
+// HandshakeComplete is false and nothing else is set.
+func (c *Conn) ConnectionState() ConnectionState { return *c.state.Load() }

@@ -1,0 +1,489 @@
+package gnutls
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// Handshake runs the handshake if it has not run yet. Read and Write do that
+// by themselves.
+func (c *Conn) Handshake() error {
+	if c.handshakeDone.Load() {
+		return nil
+	}
+	return c.HandshakeContext(context.Background())
+}
+
+// HandshakeContext runs the handshake (gnutls_handshake) if it has not run
+// yet. When ctx ends first, the connection is closed and ctx's error returned.
+// After a deadline the handshake can be gone on with; any other error is final
+// and every later call returns it.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if c.handshakeDone.Load() {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.reader.takeContext(ctx); err != nil {
+		return err
+	}
+	err := c.handshakeAlone(ctx)
+	c.reader.give()
+	c.deliver()
+	return err
+}
+
+// handshake is what only the handshake needs.
+type handshake struct {
+	setup    bool
+	offered  *SessionData
+	parsed   []*x509.Certificate // those of the peer that were parsed
+	judged   bool                // the peer was accepted
+	chains   [][]*x509.Certificate
+	chainErr error
+}
+
+// Resume makes the handshake ask the server to resume the session of d
+// (gnutls_session_set_data), in place of data from a ClientSessionCache. It is
+// for clients and comes before the handshake. Data that cannot be used give a
+// *SessionDataError; the handshake is then a full one. Whether the server
+// agreed is in ConnectionState.DidResume.
+func (c *Conn) Resume(d *SessionData) error {
+	c.reader.take()
+	defer c.reader.give()
+	c.writer.take()
+	defer c.writer.give()
+	if !c.client {
+		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("only clients ask to resume")}
+	}
+	if c.handshaking == nil || c.handshaking.setup {
+		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("the handshake has begun")}
+	}
+	if err := c.start(); err != nil {
+		return err
+	}
+	return c.offer(d)
+}
+
+// handshakeAlone runs the handshake for a caller that holds reader.
+func (c *Conn) handshakeAlone(ctx context.Context) error {
+	if err := c.writer.takeContext(ctx); err != nil {
+		return err
+	}
+	defer c.writer.give()
+	switch {
+	case c.handshakeDone.Load():
+		return nil
+	case c.handshakeErr != nil:
+		return c.handshakeErr
+	case c.closed.Load():
+		return net.ErrClosed
+	}
+	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+	err := c.handshake(ctx)
+	if !stop() {
+		c.handshakeErr = ctx.Err()
+		return c.handshakeErr
+	}
+	var timeout net.Error
+	switch {
+	case err == nil:
+	case c.closed.Load():
+		c.handshakeErr = net.ErrClosed
+		return net.ErrClosed
+	case errors.As(err, &timeout) && timeout.Timeout():
+	default:
+		c.handshakeErr = err
+	}
+	return err
+}
+
+func (c *Conn) handshake(ctx context.Context) error {
+	if err := c.start(); err != nil {
+		return err
+	}
+	if c.client && c.handshaking.offered == nil && c.config.ClientSessionCache != nil {
+		c.offerCached()
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	callbacks := c.callbacks(ctx)
+	for {
+		buf := getBuffer()
+		if !c.lock() {
+			putBuffer(buf)
+			return net.ErrClosed
+		}
+		r := c.session.s.Handshake(callbacks, c.in.bytes(), c.in.eof, buf[:])
+		tickets, keys := c.collect(r)
+		c.unlock()
+		c.in.skip(r.Used)
+		c.logKeys(keys)
+		c.tickets12 = append(c.tickets12, tickets...)
+		if r.Code == cgnutls.OK && !r.Verify && !r.Starved && !r.Full {
+			return c.finish(buf, r.Made)
+		}
+		if err := c.send(buf, r.Made); err != nil {
+			return err
+		}
+		switch {
+		case r.Code < 0:
+			err := c.handshakeFailure(r.Code, callbacks)
+			c.alertFor(r.Code)
+			return err
+		case r.Verify:
+			if err := c.acceptPeer(); err != nil {
+				return err
+			}
+		case r.Starved:
+			if err := c.in.fill(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// start makes the native session, once.
+func (c *Conn) start() error {
+	if c.handshaking.setup {
+		return nil
+	}
+	if c.client && c.serverName == "" && !c.config.InsecureSkipVerify && c.config.PSKIdentity == "" {
+		return errors.New("gnutls: either Config.ServerName or InsecureSkipVerify must be set")
+	}
+	n, err := c.config.native(!c.client)
+	if err != nil {
+		return err
+	}
+	s, code := cgnutls.NewSession(cgnutls.Options{
+		Server:     !c.client,
+		FalseStart: c.client && c.config.FalseStart,
+		NoTickets:  c.config.SessionTicketsDisabled,
+		Tickets:    c.client && !c.config.SessionTicketsDisabled,
+		KeyLog:     c.config.KeyLogWriter != nil,
+		Store:      !c.client,
+	})
+	if code < 0 {
+		return check("making the session", code)
+	}
+	c.tlsMu.Lock()
+	c.native = n
+	c.session = &session{s, n}
+	c.cleanup = runtime.AddCleanup(c, func(s *session) { s.s.Free() }, c.session)
+	c.unlock() // frees it if Close came in between
+	c.handshaking.setup = true
+	if err := c.withSession(func(s *cgnutls.Session) { err = c.configure(s) }); err != nil {
+		return err
+	}
+	return err
+}
+
+func (c *Conn) configure(s *cgnutls.Session) error {
+	if err := check("setting the priorities", s.SetPriority(c.native.priority.p)); err != nil {
+		return err
+	}
+	if err := check("setting the certificates", s.SetCertificateCredentials(c.native.certs.c)); err != nil {
+		return err
+	}
+	if len(c.config.NextProtos) > 0 {
+		for _, p := range c.config.NextProtos {
+			if len(p) == 0 || len(p) > 255 {
+				return fmt.Errorf("gnutls: Config.NextProtos holds %q, whose length is not 1 to 255", p)
+			}
+		}
+		if err := check("setting the application protocols", s.SetALPN(c.config.NextProtos, true, !c.client)); err != nil {
+			return err
+		}
+	}
+	if c.client {
+		return c.configureClient(s)
+	}
+	return c.configureServer(s)
+}
+
+func (c *Conn) configureClient(s *cgnutls.Session) error {
+	if _, err := netip.ParseAddr(c.serverName); err != nil && c.serverName != "" {
+		if err := check("setting the server name", s.SetServerName(c.serverName)); err != nil {
+			return err
+		}
+	}
+	if c.native.pskClient != nil {
+		return check("setting the pre-shared key", s.SetPSKClientCredentials(c.native.pskClient.c))
+	}
+	return nil
+}
+
+func (c *Conn) configureServer(s *cgnutls.Session) error {
+	if c.config.ClientAuth != NoClientCert {
+		s.RequestCertificate(c.config.ClientAuth.requires())
+	}
+	if c.native.pskServer != nil {
+		if err := check("setting up pre-shared keys", s.SetPSKServerCredentials(c.native.pskServer.c)); err != nil {
+			return err
+		}
+	}
+	if !c.config.SessionTicketsDisabled {
+		return check("setting the ticket key", s.EnableTickets(c.native.ticketKey.key[:]))
+	}
+	return nil
+}
+
+// offerCached asks to resume what the cache has, if anything. Data that cannot
+// be used are no reason to fail.
+func (c *Conn) offerCached() {
+	d := c.config.ClientSessionCache.Get(c.cacheKey)
+	if d == nil {
+		return
+	}
+	if err := c.offer(d); err != nil {
+		c.log(slog.LevelInfo, "cached session not offered", "error", err)
+	}
+}
+
+// callbacks returns what GnuTLS may call during the handshake.
+func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
+	cb := new(cgnutls.Callbacks)
+	if c.client {
+		return cb
+	}
+	if get := c.config.GetPSK; get != nil {
+		cb.PSK = func(identity []byte) ([]byte, error) { return get(ctx, string(identity)) }
+	}
+	store := c.native.store
+	cb.StorePut = func(id, data []byte, expires time.Time) error { return store.Put(ctx, id, data, expires) }
+	cb.StoreGet = func(id []byte) ([]byte, error) { return store.Get(ctx, id) }
+	cb.StoreDelete = func(id []byte) error { return store.Delete(ctx, id) }
+	return cb
+}
+
+// handshakeFailure is failure with what the handshake's callbacks said.
+func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error {
+	err := c.failure("handshake", code)
+	if e := err.(*Error); e.Err == nil {
+		e.Err = cb.Err
+	}
+	return err
+}
+
+// acceptPeer decides on the certificate that the peer has sent, and lets the
+// handshake go on or tells the peer why not.
+func (c *Conn) acceptPeer() error {
+	cs, err := c.currentState()
+	if err == nil {
+		err = c.judge(&cs)
+	}
+	if err != nil {
+		return c.reject(err)
+	}
+	return c.withSession((*cgnutls.Session).AcceptPeer)
+}
+
+// judge applies the configuration to the peer's certificate, or to its lack
+// of one, and then VerifyConnection.
+func (c *Conn) judge(cs *ConnectionState) error {
+	c.handshaking.judged = true
+	certificate := len(cs.PeerCertificates) > 0
+	switch {
+	case c.client && !certificate && !cs.PSK && !cs.DidResume:
+		return &Error{Op: "handshake", Code: CodeNoCertificateFound, Err: errors.New("the server sent no certificate")}
+	case c.client && certificate && cs.DidResume:
+		// offer saw to it that this session was verified in the same way.
+		if d := c.handshaking.offered; d != nil && d.verified != nil {
+			cs.VerifiedChains = [][]*x509.Certificate{d.verified}
+		}
+	case certificate && (c.client || c.config.ClientAuth.verifies()):
+		if c.client && c.serverName == "" && !c.config.InsecureSkipVerify {
+			return errors.New("gnutls: the server presents a certificate and Config.ServerName is empty")
+		}
+		chain, err := c.verifyCertificate()
+		switch {
+		case err == nil:
+			cs.VerifiedChains = [][]*x509.Certificate{chain}
+		case c.client && c.config.InsecureSkipVerify:
+			cs.VerifyError = err
+		default:
+			return err
+		}
+	case !c.client && !certificate && c.config.ClientAuth.requires() && !cs.PSK:
+		return &Error{Op: "handshake", Code: CodeCertificateRequired}
+	}
+	c.handshaking.chains, c.handshaking.chainErr = cs.VerifiedChains, cs.VerifyError
+	if c.config.VerifyConnection != nil {
+		return c.config.VerifyConnection(*cs)
+	}
+	return nil
+}
+
+// reject tells the peer why it is not accepted and returns err.
+func (c *Conn) reject(err error) error {
+	alert := AlertBadCertificate
+	var ce *CertificateError
+	if errors.As(err, &ce) {
+		alert = ce.alert()
+	} else if errors.Is(err, CodeCertificateRequired) {
+		alert = AlertCertificateRequired
+	}
+	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(uint8(alert), out) })
+	return err
+}
+
+// finish ends the handshake whose last output is the first n bytes of buf.
+func (c *Conn) finish(buf *buffer, n int) error {
+	cs, err := c.currentState()
+	if err == nil && !c.handshaking.judged {
+		err = c.judge(&cs)
+	}
+	if sendErr := c.send(buf, n); sendErr != nil {
+		return sendErr
+	}
+	if err != nil {
+		return c.reject(err)
+	}
+	cs.VerifiedChains, cs.VerifyError = c.handshaking.chains, c.handshaking.chainErr
+	cs.HandshakeComplete = true
+	c.state.Store(&cs)
+	switch {
+	case c.client && cs.Version < VersionTLS13:
+		c.finish12(cs)
+	case !c.client && cs.Version == VersionTLS13 && !c.config.SessionTicketsDisabled:
+		c.sendTickets()
+	}
+	c.handshaking = nil
+	c.handshakeDone.Store(true)
+	c.log(slog.LevelDebug, "handshake complete", "version", VersionName(cs.Version), "cipher", cs.CipherSuiteName,
+		"resumed", cs.DidResume, "server_name", cs.ServerName)
+	return nil
+}
+
+// finish12 keeps the session of a TLS 1.2 client.
+func (c *Conn) finish12(cs ConnectionState) {
+	if cs.DidResume {
+		c.keepSession12(c.handshaking.offered)
+		return
+	}
+	falseStart := false
+	if err := c.withSession(func(s *cgnutls.Session) { falseStart = s.FalseStarted() }); err != nil {
+		return
+	}
+	if falseStart {
+		c.falseStart = true
+		return
+	}
+	c.keepSession12(nil)
+}
+
+func (c *Conn) currentState() (ConnectionState, error) {
+	if d := c.handshaking.offered; d != nil && len(c.handshaking.parsed) == 0 {
+		c.handshaking.parsed = append(c.handshaking.parsed, d.verified...)
+	}
+	var st cgnutls.State
+	if err := c.withSession(func(s *cgnutls.Session) { st = s.State() }); err != nil {
+		return ConnectionState{}, err
+	}
+	return c.connectionState(st)
+}
+
+// sendTickets sends the tickets that follow a TLS 1.3 handshake. The peer may
+// write before it reads them, so the handshake must not wait for that: what a
+// socket does not take at once is sent in the background.
+func (c *Conn) sendTickets() {
+	n := c.config.SessionTickets
+	if n == 0 {
+		n = DefaultSessionTickets
+	}
+	send := func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.SendTickets(n, out) }
+	if c.in.raw == nil {
+		go c.produceLater(send)
+		return
+	}
+	buf := getBuffer()
+	if !c.lock() {
+		putBuffer(buf)
+		return
+	}
+	r := send(c.session.s, buf[:])
+	c.unlock()
+	c.unsentBuf, c.unsent = buf, buf[:r.Made]
+	c.flushNow()
+	switch {
+	case r.Full:
+		go c.produceLater(send)
+	case len(c.unsent) > 0:
+		go c.produceLater(nil)
+	}
+}
+
+// produceLater is flush and then produce in the background. Whoever wants to
+// write finds its error.
+func (c *Conn) produceLater(f func(*cgnutls.Session, []byte) cgnutls.Result) {
+	c.writer.take()
+	defer c.writer.give()
+	if c.flush() == nil && f != nil {
+		c.produce(f)
+	}
+}
+
+// normalizeName drops the dot that ends an absolute name and the brackets and
+// zone of an IPv6 address.
+func normalizeName(name string) string {
+	name = strings.TrimSuffix(name, ".")
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		name = strings.TrimSuffix(inner, "]")
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.WithZone("").String()
+	}
+	return name
+}
+
+// cacheKey is the key of a server in a ClientSessionCache: its name, or
+// address where it has none, and port.
+func cacheKey(name string, addr net.Addr) string {
+	if addr == nil {
+		return name
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return name
+	}
+	if name == "" {
+		name = host
+	}
+	return net.JoinHostPort(name, port)
+}
+
+// keyLogMu makes each write to a KeyLogWriter one of whole lines.
+var keyLogMu sync.Mutex
+
+func (c *Conn) logKeys(lines [][]byte) {
+	if len(lines) == 0 {
+		return
+	}
+	keyLogMu.Lock()
+	defer keyLogMu.Unlock()
+	for _, line := range lines {
+		if _, err := c.config.KeyLogWriter.Write(line); err != nil {
+			c.log(slog.LevelWarn, "writing the key log failed", "error", err)
+			return
+		}
+	}
+}
+
+func (c *Conn) log(level slog.Level, msg string, args ...any) {
+	if c.config.Logger != nil {
+		c.config.Logger.Log(context.Background(), level, msg, append(args, "peer", c.conn.RemoteAddr())...)
+	}
+}

@@ -1,0 +1,140 @@
+package gnutls
+
+import (
+	"crypto/x509"
+	"fmt"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// A ConnectionState is what the handshake of a connection has settled. Fields
+// have the names and meanings of crypto/tls where that package has them. The
+// slices and certificates are shared and must not be changed.
+type ConnectionState struct {
+	Version           uint16 // as VersionTLS13
+	HandshakeComplete bool
+	DidResume         bool   // whether it resumed an earlier session
+	CipherSuite       uint16 // number of the cipher suite (IANA), 0 where GnuTLS gives none
+	CipherSuiteName   string // IANA name, such as "TLS_AES_256_GCM_SHA384"
+	// Group is the key exchange group, such as "X25519", and empty where there
+	// is none: without Diffie-Hellman, and in resumed TLS 1.2 sessions.
+	Group string
+
+	NegotiatedProtocol string // application protocol (ALPN), or empty
+	// ServerName is the name of the server: on a client the one that it
+	// verified or would verify, on a server the one that the client asked for,
+	// or empty.
+	ServerName string
+
+	// PeerCertificates is the chain that the peer sent, the leaf first, also
+	// when the session was resumed. It is empty where the peer sent none.
+	PeerCertificates []*x509.Certificate
+	// VerifiedChains holds the chain, from the leaf to a trusted authority,
+	// that the verification found. It is nil where it failed or did not run.
+	VerifiedChains [][]*x509.Certificate
+	// VerifyError is why the peer's certificate would not have been accepted
+	// where Config.InsecureSkipVerify accepted it.
+	VerifyError error
+	// OCSPResponse is the DER encoded OCSP response that the server stapled,
+	// or nil.
+	OCSPResponse []byte
+
+	// PSK reports whether an external pre-shared key authenticated the peers,
+	// and PSKIdentity its identity.
+	PSK         bool
+	PSKIdentity string
+}
+
+// connectionState turns what GnuTLS tells into a ConnectionState. Certificates
+// that the connection has parsed before are not parsed again.
+func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
+	cs := ConnectionState{
+		Version:            st.Version,
+		DidResume:          st.Resumed,
+		CipherSuite:        st.CipherSuite,
+		CipherSuiteName:    st.Cipher,
+		Group:              st.Group,
+		NegotiatedProtocol: st.ALPN,
+		ServerName:         st.ServerName,
+		OCSPResponse:       st.OCSPResponse,
+		PSK:                st.PSK && !(st.Resumed && len(st.PeerChain) > 0),
+	}
+	if c.client {
+		cs.ServerName = c.serverName
+		if cs.PSK {
+			cs.PSKIdentity = c.config.PSKIdentity
+		}
+	} else {
+		cs.PSKIdentity = string(st.PSKIdentity)
+	}
+	for i, der := range st.PeerChain {
+		cert, err := c.parseCertificate(der)
+		if err != nil {
+			return cs, fmt.Errorf("gnutls: certificate %d of the peer: %w", i+1, err)
+		}
+		cs.PeerCertificates = append(cs.PeerCertificates, cert)
+	}
+	return cs, nil
+}
+
+// BindingKind is a kind of TLS channel binding (RFC 5929, RFC 9266).
+type BindingKind int
+
+const (
+	// BindingUnique is tls-unique, for TLS 1.2 and earlier.
+	BindingUnique BindingKind = iota
+	// BindingServerEndPoint is tls-server-end-point: a hash of the server's
+	// certificate.
+	BindingServerEndPoint
+	// BindingExporter is tls-exporter, for TLS 1.3, and for TLS 1.2 with the
+	// extended master secret.
+	BindingExporter
+)
+
+// ChannelBinding returns the channel binding of the connection, after the
+// handshake (gnutls_session_channel_binding). It fails with CodeNotAvailable
+// or CodeInvalidRequest where the version has none of that kind.
+func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
+	native := cgnutls.BindingUnique
+	switch kind {
+	case BindingExporter:
+		return c.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
+	case BindingServerEndPoint:
+		native = cgnutls.BindingServerEnd
+	case BindingUnique:
+		if c.ConnectionState().Version == VersionTLS13 {
+			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("TLS 1.3 has no tls-unique: %w", CodeNotAvailable)}
+		}
+	default:
+		return nil, fmt.Errorf("gnutls: unknown kind of channel binding %d", kind)
+	}
+	return c.derive("channel binding", func(s *cgnutls.Session) ([]byte, cgnutls.Code) { return s.ChannelBinding(native) })
+}
+
+// ExportKeyingMaterial returns length bytes of keying material for a label,
+// after the handshake (gnutls_prf_rfc5705: RFC 5705, RFC 8446 section 7.5). As
+// in crypto/tls a nil context differs from an empty one under TLS 1.2.
+func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	if length <= 0 {
+		return nil, fmt.Errorf("gnutls: %d bytes of keying material were asked for", length)
+	}
+	return c.derive("exporting keying material", func(s *cgnutls.Session) ([]byte, cgnutls.Code) {
+		return s.Export(label, context, context != nil, length)
+	})
+}
+
+func (c *Conn) derive(op string, f func(*cgnutls.Session) ([]byte, cgnutls.Code)) ([]byte, error) {
+	if !c.handshakeDone.Load() {
+		return nil, duringHandshake(op)
+	}
+	var b []byte
+	var code cgnutls.Code
+	if err := c.withSession(func(s *cgnutls.Session) { b, code = f(s) }); err != nil {
+		return nil, err
+	}
+	return b, check(op, code)
+}
+
+func duringHandshake(op string) error {
+	return &Error{Op: op, Code: CodeDuringHandshake, Err: fmt.Errorf("the handshake is not over: %w", CodeDuringHandshake)}
+}

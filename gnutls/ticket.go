@@ -1,0 +1,203 @@
+package gnutls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// maxKept bounds the application data that SessionData keeps for Read.
+const maxKept = 1 << 20
+
+// SessionData returns what a later connection needs to resume this session
+// (gnutls_session_get_data2). It is for clients, and fails with CodeDuringHandshake
+// before the handshake is over; after a false start that is when the first
+// data have come from the server.
+//
+// Under TLS 1.3 it returns the data of the newest ticket, and waits for one
+// until ctx ends if none has come. Application data that come meanwhile are
+// kept for Read, up to 1 MiB. Where no ticket comes (ctx ends, the server closes
+// the connection or the read deadline passes) the error matches ErrNoTicket
+// and the reason. Earlier versions know with the handshake whether the session
+// can be resumed.
+func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
+	const op = "session data"
+	if !c.client {
+		return nil, &Error{Op: op, Code: CodeInvalidRequest, Err: errors.New("only clients have session data")}
+	}
+	if !c.handshakeDone.Load() {
+		return nil, duringHandshake(op)
+	}
+	if c.state.Load().Version < VersionTLS13 {
+		return c.sessionData12(op)
+	}
+	for {
+		d, arrival := c.newestTicket()
+		if d != nil {
+			return d, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, noTicket(ctx.Err())
+		case <-arrival:
+		case c.reader <- struct{}{}:
+			err := c.receiveTicket(ctx)
+			c.reader.give()
+			c.deliver()
+			if err != nil {
+				if d, _ := c.newestTicket(); d != nil {
+					return d, nil
+				}
+				return nil, noTicket(err)
+			}
+		}
+	}
+}
+
+func noTicket(reason error) error { return fmt.Errorf("%w: %w", ErrNoTicket, reason) }
+
+func (c *Conn) sessionData12(op string) (*SessionData, error) {
+	d, _ := c.newestTicket()
+	if d != nil {
+		return d, nil
+	}
+	var code cgnutls.Code
+	if err := c.withSession(func(s *cgnutls.Session) { _, code = s.Data() }); err != nil {
+		return nil, err
+	}
+	if code == cgnutls.UnavailableDuringHandshake {
+		return nil, duringHandshake(op)
+	}
+	return nil, noTicket(errors.New("the server does not resume sessions"))
+}
+
+// newestTicket returns the newest session data, or nil and a channel that is
+// closed when some arrive.
+func (c *Conn) newestTicket() (*SessionData, <-chan struct{}) {
+	c.ticketMu.Lock()
+	defer c.ticketMu.Unlock()
+	if c.newest == nil && c.arrival == nil {
+		c.arrival = make(chan struct{})
+	}
+	return c.newest, c.arrival
+}
+
+// receiveTicket reads once for SessionData, until ctx ends, and keeps the
+// application data that come. The caller holds reader.
+func (c *Conn) receiveTicket(ctx context.Context) error {
+	if len(c.kept) >= maxKept {
+		return errors.New("too much application data came before a ticket")
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		c.interruptRead()
+		close(interrupted)
+	})
+	buf := getBuffer()
+	n, err := c.receive(buf[:])
+	c.kept = append(c.kept, buf[:n]...)
+	putBuffer(buf)
+	if !stop() {
+		<-interrupted
+		c.resumeRead()
+		if err != nil {
+			err = ctx.Err()
+		}
+	}
+	return err
+}
+
+// collect takes what a call into GnuTLS has queued. The caller holds tlsMu.
+func (c *Conn) collect(r cgnutls.Result) (tickets []cgnutls.Ticket, keys [][]byte) {
+	if r.Tickets {
+		tickets = c.session.s.TakeTickets()
+	}
+	if r.KeyLog {
+		keys = c.session.s.TakeKeyLog()
+	}
+	return tickets, keys
+}
+
+// addTickets notes tickets for SessionData and deliver. Tickets of TLS 1.2
+// wait for the end of the handshake. The caller holds reader.
+func (c *Conn) addTickets(tickets []cgnutls.Ticket) {
+	for _, t := range tickets {
+		if t.Session == nil {
+			c.tickets12 = append(c.tickets12, t)
+		} else if d := c.sessionData(t.Session, t.Message); d != nil {
+			c.addTicket(d)
+		}
+	}
+}
+
+func (c *Conn) addTicket(d *SessionData) {
+	c.ticketMu.Lock()
+	defer c.ticketMu.Unlock()
+	c.newest = d
+	if c.config.ClientSessionCache != nil || c.config.OnSessionTicket != nil {
+		c.undelivered = append(c.undelivered, d)
+	}
+	if c.arrival != nil {
+		close(c.arrival)
+		c.arrival = nil
+	}
+}
+
+// keepSession12 notes the session data of a TLS 1.2 handshake that is over. The
+// caller holds reader.
+func (c *Conn) keepSession12(resumed *SessionData) {
+	if resumed != nil {
+		// GnuTLS goes on with the data that it was given.
+		c.ticketMu.Lock()
+		c.newest = resumed
+		c.ticketMu.Unlock()
+		return
+	}
+	var message []byte
+	if len(c.tickets12) > 0 {
+		message = c.tickets12[len(c.tickets12)-1].Message
+	}
+	c.tickets12 = nil
+	var data, id []byte
+	var code cgnutls.Code
+	err := c.withSession(func(s *cgnutls.Session) {
+		id = s.State().SessionID
+		data, code = s.Data()
+	})
+	if err != nil || code < 0 || message == nil && len(id) == 0 {
+		return
+	}
+	c.addTicket(c.sessionData(data, message))
+}
+
+// deliver hands new tickets to the cache and to OnSessionTicket, in order. The
+// caller holds no lock.
+func (c *Conn) deliver() {
+	c.ticketMu.Lock()
+	defer c.ticketMu.Unlock()
+	if c.delivering {
+		return // whoever does goes on with the new ones
+	}
+	c.delivering = true
+	defer func() { c.delivering = false }()
+	for len(c.undelivered) > 0 {
+		d := c.undelivered[0]
+		c.undelivered = c.undelivered[1:]
+		c.deliverOne(d)
+	}
+	c.undelivered = nil
+}
+
+// deliverOne gives ticketMu back while it runs.
+func (c *Conn) deliverOne(d *SessionData) {
+	c.ticketMu.Unlock()
+	defer c.ticketMu.Lock()
+	if c.config.ClientSessionCache != nil {
+		c.config.ClientSessionCache.Put(c.cacheKey, d)
+	}
+	if c.config.OnSessionTicket != nil {
+		c.config.OnSessionTicket(c, d)
+	}
+}

@@ -1,0 +1,194 @@
+package gnutls
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// A CertificateStatus is the set of checks that a certificate failed
+// (gnutls_certificate_status_t). Each bit is also an error to compare with:
+// errors.Is(err, gnutls.CertificateExpired).
+type CertificateStatus uint32
+
+// The checks.
+const (
+	CertificateRevoked            = CertificateStatus(cgnutls.StatusRevoked)
+	CertificateUnknownAuthority   = CertificateStatus(cgnutls.StatusSignerNotFound)
+	CertificateSignerNotAuthority = CertificateStatus(cgnutls.StatusSignerNotCA)
+	CertificateInsecureAlgorithm  = CertificateStatus(cgnutls.StatusInsecureAlgorithm)
+	CertificateNotYetValid        = CertificateStatus(cgnutls.StatusNotActivated)
+	CertificateExpired            = CertificateStatus(cgnutls.StatusExpired)
+	CertificateBadSignature       = CertificateStatus(cgnutls.StatusSignatureFailure)
+	CertificateOldRevocationData  = CertificateStatus(cgnutls.StatusRevocationOld)
+	CertificateWrongName          = CertificateStatus(cgnutls.StatusUnexpectedOwner)
+	CertificateConstraint         = CertificateStatus(cgnutls.StatusConstraints)
+	CertificateWrongPurpose       = CertificateStatus(cgnutls.StatusPurposeMismatch)
+	CertificateNoOCSPResponse     = CertificateStatus(cgnutls.StatusMissingOCSP)
+	CertificateBadOCSPResponse    = CertificateStatus(cgnutls.StatusInvalidOCSP)
+	CertificateCriticalExtension  = CertificateStatus(cgnutls.StatusUnknownCriticalExts)
+)
+
+// Error returns GnuTLS's English text for the failed checks
+// (gnutls_certificate_verification_status_print).
+func (s CertificateStatus) Error() string {
+	return strings.TrimSpace(cgnutls.StatusText(uint32(s)))
+}
+
+// Has reports whether all checks of the set other failed.
+func (s CertificateStatus) Has(other CertificateStatus) bool { return s&other == other }
+
+// A CertificateError says that the peer's certificate was not accepted: which
+// checks failed, and on which certificate of the chain.
+type CertificateError struct {
+	// Status are all checks that failed, anywhere in the chain.
+	Status CertificateStatus
+	// Certificate is the certificate that failed, and Index its place in the
+	// chain that the peer sent, 0 for its own, or -1 for one that the peer did
+	// not send.
+	Certificate *x509.Certificate
+	Index       int
+	// Host is the name that was verified, or empty for a client's certificate.
+	Host string
+}
+
+// Error describes the failure in one line.
+func (e *CertificateError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "gnutls: certificate of %q", e.Certificate.Subject)
+	if e.Host != "" {
+		fmt.Fprintf(&b, " for %q", e.Host)
+	}
+	b.WriteString(" refused: ")
+	b.WriteString(e.Status.Error())
+	if e.Status.Has(CertificateExpired) {
+		fmt.Fprintf(&b, " (on %s)", e.Certificate.NotAfter.UTC().Format("2006-01-02"))
+	}
+	if e.Status.Has(CertificateWrongName) {
+		if names := certificateNames(e.Certificate); len(names) > 0 {
+			fmt.Fprintf(&b, " (it is for %s)", strings.Join(names, ", "))
+		}
+	}
+	return b.String()
+}
+
+// Is reports whether target is among the failed checks, or is the code of
+// every failed verification, CodeCertificateVerification.
+func (e *CertificateError) Is(target error) bool {
+	if s, ok := target.(CertificateStatus); ok {
+		return s != 0 && e.Status.Has(s)
+	}
+	return target == CodeCertificateVerification
+}
+
+func certificateNames(cert *x509.Certificate) []string {
+	names := append([]string(nil), cert.DNSNames...)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}
+
+// alert returns the alert that tells the peer.
+func (e *CertificateError) alert() Alert {
+	switch {
+	case e.Status.Has(CertificateRevoked):
+		return AlertCertificateRevoked
+	case e.Status.Has(CertificateExpired):
+		return AlertCertificateExpired
+	case e.Status.Has(CertificateUnknownAuthority):
+		return AlertUnknownCA
+	case e.Status.Has(CertificateWrongPurpose):
+		return AlertUnsupportedCert
+	}
+	return AlertBadCertificate
+}
+
+// verifyCertificate checks the certificates that the peer has sent. The error
+// is a *CertificateError where a check failed.
+func (c *Conn) verifyCertificate() ([]*x509.Certificate, error) {
+	host, purpose := "", cgnutls.PurposeClient
+	var ip []byte
+	if c.client {
+		host, purpose = c.serverName, cgnutls.PurposeServer
+		if addr, err := netip.ParseAddr(host); err == nil {
+			host, ip = "", addr.Unmap().WithZone("").AsSlice()
+		}
+	}
+	var status uint32
+	var path []cgnutls.Link
+	var code cgnutls.Code
+	var peer [][]byte
+	err := c.withSession(func(s *cgnutls.Session) {
+		status, path, code = s.VerifyPeer(host, ip, purpose)
+		peer = s.State().PeerChain
+	})
+	if err != nil {
+		return nil, err
+	}
+	if code < 0 {
+		return nil, check("verifying the certificate", code)
+	}
+	if status == 0 {
+		return c.verifiedChain(peer[0], path)
+	}
+	failed := peer[0]
+	for _, link := range path {
+		if link.Status != 0 {
+			failed = link.Certificate
+			break
+		}
+	}
+	e := &CertificateError{Status: CertificateStatus(status), Index: -1}
+	if c.client {
+		e.Host = c.serverName
+	}
+	for i, der := range peer {
+		if bytes.Equal(der, failed) {
+			e.Index = i
+		}
+	}
+	if e.Certificate, err = c.parseCertificate(failed); err != nil {
+		return nil, err
+	}
+	return nil, e
+}
+
+// verifiedChain puts the links of a good path in order, from the leaf.
+func (c *Conn) verifiedChain(leaf []byte, path []cgnutls.Link) ([]*x509.Certificate, error) {
+	issuers := make(map[string][]byte, len(path))
+	for _, link := range path {
+		if link.Issuer != nil && !bytes.Equal(link.Issuer, link.Certificate) {
+			issuers[string(link.Certificate)] = link.Issuer
+		}
+	}
+	var chain []*x509.Certificate
+	for der := leaf; der != nil && len(chain) <= len(path); der = issuers[string(der)] {
+		cert, err := c.parseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, cert)
+	}
+	return chain, nil
+}
+
+// parseCertificate parses a certificate once for the connection, and not at
+// all where the session that it resumes had the same.
+func (c *Conn) parseCertificate(der []byte) (*x509.Certificate, error) {
+	for _, cert := range c.handshaking.parsed {
+		if bytes.Equal(cert.Raw, der) {
+			return cert, nil
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("gnutls: parsing a certificate of the peer: %w", err)
+	}
+	c.handshaking.parsed = append(c.handshaking.parsed, cert)
+	return cert, nil
+}

@@ -1,0 +1,52 @@
+#include <string.h>
+
+#include "callback.h"
+
+/* Exported by callback.go. Memory that they return was made by gnutls_malloc. */
+extern int goGnutlsPSK(void *handle, void *identity, size_t size, gnutls_datum_t *key);
+extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, size_t size);
+extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
+extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
+
+static int psk_key(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
+{
+	cshim_session *s = cshim_session_of(tls);
+
+	return goGnutlsPSK(s->handle, username->data, username->size, key);
+}
+
+void cshim_psk_server(gnutls_psk_server_credentials_t cred)
+{
+	gnutls_psk_set_server_credentials_function2(cred, psk_key);
+}
+
+static int store_put(void *ptr, gnutls_datum_t key, gnutls_datum_t data)
+{
+	cshim_session *s = ptr;
+
+	return goGnutlsStorePut(s->handle, key.data, key.size, data.data, data.size);
+}
+
+static gnutls_datum_t store_get(void *ptr, gnutls_datum_t key)
+{
+	cshim_session *s = ptr;
+	gnutls_datum_t data = { NULL, 0 };
+
+	goGnutlsStoreGet(s->handle, key.data, key.size, &data);
+	return data;
+}
+
+static int store_delete(void *ptr, gnutls_datum_t key)
+{
+	cshim_session *s = ptr;
+
+	return goGnutlsStoreDelete(s->handle, key.data, key.size);
+}
+
+void cshim_store_attach(cshim_session *s)
+{
+	gnutls_db_set_ptr(s->tls, s);
+	gnutls_db_set_store_function(s->tls, store_put);
+	gnutls_db_set_retrieve_function(s->tls, store_get);
+	gnutls_db_set_remove_function(s->tls, store_delete);
+}

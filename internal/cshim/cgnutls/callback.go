@@ -1,0 +1,128 @@
+package cgnutls
+
+/*
+#include <string.h>
+#include "session.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+)
+
+// Callbacks are the Go functions that a handshake may call from inside
+// GnuTLS. They run on the goroutine that called Session.Handshake. Any of
+// them may be nil where the session was set up without it.
+type Callbacks struct {
+	// PSK returns the key of an identity, or nil where there is none.
+	PSK func(identity []byte) ([]byte, error)
+	// StorePut, StoreGet and StoreDelete keep TLS 1.2 sessions. StoreGet
+	// returns nil where there is none.
+	StorePut    func(id, data []byte, expires time.Time) error
+	StoreGet    func(id []byte) ([]byte, error)
+	StoreDelete func(id []byte) error
+
+	// Err is the first error or panic of a callback of the handshake, also of
+	// a crypto.Signer.
+	Err error
+}
+
+// A PanicError is the panic of a function that GnuTLS called.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in a callback: %v", e.Value) }
+
+// guard keeps a panic of f out of C.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// failed records err for the handshake whose handle this is.
+func failed(session unsafe.Pointer, err error) {
+	if cb, ok := handle.Lookup[*Callbacks](session); ok && cb.Err == nil {
+		cb.Err = err
+	}
+}
+
+// give hands a copy of b to C, in memory of gnutls_malloc.
+func give(d *C.gnutls_datum_t, b []byte) error {
+	if len(b) == 0 {
+		return errors.New("empty result")
+	}
+	p := C.cshim_malloc(C.size_t(len(b)))
+	if p == nil {
+		return errors.New("out of memory")
+	}
+	C.memcpy(p, unsafe.Pointer(&b[0]), C.size_t(len(b)))
+	d.data = (*C.uchar)(p)
+	d.size = C.uint(len(b))
+	return nil
+}
+
+// with runs one callback of the handshake and records its error.
+func with(session unsafe.Pointer, what string, f func(cb *Callbacks) error) C.int {
+	cb, ok := handle.Lookup[*Callbacks](session)
+	if !ok {
+		return -1
+	}
+	if err := guard(func() error { return f(cb) }); err != nil {
+		failed(session, fmt.Errorf("%s: %w", what, err))
+		return -1
+	}
+	return 0
+}
+
+//export goGnutlsPSK
+func goGnutlsPSK(session, identity unsafe.Pointer, size C.size_t, key *C.gnutls_datum_t) C.int {
+	return with(session, "looking up the pre-shared key", func(cb *Callbacks) error {
+		k, err := cb.PSK(C.GoBytes(identity, C.int(size)))
+		if err != nil {
+			return err
+		}
+		if len(k) == 0 {
+			return errors.New("unknown identity")
+		}
+		return give(key, k)
+	})
+}
+
+//export goGnutlsStorePut
+func goGnutlsStorePut(session, id unsafe.Pointer, idSize C.size_t, data unsafe.Pointer, size C.size_t) C.int {
+	return with(session, "storing the session", func(cb *Callbacks) error {
+		entry := C.gnutls_datum_t{data: (*C.uchar)(data), size: C.uint(size)}
+		expires := time.Unix(int64(C.gnutls_db_check_entry_expire_time(&entry)), 0)
+		return cb.StorePut(C.GoBytes(id, C.int(idSize)), C.GoBytes(data, C.int(size)), expires)
+	})
+}
+
+//export goGnutlsStoreGet
+func goGnutlsStoreGet(session, id unsafe.Pointer, idSize C.size_t, data *C.gnutls_datum_t) C.int {
+	return with(session, "fetching the session", func(cb *Callbacks) error {
+		b, err := cb.StoreGet(C.GoBytes(id, C.int(idSize)))
+		if err != nil || len(b) == 0 {
+			return err
+		}
+		return give(data, b)
+	})
+}
+
+//export goGnutlsStoreDelete
+func goGnutlsStoreDelete(session, id unsafe.Pointer, idSize C.size_t) C.int {
+	return with(session, "deleting the session", func(cb *Callbacks) error {
+		return cb.StoreDelete(C.GoBytes(id, C.int(idSize)))
+	})
+}

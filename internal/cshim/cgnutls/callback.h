@@ -1,0 +1,12 @@
+#ifndef CSHIM_CALLBACK_H
+#define CSHIM_CALLBACK_H
+
+#include "session.h"
+
+/* Look-up of pre-shared keys on a server, through the handle of the handshake. */
+void cshim_psk_server(gnutls_psk_server_credentials_t cred);
+
+/* TLS 1.2 session store of a server, through the handle of the handshake. */
+void cshim_store_attach(cshim_session *s);
+
+#endif

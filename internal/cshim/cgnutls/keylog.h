@@ -1,0 +1,9 @@
+#ifndef CSHIM_KEYLOG_H
+#define CSHIM_KEYLOG_H
+
+#include "session.h"
+
+/* Queues a line in the NSS key log format for every secret of s. */
+void cshim_keylog_attach(cshim_session *s);
+
+#endif

@@ -1,0 +1,66 @@
+#ifndef CSHIM_SESSION_H
+#define CSHIM_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "library.h"
+
+/* One message for Go, kept until Go takes it: a ticket or a line of a key log. */
+struct cshim_item {
+	struct cshim_item *next;
+	gnutls_datum_t message; /* the NewSessionTicket, or the line */
+	gnutls_datum_t session; /* what gnutls_session_get_data2 gave, or empty */
+};
+
+struct cshim_queue {
+	struct cshim_item *first;
+	struct cshim_item *last;
+};
+
+/* What a gnutls_session_t needs beside it. The address is stable: the session
+ * carries it as its transport and session pointer. */
+typedef struct cshim_session {
+	gnutls_session_t tls;
+	bool server;
+
+	/* The buffers of the call in progress, see transport.h. */
+	const uint8_t *in;
+	size_t in_len;
+	bool in_eof;
+	bool starved; /* pull found no input */
+	uint8_t *out;
+	size_t out_len;
+	size_t out_cap;
+	bool full;    /* push found no room */
+	bool resume_send;
+
+	void *handle; /* of the Go value that a handshake's callbacks are for */
+
+	int verify;   /* see verify.h */
+
+	struct cshim_item *ticket; /* being received */
+	struct cshim_queue tickets;
+	struct cshim_queue keylog;
+} cshim_session;
+
+int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool keylog);
+void cshim_session_free(cshim_session *s);
+
+/* The shim session of a GnuTLS session. */
+cshim_session *cshim_session_of(gnutls_session_t tls);
+
+/* The handle of the handshake that this thread is in, or NULL. For callbacks
+ * that GnuTLS gives no session. */
+void *cshim_current_handle(void);
+void cshim_set_current_handle(void *handle);
+
+/* Queues. An item and what it holds are counted as one live buffer. */
+void cshim_queue_add(struct cshim_queue *q, struct cshim_item *item);
+struct cshim_item *cshim_queue_take(struct cshim_queue *q);
+struct cshim_item *cshim_item_new(const void *message, size_t size);
+void cshim_item_free(struct cshim_item *item);
+int64_t cshim_items_live(void);
+
+#endif

@@ -1,0 +1,169 @@
+package cgnutls
+
+/*
+#include "state.h"
+*/
+import "C"
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// State is what a session has negotiated.
+type State struct {
+	Version      uint16 // wire number
+	CipherSuite  uint16 // IANA number, 0 where it is not found
+	Cipher       string // IANA name of the suite
+	Group        string // name of the key exchange group, "" where there is none
+	Resumed      bool
+	PSK          bool   // authenticated with a pre-shared key, not certificates
+	PSKIdentity  []byte // server: the client's identity
+	ServerName   string // the name that the client asked for
+	ALPN         string
+	PeerChain    [][]byte // DER, leaf first
+	OCSPResponse []byte   // DER
+	SessionID    []byte
+}
+
+// State returns what the session has negotiated so far.
+//
+// Implements:
+//
+//	gnutls_protocol_t gnutls_protocol_get_version(gnutls_session_t session);
+//	gnutls_kx_algorithm_t gnutls_kx_get(gnutls_session_t session);
+//	gnutls_cipher_algorithm_t gnutls_cipher_get(gnutls_session_t session);
+//	gnutls_mac_algorithm_t gnutls_mac_get(gnutls_session_t session);
+//	gnutls_group_t gnutls_group_get(gnutls_session_t session);
+//	gnutls_credentials_type_t gnutls_auth_server_get_type(gnutls_session_t session);
+//	int gnutls_psk_server_get_username2(gnutls_session_t session, gnutls_datum_t *username);
+//	int gnutls_session_is_resumed(gnutls_session_t session);
+//	int gnutls_server_name_get(gnutls_session_t session, void *data,
+//		size_t *data_length, unsigned int *type, unsigned int indx);
+//	int gnutls_alpn_get_selected_protocol(gnutls_session_t session, gnutls_datum_t *protocol);
+//	const gnutls_datum_t *gnutls_certificate_get_peers(gnutls_session_t session,
+//		unsigned int *list_size);
+//	int gnutls_ocsp_status_request_get(gnutls_session_t session, gnutls_datum_t *response);
+//	int gnutls_session_get_id2(gnutls_session_t session, gnutls_datum_t *session_id);
+func (s *Session) State() State {
+	tls := s.tls()
+	st := State{
+		Version: wireVersion(C.gnutls_protocol_get_version(tls)),
+		Resumed: C.gnutls_session_is_resumed(tls) != 0,
+	}
+	var id C.uint
+	if name := C.cshim_cipher_suite(tls, &id); name != nil {
+		st.CipherSuite = uint16(id)
+		st.Cipher = C.GoString(name)
+	}
+	if group := C.gnutls_group_get(tls); group != 0 {
+		st.Group = C.GoString(C.gnutls_group_get_name(group))
+	}
+	st.PSK = C.cshim_is_psk(s.s) != 0
+	if s.s.server {
+		st.ServerName = s.serverName()
+	}
+	var d C.gnutls_datum_t
+	if st.PSK && bool(s.s.server) && C.gnutls_psk_server_get_username2(tls, &d) >= 0 {
+		st.PSKIdentity = view(d)
+	}
+	if C.gnutls_alpn_get_selected_protocol(tls, &d) >= 0 {
+		st.ALPN = string(view(d))
+	}
+	var n C.uint
+	if peers := C.gnutls_certificate_get_peers(tls, &n); peers != nil {
+		for _, cert := range unsafe.Slice(peers, n) {
+			st.PeerChain = append(st.PeerChain, view(cert))
+		}
+	}
+	if C.gnutls_ocsp_status_request_get(tls, &d) >= 0 {
+		st.OCSPResponse = view(d)
+	}
+	if C.gnutls_session_get_id2(tls, &d) >= 0 {
+		st.SessionID = view(d)
+	}
+	return st
+}
+
+func (s *Session) serverName() string {
+	var buf [256]byte
+	n := C.size_t(len(buf))
+	var kind C.uint
+	if C.gnutls_server_name_get(s.tls(), unsafe.Pointer(&buf[0]), &n, &kind, 0) < 0 {
+		return ""
+	}
+	return string(buf[:n])
+}
+
+// FalseStarted reports whether a client made a false start: its handshake is
+// over only when data has come from the peer.
+//
+// Implements:
+//
+//	unsigned gnutls_session_get_flags(gnutls_session_t session);
+func (s *Session) FalseStarted() bool {
+	return C.gnutls_session_get_flags(s.tls())&C.GNUTLS_SFLAGS_FALSE_START != 0
+}
+
+// ChannelBinding returns the TLS channel binding of a kind.
+//
+// Implements:
+//
+//	int gnutls_session_channel_binding(gnutls_session_t session,
+//		gnutls_channel_binding_t cbtype, gnutls_datum_t *cb);
+func (s *Session) ChannelBinding(kind int) ([]byte, Code) {
+	var d C.gnutls_datum_t
+	if code := Code(C.gnutls_session_channel_binding(s.tls(), C.gnutls_channel_binding_t(kind), &d)); code < 0 {
+		return nil, code
+	}
+	return take(d), OK
+}
+
+// Kinds of channel binding.
+const (
+	BindingUnique    = C.GNUTLS_CB_TLS_UNIQUE
+	BindingServerEnd = C.GNUTLS_CB_TLS_SERVER_END_POINT
+)
+
+// Export derives n bytes of keying material (RFC 5705, RFC 8446 section 7.5).
+//
+// Implements:
+//
+//	int gnutls_prf_rfc5705(gnutls_session_t session, size_t label_size,
+//		const char *label, size_t context_size, const char *context,
+//		size_t outsize, char *out);
+func (s *Session) Export(label string, context []byte, hasContext bool, n int) ([]byte, Code) {
+	var p runtime.Pinner
+	defer p.Unpin()
+	l := borrow(&p, []byte(label))
+	c := borrow(&p, context)
+	empty := [1]C.char{}
+	cp := (*C.char)(unsafe.Pointer(c.data))
+	if hasContext && cp == nil {
+		cp = &empty[0]
+	}
+	out := make([]byte, n)
+	op, _ := pointer(out)
+	code := Code(C.gnutls_prf_rfc5705(s.tls(), C.size_t(l.size), (*C.char)(unsafe.Pointer(l.data)),
+		C.size_t(c.size), cp, C.size_t(n), (*C.char)(op)))
+	if code < 0 {
+		return nil, code
+	}
+	return out, OK
+}
+
+// wireVersion returns the number that stands for a TLS version in a record,
+// or 0 for anything but TLS.
+func wireVersion(v C.gnutls_protocol_t) uint16 {
+	switch v {
+	case C.GNUTLS_TLS1_0:
+		return 0x0301
+	case C.GNUTLS_TLS1_1:
+		return 0x0302
+	case C.GNUTLS_TLS1_2:
+		return 0x0303
+	case C.GNUTLS_TLS1_3:
+		return 0x0304
+	}
+	return 0
+}

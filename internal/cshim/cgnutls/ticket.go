@@ -1,0 +1,94 @@
+package cgnutls
+
+/*
+#include "session.h"
+*/
+import "C"
+
+// A Ticket is a NewSessionTicket that a client received.
+type Ticket struct {
+	Message []byte // the body of the handshake message
+	Session []byte // session data that uses it; nil below TLS 1.3, where it comes with the end of the handshake
+}
+
+// TakeTickets returns the tickets that have come since the last call, in
+// order.
+//
+// Implements:
+//
+//	void gnutls_handshake_set_hook_function(gnutls_session_t session,
+//		unsigned int htype, int when, gnutls_handshake_hook_func func);
+func (s *Session) TakeTickets() []Ticket {
+	var list []Ticket
+	for item := C.cshim_queue_take(&s.s.tickets); item != nil; item = C.cshim_queue_take(&s.s.tickets) {
+		list = append(list, Ticket{Message: view(item.message), Session: view(item.session)})
+		C.cshim_item_free(item)
+	}
+	return list
+}
+
+// TakeKeyLog returns the lines in the NSS key log format that have come since
+// the last call.
+//
+// Implements:
+//
+//	void gnutls_session_set_keylog_function(gnutls_session_t session,
+//		gnutls_keylog_func func);
+func (s *Session) TakeKeyLog() [][]byte {
+	var list [][]byte
+	for item := C.cshim_queue_take(&s.s.keylog); item != nil; item = C.cshim_queue_take(&s.s.keylog) {
+		list = append(list, view(item.message))
+		C.cshim_item_free(item)
+	}
+	return list
+}
+
+// Data returns the session data. Under TLS 1.3 and without a ticket it is a
+// dummy of four zero bytes.
+//
+// Implements:
+//
+//	int gnutls_session_get_data2(gnutls_session_t session, gnutls_datum_t *data);
+func (s *Session) Data() ([]byte, Code) {
+	var d C.gnutls_datum_t
+	if code := Code(C.gnutls_session_get_data2(s.tls(), &d)); code < 0 {
+		return nil, code
+	}
+	return take(d), OK
+}
+
+// SetData makes a client ask to resume, before the handshake.
+//
+// Implements:
+//
+//	int gnutls_session_set_data(gnutls_session_t session, const void *session_data,
+//		size_t session_data_size);
+func (s *Session) SetData(data []byte) Code {
+	p, n := pointer(data)
+	return Code(C.gnutls_session_set_data(s.tls(), p, n))
+}
+
+// HasTicket reports whether a ticket has come.
+//
+// Implements:
+//
+//	unsigned gnutls_session_get_flags(gnutls_session_t session);
+func (s *Session) HasTicket() bool {
+	return C.gnutls_session_get_flags(s.tls())&C.GNUTLS_SFLAGS_SESSION_TICKET != 0
+}
+
+// NewTicketKey returns a random master key for a server's tickets.
+//
+// Implements:
+//
+//	int gnutls_session_ticket_key_generate(gnutls_datum_t *key);
+func NewTicketKey() ([]byte, Code) {
+	var d C.gnutls_datum_t
+	if code := Code(C.gnutls_session_ticket_key_generate(&d)); code < 0 {
+		return nil, code
+	}
+	return take(d), OK
+}
+
+// nativeBuffers counts the queued items of all sessions.
+func nativeBuffers() int64 { return int64(C.cshim_items_live()) }

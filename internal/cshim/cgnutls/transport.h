@@ -1,0 +1,46 @@
+#ifndef CSHIM_TRANSPORT_H
+#define CSHIM_TRANSPORT_H
+
+#include "session.h"
+
+/* The memory transport. GnuTLS reads from and writes to buffers that Go lends
+ * for one call and never waits: Go does all I/O between the calls. Each call
+ * tells how much of the input it used up and how much output it made.
+ *
+ * Input that a call leaves over must be the start of the next call's input.
+ * Output that does not fit stays in GnuTLS; the call reports CSHIM_FULL and
+ * must be made again once the buffer is empty. A call without an output
+ * buffer leaves all output in GnuTLS, for the next call that has one. */
+
+enum {
+	CSHIM_STARVED = 1,    /* needs more input */
+	CSHIM_FULL = 2,       /* needs an empty output buffer */
+	CSHIM_CLOSED = 4,     /* the peer sent close_notify */
+	CSHIM_VERIFY = 8,     /* the handshake waits for cshim_verify_decide */
+	CSHIM_TICKETS = 16,   /* tickets wait to be taken */
+	CSHIM_KEYLOG = 32,    /* key log lines wait to be taken */
+};
+
+typedef struct cshim_result {
+	int code;       /* 0, or the error that ended the call */
+	unsigned flags;
+	size_t used;    /* input bytes */
+	size_t made;    /* output bytes */
+	size_t n;       /* application bytes */
+} cshim_result;
+
+void cshim_transport_attach(cshim_session *s);
+
+cshim_result cshim_handshake(cshim_session *s, void *handle, const void *in, size_t in_len, bool eof,
+			     void *out, size_t out_cap);
+cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eof, void *p, size_t len);
+cshim_result cshim_send(cshim_session *s, const void *p, size_t len, void *out, size_t out_cap);
+cshim_result cshim_bye(cshim_session *s, void *out, size_t out_cap);
+cshim_result cshim_alert(cshim_session *s, int level, int description, void *out, size_t out_cap);
+cshim_result cshim_alert_for(cshim_session *s, int code, void *out, size_t out_cap);
+cshim_result cshim_send_tickets(cshim_session *s, unsigned n, void *out, size_t out_cap);
+
+/* The default pull-timeout callback: whether input is there, without waiting. */
+int cshim_pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms);
+
+#endif

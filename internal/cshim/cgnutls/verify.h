@@ -1,0 +1,38 @@
+#ifndef CSHIM_VERIFY_H
+#define CSHIM_VERIFY_H
+
+#include "session.h"
+
+/* When the peer's certificate has come the handshake stops with CSHIM_VERIFY,
+ * outside C, and goes on when Go has decided. */
+enum {
+	CSHIM_VERIFY_NONE = 0,
+	CSHIM_VERIFY_WAITING,
+	CSHIM_VERIFY_ACCEPTED,
+};
+
+void cshim_verify_attach(cshim_session *s);
+void cshim_verify_accept(cshim_session *s);
+
+/* One step of a certificate path: a certificate, the one that signed it, and
+ * the gnutls_certificate_status_t bits of the step. */
+struct cshim_link {
+	gnutls_datum_t cert;
+	gnutls_datum_t issuer;
+	unsigned status;
+};
+
+struct cshim_path {
+	struct cshim_link *links;
+	int n;
+	int error; /* an error while the path was recorded */
+};
+
+/* Verifies the peer's certificate against the session's credentials. name is
+ * a host name, or NULL, or the 4 or 16 bytes of an IP address with ip_size
+ * set. The caller frees path with cshim_path_free. */
+int cshim_verify_peer(cshim_session *s, const char *name, unsigned ip_size, const char *purpose,
+		      unsigned *status, struct cshim_path *path);
+void cshim_path_free(struct cshim_path *path);
+
+#endif

@@ -1,0 +1,27 @@
+// Package cshim holds the C side of this module: handle carries Go values
+// through C, cgnutls calls libgnutls, ccoap calls libcoap. No package outside
+// this directory says import "C"; a test in this package enforces it.
+//
+// A shim translates types and nothing else. It returns the library's own
+// result codes and Go values that own their memory. Policy, locks, cleanups
+// and error texts belong to the public packages above it.
+//
+// # How to add a wrapper
+//
+//  1. Find the topic: the file of the shim that is named after it. A new
+//     topic is a trio topic.go, topic.h, topic.c.
+//  2. Where one C call is enough, call it from Go. Write C where several
+//     calls belong together in one crossing, where C needs a callback, or
+//     where the C interface is a macro or a variable (gnutls_free). Name it
+//     cshim_….
+//  3. Write the Go function. Its doc comment ends with an "Implements:" block
+//     that holds the C declaration. Copy C memory out at once and free it in
+//     the same function.
+//  4. A callback from C into Go is an //export function named goGnutls… or
+//     goCoap…. It looks its handle up, calls one Go function that recovers
+//     from panics, and returns.
+//  5. A new kind of native object gets a counter in live.go; its New adds
+//     one, its Free takes one away.
+//  6. Add the method of the public type, with "defer runtime.KeepAlive(x)"
+//     as its first line where it hands x's native object down.
+package cshim
