@@ -225,49 +225,51 @@ const maxCrossing = 32 << 10
 
 // receive is read past what SessionData kept.
 func (c *Conn) receive(p []byte) (int, error) {
-	if c.readErr != nil {
-		return 0, c.readErr
-	}
-	p = p[:min(len(p), maxCrossing)]
 	for {
+		if c.readErr != nil {
+			return 0, c.readErr
+		}
 		if c.dry && !c.in.eof {
 			if err := c.in.fill(); err != nil {
 				return 0, c.readFailure(err)
 			}
 		}
-		if !c.lock() {
-			return 0, net.ErrClosed
-		}
-		r := c.session.s.Recv(c.in.bytes(), c.in.eof, p)
-		tickets, keys := c.collect(r)
-		c.unlock()
-		c.in.skip(r.Used)
-		c.dry = r.Starved
-		c.logKeys(keys)
-		c.addTickets(tickets)
-		if c.falseStart && r.N > 0 {
-			c.falseStart = false
-			c.keepSession12(nil)
-		}
-		switch {
-		case r.Closed:
-			c.readErr = io.EOF
-		case r.Code < 0:
-			c.readErr = c.failure("read", r.Code)
-			if c.writer.try() {
-				c.alertFor(r.Code)
-				c.writer.give()
-			}
-		}
-		switch {
-		case r.N > 0:
-			return r.N, nil
-		case c.readErr != nil:
-			return 0, c.readErr
-		case len(tickets) > 0:
-			return 0, nil
+		n, ticket := c.decrypt(p)
+		if n > 0 || ticket {
+			return n, nil
 		}
 	}
+}
+
+// decrypt lets GnuTLS use up the input: it returns data, or whether a ticket
+// came, or sets readErr, or finds that it needs more.
+func (c *Conn) decrypt(p []byte) (n int, ticket bool) {
+	if !c.lock() {
+		c.readErr = net.ErrClosed
+		return 0, false
+	}
+	r := c.session.s.Recv(c.in.bytes(), c.in.eof, p[:min(len(p), maxCrossing)])
+	tickets, keys := c.collect(r)
+	c.unlock()
+	c.in.skip(r.Used)
+	c.dry = r.Starved
+	c.logKeys(keys)
+	c.addTickets(tickets)
+	if c.falseStart && r.N > 0 {
+		c.falseStart = false
+		c.keepSession12(nil)
+	}
+	switch {
+	case r.Closed:
+		c.readErr = io.EOF
+	case r.Code < 0:
+		c.readErr = c.failure("read", r.Code)
+		if c.writer.try() {
+			c.alertFor(r.Code)
+			c.writer.give()
+		}
+	}
+	return r.N, len(tickets) > 0
 }
 
 // readFailure says what a failed read of the transport means. All but a
@@ -422,6 +424,7 @@ func (c *Conn) Close() error {
 			c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Bye(out) })
 		}
 		c.writer.give()
+		c.drain()
 	}
 	if c.closed.Swap(true) {
 		return nil
@@ -431,6 +434,32 @@ func (c *Conn) Close() error {
 		c.unlock()
 	}
 	return err
+}
+
+// maxDrain bounds the input that Close takes off a socket, in buffers.
+const maxDrain = 32
+
+// drain takes what has come off the socket of a client that is closing. Input
+// that nobody has read, such as the tickets that a client which only writes
+// never asks for, makes the kernel send a reset, and the server may then lose
+// what the client wrote last. Tickets still go to their cache.
+func (c *Conn) drain() {
+	if !c.client || c.in.raw == nil || !c.reader.try() {
+		return
+	}
+	scratch := getBuffer()
+	for fills := 0; c.readErr == nil && fills < maxDrain; {
+		if c.dry {
+			if !c.in.fillNow() {
+				break
+			}
+			fills++
+		}
+		c.decrypt(scratch[:])
+	}
+	putBuffer(scratch)
+	c.reader.give()
+	c.deliver()
 }
 
 // CloseWrite sends close_notify and leaves the connection open for reading

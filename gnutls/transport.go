@@ -90,6 +90,12 @@ func (in *input) fill() error {
 	return err
 }
 
+// fillNow is fill on a raw connection for what is there already, if anything.
+func (in *input) fillNow() bool {
+	err := in.raw.Control(func(fd uintptr) { in.readSocket(fd) })
+	return err == nil && in.end > 0
+}
+
 // readSocket reads from fd and reports whether it has not to wait for more.
 func (in *input) readSocket(fd uintptr) bool {
 	buf := getBuffer()
