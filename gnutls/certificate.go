@@ -76,10 +76,15 @@ func X509KeyPairPassword(certData, keyData []byte, password string) (Certificate
 }
 
 // ParsePKCS12 parses a PKCS #12 file that holds a private key and its
-// certificate chain (gnutls_pkcs12_simple_parse). A wrong password is an error.
+// certificate chain (gnutls_pkcs12_simple_parse). A wrong password is an error
+// with CodeDecryptionFailed.
 func ParsePKCS12(data []byte, password string) (Certificate, error) {
 	key, chain, code := cgnutls.DecodePKCS12(data, password)
-	if code < 0 {
+	switch {
+	case code == cgnutls.MACVerifyFailed:
+		err := fmt.Errorf("the password is wrong, or the data are damaged: %w", CodeDecryptionFailed)
+		return Certificate{}, &Error{Op: "reading the PKCS #12 file", Code: CodeDecryptionFailed, Err: err}
+	case code < 0:
 		return Certificate{}, &Error{Op: "reading the PKCS #12 file", Code: ErrorCode(code)}
 	}
 	defer clear(key)
@@ -108,15 +113,17 @@ func isPEM(data []byte) bool { return bytes.Contains(data, []byte("-----BEGIN ")
 // privateKeyError adds what GnuTLS's code leaves out.
 func privateKeyError(data []byte, password string, code cgnutls.Code) error {
 	err := ErrorCode(code)
-	if block, _ := pem.Decode(data); isPEM(data) && block == nil {
-		return fmt.Errorf("damaged PEM: %w", err)
-	} else if block != nil && block.Type == "CERTIFICATE" {
-		return fmt.Errorf("the file holds a certificate: %w", err)
-	}
-	if password == "" && code == cgnutls.DecryptionFailed {
+	switch {
+	case code == cgnutls.DecryptionFailed && password == "":
 		return fmt.Errorf("it is encrypted and no password was given: %w", err)
+	case code == cgnutls.DecryptionFailed:
+		return fmt.Errorf("the password is wrong, or the data are damaged: %w", err)
+	case !isPEM(data):
+		return fmt.Errorf("neither PEM nor DER: %w", err)
+	case !bytes.Contains(data, []byte("PRIVATE KEY-----")):
+		return fmt.Errorf("no PRIVATE KEY block in the PEM data: %w", err)
 	}
-	return err
+	return fmt.Errorf("damaged: %w", err)
 }
 
 // parseChain returns the certificates in PEM or DER data.
@@ -213,7 +220,10 @@ func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
 		return ErrorCode(code)
 	}
 	if c.OCSPStaple != nil {
-		if code := creds.StapleOCSP(int(code), c.OCSPStaple); code < 0 {
+		code := creds.StapleOCSP(int(code), c.OCSPStaple)
+		if code == cgnutls.Expired {
+			return fmt.Errorf("OCSP response: it is too old, or the certificate is revoked: %w", ErrorCode(code))
+		} else if code < 0 {
 			return fmt.Errorf("OCSP response: %w", ErrorCode(code))
 		}
 	}

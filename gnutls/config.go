@@ -78,7 +78,8 @@ type Config struct {
 	// VerifyConnection, if set, is called once in every handshake, also a
 	// resumed one, after the checks that this Config asks for. Its error fails
 	// the handshake with a bad_certificate alert. It runs on the goroutine of
-	// the handshake, outside C. Keying material is not there yet.
+	// the handshake, outside C. Keying material is not there yet, and under TLS
+	// 1.2 neither are the cipher suite and the group.
 	VerifyConnection func(ConnectionState) error
 
 	// NextProtos are the application protocols (ALPN), the preferred first.
@@ -121,7 +122,7 @@ type Config struct {
 	// SessionTicketsDisabled turns session tickets off on both sides.
 	SessionTicketsDisabled bool
 	// SessionTickets is the number of tickets that a server sends after a TLS
-	// 1.3 handshake; 0 means DefaultSessionTickets.
+	// 1.3 handshake; 0 means DefaultSessionTickets, and a negative number none.
 	SessionTickets int
 	// TicketKey encrypts a server's tickets. Servers with the same key resume
 	// each other's sessions. Nil means a random one for this Config.
@@ -280,9 +281,6 @@ func (c *Config) buildServer() (*native, error) {
 		n.pskServer = &pskServerCredentials{creds}
 		runtime.AddCleanup(n.pskServer, (*cgnutls.PSKServerCredentials).Free, creds)
 	}
-	if c.SessionTickets < 0 {
-		return nil, fmt.Errorf("gnutls: Config.SessionTickets is %d", c.SessionTickets)
-	}
 	if n.ticketKey = c.TicketKey; n.ticketKey == nil {
 		if n.ticketKey, err = NewTicketKey(); err != nil {
 			return nil, err
@@ -303,6 +301,9 @@ func (c *Config) newPriority(psk bool) (*priority, error) {
 		if bound.version != 0 && (bound.version < VersionTLS10 || bound.version > VersionTLS13) {
 			return nil, fmt.Errorf("gnutls: Config.%s is 0x%04x, which is no version of TLS", bound.field, bound.version)
 		}
+	}
+	if i := strings.IndexByte(c.Priority, 0); i >= 0 {
+		return nil, fmt.Errorf("gnutls: Config.Priority holds a NUL byte at byte %d", i)
 	}
 	lowest := c.MinVersion
 	if lowest == 0 && c.Priority == "" {

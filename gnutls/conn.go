@@ -44,8 +44,7 @@ type Conn struct {
 
 	reader turn // guards the fields of the reading side
 	in     input
-	dry    bool   // GnuTLS has nothing left to give before more input comes
-	kept   []byte // data that SessionData received
+	dry    bool // GnuTLS has nothing left to give before more input comes
 	// falseStart: the handshake goes on until data come.
 	falseStart bool
 	tickets12  []cgnutls.Ticket // TLS 1.2, until the end of the handshake
@@ -68,6 +67,10 @@ type Conn struct {
 	readDeadline  time.Time
 	writeDeadline time.Time
 	interrupted   bool
+
+	keptMu   sync.Mutex  // guards kept, to which only the holder of reader adds
+	kept     []byte      // data that SessionData received
+	haveKept atomic.Bool // whether there are any
 
 	ticketMu    sync.Mutex // guards what follows
 	newest      *SessionData
@@ -196,6 +199,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
+		if n := c.takeKept(p); n > 0 {
+			return n, nil
+		}
 		c.reader.take()
 		n, err := c.read(p)
 		c.reader.give()
@@ -209,11 +215,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // read reads once: data, or an error, or nothing where only a ticket came.
 // The caller holds reader.
 func (c *Conn) read(p []byte) (int, error) {
-	if len(c.kept) > 0 {
-		n := copy(p, c.kept)
-		if c.kept = c.kept[n:]; len(c.kept) == 0 {
-			c.kept = nil
-		}
+	if n := c.takeKept(p); n > 0 {
 		return n, nil
 	}
 	return c.receive(p)

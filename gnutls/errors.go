@@ -40,6 +40,7 @@ const (
 	CodeRehandshake             = ErrorCode(cgnutls.Rehandshake)
 	CodeDuringHandshake         = ErrorCode(cgnutls.UnavailableDuringHandshake)
 	CodeNotAvailable            = ErrorCode(cgnutls.RequestedDataNotAvailable)
+	CodeInternalError           = ErrorCode(cgnutls.InternalError)
 	CodeNoProtocols             = ErrorCode(cgnutls.NoPriorities)
 )
 

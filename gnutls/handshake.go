@@ -1,6 +1,7 @@
 package gnutls
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -48,6 +49,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 // handshake is what only the handshake needs.
 type handshake struct {
 	setup    bool
+	complete bool // for GnuTLS; finish has yet to run
 	offered  *SessionData
 	parsed   []*x509.Certificate // those of the peer that were parsed
 	judged   bool                // the peer was accepted
@@ -121,6 +123,9 @@ func (c *Conn) handshake(ctx context.Context) error {
 		return err
 	}
 	callbacks := c.callbacks(ctx)
+	if c.handshaking.complete {
+		return c.finish(callbacks)
+	}
 	for {
 		buf := getBuffer()
 		if !c.lock() {
@@ -133,13 +138,15 @@ func (c *Conn) handshake(ctx context.Context) error {
 		c.in.skip(r.Used)
 		c.logKeys(keys)
 		c.tickets12 = append(c.tickets12, tickets...)
-		if r.Code == cgnutls.OK && !r.Verify && !r.Starved && !r.Full {
-			return c.finish(buf, r.Made)
-		}
+		c.handshaking.complete = r.Code == cgnutls.OK && !r.Verify && !r.Starved && !r.Full
 		if err := c.send(buf, r.Made); err != nil {
 			return err
 		}
 		switch {
+		case c.handshaking.complete:
+			return c.finish(callbacks)
+		case r.Code == cgnutls.NoCertificateFound && !c.client:
+			return c.noClientCertificate()
 		case r.Code < 0:
 			err := c.handshakeFailure(r.Code, callbacks)
 			c.alertFor(r.Code)
@@ -163,6 +170,9 @@ func (c *Conn) start() error {
 	}
 	if c.client && c.serverName == "" && !c.config.InsecureSkipVerify && c.config.PSKIdentity == "" {
 		return errors.New("gnutls: either Config.ServerName or InsecureSkipVerify must be set")
+	}
+	if strings.ContainsRune(c.serverName, 0) {
+		return fmt.Errorf("gnutls: the server name %q holds a NUL byte", c.serverName)
 	}
 	n, err := c.config.native(!c.client)
 	if err != nil {
@@ -327,6 +337,28 @@ func (c *Conn) judge(cs *ConnectionState) error {
 	return nil
 }
 
+// noClientCertificate ends a handshake that GnuTLS gave up for want of the
+// client's certificate. Under TLS 1.2 it also does where an alert came in place
+// of the certificate.
+func (c *Conn) noClientCertificate() error {
+	if err := c.failure("handshake", cgnutls.FatalAlertReceived); err.(*Error).Alert != 0 {
+		return err
+	}
+	return c.reject(&Error{Op: "handshake", Code: CodeCertificateRequired})
+}
+
+// certificateRequired returns the alert for a client without a certificate:
+// TLS 1.2 has none of its own (RFC 5246 section 7.4.6).
+func (c *Conn) certificateRequired() Alert {
+	alert := AlertHandshakeFailure
+	c.withSession(func(s *cgnutls.Session) {
+		if s.State().Version == VersionTLS13 {
+			alert = AlertCertificateRequired
+		}
+	})
+	return alert
+}
+
 // reject tells the peer why it is not accepted and returns err.
 func (c *Conn) reject(err error) error {
 	alert := AlertBadCertificate
@@ -334,20 +366,27 @@ func (c *Conn) reject(err error) error {
 	if errors.As(err, &ce) {
 		alert = ce.alert()
 	} else if errors.Is(err, CodeCertificateRequired) {
-		alert = AlertCertificateRequired
+		alert = c.certificateRequired()
+	} else if errors.Is(err, CodeInternalError) {
+		alert = AlertInternalError
 	}
 	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(uint8(alert), out) })
 	return err
 }
 
-// finish ends the handshake whose last output is the first n bytes of buf.
-func (c *Conn) finish(buf *buffer, n int) error {
+// finish ends a handshake that is complete for GnuTLS. An error of a callback
+// that did not fail the handshake is one of the store.
+func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	cs, err := c.currentState()
+	var failed *PanicError
+	switch {
+	case errors.As(cb.Err, &failed):
+		err = &Error{Op: "handshake", Code: CodeInternalError, Err: cb.Err}
+	case cb.Err != nil:
+		c.log(slog.LevelWarn, "session store failed", "error", cb.Err)
+	}
 	if err == nil && !c.handshaking.judged {
 		err = c.judge(&cs)
-	}
-	if sendErr := c.send(buf, n); sendErr != nil {
-		return sendErr
 	}
 	if err != nil {
 		return c.reject(err)
@@ -400,13 +439,12 @@ func (c *Conn) currentState() (ConnectionState, error) {
 // write before it reads them, so the handshake must not wait for that: what a
 // socket does not take at once is sent in the background.
 func (c *Conn) sendTickets() {
-	n := c.config.SessionTickets
-	if n == 0 {
-		n = DefaultSessionTickets
+	n := cmp.Or(c.config.SessionTickets, DefaultSessionTickets)
+	if n < 0 {
+		return
 	}
-	send := func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.SendTickets(n, out) }
-	if c.in.raw == nil {
-		go c.produceLater(send)
+	if c.in.raw == nil || n > ticketBatch {
+		go c.produceTickets(n)
 		return
 	}
 	buf := getBuffer()
@@ -414,25 +452,32 @@ func (c *Conn) sendTickets() {
 		putBuffer(buf)
 		return
 	}
-	r := send(c.session.s, buf[:])
+	r := c.session.s.SendTickets(n, buf[:])
 	c.unlock()
 	c.unsentBuf, c.unsent = buf, buf[:r.Made]
 	c.flushNow()
 	switch {
 	case r.Full:
-		go c.produceLater(send)
+		go c.produceTickets(n) // goes on with those that did not fit
 	case len(c.unsent) > 0:
-		go c.produceLater(nil)
+		go c.produceTickets(0)
 	}
 }
 
-// produceLater is flush and then produce in the background. Whoever wants to
-// write finds its error.
-func (c *Conn) produceLater(f func(*cgnutls.Session, []byte) cgnutls.Result) {
+// ticketBatch is how many tickets GnuTLS is asked for at once. It fails when it
+// has to queue more than 32 messages.
+const ticketBatch = 16
+
+// produceTickets is flush and then n tickets, in the background. Whoever wants
+// to write next finds its error.
+func (c *Conn) produceTickets(n int) {
 	c.writer.take()
 	defer c.writer.give()
-	if c.flush() == nil && f != nil {
-		c.produce(f)
+	err := c.flush()
+	for ; n > 0 && err == nil; n -= ticketBatch {
+		err = c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+			return s.SendTickets(min(n, ticketBatch), out)
+		})
 	}
 }
 

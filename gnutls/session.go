@@ -126,8 +126,9 @@ func (d *SessionData) String() string {
 // GoString does the same as String.
 func (d *SessionData) GoString() string { return d.String() }
 
-// sessionEnvelope is the encoded form of SessionData, in DER. Sum, a SHA-256
-// hash of all that comes before it, finds damage.
+// sessionEnvelope is the encoded form of SessionData, in DER. Sum is a SHA-256
+// hash of all that comes before it. It must find all damage: GnuTLS 3.7.9
+// crashes on session data of its own that are cut off.
 type sessionEnvelope struct {
 	Magic        string `asn1:"utf8"`
 	Format       int

@@ -64,7 +64,7 @@ func (c *Conn) sessionData12(op string) (*SessionData, error) {
 		return d, nil
 	}
 	var code cgnutls.Code
-	if err := c.withSession(func(s *cgnutls.Session) { _, code = s.Data() }); err != nil {
+	if err := c.withSession(func(s *cgnutls.Session) { _, _, code = s.Data(nil) }); err != nil {
 		return nil, err
 	}
 	if code == cgnutls.UnavailableDuringHandshake {
@@ -87,7 +87,7 @@ func (c *Conn) newestTicket() (*SessionData, <-chan struct{}) {
 // receiveTicket reads once for SessionData, until ctx ends, and keeps the
 // application data that come. The caller holds reader.
 func (c *Conn) receiveTicket(ctx context.Context) error {
-	if len(c.kept) >= maxKept {
+	if c.keptFull() {
 		return errors.New("too much application data came before a ticket")
 	}
 	interrupted := make(chan struct{})
@@ -97,7 +97,7 @@ func (c *Conn) receiveTicket(ctx context.Context) error {
 	})
 	buf := getBuffer()
 	n, err := c.receive(buf[:])
-	c.kept = append(c.kept, buf[:n]...)
+	c.keep(buf[:n])
 	putBuffer(buf)
 	if !stop() {
 		<-interrupted
@@ -107,6 +107,35 @@ func (c *Conn) receiveTicket(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// keep adds data for the next Read. The caller holds reader.
+func (c *Conn) keep(data []byte) {
+	c.keptMu.Lock()
+	defer c.keptMu.Unlock()
+	c.kept = append(c.kept, data...)
+	c.haveKept.Store(len(c.kept) > 0)
+}
+
+func (c *Conn) keptFull() bool {
+	c.keptMu.Lock()
+	defer c.keptMu.Unlock()
+	return len(c.kept) >= maxKept
+}
+
+// takeKept moves kept data to p.
+func (c *Conn) takeKept(p []byte) int {
+	if !c.haveKept.Load() {
+		return 0
+	}
+	c.keptMu.Lock()
+	defer c.keptMu.Unlock()
+	n := copy(p, c.kept)
+	if c.kept = c.kept[n:]; len(c.kept) == 0 {
+		c.kept = nil
+		c.haveKept.Store(false)
+	}
+	return n
 }
 
 // collect takes what a call into GnuTLS has queued. The caller holds tlsMu.
@@ -164,7 +193,7 @@ func (c *Conn) keepSession12(resumed *SessionData) {
 	var code cgnutls.Code
 	err := c.withSession(func(s *cgnutls.Session) {
 		id = s.State().SessionID
-		data, code = s.Data()
+		data, _, code = s.Data(nil)
 	})
 	if err != nil || code < 0 || message == nil && len(id) == 0 {
 		return

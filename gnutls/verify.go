@@ -68,6 +68,9 @@ func (e *CertificateError) Error() string {
 	if e.Status.Has(CertificateExpired) {
 		fmt.Fprintf(&b, " (on %s)", e.Certificate.NotAfter.UTC().Format("2006-01-02"))
 	}
+	if e.Status.Has(CertificateNotYetValid) {
+		fmt.Fprintf(&b, " (before %s)", e.Certificate.NotBefore.UTC().Format("2006-01-02"))
+	}
 	if e.Status.Has(CertificateWrongName) {
 		if names := certificateNames(e.Certificate); len(names) > 0 {
 			fmt.Fprintf(&b, " (it is for %s)", strings.Join(names, ", "))
@@ -98,7 +101,7 @@ func (e *CertificateError) alert() Alert {
 	switch {
 	case e.Status.Has(CertificateRevoked):
 		return AlertCertificateRevoked
-	case e.Status.Has(CertificateExpired):
+	case e.Status.Has(CertificateExpired), e.Status.Has(CertificateNotYetValid):
 		return AlertCertificateExpired
 	case e.Status.Has(CertificateUnknownAuthority):
 		return AlertUnknownCA

@@ -77,7 +77,8 @@ func (c *CertificateCredentials) Trust(certs [][]byte) Code {
 }
 
 // Revoke adds a certificate revocation list in DER. Its issuer must be
-// trusted already.
+// trusted already. It returns 1, or 0 where the list was not taken because no
+// trusted authority has signed it.
 //
 // Implements:
 //

@@ -14,7 +14,7 @@ static int no_password(void *userdata, int attempt, const char *token_url, const
 	(void)flags;
 	(void)pin;
 	(void)pin_max;
-	return -1;
+	return GNUTLS_E_DECRYPTION_FAILED;
 }
 
 int cshim_key_decode(const gnutls_datum_t *in, bool pem, const char *password, gnutls_datum_t *pkcs8)

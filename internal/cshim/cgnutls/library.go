@@ -80,6 +80,8 @@ const (
 	NoApplicationProtocol      Code = C.GNUTLS_E_NO_APPLICATION_PROTOCOL
 	CertificateVerification    Code = C.GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR
 	CertificateRequired        Code = C.GNUTLS_E_CERTIFICATE_REQUIRED
+	InternalError              Code = C.GNUTLS_E_INTERNAL_ERROR
 	RecordOverflow             Code = C.GNUTLS_E_RECORD_OVERFLOW
 	RequestedDataNotAvailable  Code = C.GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE
+	MACVerifyFailed            Code = C.GNUTLS_E_MAC_VERIFY_FAILED
 )

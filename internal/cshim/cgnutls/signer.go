@@ -11,6 +11,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"unsafe"
 
@@ -50,6 +52,12 @@ func (s *signer) sign(algo, hashAlgo int, prehashed bool, data []byte) ([]byte, 
 	switch algo {
 	case C.GNUTLS_SIGN_EDDSA_ED25519:
 		return s.key.Sign(rand.Reader, data, crypto.Hash(0))
+	case C.GNUTLS_SIGN_RSA_RAW:
+		digest, hash, err := pkcs1Digest(data)
+		if err != nil {
+			return nil, err
+		}
+		return s.key.Sign(rand.Reader, digest, hash)
 	case C.GNUTLS_SIGN_RSA_PSS_SHA256, C.GNUTLS_SIGN_RSA_PSS_SHA384, C.GNUTLS_SIGN_RSA_PSS_SHA512,
 		C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA384, C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA512:
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
@@ -64,6 +72,33 @@ func (s *signer) sign(algo, hashAlgo int, prehashed bool, data []byte) ([]byte, 
 		data = h.Sum(nil)
 	}
 	return s.key.Sign(rand.Reader, data, opts)
+}
+
+var digestHashes = map[string]crypto.Hash{
+	"1.3.14.3.2.26":          crypto.SHA1,
+	"2.16.840.1.101.3.4.2.1": crypto.SHA256,
+	"2.16.840.1.101.3.4.2.2": crypto.SHA384,
+	"2.16.840.1.101.3.4.2.3": crypto.SHA512,
+}
+
+// pkcs1Digest returns the digest in what GnuTLS has a PKCS #1 signature made
+// of: a DigestInfo, or below TLS 1.2 the bare MD5 and SHA-1 hashes.
+func pkcs1Digest(data []byte) ([]byte, crypto.Hash, error) {
+	if len(data) == crypto.MD5SHA1.Size() {
+		return data, crypto.MD5SHA1, nil
+	}
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Digest    []byte
+	}
+	if _, err := asn1.Unmarshal(data, &info); err != nil {
+		return nil, 0, fmt.Errorf("decoding a DigestInfo: %w", err)
+	}
+	hash, ok := digestHashes[info.Algorithm.Algorithm.String()]
+	if !ok {
+		return nil, 0, fmt.Errorf("hash algorithm %s is not supported with a crypto.Signer", info.Algorithm.Algorithm)
+	}
+	return info.Digest, hash, nil
 }
 
 //export goGnutlsSign

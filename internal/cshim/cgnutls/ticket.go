@@ -1,7 +1,7 @@
 package cgnutls
 
 /*
-#include "session.h"
+#include "transport.h"
 */
 import "C"
 
@@ -43,19 +43,32 @@ func (s *Session) TakeKeyLog() [][]byte {
 	return list
 }
 
-// Data returns the session data. Under TLS 1.3 and without a ticket it is a
-// dummy of four zero bytes.
+// Data returns the session data. Where a TLS 1.3 client has no ticket yet,
+// GnuTLS asks the pull-timeout callback for one round trip whether there is
+// input and takes a ticket from it; without one the data are a dummy of four
+// zero bytes. used is how much of in was used up.
 //
 // Implements:
 //
 //	int gnutls_session_get_data2(gnutls_session_t session, gnutls_datum_t *data);
-func (s *Session) Data() ([]byte, Code) {
+func (s *Session) Data(in []byte) (data []byte, used int, code Code) {
 	var d C.gnutls_datum_t
-	if code := Code(C.gnutls_session_get_data2(s.tls(), &d)); code < 0 {
-		return nil, code
+	p, n := pointer(in)
+	r := result(C.cshim_session_data(s.s, p, n, &d))
+	if r.Code < 0 {
+		return nil, r.Used, r.Code
 	}
-	return take(d), OK
+	return take(d), r.Used, OK
 }
+
+// SetPullTimeout sets or takes away the pull-timeout callback, which a new
+// session has. Without it Data never finds a ticket by itself.
+//
+// Implements:
+//
+//	void gnutls_transport_set_pull_timeout_function(gnutls_session_t session,
+//		gnutls_pull_timeout_func func);
+func (s *Session) SetPullTimeout(on bool) { C.cshim_set_pull_timeout(s.s, C.bool(on)) }
 
 // SetData makes a client ask to resume, before the handshake.
 //

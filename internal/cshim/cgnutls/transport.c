@@ -45,7 +45,8 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *p, size_t len)
 	return len;
 }
 
-int cshim_pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
+/* Whether input is there, without waiting. */
+static int pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
 {
 	cshim_session *s = ptr;
 
@@ -58,7 +59,7 @@ void cshim_transport_attach(cshim_session *s)
 	gnutls_transport_set_ptr(s->tls, s);
 	gnutls_transport_set_push_function(s->tls, push);
 	gnutls_transport_set_pull_function(s->tls, pull);
-	gnutls_transport_set_pull_timeout_function(s->tls, cshim_pull_timeout);
+	gnutls_transport_set_pull_timeout_function(s->tls, pull_timeout);
 }
 
 static void begin(cshim_session *s, const void *in, size_t in_len, bool eof, void *out, size_t out_cap)
@@ -113,7 +114,7 @@ cshim_result cshim_handshake(cshim_session *s, void *handle, const void *in, siz
 	return end(s, ret, in_len, 0);
 }
 
-cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eof, void *p, size_t len)
+cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eof, uint8_t *p, size_t len)
 {
 	size_t n = 0;
 	unsigned flags = 0;
@@ -122,7 +123,7 @@ cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eo
 
 	begin(s, in, in_len, eof, NULL, 0);
 	while (n < len) {
-		ssize_t ret = gnutls_record_recv(s->tls, (uint8_t *)p + n, len - n);
+		ssize_t ret = gnutls_record_recv(s->tls, p + n, len - n);
 
 		if (ret > 0) {
 			n += ret;
@@ -146,7 +147,7 @@ cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eo
 	return r;
 }
 
-cshim_result cshim_send(cshim_session *s, const void *p, size_t len, void *out, size_t out_cap)
+cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, void *out, size_t out_cap)
 {
 	size_t n = 0;
 	int code = 0;
@@ -163,7 +164,7 @@ cshim_result cshim_send(cshim_session *s, const void *p, size_t len, void *out, 
 	}
 	while (n < len && s->out_cap - s->out_len >= RECORD_MAX) {
 		size_t chunk = len - n < RECORD_TEXT ? len - n : RECORD_TEXT;
-		ssize_t ret = gnutls_record_send(s->tls, (const uint8_t *)p + n, chunk);
+		ssize_t ret = gnutls_record_send(s->tls, p + n, chunk);
 
 		if (ret > 0) {
 			n += ret;
@@ -205,4 +206,15 @@ cshim_result cshim_send_tickets(cshim_session *s, unsigned n, void *out, size_t 
 {
 	begin(s, NULL, 0, false, out, out_cap);
 	return end(s, gnutls_session_ticket_send(s->tls, n, 0), 0, 0);
+}
+
+cshim_result cshim_session_data(cshim_session *s, const void *in, size_t in_len, gnutls_datum_t *data)
+{
+	begin(s, in, in_len, false, NULL, 0);
+	return end(s, gnutls_session_get_data2(s->tls, data), in_len, 0);
+}
+
+void cshim_set_pull_timeout(cshim_session *s, bool on)
+{
+	gnutls_transport_set_pull_timeout_function(s->tls, on ? pull_timeout : gnutls_system_recv_timeout);
 }

@@ -89,7 +89,7 @@ func (s *Session) Handshake(cb *Callbacks, in []byte, eof bool, out []byte) Resu
 func (s *Session) Recv(in []byte, eof bool, p []byte) Result {
 	ip, in_len := pointer(in)
 	pp, p_len := pointer(p)
-	return result(C.cshim_recv(s.s, ip, in_len, C.bool(eof), pp, p_len))
+	return result(C.cshim_recv(s.s, ip, in_len, C.bool(eof), (*C.uint8_t)(pp), p_len))
 }
 
 // Send encrypts from p what fits out, whose length must be at least
@@ -101,7 +101,7 @@ func (s *Session) Recv(in []byte, eof bool, p []byte) Result {
 func (s *Session) Send(p, out []byte) Result {
 	pp, p_len := pointer(p)
 	op, out_cap := pointer(out)
-	return result(C.cshim_send(s.s, pp, p_len, op, out_cap))
+	return result(C.cshim_send(s.s, (*C.uint8_t)(pp), p_len, op, out_cap))
 }
 
 // Bye makes the close_notify alert. The peer may go on sending.

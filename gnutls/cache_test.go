@@ -1,0 +1,154 @@
+package gnutls
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func fakeSession(version uint16, age time.Duration) *SessionData {
+	return &SessionData{version: version, arrived: time.Now().Add(-age), lifetime: time.Hour}
+}
+
+func TestCacheHandsEachTicketOutOnce(t *testing.T) {
+	cache := NewClientSessionCache(0)
+	older, newer := fakeSession(VersionTLS13, 0), fakeSession(VersionTLS13, 0)
+	cache.Put("a:1", older)
+	cache.Put("a:1", newer)
+	assert.Nil(t, cache.Get("a:2"), "another port is another server")
+	assert.Same(t, newer, cache.Get("a:1"))
+	assert.Same(t, older, cache.Get("a:1"))
+	assert.Nil(t, cache.Get("a:1"))
+}
+
+func TestCacheKeepsTLS12Sessions(t *testing.T) {
+	cache := NewClientSessionCache(0)
+	first, second := fakeSession(VersionTLS12, 0), fakeSession(VersionTLS12, 0)
+	cache.Put("a:1", first)
+	assert.Same(t, first, cache.Get("a:1"))
+	assert.Same(t, first, cache.Get("a:1"))
+	cache.Put("a:1", second)
+	assert.Same(t, second, cache.Get("a:1"))
+	assert.Same(t, second, cache.Get("a:1"))
+}
+
+func TestCacheDropsWhatHasExpired(t *testing.T) {
+	cache := NewClientSessionCache(0)
+	good := fakeSession(VersionTLS13, time.Minute)
+	cache.Put("a:1", good)
+	cache.Put("a:1", fakeSession(VersionTLS13, 2*time.Hour))
+	cache.Put("b:1", fakeSession(VersionTLS12, time.Hour))
+	assert.Same(t, good, cache.Get("a:1"))
+	assert.Nil(t, cache.Get("b:1"))
+	assert.Empty(t, cache.(*memoryCache).byKey["b:1"])
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	cache := NewClientSessionCache(2)
+	for i := range 3 {
+		cache.Put(fmt.Sprint(i), fakeSession(VersionTLS12, 0))
+		cache.Get("0") // so that 1 is the one used least
+	}
+	assert.NotNil(t, cache.Get("0"))
+	assert.Nil(t, cache.Get("1"))
+	assert.NotNil(t, cache.Get("2"))
+
+	for range 3 * ticketsPerServer {
+		cache.Put("many", fakeSession(VersionTLS13, 0))
+	}
+	n := 0
+	for cache.Get("many") != nil {
+		n++
+	}
+	assert.Equal(t, ticketsPerServer, n)
+}
+
+func TestCacheIsSafeForManyGoroutines(t *testing.T) {
+	cache := NewClientSessionCache(4)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	seen := make(map[*SessionData]int)
+	for i := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for j := range 500 {
+				cache.Put(fmt.Sprint(i, j%3), fakeSession(VersionTLS13, 0))
+				if d := cache.Get(fmt.Sprint(7-i, j%3)); d != nil {
+					mu.Lock()
+					seen[d]++
+					mu.Unlock()
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	require.NotEmpty(t, seen)
+	for _, n := range seen {
+		assert.Equal(t, 1, n)
+	}
+}
+
+func TestConnectionsResumeThroughTheCache(t *testing.T) {
+	for _, version := range []uint16{VersionTLS12, VersionTLS13} {
+		for _, tickets := range []bool{true, false} {
+			if !tickets && version == VersionTLS13 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s tickets %t", VersionName(version), tickets), func(t *testing.T) {
+				client, server := withVersion(clientConfig(t), version), serverConfig(t)
+				server.SessionTicketsDisabled = !tickets
+				client.ClientSessionCache = NewClientSessionCache(0)
+				ln, err := Listen("tcp", "127.0.0.1:0", server)
+				require.NoError(t, err)
+				defer ln.Close()
+				for i := range 4 {
+					accepted := make(chan *Conn, 1)
+					go func() {
+						conn, err := ln.Accept()
+						if err == nil {
+							accepted <- conn.(*Conn)
+							conn.(*Conn).Handshake()
+						}
+						close(accepted)
+					}()
+					c, err := Dial("tcp", ln.Addr().String(), client)
+					require.NoError(t, err)
+					s := <-accepted
+					require.NotNil(t, s)
+					echo(t, c, s)
+					assert.Equal(t, i > 0, c.ConnectionState().DidResume)
+					c.Close()
+					s.Close()
+				}
+			})
+		}
+	}
+}
+
+func TestCacheKeys(t *testing.T) {
+	addr := func(s string) testAddr { return testAddr(s) }
+	for _, test := range []struct {
+		name string
+		addr testAddr
+		want string
+	}{
+		{"example.test", addr("192.0.2.1:443"), "example.test:443"},
+		{"", addr("192.0.2.1:443"), "192.0.2.1:443"},
+		{"2001:db8::1", addr("[2001:db8::1]:5684"), "[2001:db8::1]:5684"},
+		{"example.test", addr("/run/socket"), "example.test"},
+		{"example.test", addr("pipe"), "example.test"},
+	} {
+		assert.Equal(t, test.want, cacheKey(test.name, test.addr))
+	}
+	assert.Equal(t, "example.test", cacheKey("example.test", nil))
+}
+
+type testAddr string
+
+func (a testAddr) Network() string { return "test" }
+func (a testAddr) String() string  { return string(a) }
