@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -282,8 +283,12 @@ func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 // handshakeFailure is failure with what the handshake's callbacks said.
 func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error {
 	err := c.failure("handshake", code)
-	if e := err.(*Error); e.Err == nil {
+	e := err.(*Error)
+	switch {
+	case cb.Err != nil:
 		e.Err = cb.Err
+	case code == cgnutls.PrematureTermination:
+		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
 	}
 	return err
 }
@@ -410,6 +415,7 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 // finish12 keeps the session of a TLS 1.2 client.
 func (c *Conn) finish12(cs ConnectionState) {
 	if cs.DidResume {
+		c.tickets12 = nil // of which GnuTLS keeps nothing
 		c.keepSession12(c.handshaking.offered)
 		return
 	}

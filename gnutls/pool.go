@@ -60,7 +60,9 @@ func (p *CertPool) AppendCertsFromPEM(data []byte) error {
 }
 
 // AppendRevocationsFromPEM adds every certificate revocation list in PEM data.
-// The lists must have been issued by authorities of the pool.
+// The lists must have been issued by authorities of the pool and must not be
+// past their next update; otherwise the first connection that uses the pool
+// fails.
 func (p *CertPool) AppendRevocationsFromPEM(data []byte) error {
 	var crls [][]byte
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -147,9 +149,12 @@ func (p *CertPool) trustIn(c *cgnutls.CertificateCredentials) error {
 	if err := check("loading trusted certificates", c.Trust(p.certs)); err != nil {
 		return err
 	}
-	for _, crl := range p.crls {
-		if err := check("loading a revocation list", c.Revoke(crl)); err != nil {
-			return err
+	for i, crl := range p.crls {
+		code := c.Revoke(crl)
+		if code == cgnutls.CRLVerificationError {
+			return fmt.Errorf("gnutls: revocation list %d of the pool is too old, or not signed by an authority of the pool: %w", i+1, ErrorCode(code))
+		} else if code < 0 {
+			return check("loading a revocation list", code)
 		}
 	}
 	return nil

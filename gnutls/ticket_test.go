@@ -353,11 +353,24 @@ func TestServerSendsTheConfiguredNumberOfTickets(t *testing.T) {
 	for configured, want := range map[int]int{0: DefaultSessionTickets, 1: 1, 5: 5, 40: 40, -1: 0} {
 		client, server := clientConfig(t), serverConfig(t)
 		server.SessionTickets = configured
-		var got int
-		client.OnSessionTicket = func(*Conn, *SessionData) { got++ }
+		got := make(chan struct{}, 100)
+		client.OnSessionTicket = func(*Conn, *SessionData) { got <- struct{}{} }
 		c, s := connect(t, client, server)
-		echo(t, s, c)
-		assert.Equal(t, want, got, "SessionTickets: %d", configured)
+		ended := make(chan struct{})
+		go func() {
+			io.Copy(io.Discard, c)
+			close(ended)
+		}()
+		for range want {
+			select {
+			case <-got:
+			case <-time.After(wait):
+				t.Fatalf("SessionTickets: %d: a ticket is missing", configured)
+			}
+		}
+		require.NoError(t, s.Close())
+		<-ended
+		assert.Empty(t, got, "SessionTickets: %d", configured)
 	}
 }
 

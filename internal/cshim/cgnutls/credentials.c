@@ -116,9 +116,6 @@ int cshim_credentials_key(gnutls_certificate_credentials_t cred, const gnutls_da
 	if (ret < 0)
 		goto fail;
 
-	/* The caller has compared the public keys; GnuTLS would make a signature
-	 * to see whether they match. */
-	gnutls_certificate_set_flags(cred, GNUTLS_CERTIFICATE_API_V2 | GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
 	ret = gnutls_certificate_set_key(cred, NULL, 0, pcerts, n, key);
 	if (ret < 0)
 		goto fail;

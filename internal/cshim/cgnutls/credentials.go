@@ -21,16 +21,21 @@ type CertificateCredentials struct {
 	signers []handle.Handle[*signer]
 }
 
-// NewCertificateCredentials returns empty credentials.
+// NewCertificateCredentials returns empty credentials. That a key belongs to
+// its certificate is for the caller to see: GnuTLS would make a signature to
+// find out.
 //
 // Implements:
 //
 //	int gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *res);
+//	void gnutls_certificate_set_flags(gnutls_certificate_credentials_t res,
+//		unsigned int flags);
 func NewCertificateCredentials() (*CertificateCredentials, Code) {
 	c := new(CertificateCredentials)
 	if code := Code(C.gnutls_certificate_allocate_credentials(&c.c)); code < 0 {
 		return nil, code
 	}
+	C.gnutls_certificate_set_flags(c.c, C.GNUTLS_CERTIFICATE_API_V2|C.GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH|C.GNUTLS_CERTIFICATE_VERIFY_CRLS)
 	liveCredentials.Add(1)
 	return c, OK
 }
@@ -76,9 +81,9 @@ func (c *CertificateCredentials) Trust(certs [][]byte) Code {
 	return Code(C.cshim_credentials_trust(c.c, &data[0], C.int(len(data))))
 }
 
-// Revoke adds a certificate revocation list in DER. Its issuer must be
-// trusted already. It returns 1, or 0 where the list was not taken because no
-// trusted authority has signed it.
+// Revoke adds a certificate revocation list in DER. It gives
+// CRLVerificationError for a list that is too old or that no authority trusted
+// so far has signed.
 //
 // Implements:
 //

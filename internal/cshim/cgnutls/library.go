@@ -84,4 +84,5 @@ const (
 	RecordOverflow             Code = C.GNUTLS_E_RECORD_OVERFLOW
 	RequestedDataNotAvailable  Code = C.GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE
 	MACVerifyFailed            Code = C.GNUTLS_E_MAC_VERIFY_FAILED
+	CRLVerificationError       Code = C.GNUTLS_E_CRL_VERIFICATION_ERROR
 )

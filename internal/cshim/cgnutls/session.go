@@ -33,7 +33,7 @@ type Options struct {
 //
 //	int gnutls_init(gnutls_session_t *session, unsigned int flags);
 func NewSession(o Options) (*Session, Code) {
-	flags := C.uint(C.GNUTLS_NO_SIGNAL | C.GNUTLS_NO_AUTO_SEND_TICKET)
+	flags := C.uint(C.GNUTLS_NO_AUTO_SEND_TICKET)
 	if o.FalseStart {
 		flags |= C.GNUTLS_ENABLE_FALSE_START
 	}
