@@ -102,9 +102,10 @@ type Config struct {
 	PSKIdentity string
 	PSKKey      []byte
 	// GetPSK, if set, makes a server accept pre-shared keys: it returns the key
-	// of an identity, or nil where there is none. It is called from inside the
-	// handshake, on its goroutine, and must not use the connection. ctx is that
-	// of HandshakeContext.
+	// of an identity, or nil where there is none, which fails the handshake. A
+	// client that uses one needs no certificate, whatever ClientAuth says. GetPSK
+	// is called from inside the handshake, on its goroutine, and must not use the
+	// connection apart from Close. ctx is that of HandshakeContext.
 	GetPSK func(ctx context.Context, identity string) ([]byte, error)
 
 	// ClientSessionCache, if set, keeps what a client needs to resume, and
@@ -332,18 +333,18 @@ func (c *Config) newPriority(psk bool) (*priority, error) {
 	runtime.AddCleanup(pr, (*cgnutls.Priority).Free, p)
 	allowed := p.Protocols()
 	if !slices.ContainsFunc(allowed, func(v uint16) bool { return v != 0 }) {
-		return nil, fmt.Errorf("gnutls: Config.Priority, MinVersion and MaxVersion leave no version of TLS: %w", CodeNoProtocols)
+		return nil, priorityError("", "", 0, cgnutls.NoPriorities)
 	}
 	return pr, nil
 }
 
 func priorityError(given, s string, pos int, code cgnutls.Code) error {
-	if given == "" {
-		return &Error{Op: "setting the priorities", Code: ErrorCode(code)}
+	e := &Error{Op: "setting the priorities", Code: ErrorCode(code)}
+	switch {
+	case code == cgnutls.NoPriorities:
+		e.Err = fmt.Errorf("Config.Priority, MinVersion and MaxVersion leave nothing to negotiate: %w", e.Code)
+	case given != "":
+		e.Err = fmt.Errorf("Config.Priority is wrong at byte %d, %q: %w", pos, s[pos:min(len(s), len(given))], e.Code)
 	}
-	return &Error{
-		Op:   "setting the priorities",
-		Code: ErrorCode(code),
-		Err:  fmt.Errorf("Config.Priority is wrong at byte %d, %q: %w", pos, s[pos:min(len(s), len(given))], ErrorCode(code)),
-	}
+	return e
 }

@@ -45,6 +45,7 @@ type Conn struct {
 	reader turn // guards the fields of the reading side
 	in     input
 	dry    bool // GnuTLS has nothing left to give before more input comes
+	heard  bool // something has come since the handshake
 	// falseStart: the handshake goes on until data come.
 	falseStart bool
 	tickets12  []cgnutls.Ticket // TLS 1.2, until the end of the handshake
@@ -202,9 +203,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if n := c.takeKept(p); n > 0 {
 			return n, nil
 		}
-		c.reader.take()
 		n, err := c.read(p)
-		c.reader.give()
 		c.deliver()
 		if n > 0 || err != nil {
 			return n, err
@@ -213,8 +212,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // read reads once: data, or an error, or nothing where only a ticket came.
-// The caller holds reader.
 func (c *Conn) read(p []byte) (int, error) {
+	c.reader.take()
+	defer c.reader.give()
 	if n := c.takeKept(p); n > 0 {
 		return n, nil
 	}
@@ -225,7 +225,7 @@ func (c *Conn) read(p []byte) (int, error) {
 // call loses its processor to the Go scheduler.
 const maxCrossing = 32 << 10
 
-// receive is read past what SessionData kept.
+// receive is read past what SessionData kept. The caller holds reader.
 func (c *Conn) receive(p []byte) (int, error) {
 	for {
 		if c.readErr != nil {
@@ -255,6 +255,7 @@ func (c *Conn) decrypt(p []byte) (n int, ticket bool) {
 	c.unlock()
 	c.in.skip(r.Used)
 	c.dry = r.Starved
+	c.heard = c.heard || r.Used > 0
 	c.logKeys(keys)
 	c.addTickets(tickets)
 	if c.falseStart && r.N > 0 {
@@ -312,7 +313,7 @@ func (c *Conn) alertFor(code cgnutls.Code) {
 	}
 	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
 		if code == cgnutls.Rehandshake {
-			return s.Alert(100, out) // no_renegotiation
+			return s.Alert(uint8(AlertNoRenegotiation), out)
 		}
 		return s.AlertFor(code, out)
 	})
@@ -416,24 +417,38 @@ func (c *Conn) sent(buf *buffer, r cgnutls.Result) error {
 // Close sends close_notify, unless a Write is under way, closes the
 // connection and frees its native session. It may be called from any
 // goroutine, ends Reads and Writes that wait, and does nothing the second time.
+//
+// A client must not lose what it has written when tickets that nobody reads
+// make the kernel reset the connection. So Close takes them off the socket,
+// and where none has come yet, the socket is kept for them in the background
+// until the server closes, for 5 seconds at most.
 func (c *Conn) Close() error {
 	if c.closed.Load() {
 		return nil
 	}
+	linger := false
 	if c.handshakeDone.Load() && c.writer.try() {
 		if !c.closeNotify && c.writeErr == nil {
 			c.closeNotify = true
 			c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Bye(out) })
 		}
+		linger = c.drain() && c.writeErr == nil
 		c.writer.give()
-		c.drain()
 	}
 	if c.closed.Swap(true) {
 		return nil
 	}
-	err := c.conn.Close()
+	var err error
+	if linger {
+		err = c.linger()
+	} else {
+		err = c.conn.Close()
+	}
 	if c.tlsMu.TryLock() {
 		c.unlock()
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil // somebody closed NetConn before
 	}
 	return err
 }
@@ -441,13 +456,12 @@ func (c *Conn) Close() error {
 // maxDrain bounds the input that Close takes off a socket, in buffers.
 const maxDrain = 32
 
-// drain takes what has come off the socket of a client that is closing. Input
-// that nobody has read, such as the tickets that a client which only writes
-// never asks for, makes the kernel send a reset, and the server may then lose
-// what the client wrote last. Tickets still go to their cache.
-func (c *Conn) drain() {
+// drain takes what has come off the socket of a client that is closing, and
+// gives tickets to their cache. It reports whether some may still be on their
+// way.
+func (c *Conn) drain() (expecting bool) {
 	if !c.client || c.in.raw == nil || !c.reader.try() {
-		return
+		return false
 	}
 	scratch := getBuffer()
 	for fills := 0; c.readErr == nil && fills < maxDrain; {
@@ -460,8 +474,27 @@ func (c *Conn) drain() {
 		c.decrypt(scratch[:])
 	}
 	putBuffer(scratch)
+	expecting = !c.heard && c.readErr == nil && !c.config.SessionTicketsDisabled &&
+		c.state.Load().Version == VersionTLS13
 	c.reader.give()
 	c.deliver()
+	return expecting
+}
+
+// linger closes the writing side of the socket now, and the socket when the
+// peer has closed its own.
+func (c *Conn) linger() error {
+	if err := c.conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		return errors.Join(err, c.conn.Close())
+	}
+	if err := c.conn.SetReadDeadline(time.Now().Add(lastWordTimeout)); err != nil {
+		return errors.Join(err, c.conn.Close())
+	}
+	go func(conn net.Conn) {
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	}(c.conn)
+	return nil
 }
 
 // CloseWrite sends close_notify and leaves the connection open for reading

@@ -74,6 +74,7 @@ const (
 	AlertProtocolVersion       Alert = 70
 	AlertInsufficientSecurity  Alert = 71
 	AlertInternalError         Alert = 80
+	AlertNoRenegotiation       Alert = 100
 	AlertMissingExtension      Alert = 109
 	AlertUnsupportedExtension  Alert = 110
 	AlertUnrecognizedName      Alert = 112

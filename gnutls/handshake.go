@@ -38,11 +38,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.reader.takeContext(ctx); err != nil {
-		return err
-	}
 	err := c.handshakeAlone(ctx)
-	c.reader.give()
 	c.deliver()
 	return err
 }
@@ -80,8 +76,12 @@ func (c *Conn) Resume(d *SessionData) error {
 	return c.offer(d)
 }
 
-// handshakeAlone runs the handshake for a caller that holds reader.
+// handshakeAlone runs the handshake while nobody else reads or writes.
 func (c *Conn) handshakeAlone(ctx context.Context) error {
+	if err := c.reader.takeContext(ctx); err != nil {
+		return err
+	}
+	defer c.reader.give()
 	if err := c.writer.takeContext(ctx); err != nil {
 		return err
 	}
@@ -150,6 +150,9 @@ func (c *Conn) handshake(ctx context.Context) error {
 			return c.noClientCertificate()
 		case r.Code < 0:
 			err := c.handshakeFailure(r.Code, callbacks)
+			if errors.Is(err, cgnutls.ErrUnknownIdentity) {
+				return c.reject(err)
+			}
 			c.alertFor(r.Code)
 			return err
 		case r.Verify:
@@ -368,12 +371,15 @@ func (c *Conn) certificateRequired() Alert {
 func (c *Conn) reject(err error) error {
 	alert := AlertBadCertificate
 	var ce *CertificateError
-	if errors.As(err, &ce) {
+	switch {
+	case errors.As(err, &ce):
 		alert = ce.alert()
-	} else if errors.Is(err, CodeCertificateRequired) {
+	case errors.Is(err, CodeCertificateRequired):
 		alert = c.certificateRequired()
-	} else if errors.Is(err, CodeInternalError) {
+	case errors.Is(err, CodeInternalError):
 		alert = AlertInternalError
+	case errors.Is(err, cgnutls.ErrUnknownIdentity):
+		alert = AlertUnknownPSKIdentity
 	}
 	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(uint8(alert), out) })
 	return err

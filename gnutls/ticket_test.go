@@ -401,20 +401,41 @@ func TestTicketsDoNotHoldUpAHandshakeOverAPipe(t *testing.T) {
 	assert.Equal(t, "hello", string(buf))
 }
 
-// A client that uploads, never reads and closes leaves tickets in its socket.
+// A client that uploads, never reads and closes leaves tickets in its socket,
+// or closes before they come.
 func TestNothingOfAnUploadIsLostWhenTheClientClosesWithoutReading(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	for range 5 {
-		client := clientConfig(t)
-		client.ClientSessionCache = NewClientSessionCache(0)
-		c, s := connect(t, client, serverConfig(t))
-		go func() {
-			c.Write(data)
-			c.Close()
-		}()
-		got, err := io.ReadAll(s)
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(data, got))
-		assert.NotNil(t, client.ClientSessionCache.Get(c.cacheKey), "the tickets are not wasted")
+	for name, early := range map[string]bool{"tickets have come": false, "tickets come later": true} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				client := clientConfig(t)
+				client.ClientSessionCache = NewClientSessionCache(0)
+				cc, sc := tcpPipe(t)
+				c, s := Client(cc, client), Server(sc, serverConfig(t))
+				shaken := make(chan struct{})
+				uploaded := make(chan error, 1)
+				go func() {
+					err := c.Handshake()
+					if !early {
+						<-shaken
+					}
+					if err == nil {
+						_, err = c.Write(data)
+					}
+					c.Close()
+					uploaded <- err
+				}()
+				require.NoError(t, s.Handshake())
+				close(shaken)
+				got, err := io.ReadAll(s)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(data, got))
+				require.NoError(t, <-uploaded)
+				if !early {
+					assert.NotNil(t, client.ClientSessionCache.Get(c.cacheKey), "the tickets are not wasted")
+				}
+				s.Close()
+			}
+		})
 	}
 }

@@ -33,6 +33,9 @@ type Callbacks struct {
 	Err error
 }
 
+// ErrUnknownIdentity says that Callbacks.PSK has no key.
+var ErrUnknownIdentity = errors.New("unknown identity")
+
 // A PanicError is the panic of a function that GnuTLS called.
 type PanicError struct {
 	Value any
@@ -89,12 +92,13 @@ func with(session unsafe.Pointer, what string, f func(cb *Callbacks) error) C.in
 //export goGnutlsPSK
 func goGnutlsPSK(session, identity unsafe.Pointer, size C.size_t, key *C.gnutls_datum_t) C.int {
 	return with(session, "looking up the pre-shared key", func(cb *Callbacks) error {
-		k, err := cb.PSK(C.GoBytes(identity, C.int(size)))
+		id := C.GoBytes(identity, C.int(size))
+		k, err := cb.PSK(id)
 		if err != nil {
 			return err
 		}
 		if len(k) == 0 {
-			return errors.New("unknown identity")
+			return fmt.Errorf("%w %q", ErrUnknownIdentity, id)
 		}
 		return give(key, k)
 	})
