@@ -1,0 +1,85 @@
+# Make without a target tells what there is.
+
+IMAGE     ?= gnucoap/tls-serve
+BENCH     ?= .
+BENCHTIME ?= 1s
+FUZZTIME  ?= 10s
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Without unused parameters: Go's own runtime/cgo has some.
+WARNINGS := -O2 -Wall -Wextra -Wno-unused-parameter -Werror
+
+export FUZZTIME
+
+# A private GnuTLS, see pkg-config/README.md.
+ifdef GNUTLS_PREFIX
+version := $(shell sed -n 's/^.define GNUTLS_VERSION "\(.*\)"/\1/p' $(GNUTLS_PREFIX)/include/gnutls/gnutls.h)
+ifeq ($(version),)
+$(error there is no include/gnutls/gnutls.h below GNUTLS_PREFIX=$(GNUTLS_PREFIX))
+endif
+private := $(CURDIR)/.build/gnutls$(subst /,-,$(GNUTLS_PREFIX))
+export GOCACHE := $(private)/gocache
+export PKG_CONFIG_PATH := $(private):$(PKG_CONFIG_PATH)
+$(shell mkdir -p $(private) && sed 's|@PREFIX@|$(GNUTLS_PREFIX)|; s|@VERSION@|$(version)|' pkg-config/gnutls.pc.in >$(private)/gnutls.pc)
+endif
+
+.PHONY: help deps deps-build demo build test race asan stress cgocheck lint bench fuzz image image-check clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building and testing need (apt, when root)
+	@scripts/deps.sh build peers
+
+deps-build:
+	@scripts/deps.sh build
+
+demo: deps-build ## run the demonstration
+	go run ./examples/demo
+
+build: deps-build ## build everything, the commands into bin/
+	go build ./...
+	go build -o bin/ ./cmd/...
+
+test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missing
+	go test ./...
+
+race: deps ## run the tests with the race detector
+	go test -race ./...
+
+# A leak makes the test binary fail when it ends, after PASS.
+asan: deps ## run the tests with the address sanitizer and its leak detection
+	ASAN_OPTIONS=detect_leaks=1 go test -asan ./...
+
+stress: deps ## run the tests ten times over
+	go test -count=10 ./...
+
+cgocheck: deps ## run the tests with the full check of pointers passed to C
+	GOEXPERIMENT=cgocheck2 go test ./...
+
+lint: deps-build ## gofmt, go vet, staticcheck, and C warnings as errors
+	@files=$$(gofmt -l .) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
+	CGO_CFLAGS='$(WARNINGS)' go build ./internal/cshim/...
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	cd bench && go vet ./... && go run $(STATICCHECK) ./...
+
+bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
+	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./...
+
+fuzz: deps-build ## run every fuzz target for FUZZTIME (10s)
+	scripts/fuzz.sh
+
+image: ## build the image of tls-serve with docker, podman or buildah
+	@if docker info >/dev/null 2>&1; then tool=docker; \
+	elif command -v podman >/dev/null; then tool=podman; \
+	else tool=buildah; fi; \
+	set -x; $$tool build -t $(IMAGE) .
+
+image-check: ## build the image without a registry, run it, talk to it (Debian, root)
+	@scripts/deps.sh image
+	scripts/image-check.sh
+
+clean: ## remove what make has built
+	rm -rf bin .build
