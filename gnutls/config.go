@@ -83,7 +83,8 @@ type Config struct {
 	VerifyConnection func(ConnectionState) error
 
 	// NextProtos are the application protocols (ALPN), the preferred first.
-	// Where both sides name some and share none, the handshake fails.
+	// Where both sides name some and share none, the handshake fails. GnuTLS
+	// takes at most 8, of at most 31 bytes each.
 	NextProtos []string
 
 	// MinVersion and MaxVersion bound the version, as VersionTLS12 and so on.
@@ -215,7 +216,10 @@ func (c *Config) native(server bool) (*native, error) {
 
 func (c *Config) buildClient() (*native, error) {
 	n := new(native)
-	var err error
+	err := c.checkProtocols()
+	if err != nil {
+		return nil, err
+	}
 	if n.priority, err = c.newPriority(c.PSKIdentity != ""); err != nil {
 		return nil, err
 	}
@@ -257,7 +261,10 @@ func (c *Config) buildClient() (*native, error) {
 
 func (c *Config) buildServer() (*native, error) {
 	n := new(native)
-	var err error
+	err := c.checkProtocols()
+	if err != nil {
+		return nil, err
+	}
 	if n.priority, err = c.newPriority(c.GetPSK != nil); err != nil {
 		return nil, err
 	}
@@ -291,6 +298,20 @@ func (c *Config) buildServer() (*native, error) {
 		n.store = NewSessionStore(0)
 	}
 	return n, nil
+}
+
+// checkProtocols applies the limits of gnutls_alpn_set_protocols.
+func (c *Config) checkProtocols() error {
+	const maxProtocols, maxLength = 8, 31
+	if len(c.NextProtos) > maxProtocols {
+		return fmt.Errorf("gnutls: Config.NextProtos has %d entries; GnuTLS takes %d", len(c.NextProtos), maxProtocols)
+	}
+	for _, p := range c.NextProtos {
+		if len(p) == 0 || len(p) > maxLength {
+			return fmt.Errorf("gnutls: Config.NextProtos holds %q, whose length is not 1 to %d", p, maxLength)
+		}
+	}
+	return nil
 }
 
 // newPriority parses the priorities with the bounds on the version.

@@ -63,6 +63,7 @@ type Conn struct {
 	// over.
 	handshaking  *handshake
 	handshakeErr error
+	produced     chan struct{} // closed when the tickets were sent in the background
 
 	deadlineMu    sync.Mutex // guards what follows
 	readDeadline  time.Time
@@ -427,7 +428,7 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	linger := false
-	if c.handshakeDone.Load() && c.writer.try() {
+	if c.handshakeDone.Load() && c.lastWriter() {
 		if !c.closeNotify && c.writeErr == nil {
 			c.closeNotify = true
 			c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Bye(out) })
@@ -451,6 +452,18 @@ func (c *Conn) Close() error {
 		return nil // somebody closed NetConn before
 	}
 	return err
+}
+
+// lastWriter takes writer for Close, after tickets in the background. Where a
+// Write waits it is left alone.
+func (c *Conn) lastWriter() bool {
+	if c.produced != nil {
+		select {
+		case <-c.produced:
+		case <-time.After(lastWordTimeout):
+		}
+	}
+	return c.writer.try()
 }
 
 // maxDrain bounds the input that Close takes off a socket, in buffers.

@@ -213,11 +213,6 @@ func (c *Conn) configure(s *cgnutls.Session) error {
 		return err
 	}
 	if len(c.config.NextProtos) > 0 {
-		for _, p := range c.config.NextProtos {
-			if len(p) == 0 || len(p) > 255 {
-				return fmt.Errorf("gnutls: Config.NextProtos holds %q, whose length is not 1 to 255", p)
-			}
-		}
 		if err := check("setting the application protocols", s.SetALPN(c.config.NextProtos, true, !c.client)); err != nil {
 			return err
 		}
@@ -456,7 +451,7 @@ func (c *Conn) sendTickets() {
 		return
 	}
 	if c.in.raw == nil || n > ticketBatch {
-		go c.produceTickets(n)
+		c.produceLater(n)
 		return
 	}
 	buf := getBuffer()
@@ -470,9 +465,9 @@ func (c *Conn) sendTickets() {
 	c.flushNow()
 	switch {
 	case r.Full:
-		go c.produceTickets(n) // goes on with those that did not fit
+		c.produceLater(n) // goes on with those that did not fit
 	case len(c.unsent) > 0:
-		go c.produceTickets(0)
+		c.produceLater(0)
 	}
 }
 
@@ -480,10 +475,16 @@ func (c *Conn) sendTickets() {
 // has to queue more than 32 messages.
 const ticketBatch = 16
 
-// produceTickets is flush and then n tickets, in the background. Whoever wants
-// to write next finds its error.
+// produceLater is flush and then n tickets, in the background. Whoever wants to
+// write next finds its error.
+func (c *Conn) produceLater(n int) {
+	c.produced = make(chan struct{})
+	go c.produceTickets(n)
+}
+
 func (c *Conn) produceTickets(n int) {
 	c.writer.take()
+	defer close(c.produced)
 	defer c.writer.give()
 	err := c.flush()
 	for ; n > 0 && err == nil; n -= ticketBatch {

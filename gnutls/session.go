@@ -42,6 +42,7 @@ type SessionDataError struct {
 	Detail string // what was found, may be empty
 }
 
+// Error describes the failure in one line.
 func (e *SessionDataError) Error() string {
 	if e.Detail == "" {
 		return "gnutls: " + e.Reason.Error()

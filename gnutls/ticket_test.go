@@ -439,3 +439,22 @@ func TestNothingOfAnUploadIsLostWhenTheClientClosesWithoutReading(t *testing.T) 
 		})
 	}
 }
+
+// Tickets that are sent in the background do not cost the close_notify.
+func TestCloseAfterManyTickets(t *testing.T) {
+	for range 30 {
+		client, server := clientConfig(t), serverConfig(t)
+		server.SessionTickets = 255
+		tickets := 0
+		client.OnSessionTicket = func(*Conn, *SessionData) { tickets++ }
+		c, s := connect(t, client, server)
+		go func() {
+			s.Write([]byte("x"))
+			s.Close()
+		}()
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, "x", string(got))
+		require.Equal(t, 255, tickets)
+	}
+}
