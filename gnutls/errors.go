@@ -143,4 +143,20 @@ func check(op string, code cgnutls.Code) error {
 // A PanicError is the panic of a function of the program's (a private key, a
 // look-up of pre-shared keys, a session store) that GnuTLS called during a
 // handshake. The handshake fails with it; the panic does not go on.
-type PanicError = cgnutls.PanicError
+type PanicError struct {
+	Value any    // what panic was called with
+	Stack []byte // as of debug.Stack
+	text  string
+}
+
+// Error tells what the function was called for, and the value.
+func (e *PanicError) Error() string { return e.text }
+
+// callbackError is the error of a function that GnuTLS called.
+func callbackError(err error) error {
+	var p *cgnutls.PanicError
+	if errors.As(err, &p) {
+		return &PanicError{Value: p.Value, Stack: p.Stack, text: err.Error()}
+	}
+	return err
+}

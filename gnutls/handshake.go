@@ -284,7 +284,7 @@ func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error 
 	e := err.(*Error)
 	switch {
 	case cb.Err != nil:
-		e.Err = cb.Err
+		e.Err = callbackError(cb.Err)
 	case code == cgnutls.PrematureTermination:
 		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
 	}
@@ -384,12 +384,11 @@ func (c *Conn) reject(err error) error {
 // that did not fail the handshake is one of the store.
 func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	cs, err := c.currentState()
-	var failed *PanicError
-	switch {
-	case errors.As(cb.Err, &failed):
-		err = &Error{Op: "handshake", Code: CodeInternalError, Err: cb.Err}
-	case cb.Err != nil:
-		c.log(slog.LevelWarn, "session store failed", "error", cb.Err)
+	var panicked *PanicError
+	if failed := callbackError(cb.Err); errors.As(failed, &panicked) {
+		err = &Error{Op: "handshake", Code: CodeInternalError, Err: failed}
+	} else if failed != nil {
+		c.log(slog.LevelWarn, "session store failed", "error", failed)
 	}
 	if err == nil && !c.handshaking.judged {
 		err = c.judge(&cs)

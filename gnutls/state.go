@@ -15,9 +15,11 @@ type ConnectionState struct {
 	HandshakeComplete bool
 	DidResume         bool   // whether it resumed an earlier session
 	CipherSuite       uint16 // number of the cipher suite (IANA), 0 where GnuTLS gives none
-	CipherSuiteName   string // IANA name, such as "TLS_AES_256_GCM_SHA384"
+	// CipherSuiteName is GnuTLS's name, such as "TLS_AES_256_GCM_SHA384". Below
+	// TLS 1.3 it lacks the WITH of the IANA name.
+	CipherSuiteName string
 	// Group is the key exchange group, such as "X25519", and empty where there
-	// is none: without Diffie-Hellman, and in resumed TLS 1.2 sessions.
+	// was none. For a resumed TLS 1.2 session it is that of the first.
 	Group string
 
 	NegotiatedProtocol string // application protocol (ALPN), or empty

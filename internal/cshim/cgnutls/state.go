@@ -14,7 +14,7 @@ import (
 type State struct {
 	Version      uint16 // wire number
 	CipherSuite  uint16 // IANA number, 0 where it is not found
-	Cipher       string // IANA name of the suite
+	Cipher       string // GnuTLS's name of the suite
 	Group        string // name of the key exchange group, "" where there is none
 	Resumed      bool
 	PSK          bool   // authenticated with a pre-shared key, not certificates

@@ -1,0 +1,425 @@
+package cshim_test
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/testenv"
+)
+
+const module = "github.com/gnucoap/gnucoap"
+
+// A source is a Go or C file of the module, with its path from the root.
+type source struct {
+	path string
+	text string
+}
+
+func (s source) isC() bool { return path.Ext(s.path) == ".c" || path.Ext(s.path) == ".h" }
+
+func (s source) below(dir string) bool { return strings.HasPrefix(s.path, dir+"/") }
+
+// parse returns the syntax tree of a Go file.
+func (s source) parse() (*ast.File, error) {
+	return parser.ParseFile(token.NewFileSet(), s.path, s.text, parser.ParseComments|parser.SkipObjectResolution)
+}
+
+// imports returns the import declarations of a path in a Go file.
+func imports(f *ast.File, path string) []*ast.GenDecl {
+	var found []*ast.GenDecl
+	for _, d := range f.Decls {
+		gen, ok := d.(*ast.GenDecl)
+		if !ok || gen.Tok != token.IMPORT {
+			continue
+		}
+		for _, spec := range gen.Specs {
+			if spec.(*ast.ImportSpec).Path.Value == `"`+path+`"` {
+				found = append(found, gen)
+			}
+		}
+	}
+	return found
+}
+
+var cComment = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*`)
+
+// cCode returns the C code of s without comments: all of a C file, and the
+// preamble of a Go file that imports "C".
+func (s source) cCode() (string, error) {
+	if s.isC() {
+		return clean(s.text), nil
+	}
+	f, err := s.parse()
+	if err != nil {
+		return "", err
+	}
+	var code strings.Builder
+	for _, gen := range imports(f, "C") {
+		docs := []*ast.CommentGroup{gen.Doc}
+		for _, spec := range gen.Specs {
+			docs = append(docs, spec.(*ast.ImportSpec).Doc)
+		}
+		for _, doc := range docs {
+			if doc == nil {
+				continue
+			}
+			for _, c := range doc.List {
+				text := strings.TrimPrefix(c.Text, "//")
+				if inner, ok := strings.CutPrefix(text, "/*"); ok {
+					text = strings.TrimSuffix(inner, "*/")
+				}
+				code.WriteString(text + "\n")
+			}
+		}
+	}
+	return clean(code.String()), nil
+}
+
+// clean drops comments and joins continued lines.
+func clean(code string) string {
+	return cComment.ReplaceAllString(strings.ReplaceAll(code, "\\\n", " "), " ")
+}
+
+// A rule is one property of the layers that every source file has. check
+// returns what breaks it.
+type rule struct {
+	name  string
+	check func(source) ([]string, error)
+	good  []source // samples that keep it
+	bad   []source // samples that each break it once
+}
+
+var (
+	gnutlsInclude  = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]gnutls/`)
+	cgoPkgConfig   = regexp.MustCompile(`(?m)^\s*#cgo\b.*?pkg-config:(.*)$`)
+	versionIf      = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bGNUTLS_VERSION\w*`)
+	cFunction      = regexp.MustCompile(`(?m)^[a-zA-Z_][\w \t*]*?\b(\w+)[ \t]*\([^;{]*\)\s*[;{]`)
+	exportedGnutls = regexp.MustCompile(`^goGnutls[A-Z]\w*$`)
+	exportedCoap   = regexp.MustCompile(`^goCoap[A-Z]\w*$`)
+)
+
+var rules = []rule{
+	{
+		name: "only shims import C",
+		check: func(s source) ([]string, error) {
+			if s.isC() || s.below("internal/cshim") {
+				return nil, nil
+			}
+			return forbidImport(s, "C")
+		},
+		good: []source{
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\nimport \"C\"\n"},
+			{"gnutls/a.go", "package gnutls\n// import \"C\"\nconst s = `import \"C\"`\n"},
+		},
+		bad: []source{
+			{"gnutls/a.go", "package gnutls\nimport \"C\"\n"},
+			{"gnutls/a_test.go", "package gnutls\nimport (\n\t\"fmt\"\n\t\"C\"\n)\n"},
+			{"internal/cshimmer/a.go", "package cshimmer\nimport \"C\"\n"},
+		},
+	},
+	{
+		name: "C files lie below the shims",
+		check: func(s source) ([]string, error) {
+			if s.isC() && !s.below("internal/cshim") {
+				return []string{"C file outside the shims"}, nil
+			}
+			return nil, nil
+		},
+		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}},
+		bad:  []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}},
+	},
+	{
+		name: "only handle imports go-pointer",
+		check: func(s source) ([]string, error) {
+			if s.isC() || path.Dir(s.path) == "internal/cshim/handle" {
+				return nil, nil
+			}
+			return forbidImport(s, "github.com/mattn/go-pointer")
+		},
+		good: []source{{"internal/cshim/handle/a.go", "package handle\nimport \"github.com/mattn/go-pointer\"\n"}},
+		bad: []source{
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\nimport \"github.com/mattn/go-pointer\"\n"},
+			{"gnutls/a_test.go", "package gnutls\nimport p \"github.com/mattn/go-pointer\"\n"},
+		},
+	},
+	{
+		name: "only cgnutls includes and links GnuTLS",
+		check: func(s source) ([]string, error) {
+			if path.Dir(s.path) == "internal/cshim/cgnutls" {
+				return nil, nil
+			}
+			code, err := s.cCode()
+			found := gnutlsInclude.FindAllString(code, -1)
+			for _, m := range cgoPkgConfig.FindAllStringSubmatch(code, -1) {
+				if slices.Contains(strings.Fields(m[1]), "gnutls") {
+					found = append(found, m[0])
+				}
+			}
+			return found, err
+		},
+		good: []source{
+			{"internal/cshim/cgnutls/a.h", "#include <gnutls/gnutls.h>\n"},
+			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/b.c", "/* not\n#include <gnutls/gnutls.h>\n*/\n"},
+			{"internal/cshim/b_test.go", "package cshim\nconst s = `\n#include <gnutls/gnutls.h>\n`\n"},
+		},
+		bad: []source{
+			{"internal/cshim/ccoap/a.h", "#include <gnutls/x509.h>\n"},
+			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n# include <gnutls/gnutls.h>\n*/\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/b.go", "package ccoap\n// #cgo !libcoap2 pkg-config: libcoap-3-gnutls gnutls\nimport \"C\"\n"},
+		},
+	},
+	{
+		name: "C functions have the prefix cshim_",
+		check: func(s source) ([]string, error) {
+			code, err := s.cCode()
+			var found []string
+			for _, m := range cFunction.FindAllStringSubmatch(code, -1) {
+				declaration, name := m[0], m[1]
+				switch {
+				case strings.HasPrefix(declaration, "typedef "), strings.HasPrefix(name, "cshim_"):
+				case strings.HasPrefix(declaration, "static ") && path.Ext(s.path) == ".c":
+				case strings.HasPrefix(declaration, "extern ") && isExportName(s.path, name):
+				default:
+					found = append(found, name)
+				}
+			}
+			return found, err
+		},
+		good: []source{
+			{"internal/cshim/cgnutls/a.c", "int cshim_a(void)\n{\n\treturn b();\n}\nstatic int b(int x,\n\t     int y)\n{\n}\nextern int goGnutlsX(void *);\n"},
+			{"internal/cshim/cgnutls/a.h", "typedef int (*hook)(int);\nstatic inline void *cshim_a(void)\n{\n}\nint cshim_b(int x,\n\tint y);\n"},
+		},
+		bad: []source{
+			{"internal/cshim/cgnutls/a.c", "int a(void)\n{\n}\n"},
+			{"internal/cshim/cgnutls/b.c", "const char *session_name(gnutls_session_t s,\n\t\t\t int n)\n{\n}\n"},
+			{"internal/cshim/cgnutls/a.h", "static inline int a(void)\n{\n\treturn 0;\n}\n"},
+			{"internal/cshim/cgnutls/b.h", "void release(void *);\n"},
+			{"internal/cshim/cgnutls/c.c", "extern int onTicket(void *);\n"},
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\n/*\nstatic int a(void) { return 0; }\n*/\nimport \"C\"\n"},
+		},
+	},
+	{
+		name: "exported callbacks are named goGnutls and goCoap",
+		check: func(s source) ([]string, error) {
+			if s.isC() {
+				return nil, nil
+			}
+			f, err := s.parse()
+			if err != nil {
+				return nil, err
+			}
+			var found []string
+			for _, group := range f.Comments {
+				for _, c := range group.List {
+					name, ok := strings.CutPrefix(c.Text, "//export ")
+					if ok && !isExportName(s.path, strings.TrimSpace(name)) {
+						found = append(found, name)
+					}
+				}
+			}
+			return found, nil
+		},
+		good: []source{
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\n//export goGnutlsPSK\nfunc goGnutlsPSK() {}\n"},
+			{"internal/cshim/ccoap/a.go", "package ccoap\n//export goCoapEvent\nfunc goCoapEvent() {}\n"},
+		},
+		bad: []source{
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\n//export onTicket\nfunc onTicket() {}\n"},
+			{"internal/cshim/cgnutls/b.go", "package cgnutls\n//export goCoapEvent\nfunc goCoapEvent() {}\n"},
+			{"gnutls/a.go", "package gnutls\n//export goGnutlsPSK\nfunc goGnutlsPSK() {}\n"},
+		},
+	},
+	{
+		name: "only library.h asks for the version of GnuTLS",
+		check: func(s source) ([]string, error) {
+			if s.path == "internal/cshim/cgnutls/library.h" {
+				return nil, nil
+			}
+			code, err := s.cCode()
+			return versionIf.FindAllString(code, -1), err
+		},
+		good: []source{
+			{"internal/cshim/cgnutls/library.h", "#if GNUTLS_VERSION_NUMBER < 0x030701\n#endif\n"},
+			{"internal/cshim/cgnutls/a.c", "#ifdef CSHIM_HAVE_X\n#endif\n/* #if GNUTLS_VERSION_NUMBER */\n"},
+		},
+		bad: []source{
+			{"internal/cshim/cgnutls/a.c", "#if GNUTLS_VERSION_NUMBER >= 0x030806\n#endif\n"},
+			{"internal/cshim/cgnutls/b.h", "#if defined(X) && \\\n    GNUTLS_VERSION_MAJOR == 3\n#endif\n"},
+			{"internal/cshim/cgnutls/c.c", "#if 0\n# elif GNUTLS_VERSION_MINOR > 6\n#endif\n"},
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\n// #if GNUTLS_VERSION_NUMBER > 1\n// #endif\nimport \"C\"\n"},
+		},
+	},
+}
+
+func forbidImport(s source, path string) ([]string, error) {
+	f, err := s.parse()
+	if err != nil {
+		return nil, err
+	}
+	if len(imports(f, path)) == 0 {
+		return nil, nil
+	}
+	return []string{"imports " + path}, nil
+}
+
+// isExportName reports whether a Go function that C calls, declared in a file,
+// is named after the library of its package.
+func isExportName(file, name string) bool {
+	switch path.Dir(file) {
+	case "internal/cshim/cgnutls":
+		return exportedGnutls.MatchString(name)
+	case "internal/cshim/ccoap":
+		return exportedCoap.MatchString(name)
+	}
+	return false
+}
+
+// sources returns the Go and C files of the module. Directories with a go.mod
+// of their own are other modules.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var files []source
+	root := testenv.Root()
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, err := os.Stat(filepath.Join(name, "go.mod"))
+			hidden := strings.HasPrefix(d.Name(), ".") || d.Name() == "vendor"
+			if name != root && (err == nil || hidden) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		switch filepath.Ext(name) {
+		case ".go", ".c", ".h":
+		default:
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		files = append(files, source{filepath.ToSlash(rel), string(text)})
+		return err
+	})
+	require.NoError(t, err)
+	return files
+}
+
+func TestLayersOfTheSources(t *testing.T) {
+	files := sources(t)
+	for _, known := range []string{"gnutls/conn.go", "gnutls/main_test.go", "internal/cshim/cgnutls/session.c", "internal/cshim/cgnutls/library.h"} {
+		require.True(t, slices.ContainsFunc(files, func(s source) bool { return s.path == known }), known)
+	}
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			for _, s := range files {
+				found, err := r.check(s)
+				assert.NoError(t, err)
+				assert.Empty(t, found, s.path)
+			}
+		})
+	}
+}
+
+func TestRulesFindWhatBreaksThem(t *testing.T) {
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			require.NotEmpty(t, r.good)
+			require.NotEmpty(t, r.bad)
+			for _, s := range r.good {
+				found, err := r.check(s)
+				assert.NoError(t, err)
+				assert.Empty(t, found, s.text)
+			}
+			for _, s := range r.bad {
+				found, err := r.check(s)
+				assert.NoError(t, err)
+				assert.Len(t, found, 1, s.text)
+			}
+		})
+	}
+}
+
+// goTool runs the go command in the root of the module.
+func goTool(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = testenv.Root()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	return string(out)
+}
+
+// coapPackages returns those of the packages that have to do with CoAP.
+func coapPackages(packages []string) []string {
+	var found []string
+	for _, p := range packages {
+		for _, coap := range []string{module + "/coap", module + "/internal/cshim/ccoap"} {
+			if p == coap || strings.HasPrefix(p, coap+"/") {
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
+
+func TestGnutlsDoesNotImportCoap(t *testing.T) {
+	deps := strings.Fields(goTool(t, "list", "-deps", "./gnutls"))
+	assert.Contains(t, deps, module+"/internal/cshim/cgnutls")
+	assert.Empty(t, coapPackages(deps))
+
+	assert.Equal(t, []string{module + "/coap", module + "/internal/cshim/ccoap"},
+		coapPackages([]string{"fmt", module + "/coap", module + "/gnutls", module + "/internal/cshim/ccoap", module + "/coapt"}))
+}
+
+// linked reports which of the libraries are GnuTLS and libcoap.
+func linked(libraries []string) (gnutls, coap bool) {
+	for _, l := range libraries {
+		gnutls = gnutls || strings.HasPrefix(l, "libgnutls.so")
+		coap = coap || strings.HasPrefix(l, "libcoap")
+	}
+	return gnutls, coap
+}
+
+func TestProgramWithGnutlsAloneDoesNotLinkLibcoap(t *testing.T) {
+	dir := t.TempDir()
+	program, exe := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	text := fmt.Sprintf("package main\n\nimport %q\n\nfunc main() { println(gnutls.LibraryVersion()) }\n", module+"/gnutls")
+	require.NoError(t, os.WriteFile(program, []byte(text), 0o600))
+	goTool(t, "build", "-o", exe, program)
+	f, err := elf.Open(exe)
+	require.NoError(t, err)
+	defer f.Close()
+	libraries, err := f.ImportedLibraries()
+	require.NoError(t, err)
+	gnutls, coap := linked(libraries)
+	assert.True(t, gnutls, "%v", libraries)
+	assert.False(t, coap, "%v", libraries)
+
+	gnutls, coap = linked([]string{"libcoap-3-gnutls.so.3", "libc.so.6"})
+	assert.False(t, gnutls)
+	assert.True(t, coap)
+}
