@@ -1,0 +1,121 @@
+// Command tls-resume answers a question: does this server resume my TLS
+// sessions, and if not, why?
+//
+//	tls-resume example.org:443
+//	tls-resume -n 5 -data $'GET / HTTP/1.0\r\n\r\n' example.org:443
+//	tls-resume -save session example.org:443
+//	tls-resume -load session example.org:443
+//
+// It makes a connection with a full handshake and then -n further ones, each
+// of which asks to resume with what the ones before got from the server: with
+// the newest session ticket that was not used yet under TLS 1.3, where a ticket
+// is used only once, and with the newest ticket or session ID under TLS 1.2.
+//
+// On each connection it sends the -data and waits for a reply, which is
+// anything that the server sends, of any length. Under TLS 1.3 it then waits
+// for a session ticket, at most for -wait. A server may send several: the wait
+// goes on for as long as the handshake took and for at least 50 ms, but no
+// longer than -wait. Connecting, the handshake and the reply may each take ten
+// seconds.
+//
+// -save writes the newest unused session data to a file, with mode 0600, and
+// -load resumes with them in another run, from the first connection on. They
+// are as secret as a private key. They only work with the -ca, -insecure,
+// -servername, -priority and -cert of the run that saved them.
+//
+// # Output
+//
+// A table has a line for each connection: its number, what the handshake
+// settled, the number of tickets that came (under TLS 1.2 a session ID in place
+// of a ticket counts as one), the lifetime of the last of them, and how long the
+// handshake took. The note says what went wrong, or why a
+// connection that asked to resume did not. Where nothing resumed the reason
+// follows the table in a sentence.
+//
+// With -json each connection is an object on a line of its own instead, with
+// the keys connection, version, cipher, group, resumed, tickets,
+// ticket_lifetime_s, handshake_ms (a number with a fraction) and error (the
+// note). All keys are always there.
+//
+// # Exit status
+//
+//	0  every further connection resumed and none failed
+//	1  one did not resume, or failed; or there is nothing to -save
+//	2  bad usage, or no connection at all
+//
+// With -load the first connection counts as a further one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run makes the connections and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	ok := false
+	if err == nil {
+		ok, err = probe(ctx, opts, stdout, stderr)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "tls-resume:", err)
+		return 2
+	case !ok:
+		return 1
+	}
+	return 0
+}
+
+// probe makes the connections and reports them. ok says whether all went as it
+// should; err is why nothing could be found out.
+func probe(ctx context.Context, opts *options, stdout, stderr io.Writer) (ok bool, err error) {
+	p, err := newProber(opts)
+	if err != nil {
+		return false, err
+	}
+	var saved *sessionFile
+	if opts.save != "" {
+		if saved, err = createSessionFile(opts.save); err != nil {
+			return false, badFlag("save", opts.save, err)
+		}
+		defer saved.discard()
+	}
+	rep := newReport(opts, stdout, stderr)
+	defer rep.finish()
+	for number := 1; number <= opts.n+1 && ctx.Err() == nil; number++ {
+		r, err := p.connect(ctx, number)
+		rep.add(r)
+		if number == 1 && r.Version == "" {
+			return false, opts.noConnection(err)
+		}
+	}
+	if saved == nil {
+		return rep.good(), nil
+	}
+	data := p.newest()
+	if data == nil {
+		fmt.Fprintf(stderr, "tls-resume: -save %q: there are no unused session data\n", opts.save)
+		return false, nil
+	}
+	if err := saved.write(data); err != nil {
+		return false, badFlag("save", opts.save, err)
+	}
+	return rep.good(), nil
+}

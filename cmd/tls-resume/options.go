@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+)
+
+// stepLimit is how long connecting, the handshake and the reply may each take.
+const stepLimit = 10 * time.Second
+
+type options struct {
+	n          int
+	data       string
+	wait       time.Duration
+	ca         string
+	insecure   bool
+	serverName string
+	priority   string
+	cert, key  string
+	alpn       string
+	save, load string
+	json       bool
+
+	address   string
+	stepLimit time.Duration
+}
+
+func badFlag(name, value string, reason any) error {
+	return fmt.Errorf("-%s %q: %v", name, value, reason)
+}
+
+// parse reads the command line. It prints the help to stdout where that is
+// asked for, and then returns flag.ErrHelp.
+func parse(args []string, stdout io.Writer) (*options, error) {
+	o := &options{stepLimit: stepLimit}
+	fs := flag.NewFlagSet("tls-resume", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.IntVar(&o.n, "n", 1, "`number` of further connections")
+	fs.StringVar(&o.data, "data", "", "`string` to send on each connection, where the server's reply is then read")
+	fs.DurationVar(&o.wait, "wait", time.Second, "how long to wait for a session ticket")
+	fs.StringVar(&o.ca, "ca", "", "`file` with the authorities to trust in PEM (default the system's)")
+	fs.BoolVar(&o.insecure, "insecure", false, "accept any certificate of the server")
+	fs.StringVar(&o.serverName, "servername", "", "`name` of the server to ask for and to verify (default the host)")
+	fs.StringVar(&o.priority, "priority", "", "GnuTLS priority `string` (default the system's policy)")
+	fs.StringVar(&o.cert, "cert", "", "`file` with a certificate chain to present, in PEM")
+	fs.StringVar(&o.key, "key", "", "`file` with the private key of -cert (default the same file)")
+	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
+	fs.StringVar(&o.save, "save", "", "`file` to save session data in at the end")
+	fs.StringVar(&o.load, "load", "", "`file` with session data for the first connection")
+	fs.BoolVar(&o.json, "json", false, "print a JSON object for each connection")
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fs.SetOutput(stdout)
+		fmt.Fprintln(stdout, "Usage: tls-resume [flags] host:port")
+		fs.PrintDefaults()
+		return nil, err
+	} else if err != nil {
+		return nil, err
+	}
+	switch fs.NArg() {
+	case 0:
+		return nil, errors.New("the host:port of a server is needed")
+	case 1:
+	default:
+		return nil, fmt.Errorf("unexpected argument %q; flags come before host:port", fs.Arg(1))
+	}
+	o.address = fs.Arg(0)
+	return o, o.check()
+}
+
+// check finds what is wrong without a look at any file.
+func (o *options) check() error {
+	host, port, err := net.SplitHostPort(o.address)
+	if err != nil || host == "" || port == "" {
+		return fmt.Errorf("%q is not host:port", o.address)
+	}
+	if o.serverName == "" {
+		o.serverName = host
+	}
+	if o.n < 1 {
+		return badFlag("n", fmt.Sprint(o.n), "not a number from 1")
+	}
+	if o.wait < 0 {
+		return badFlag("wait", o.wait.String(), "negative")
+	}
+	if o.key != "" && o.cert == "" {
+		return badFlag("key", o.key, "there is no -cert for it")
+	}
+	for _, p := range o.protocols() {
+		if len(p) == 0 || len(p) > 255 {
+			return badFlag("alpn", o.alpn, "a protocol has 1 to 255 bytes")
+		}
+	}
+	return nil
+}
+
+func (o *options) protocols() []string {
+	if o.alpn == "" {
+		return nil
+	}
+	return strings.Split(o.alpn, ",")
+}
+
+// config loads what the flags name.
+func (o *options) config() (*gnutls.Config, error) {
+	c := &gnutls.Config{
+		ServerName:         o.serverName,
+		InsecureSkipVerify: o.insecure,
+		NextProtos:         o.protocols(),
+		Priority:           o.priority,
+	}
+	if o.ca != "" {
+		pem, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, badFlag("ca", o.ca, err)
+		}
+		c.RootCAs = gnutls.NewCertPool()
+		if err := c.RootCAs.AppendCertsFromPEM(pem); err != nil {
+			return nil, badFlag("ca", o.ca, err)
+		}
+	}
+	if o.cert != "" {
+		pair, err := o.loadPair()
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = []gnutls.Certificate{pair}
+	}
+	return c, nil
+}
+
+func (o *options) loadPair() (gnutls.Certificate, error) {
+	if o.key == "" {
+		pair, err := gnutls.LoadX509KeyPair(o.cert, o.cert)
+		if err != nil {
+			err = badFlag("cert", o.cert, err)
+		}
+		return pair, err
+	}
+	pair, err := gnutls.LoadX509KeyPair(o.cert, o.key)
+	if err != nil {
+		err = fmt.Errorf("-cert %q -key %q: %w", o.cert, o.key, err)
+	}
+	return pair, err
+}
+
+// noConnection says why the first connection failed.
+func (o *options) noConnection(err error) error {
+	var e *gnutls.Error
+	if errors.Is(err, gnutls.CodeNoProtocols) || errors.As(err, &e) && e.Op == "setting the priorities" {
+		return badFlag("priority", o.priority, err)
+	}
+	return fmt.Errorf("no connection to %s: %w", o.address, err)
+}

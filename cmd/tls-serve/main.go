@@ -1,0 +1,129 @@
+// Command tls-serve is a TLS server over the system's GnuTLS, to try clients
+// and session resumption against.
+//
+//	tls-serve -cert server.pem -key server.key
+//	tls-serve -cert a.pem -key a.key -cert b.pem -key b.key -mode http
+//	tls-serve -cert server.pem -key server.key -ticket-key /run/tickets.key
+//	tls-serve -psk psk.txt
+//
+// It needs certificates (-cert), pre-shared keys (-psk) or both. Several
+// certificates serve several names (SNI); the key of a certificate is the -key
+// next to it, or lies in the same file. Keys that need a password are refused.
+//
+// In mode echo a connection gets back what it sends, until its close_notify.
+// In mode http each request is answered with the state of its connection:
+//
+//	version: TLS 1.3
+//	cipher: TLS_AES_256_GCM_SHA384
+//	resumed: false
+//	client: CN=client one
+//
+// The client is the subject of its certificate, or none.
+//
+// # Tickets
+//
+// -tickets is the number of session tickets after a TLS 1.3 handshake; a TLS
+// 1.2 client gets one. 0 turns tickets off; TLS 1.2 clients may then still
+// resume by session ID. Servers that have the same -ticket-key file resume
+// each other's sessions. It holds 64 random bytes, and whoever reads it can
+// read the sessions: the server makes it when it is missing, with mode 0600,
+// and refuses one that the group or others may access. Servers that start at
+// the same time agree on one key.
+//
+// # Clients' certificates
+//
+// -client-ca asks clients for a certificate of these authorities and refuses
+// one of any other. With -require-client-cert a client must have one.
+//
+// # Pre-shared keys
+//
+// Each line of the -psk file is an identity, a colon and the key in
+// hexadecimal, as psktool writes it. With a -priority, that has to allow them,
+// for example "NORMAL:+ECDHE-PSK".
+//
+// # Log
+//
+// The log is lines of key=value on standard error. The first has the address,
+// as "msg=listening addr=127.0.0.1:4433"; port 0 in -listen means a free port.
+// Each connection has a line "msg=connection" after its handshake, with peer,
+// version, cipher and resumed, or with peer and error. In mode echo one that
+// breaks later has a line "msg=broken" with peer and error, too.
+//
+// # End
+//
+// SIGINT and SIGTERM end the server: it takes no more connections, closes
+// those that are left after two seconds and exits with status 0. A second
+// signal ends it at once. A handshake may take ten seconds, and a connection
+// may be silent for five minutes.
+//
+// The exit status is 2 for flags that cannot be used, among them files with the
+// wrong content and addresses that are taken, and 1 when the server fails.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run serves until ctx ends and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err == nil {
+		err = serve(ctx, opts, slog.New(slog.NewTextHandler(stderr, nil)))
+	}
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "tls-serve:", err)
+		return 2
+	case err != nil:
+		fmt.Fprintln(stderr, "tls-serve:", err)
+		return 1
+	}
+	return 0
+}
+
+func serve(ctx context.Context, opts *options, log *slog.Logger) error {
+	config, err := opts.config()
+	if err != nil {
+		return err
+	}
+	config.Logger = log
+	ln, err := gnutls.Listen("tcp", opts.listen, config)
+	var listenErr *net.OpError
+	switch {
+	case errors.As(err, &listenErr):
+		return badFlag("listen", opts.listen, err)
+	case err != nil && opts.priority != "":
+		return badFlag("priority", opts.priority, err)
+	case err != nil:
+		return err
+	}
+	defer ln.Close()
+	log.Info("listening", "addr", ln.Addr())
+	ln = &listener{Listener: ln, limit: opts.handshakeLimit, log: log}
+	if opts.mode == "http" {
+		return serveHTTP(ctx, ln, opts, log)
+	}
+	serveEcho(ctx, ln, opts, log)
+	return nil
+}

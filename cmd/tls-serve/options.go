@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+)
+
+const (
+	handshakeLimit = 10 * time.Second
+	idleLimit      = 5 * time.Minute
+	shutdownGrace  = 2 * time.Second
+	maxTickets     = 255
+)
+
+type options struct {
+	listen            string
+	pairs             pairs
+	mode              string
+	tickets           int
+	ticketKey         string
+	clientCA          string
+	requireClientCert bool
+	alpn              string
+	priority          string
+	psk               string
+
+	handshakeLimit time.Duration
+	idleLimit      time.Duration // how long a connection may be silent
+	grace          time.Duration // for connections, when the server ends
+}
+
+// A usageError is an error in what the user asked for.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func badFlag(name, value string, reason any) error {
+	return usageError{fmt.Errorf("-%s %q: %v", name, value, reason)}
+}
+
+// pairs are the files of certificates and their keys. A certificate or key
+// completes the pair before it, if that lacks one.
+type pairs []struct{ cert, key string }
+
+func (p *pairs) last() *struct{ cert, key string } { return &(*p)[len(*p)-1] }
+
+func (p *pairs) grow() { *p = append(*p, struct{ cert, key string }{}) }
+
+func (p *pairs) addCert(file string) error {
+	if len(*p) == 0 || p.last().cert != "" {
+		p.grow()
+	}
+	p.last().cert = file
+	return nil
+}
+
+func (p *pairs) addKey(file string) error {
+	if len(*p) == 0 || p.last().key != "" {
+		p.grow()
+	}
+	p.last().key = file
+	return nil
+}
+
+// parse reads the command line. It prints the help to stdout where that is
+// asked for, and then returns flag.ErrHelp.
+func parse(args []string, stdout io.Writer) (*options, error) {
+	o := &options{handshakeLimit: handshakeLimit, idleLimit: idleLimit, grace: shutdownGrace}
+	fs := flag.NewFlagSet("tls-serve", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:4433", "`address` to listen on")
+	fs.Func("cert", "`file` with a certificate chain in PEM; may be repeated", o.pairs.addCert)
+	fs.Func("key", "`file` with the private key of the -cert next to it", o.pairs.addKey)
+	fs.StringVar(&o.mode, "mode", "echo", "what to do with connections: echo or http")
+	fs.IntVar(&o.tickets, "tickets", gnutls.DefaultSessionTickets, "`number` of session tickets for a client, 0 to 255")
+	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the key of the tickets, made when it is missing")
+	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the authorities of client certificates in PEM")
+	fs.BoolVar(&o.requireClientCert, "require-client-cert", false, "refuse clients without a certificate of -client-ca")
+	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
+	fs.StringVar(&o.priority, "priority", "", "GnuTLS priority `string` (default the system's policy)")
+	fs.StringVar(&o.psk, "psk", "", "`file` with pre-shared keys, as lines of identity:hexkey")
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fs.SetOutput(stdout)
+		fmt.Fprintln(stdout, "Usage: tls-serve -cert FILE [-key FILE] [flags]")
+		fs.PrintDefaults()
+		return nil, err
+	} else if err != nil {
+		return nil, usageError{err}
+	}
+	if fs.NArg() > 0 {
+		return nil, usageError{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+	}
+	return o, o.check()
+}
+
+// check finds what is wrong without a look at any file.
+func (o *options) check() error {
+	if o.listen == "" {
+		return badFlag("listen", o.listen, "no address")
+	}
+	if o.mode != "echo" && o.mode != "http" {
+		return badFlag("mode", o.mode, "neither echo nor http")
+	}
+	if o.tickets < 0 || o.tickets > maxTickets {
+		return badFlag("tickets", fmt.Sprint(o.tickets), "not from 0 to 255")
+	}
+	for _, pair := range o.pairs {
+		if pair.cert == "" {
+			return badFlag("key", pair.key, "there is no -cert for it")
+		}
+	}
+	if len(o.pairs) == 0 && o.psk == "" {
+		return usageError{errors.New("-cert or -psk is needed")}
+	}
+	if o.requireClientCert && o.clientCA == "" {
+		return usageError{errors.New("-require-client-cert needs -client-ca")}
+	}
+	for _, p := range o.protocols() {
+		if len(p) == 0 || len(p) > 255 {
+			return badFlag("alpn", o.alpn, "a protocol has 1 to 255 bytes")
+		}
+		if p == "h2" && o.mode == "http" {
+			return badFlag("alpn", o.alpn, "-mode http does not speak HTTP/2")
+		}
+	}
+	return nil
+}
+
+func (o *options) protocols() []string {
+	if o.alpn == "" {
+		return nil
+	}
+	return strings.Split(o.alpn, ",")
+}
+
+// config loads what the flags name.
+func (o *options) config() (*gnutls.Config, error) {
+	c := &gnutls.Config{
+		NextProtos:             o.protocols(),
+		Priority:               o.priority,
+		SessionTickets:         o.tickets,
+		SessionTicketsDisabled: o.tickets == 0,
+	}
+	for _, pair := range o.pairs {
+		cert, err := loadPair(pair.cert, pair.key)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = append(c.Certificates, cert)
+	}
+	if o.clientCA != "" {
+		pem, err := os.ReadFile(o.clientCA)
+		if err != nil {
+			return nil, badFlag("client-ca", o.clientCA, err)
+		}
+		c.ClientCAs = gnutls.NewCertPool()
+		if err := c.ClientCAs.AppendCertsFromPEM(pem); err != nil {
+			return nil, badFlag("client-ca", o.clientCA, err)
+		}
+		c.ClientAuth = gnutls.VerifyClientCertIfGiven
+		if o.requireClientCert {
+			c.ClientAuth = gnutls.RequireAndVerifyClientCert
+		}
+	}
+	if o.ticketKey != "" {
+		key, err := loadTicketKey(o.ticketKey)
+		if err != nil {
+			return nil, badFlag("ticket-key", o.ticketKey, err)
+		}
+		c.TicketKey = key
+	}
+	if o.psk != "" {
+		keys, err := loadPSK(o.psk)
+		if err != nil {
+			return nil, badFlag("psk", o.psk, err)
+		}
+		c.GetPSK = keys.get
+	}
+	return c, nil
+}
+
+func loadPair(cert, key string) (gnutls.Certificate, error) {
+	if key == "" {
+		pair, err := gnutls.LoadX509KeyPair(cert, cert)
+		if err != nil {
+			err = badFlag("cert", cert, err)
+		}
+		return pair, err
+	}
+	pair, err := gnutls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		err = usageError{fmt.Errorf("-cert %q -key %q: %w", cert, key, err)}
+	}
+	return pair, err
+}

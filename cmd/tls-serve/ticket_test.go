@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+)
+
+func TestNumberOfTickets(t *testing.T) {
+	for _, n := range []int{0, 1, 3, 255} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			s := start(t, append(pair("server"), "-tickets", fmt.Sprint(n))...)
+			tickets := make(chan struct{}, 1000)
+			config := clientConfig(t)
+			config.MinVersion = gnutls.VersionTLS13
+			config.OnSessionTicket = func(*gnutls.Conn, *gnutls.SessionData) { tickets <- struct{}{} }
+			c := connect(t, s, config)
+			echoes(t, c)
+			ended := make(chan struct{})
+			go func() {
+				io.Copy(io.Discard, c)
+				close(ended)
+			}()
+			for i := range n {
+				select {
+				case <-tickets:
+				case <-ended:
+					require.Failf(t, "a ticket is missing", "%d of %d came", i, n)
+				}
+			}
+			require.NoError(t, c.CloseWrite())
+			<-ended
+			assert.Empty(t, tickets, "no more than asked for")
+		})
+	}
+}
+
+func TestResumption(t *testing.T) {
+	for _, version := range []uint16{gnutls.VersionTLS12, gnutls.VersionTLS13} {
+		t.Run(gnutls.VersionName(version), func(t *testing.T) {
+			s := start(t, pair("server")...)
+			config := clientConfig(t)
+			config.MinVersion, config.MaxVersion = version, version
+			d := sessionData(t, connect(t, s, config))
+			assert.True(t, resume(t, s, config, d))
+			s.log.await(t, `msg=connection peer=\S+ version="`+gnutls.VersionName(version)+`" cipher=\S+ resumed=true`)
+		})
+	}
+}
+
+func TestResumptionBySessionIDWithoutTickets(t *testing.T) {
+	s := start(t, append(pair("server"), "-tickets", "0")...)
+	config := clientConfig(t)
+	config.MaxVersion = gnutls.VersionTLS12
+	assert.True(t, resume(t, s, config, sessionData(t, connect(t, s, config))))
+}
+
+func TestTicketKeyIsMadeOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tickets.key")
+	made, err := loadTicketKey(file)
+	require.NoError(t, err)
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, made.Bytes(), content)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+
+	again, err := loadTicketKey(file)
+	require.NoError(t, err)
+	assert.Equal(t, made.Bytes(), again.Bytes())
+}
+
+func TestTicketKeyIsOneForAllThatStartTogether(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tickets.key")
+	keys := make([][]byte, 16)
+	begin := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range keys {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			<-begin
+			if key, err := loadTicketKey(file); assert.NoError(t, err) {
+				keys[i] = key.Bytes()
+			}
+		}()
+	}
+	close(begin)
+	all.Wait()
+	for _, key := range keys {
+		assert.Equal(t, keys[0], key)
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "no temporary file is left")
+}
+
+func TestTicketKeyThatOthersMayRead(t *testing.T) {
+	for _, tt := range []struct {
+		mode os.FileMode
+		ok   bool
+	}{
+		{0o600, true}, {0o400, true}, {0o604, false}, {0o640, false}, {0o660, false}, {0o644, false},
+	} {
+		t.Run(tt.mode.String(), func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "tickets.key")
+			require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte{7}, gnutls.TicketKeySize), 0o600))
+			require.NoError(t, os.Chmod(file, tt.mode))
+			if tt.ok {
+				_, err := loadTicketKey(file)
+				assert.NoError(t, err)
+				return
+			}
+			var stderr bytes.Buffer
+			args := append(pair("server"), "-ticket-key", file)
+			assert.Equal(t, 2, run(context.Background(), args, io.Discard, &stderr))
+			for _, part := range []string{"-ticket-key", file, fmt.Sprintf("%04o", tt.mode), "0600"} {
+				assert.Contains(t, stderr.String(), part)
+			}
+		})
+	}
+}
+
+func TestProcessesWithOneTicketKeyResumeEachOther(t *testing.T) {
+	args := append(pair("server"), "-ticket-key", filepath.Join(t.TempDir(), "tickets.key"))
+	var servers [2]*server
+	var both sync.WaitGroup
+	for i := range servers {
+		both.Add(1)
+		go func() {
+			defer both.Done()
+			servers[i], _ = startProcess(t, args...)
+		}()
+	}
+	both.Wait()
+	require.False(t, t.Failed())
+	a, b := servers[0], servers[1]
+	for _, version := range []uint16{gnutls.VersionTLS12, gnutls.VersionTLS13} {
+		config := clientConfig(t)
+		config.MinVersion, config.MaxVersion = version, version
+		assert.True(t, resume(t, b, config, sessionData(t, connect(t, a, config))), "made by the first")
+		assert.True(t, resume(t, a, config, sessionData(t, connect(t, b, config))), "made by the second")
+	}
+
+	other, _ := startProcess(t, pair("server")...)
+	config := clientConfig(t)
+	assert.False(t, resume(t, other, config, sessionData(t, connect(t, a, config))), "with another key")
+}
