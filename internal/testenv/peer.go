@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -23,7 +22,7 @@ const peerWait = 30 * time.Second
 type Process struct {
 	name  string
 	cmd   *exec.Cmd
-	stdin io.WriteCloser
+	stdin *os.File
 	ended chan struct{} // closed when it has ended and all its output is here
 
 	mu     sync.Mutex // guards what follows
@@ -44,11 +43,15 @@ func Start(t testing.TB, name string, args ...string) *Process {
 	p.cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out := output{p}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	var err error
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+	stdin, w, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.Stdin, p.stdin = stdin, w
+	err = p.cmd.Start()
+	stdin.Close()
+	if err != nil {
+		w.Close()
 		t.Fatal(err)
 	}
 	go func() {
@@ -56,7 +59,7 @@ func Start(t testing.TB, name string, args ...string) *Process {
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
-		p.Kill()
+		p.kill()
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", p.cmd, p.tail())
 		}
@@ -84,7 +87,7 @@ func StartServer(t testing.TB, ready, name string, args ...string) (p *Process, 
 		found, _, err := p.await(strings.ReplaceAll(ready, "{port}", port), inUse)
 		if err == nil && found == inUse {
 			// Somebody else was faster to take the port.
-			p.Kill()
+			p.kill()
 			err = errors.New(inUse)
 			if attempt < 5 {
 				continue
@@ -111,7 +114,8 @@ func freeAddr(t testing.TB) string {
 // Send writes text to the standard input of the process.
 func (p *Process) Send(t testing.TB, text string) {
 	t.Helper()
-	if _, err := io.WriteString(p.stdin, text); err != nil {
+	p.stdin.SetWriteDeadline(time.Now().Add(peerWait))
+	if _, err := p.stdin.WriteString(text); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
 }
@@ -180,10 +184,11 @@ func (p *Process) Wait(t testing.TB) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Kill ends the process, if it has not ended by itself.
-func (p *Process) Kill() {
+// kill ends the process, if it has not ended by itself.
+func (p *Process) kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
+	p.stdin.Close()
 }
 
 // Output returns all that the process has printed.
