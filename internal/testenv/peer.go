@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -88,7 +87,7 @@ func StartServer(t testing.TB, ready, name string, args ...string) (p *Process, 
 		if err == nil && found == inUse {
 			// Somebody else was faster to take the port.
 			p.kill()
-			err = errors.New(inUse)
+			err = fmt.Errorf("port %s is taken", port)
 			if attempt < 5 {
 				continue
 			}
