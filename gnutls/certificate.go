@@ -23,7 +23,9 @@ type Certificate struct {
 	// PrivateKey is a crypto.Signer for the leaf's public key: RSA, ECDSA or
 	// Ed25519. The standard library's own key types are copied into GnuTLS;
 	// with any other, each handshake calls its Sign method on the goroutine of
-	// the handshake, possibly from several goroutines at once.
+	// the handshake, possibly from several goroutines at once. Such a key must
+	// not refer to a Config or Conn that uses it, or neither is ever freed, and
+	// it does not serve the RSA key exchange of TLS 1.2, which decrypts.
 	PrivateKey crypto.PrivateKey
 	// OCSPStaple, optional, is the DER encoded OCSP response that a server
 	// sends with the leaf.

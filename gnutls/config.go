@@ -105,7 +105,7 @@ type Config struct {
 	// GetPSK, if set, makes a server accept pre-shared keys: it returns the key
 	// of an identity, or nil where there is none, which fails the handshake. A
 	// client that uses one needs no certificate, whatever ClientAuth says. GetPSK
-	// is called from inside the handshake, on its goroutine, and must not use the
+	// is called from inside the handshake, which waits for it, and must not use the
 	// connection apart from Close. ctx is that of HandshakeContext.
 	GetPSK func(ctx context.Context, identity string) ([]byte, error)
 
@@ -184,6 +184,7 @@ func (c *Config) Clone() *Config {
 type native struct {
 	priority    *priority
 	certs       *credentials
+	byName      *serverCertificates // server, nil where there is no choice
 	pskClient   *pskClientCredentials
 	pskServer   *pskServerCredentials
 	ticketKey   *TicketKey
@@ -280,6 +281,11 @@ func (c *Config) buildServer() (*native, error) {
 	}
 	if n.certs, err = newCredentials(pool, c.Certificates); err != nil {
 		return nil, err
+	}
+	if len(c.Certificates) > 1 {
+		if n.byName, err = newServerCertificates(c.Certificates, pool); err != nil {
+			return nil, err
+		}
 	}
 	if c.GetPSK != nil {
 		creds, code := cgnutls.NewPSKServerCredentials()

@@ -229,6 +229,9 @@ const maxCrossing = 32 << 10
 // receive is read past what SessionData kept. The caller holds reader.
 func (c *Conn) receive(p []byte) (int, error) {
 	for {
+		if c.closed.Load() {
+			return 0, net.ErrClosed
+		}
 		if c.readErr != nil {
 			return 0, c.readErr
 		}
@@ -309,7 +312,7 @@ func (c *Conn) failure(op string, code cgnutls.Code) error {
 // alertFor tells the peer about an error. The caller holds writer.
 func (c *Conn) alertFor(code cgnutls.Code) {
 	switch code {
-	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.InvalidSession:
+	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.SessionEOF, cgnutls.InvalidSession:
 		return
 	}
 	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
@@ -349,6 +352,9 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 	c.writer.take()
 	defer c.writer.give()
+	if c.closed.Load() {
+		return 0, net.ErrClosed
+	}
 	if c.writeErr != nil {
 		return 0, c.writeErr
 	}
@@ -435,13 +441,15 @@ func (c *Conn) Close() error {
 		}
 		linger = c.drain() && c.writeErr == nil
 		c.writer.give()
+		c.deliver()
 	}
 	if c.closed.Swap(true) {
 		return nil
 	}
 	var err error
-	if linger {
+	if linger && c.reader.try() {
 		err = c.linger()
+		c.reader.give()
 	} else {
 		err = c.conn.Close()
 	}
@@ -476,6 +484,7 @@ func (c *Conn) drain() (expecting bool) {
 	if !c.client || c.in.raw == nil || !c.reader.try() {
 		return false
 	}
+	defer c.reader.give()
 	scratch := getBuffer()
 	for fills := 0; c.readErr == nil && fills < maxDrain; {
 		if c.dry {
@@ -487,11 +496,8 @@ func (c *Conn) drain() (expecting bool) {
 		c.decrypt(scratch[:])
 	}
 	putBuffer(scratch)
-	expecting = !c.heard && c.readErr == nil && !c.config.SessionTicketsDisabled &&
+	return !c.heard && c.readErr == nil && !c.config.SessionTicketsDisabled &&
 		c.state.Load().Version == VersionTLS13
-	c.reader.give()
-	c.deliver()
-	return expecting
 }
 
 // linger closes the writing side of the socket now, and the socket when the
@@ -518,6 +524,9 @@ func (c *Conn) CloseWrite() error {
 	}
 	c.writer.take()
 	defer c.writer.give()
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
 	if c.writeErr != nil {
 		return c.writeErr
 	}
@@ -551,6 +560,9 @@ func (c *Conn) SetDeadline(t time.Time) error {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
 	c.readDeadline = t
 	if c.interrupted {
 		return nil
@@ -565,6 +577,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
 	c.writeDeadline = t
 	return c.conn.SetWriteDeadline(t)
 }

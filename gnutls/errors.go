@@ -41,6 +41,7 @@ const (
 	CodeDuringHandshake         = ErrorCode(cgnutls.UnavailableDuringHandshake)
 	CodeNotAvailable            = ErrorCode(cgnutls.RequestedDataNotAvailable)
 	CodeInternalError           = ErrorCode(cgnutls.InternalError)
+	CodeInvalidSession          = ErrorCode(cgnutls.InvalidSession)
 	CodeNoProtocols             = ErrorCode(cgnutls.NoPriorities)
 )
 

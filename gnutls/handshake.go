@@ -28,7 +28,8 @@ func (c *Conn) Handshake() error {
 }
 
 // HandshakeContext runs the handshake (gnutls_handshake) if it has not run
-// yet. When ctx ends first, the connection is closed and ctx's error returned.
+// yet. When ctx ends while it runs, the connection is closed and ctx's error
+// returned.
 // After a deadline the handshake can be gone on with; any other error is final
 // and every later call returns it.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
@@ -46,7 +47,10 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 // handshake is what only the handshake needs.
 type handshake struct {
 	setup    bool
-	complete bool // for GnuTLS; finish has yet to run
+	begun    bool
+	failed   error // of a callback
+	received int   // bytes
+	complete bool  // for GnuTLS; finish has yet to run
 	offered  *SessionData
 	parsed   []*x509.Certificate // those of the peer that were parsed
 	judged   bool                // the peer was accepted
@@ -67,10 +71,11 @@ func (c *Conn) Resume(d *SessionData) error {
 	if !c.client {
 		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("only clients ask to resume")}
 	}
-	if c.handshaking == nil || c.handshaking.setup {
+	if c.handshaking == nil || c.handshaking.begun {
 		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("the handshake has begun")}
 	}
 	if err := c.start(); err != nil {
+		c.handshakeErr = err
 		return err
 	}
 	return c.offer(d)
@@ -106,20 +111,26 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	case c.closed.Load():
 		c.handshakeErr = net.ErrClosed
 		return net.ErrClosed
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case c.handshakeErr == nil && errors.As(err, &timeout) && timeout.Timeout():
+		// A deadline of the transport.
 	default:
 		c.handshakeErr = err
 	}
 	return err
 }
 
+// maxHandshakeInput bounds the input of a handshake. GnuTLS takes messages of
+// 128 KiB altogether, but keeps up to 16 MiB of one that does not end.
+const maxHandshakeInput = 256 << 10
+
 func (c *Conn) handshake(ctx context.Context) error {
 	if err := c.start(); err != nil {
 		return err
 	}
-	if c.client && c.handshaking.offered == nil && c.config.ClientSessionCache != nil {
+	if c.client && !c.handshaking.begun && c.handshaking.offered == nil && c.config.ClientSessionCache != nil {
 		c.offerCached()
 	}
+	c.handshaking.begun = true
 	if err := c.flush(); err != nil {
 		return err
 	}
@@ -136,6 +147,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 		r := c.session.s.Handshake(callbacks, c.in.bytes(), c.in.eof, buf[:])
 		tickets, keys := c.collect(r)
 		c.unlock()
+		c.handshaking.failed = callbacks.Err
 		c.in.skip(r.Used)
 		c.logKeys(keys)
 		c.tickets12 = append(c.tickets12, tickets...)
@@ -150,6 +162,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 			return c.noClientCertificate()
 		case r.Code < 0:
 			err := c.handshakeFailure(r.Code, callbacks)
+			c.handshakeErr = err
 			if errors.Is(err, cgnutls.ErrUnknownIdentity) {
 				return c.reject(err)
 			}
@@ -159,10 +172,15 @@ func (c *Conn) handshake(ctx context.Context) error {
 			if err := c.acceptPeer(); err != nil {
 				return err
 			}
+		case r.Starved && c.handshaking.received > maxHandshakeInput:
+			c.handshakeErr = c.failure("handshake", cgnutls.HandshakeTooLarge)
+			c.alertFor(cgnutls.HandshakeTooLarge)
+			return c.handshakeErr
 		case r.Starved:
 			if err := c.in.fill(); err != nil {
 				return err
 			}
+			c.handshaking.received += len(c.in.bytes())
 		}
 	}
 }
@@ -189,6 +207,7 @@ func (c *Conn) start() error {
 		Tickets:    c.client && !c.config.SessionTicketsDisabled,
 		KeyLog:     c.config.KeyLogWriter != nil,
 		Store:      !c.client,
+		ByName:     n.byName != nil,
 	})
 	if code < 0 {
 		return check("making the session", code)
@@ -264,12 +283,20 @@ func (c *Conn) offerCached() {
 
 // callbacks returns what GnuTLS may call during the handshake.
 func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
-	cb := new(cgnutls.Callbacks)
+	cb := &cgnutls.Callbacks{Err: c.handshaking.failed}
 	if c.client {
 		return cb
 	}
 	if get := c.config.GetPSK; get != nil {
 		cb.PSK = func(identity []byte) ([]byte, error) { return get(ctx, string(identity)) }
+	}
+	if byName := c.native.byName; byName != nil {
+		cb.ClientHello = func(name string) *cgnutls.CertificateCredentials {
+			if subset := byName.forName(name); subset != nil {
+				return subset.c
+			}
+			return nil
+		}
 	}
 	store := c.native.store
 	cb.StorePut = func(id, data []byte, expires time.Time) error { return store.Put(ctx, id, data, expires) }
@@ -285,7 +312,7 @@ func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error 
 	switch {
 	case cb.Err != nil:
 		e.Err = callbackError(cb.Err)
-	case code == cgnutls.PrematureTermination:
+	case code == cgnutls.PrematureTermination, code == cgnutls.SessionEOF:
 		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
 	}
 	return err
@@ -295,6 +322,7 @@ func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error 
 // handshake go on or tells the peer why not.
 func (c *Conn) acceptPeer() error {
 	cs, err := c.currentState()
+	cs.DidResume = false // a certificate came, whatever the session ID says
 	if err == nil {
 		err = c.judge(&cs)
 	}
@@ -307,15 +335,19 @@ func (c *Conn) acceptPeer() error {
 // judge applies the configuration to the peer's certificate, or to its lack
 // of one, and then VerifyConnection.
 func (c *Conn) judge(cs *ConnectionState) error {
-	c.handshaking.judged = true
 	certificate := len(cs.PeerCertificates) > 0
+	offered := c.handshaking.offered
 	switch {
+	case c.client && cs.DidResume && offered == nil:
+		return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the server resumes a session that was not offered")}
 	case c.client && !certificate && !cs.PSK && !cs.DidResume:
 		return &Error{Op: "handshake", Code: CodeNoCertificateFound, Err: errors.New("the server sent no certificate")}
 	case c.client && certificate && cs.DidResume:
 		// offer saw to it that this session was verified in the same way.
-		if d := c.handshaking.offered; d != nil && d.verified != nil {
-			cs.VerifiedChains = [][]*x509.Certificate{d.verified}
+		if offered.verified != nil {
+			cs.VerifiedChains = [][]*x509.Certificate{offered.verified}
+		} else if !c.config.InsecureSkipVerify {
+			return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the resumed session was not verified")}
 		}
 	case certificate && (c.client || c.config.ClientAuth.verifies()):
 		if c.client && c.serverName == "" && !c.config.InsecureSkipVerify {
@@ -330,13 +362,16 @@ func (c *Conn) judge(cs *ConnectionState) error {
 		default:
 			return err
 		}
-	case !c.client && !certificate && c.config.ClientAuth.requires() && !cs.PSK:
+	case !c.client && !certificate && c.config.ClientAuth.requires() && !(cs.PSK && c.config.GetPSK != nil):
 		return &Error{Op: "handshake", Code: CodeCertificateRequired}
 	}
 	c.handshaking.chains, c.handshaking.chainErr = cs.VerifiedChains, cs.VerifyError
 	if c.config.VerifyConnection != nil {
-		return c.config.VerifyConnection(*cs)
+		if err := c.config.VerifyConnection(*cs); err != nil {
+			return err
+		}
 	}
+	c.handshaking.judged = true
 	return nil
 }
 
@@ -364,6 +399,7 @@ func (c *Conn) certificateRequired() Alert {
 
 // reject tells the peer why it is not accepted and returns err.
 func (c *Conn) reject(err error) error {
+	c.handshakeErr = err
 	alert := AlertBadCertificate
 	var ce *CertificateError
 	switch {
@@ -390,11 +426,16 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	} else if failed != nil {
 		c.log(slog.LevelWarn, "session store failed", "error", failed)
 	}
-	if err == nil && !c.handshaking.judged {
+	if c.handshaking.judged {
+		cs.DidResume = false // a certificate came
+	} else if err == nil {
 		err = c.judge(&cs)
 	}
 	if err != nil {
 		return c.reject(err)
+	}
+	if c.closed.Load() { // by VerifyConnection
+		return net.ErrClosed
 	}
 	cs.VerifiedChains, cs.VerifyError = c.handshaking.chains, c.handshaking.chainErr
 	cs.HandshakeComplete = true

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
@@ -30,8 +31,9 @@ var (
 	// ErrSessionServerName: they belong to another server.
 	ErrSessionServerName = errors.New("session data are for another server name")
 	// ErrSessionConfig: they were made with other trust, another client
-	// certificate or another pre-shared key than this Config has.
-	ErrSessionConfig = errors.New("session data were made with another trust or identity")
+	// certificate or another pre-shared key than this Config has, or their
+	// version is not among those that it allows.
+	ErrSessionConfig = errors.New("session data do not suit the configuration")
 )
 
 // A SessionDataError says that session data were refused, and why: Reason is
@@ -337,6 +339,8 @@ func (c *Conn) usable(d *SessionData) error {
 		return refused(ErrSessionDamaged, "they come from the future")
 	case d.serverName != c.serverName:
 		return refused(ErrSessionServerName, "%q, not %q", d.serverName, c.serverName)
+	case !slices.Contains(c.native.priority.p.Protocols(), d.version):
+		return refused(ErrSessionConfig, "%s is not allowed", VersionName(d.version))
 	case d.trust != c.native.trust || d.identity != c.native.certPresent:
 		return refused(ErrSessionConfig, "")
 	}
@@ -354,7 +358,7 @@ func (c *Conn) offer(d *SessionData) error {
 		return err
 	}
 	var code cgnutls.Code
-	if err := c.withSession(func(s *cgnutls.Session) { code = s.SetData(d.data) }); err != nil {
+	if err := c.withSession(func(s *cgnutls.Session) { code = s.SetData(d.data, d.version == VersionTLS13) }); err != nil {
 		return err
 	}
 	if code < 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -213,6 +214,62 @@ func TestUnusableSessionDataLeadToAFullHandshake(t *testing.T) {
 	}
 }
 
+// Data of a version that the configuration does not allow are not offered.
+func TestSessionDataOfAnotherVersion(t *testing.T) {
+	for _, version := range []uint16{VersionTLS12, VersionTLS13} {
+		d := newSessionData(t, withVersion(clientConfig(t), version), serverConfig(t))
+		other := clientConfig(t)
+		if version == VersionTLS12 {
+			other.MinVersion = VersionTLS13
+		} else {
+			other.MaxVersion = VersionTLS12
+		}
+		cc, sc := tcpPipe(t)
+		c, s := Client(cc, other), Server(sc, serverConfig(t))
+		defer c.Close()
+		defer s.Close()
+		assert.ErrorIs(t, c.Resume(d), ErrSessionConfig)
+		clientErr, serverErr := shakeConns(t, c, s)
+		assert.NoError(t, clientErr)
+		assert.NoError(t, serverErr)
+	}
+}
+
+// A server that goes below TLS 1.3 cannot have the session that was offered,
+// whatever session ID it sends.
+func TestOldServerHelloWithTheSessionIDOfATLS13SessionIsRefused(t *testing.T) {
+	client := clientConfig(t)
+	d := newSessionData(t, client, serverConfig(t))
+	cc, sc := tcpPipe(t)
+	c := Client(cc, client)
+	defer c.Close()
+	require.NoError(t, c.Resume(d))
+	done := make(chan error, 1)
+	go func() { done <- c.Handshake() }()
+
+	const idAt = 5 + 4 + 2 + 32 // record and message header, version, random
+	hello := make([]byte, 4096)
+	n, err := sc.Read(hello)
+	require.NoError(t, err)
+	require.Greater(t, n, idAt+1+32)
+	id := hello[idAt : idAt+1+32]
+	require.EqualValues(t, 32, id[0])
+
+	body := append([]byte{3, 3}, make([]byte, 32)...)
+	body = append(body, id...)
+	body = append(body, 0xc0, 0x2c, 0, 0, 0) // a suite of TLS 1.2, no compression, no extensions
+	message := append([]byte{2, 0, 0, byte(len(body))}, body...)
+	_, err = sc.Write(append([]byte{22, 3, 3, 0, byte(len(message))}, message...))
+	require.NoError(t, err)
+
+	alert := make([]byte, 7)
+	_, err = io.ReadFull(sc, alert)
+	require.NoError(t, err)
+	assert.Equal(t, []byte{21, 3, 3, 0, 2, 2, byte(AlertIllegalParameter)}, alert)
+	assert.Error(t, <-done)
+	assert.False(t, c.ConnectionState().HandshakeComplete)
+}
+
 // What the server does not know it does not resume.
 func TestSessionDataOfAServerWithAnotherKey(t *testing.T) {
 	for _, version := range []uint16{VersionTLS12, VersionTLS13} {
@@ -295,6 +352,9 @@ func TestResumptionDoesNotCarryTrustToAnotherServer(t *testing.T) {
 			"no certificate where one is needed": {"", func(c *Config) {
 				c.ClientAuth, c.ClientCAs = RequireAndVerifyClientCert, testPool(t, "ca.pem")
 			}},
+			"a pre-shared key of another server": {"psk", func(c *Config) {
+				c.ClientAuth, c.ClientCAs = RequireAndVerifyClientCert, testPool(t, "ca.pem")
+			}},
 			"a certificate of an authority that is not trusted": {"client", func(c *Config) {
 				c.ClientAuth, c.ClientCAs = RequireAndVerifyClientCert, testPool(t, "other-ca.pem")
 			}},
@@ -304,7 +364,11 @@ func TestResumptionDoesNotCarryTrustToAnotherServer(t *testing.T) {
 				lax, strict := serverConfig(t), serverConfig(t)
 				lax.TicketKey, strict.TicketKey = key, key
 				lax.ClientAuth = RequestClientCert
-				if test.clientCert != "" {
+				switch test.clientCert {
+				case "psk":
+					client.PSKIdentity, client.PSKKey = "me", []byte("0123456789abcdef")
+					lax.GetPSK = func(context.Context, string) ([]byte, error) { return client.PSKKey, nil }
+				case "client":
 					client.Certificates = []Certificate{testCertificate(t, test.clientCert)}
 				}
 				test.change(strict)

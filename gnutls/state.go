@@ -97,9 +97,19 @@ const (
 // handshake (gnutls_session_channel_binding). It fails with CodeNotAvailable
 // or CodeInvalidRequest where the version has none of that kind.
 func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
+	if !c.handshakeDone.Load() {
+		return nil, duringHandshake("channel binding")
+	}
 	native := cgnutls.BindingUnique
 	switch kind {
 	case BindingExporter:
+		var secret bool
+		if err := c.withSession(func(s *cgnutls.Session) { secret = s.ExtendedMasterSecret() }); err != nil {
+			return nil, err
+		}
+		if c.ConnectionState().Version < VersionTLS13 && !secret {
+			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("no extended master secret: %w", CodeNotAvailable)}
+		}
 		return c.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 	case BindingServerEndPoint:
 		native = cgnutls.BindingServerEnd

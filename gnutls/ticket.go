@@ -95,16 +95,18 @@ func (c *Conn) receiveTicket(ctx context.Context) error {
 		c.interruptRead()
 		close(interrupted)
 	})
+	defer func() {
+		if !stop() {
+			<-interrupted
+			c.resumeRead()
+		}
+	}()
 	buf := getBuffer()
+	defer putBuffer(buf)
 	n, err := c.receive(buf[:])
 	c.keep(buf[:n])
-	putBuffer(buf)
-	if !stop() {
-		<-interrupted
-		c.resumeRead()
-		if err != nil {
-			err = ctx.Err()
-		}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
 	}
 	return err
 }

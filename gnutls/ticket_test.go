@@ -458,3 +458,83 @@ func TestCloseAfterManyTickets(t *testing.T) {
 		require.Equal(t, 255, tickets)
 	}
 }
+
+// Tickets of which a part is still inside GnuTLS go before the data of a Write,
+// and instead of none of them.
+func TestWriteWhileTicketsWaitInside(t *testing.T) {
+	c, s := connect(t, clientConfig(t), noTickets(t))
+	s.writer.take()
+	small := make([]byte, 300)
+	var r cgnutls.Result
+	require.NoError(t, s.withSession(func(ss *cgnutls.Session) { r = ss.SendTickets(5, small) }))
+	require.True(t, r.Full)
+	_, err := s.conn.Write(small[:r.Made])
+	require.NoError(t, err)
+	s.writer.give()
+
+	want := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	go func() {
+		s.Write(want)
+		s.CloseWrite()
+	}()
+	got, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want, got))
+	d, err := c.SessionData(waitContext(t))
+	require.NoError(t, err)
+	assert.NotNil(t, d)
+}
+
+// OnSessionTicket may write, also when it is Close that found the ticket.
+func TestOnSessionTicketMayWriteDuringClose(t *testing.T) {
+	client := clientConfig(t)
+	called := 0
+	client.OnSessionTicket = func(c *Conn, _ *SessionData) {
+		called++
+		c.Write([]byte("x"))
+		assert.NoError(t, c.CloseWrite())
+	}
+	c, _ := connect(t, client, serverConfig(t))
+	require.NoError(t, c.Close())
+	assert.Equal(t, DefaultSessionTickets, called)
+}
+
+// After Close a connection whose socket is kept for tickets is as closed as any.
+func TestConnIsClosedWhileItsSocketLingers(t *testing.T) {
+	c, s := connect(t, clientConfig(t), noTickets(t))
+	_, err := c.Write([]byte("x"))
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	_, err = c.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, net.ErrClosed)
+	assert.ErrorIs(t, c.SetDeadline(time.Time{}), net.ErrClosed)
+	_, err = c.SessionData(waitContext(t))
+	assert.ErrorIs(t, err, net.ErrClosed)
+	got, err := io.ReadAll(s)
+	require.NoError(t, err)
+	assert.Equal(t, "x", string(got))
+}
+
+// A handshake that goes on after a deadline does not take a second ticket.
+func TestHandshakeAsksTheCacheOnce(t *testing.T) {
+	client := clientConfig(t)
+	client.ClientSessionCache = NewClientSessionCache(0)
+	cc, sc := tcpPipe(t)
+	c, s := Client(cc, client), Server(sc, serverConfig(t))
+	defer c.Close()
+	defer s.Close()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	require.ErrorIs(t, c.Handshake(), os.ErrDeadlineExceeded)
+	d := newSessionData(t, clientConfig(t), serverConfig(t))
+	client.ClientSessionCache.Put(c.cacheKey, d)
+	require.NoError(t, c.SetReadDeadline(time.Time{}))
+	clientErr, serverErr := shakeConns(t, c, s)
+	require.NoError(t, clientErr)
+	require.NoError(t, serverErr)
+	echo(t, c, s)
+	found := false
+	for left := client.ClientSessionCache.Get(c.cacheKey); left != nil; left = client.ClientSessionCache.Get(c.cacheKey) {
+		found = found || left == d
+	}
+	assert.True(t, found, "the ticket is still there")
+}

@@ -72,11 +72,13 @@ func (in *input) fill() error {
 	var err error
 	if in.raw != nil {
 		err = in.raw.Read(in.read)
-		var failed *net.OpError
 		if err == nil {
 			err = in.err
-		} else if errors.As(err, &failed) {
-			failed.Op = "read" // not "raw-read"
+		} else {
+			var failed *net.OpError
+			if errors.As(err, &failed) {
+				failed.Op = "read" // not "raw-read"
+			}
 		}
 	} else {
 		in.buf = getBuffer()

@@ -4,6 +4,7 @@
 
 /* Exported by callback.go. Memory that they return was made by gnutls_malloc. */
 extern int goGnutlsPSK(void *handle, void *identity, size_t size, gnutls_datum_t *key);
+extern void *goGnutlsClientHello(void *handle, void *name, size_t size);
 extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, size_t size);
 extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
 extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
@@ -18,6 +19,25 @@ static int psk_key(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_
 void cshim_psk_server(gnutls_psk_server_credentials_t cred)
 {
 	gnutls_psk_set_server_credentials_function2(cred, psk_key);
+}
+
+static int on_client_hello(gnutls_session_t tls)
+{
+	cshim_session *s = cshim_session_of(tls);
+	char name[256];
+	size_t size = sizeof(name);
+	unsigned type;
+	void *cred;
+
+	if (gnutls_server_name_get(tls, name, &size, &type, 0) < 0)
+		return 0;
+	cred = goGnutlsClientHello(s->handle, name, size);
+	return cred == NULL ? 0 : gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, cred);
+}
+
+void cshim_client_hello_attach(cshim_session *s)
+{
+	gnutls_handshake_set_post_client_hello_function(s->tls, on_client_hello);
 }
 
 static int store_put(void *ptr, gnutls_datum_t key, gnutls_datum_t data)

@@ -17,11 +17,14 @@ import (
 )
 
 // Callbacks are the Go functions that a handshake may call from inside
-// GnuTLS. They run on the goroutine that called Session.Handshake. Any of
+// GnuTLS, each on a goroutine of its own. Any of
 // them may be nil where the session was set up without it.
 type Callbacks struct {
 	// PSK returns the key of an identity, or nil where there is none.
 	PSK func(identity []byte) ([]byte, error)
+	// ClientHello returns the credentials for a client that asks for a name, or
+	// nil for those that the session has. They must outlive the session.
+	ClientHello func(serverName string) *CertificateCredentials
 	// StorePut, StoreGet and StoreDelete keep TLS 1.2 sessions. StoreGet
 	// returns nil where there is none.
 	StorePut    func(id, data []byte, expires time.Time) error
@@ -44,14 +47,23 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic in a callback: %v", e.Value) }
 
-// guard keeps a panic of f out of C.
-func guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
+var errGoexit = errors.New("the callback ended its goroutine (runtime.Goexit)")
+
+// guard keeps a panic of f, and runtime.Goexit, out of C: f runs on a goroutine
+// of its own.
+func guard(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() {
+			if v := recover(); v != nil {
+				err = &PanicError{Value: v, Stack: debug.Stack()}
+			}
+			done <- err
+		}()
+		err = f()
 	}()
-	return f()
+	return <-done
 }
 
 // failed records err for the handshake whose handle this is.
@@ -102,6 +114,18 @@ func goGnutlsPSK(session, identity unsafe.Pointer, size C.size_t, key *C.gnutls_
 		}
 		return give(key, k)
 	})
+}
+
+//export goGnutlsClientHello
+func goGnutlsClientHello(session, name unsafe.Pointer, size C.size_t) unsafe.Pointer {
+	var cred unsafe.Pointer
+	with(session, "choosing the certificate", func(cb *Callbacks) error {
+		if c := cb.ClientHello(C.GoStringN((*C.char)(name), C.int(size))); c != nil {
+			cred = unsafe.Pointer(c.c)
+		}
+		return nil
+	})
+	return cred
 }
 
 //export goGnutlsStorePut

@@ -9,4 +9,7 @@ void cshim_psk_server(gnutls_psk_server_credentials_t cred);
 /* TLS 1.2 session store of a server, through the handle of the handshake. */
 void cshim_store_attach(cshim_session *s);
 
+/* Choice of a server's certificates by the name that the client asks for. */
+void cshim_client_hello_attach(cshim_session *s);
+
 #endif

@@ -113,7 +113,7 @@ func (c *CertificateCredentials) AddKey(chain [][]byte, pkcs8 []byte) Code {
 }
 
 // AddSigner is AddKey for a private key that Go holds. The handshakes that
-// need a signature call key.Sign on their own goroutine.
+// need a signature call key.Sign.
 //
 // Implements:
 //

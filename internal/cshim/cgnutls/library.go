@@ -76,12 +76,14 @@ const (
 	Rehandshake                Code = C.GNUTLS_E_REHANDSHAKE
 	GotApplicationData         Code = C.GNUTLS_E_GOT_APPLICATION_DATA
 	PrematureTermination       Code = C.GNUTLS_E_PREMATURE_TERMINATION
+	SessionEOF                 Code = C.GNUTLS_E_SESSION_EOF
 	UnavailableDuringHandshake Code = C.GNUTLS_E_UNAVAILABLE_DURING_HANDSHAKE
 	NoApplicationProtocol      Code = C.GNUTLS_E_NO_APPLICATION_PROTOCOL
 	CertificateVerification    Code = C.GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR
 	CertificateRequired        Code = C.GNUTLS_E_CERTIFICATE_REQUIRED
 	InternalError              Code = C.GNUTLS_E_INTERNAL_ERROR
 	RecordOverflow             Code = C.GNUTLS_E_RECORD_OVERFLOW
+	HandshakeTooLarge          Code = C.GNUTLS_E_HANDSHAKE_TOO_LARGE
 	RequestedDataNotAvailable  Code = C.GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE
 	MACVerifyFailed            Code = C.GNUTLS_E_MAC_VERIFY_FAILED
 	CRLVerificationError       Code = C.GNUTLS_E_CRL_VERIFICATION_ERROR

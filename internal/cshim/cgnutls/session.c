@@ -1,9 +1,8 @@
-#include <errno.h>
 #include <string.h>
 
+#include "hook.h"
 #include "keylog.h"
 #include "session.h"
-#include "ticket.h"
 #include "transport.h"
 #include "verify.h"
 
@@ -27,8 +26,9 @@ int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tic
 	gnutls_session_set_ptr(s->tls, s);
 	cshim_transport_attach(s);
 	cshim_verify_attach(s);
-	if (tickets)
-		cshim_ticket_attach(s);
+	s->keep_tickets = tickets;
+	if (!server)
+		cshim_hook_attach(s);
 	if (keylog)
 		cshim_keylog_attach(s);
 	*out = s;

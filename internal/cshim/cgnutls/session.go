@@ -24,6 +24,7 @@ type Options struct {
 	Tickets    bool // client: keep received tickets for TakeTickets
 	KeyLog     bool // keep secrets for TakeKeyLog
 	Store      bool // server: use the store functions of Callbacks
+	ByName     bool // server: ask Callbacks.ClientHello
 }
 
 // NewSession returns a session on the memory transport. A server sends TLS 1.3
@@ -47,6 +48,9 @@ func NewSession(o Options) (*Session, Code) {
 	}
 	if o.Store {
 		C.cshim_store_attach(s.s)
+	}
+	if o.ByName {
+		C.cshim_client_hello_attach(s.s)
 	}
 	liveSessions.Add(1)
 	return s, OK

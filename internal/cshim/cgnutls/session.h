@@ -30,16 +30,22 @@ typedef struct cshim_session {
 	size_t in_len;
 	bool in_eof;
 	bool starved; /* pull found no input */
+	bool ended;   /* pull found the end of the input */
 	uint8_t *out;
 	size_t out_len;
 	size_t out_cap;
 	bool full;    /* push found no room */
-	bool resume_send;
+	bool resume_send; /* output of an earlier call is still in GnuTLS */
 
 	void *handle; /* of the Go value that a handshake's callbacks are for */
 
 	int verify;   /* see verify.h */
 
+	bool offered_tls13;    /* see hello.h */
+	uint8_t hello_id[32];  /* session ID of the ClientHello */
+	size_t hello_id_size;
+
+	bool keep_tickets;
 	struct cshim_item *ticket; /* being received */
 	struct cshim_queue tickets;
 	struct cshim_queue keylog;

@@ -113,10 +113,22 @@ func (s *Session) FalseStarted() bool {
 //		gnutls_channel_binding_t cbtype, gnutls_datum_t *cb);
 func (s *Session) ChannelBinding(kind int) ([]byte, Code) {
 	var d C.gnutls_datum_t
-	if code := Code(C.gnutls_session_channel_binding(s.tls(), C.gnutls_channel_binding_t(kind), &d)); code < 0 {
+	code := Code(C.gnutls_session_channel_binding(s.tls(), C.gnutls_channel_binding_t(kind), &d))
+	binding := take(d) // also made where the call fails late
+	if code < 0 {
 		return nil, code
 	}
-	return take(d), OK
+	return binding, OK
+}
+
+// ExtendedMasterSecret reports whether the session has the extended master
+// secret (RFC 7627), which ties keying material to its handshake.
+//
+// Implements:
+//
+//	unsigned gnutls_session_ext_master_secret_status(gnutls_session_t session);
+func (s *Session) ExtendedMasterSecret() bool {
+	return C.gnutls_session_ext_master_secret_status(s.tls()) != 0
 }
 
 // Kinds of channel binding.
@@ -145,7 +157,7 @@ func (s *Session) Export(label string, context []byte, hasContext bool, n int) (
 	out := make([]byte, n)
 	op, _ := pointer(out)
 	code := Code(C.gnutls_prf_rfc5705(s.tls(), C.size_t(l.size), (*C.char)(unsafe.Pointer(l.data)),
-		C.size_t(c.size), cp, C.size_t(n), (*C.char)(op)))
+		C.size_t(c.size), cp, C.size_t(n), (*C.char)(unsafe.Pointer(op))))
 	if code < 0 {
 		return nil, code
 	}

@@ -5,6 +5,8 @@ package cgnutls
 */
 import "C"
 
+import "unsafe"
+
 // A Ticket is a NewSessionTicket that a client received.
 type Ticket struct {
 	Message []byte // the body of the handshake message
@@ -62,7 +64,7 @@ func (s *Session) Data(in []byte) (data []byte, used int, code Code) {
 }
 
 // SetPullTimeout sets or takes away the pull-timeout callback, which a new
-// session has. Without it Data never finds a ticket by itself.
+// session has. Without it Data never finds a ticket by itself. It is for tests.
 //
 // Implements:
 //
@@ -70,18 +72,21 @@ func (s *Session) Data(in []byte) (data []byte, used int, code Code) {
 //		gnutls_pull_timeout_func func);
 func (s *Session) SetPullTimeout(on bool) { C.cshim_set_pull_timeout(s.s, C.bool(on)) }
 
-// SetData makes a client ask to resume, before the handshake.
+// SetData makes a client ask to resume, before the handshake. tls13 tells
+// whether the data are of a TLS 1.3 session.
 //
 // Implements:
 //
 //	int gnutls_session_set_data(gnutls_session_t session, const void *session_data,
 //		size_t session_data_size);
-func (s *Session) SetData(data []byte) Code {
+func (s *Session) SetData(data []byte, tls13 bool) Code {
+	s.s.offered_tls13 = C.bool(tls13)
 	p, n := pointer(data)
-	return Code(C.gnutls_session_set_data(s.tls(), p, n))
+	return Code(C.gnutls_session_set_data(s.tls(), unsafe.Pointer(p), n))
 }
 
-// HasTicket reports whether a ticket has come.
+// HasTicket reports whether a ticket has come. Package gnutls counts tickets
+// instead; it is for tests.
 //
 // Implements:
 //

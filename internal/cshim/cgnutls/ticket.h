@@ -3,8 +3,8 @@
 
 #include "session.h"
 
-/* Queues every NewSessionTicket that a client receives, with the session data
- * of that moment where the handshake is over (TLS 1.3). */
-void cshim_ticket_attach(cshim_session *s);
+/* Queues a NewSessionTicket that a client received, with the session data of
+ * that moment where the handshake is over (TLS 1.3). */
+int cshim_ticket_message(cshim_session *s, unsigned when, const gnutls_datum_t *msg);
 
 #endif

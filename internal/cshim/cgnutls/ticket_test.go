@@ -28,7 +28,7 @@ func TestDataResumeASession(t *testing.T) {
 			require.Equal(t, OK, code)
 
 			second := newPair(t, version, Options{}, Options{})
-			require.Equal(t, OK, second.client.SetData(data))
+			require.Equal(t, OK, second.client.SetData(data, version == "1.3"))
 			second.handshake(t)
 			assert.True(t, second.client.State().Resumed)
 			assert.True(t, second.server.State().Resumed)
@@ -93,7 +93,7 @@ func TestDataAreADummyWithoutATicket(t *testing.T) {
 	assert.Equal(t, dummy, data)
 
 	second := newPair(t, "1.3", Options{}, Options{})
-	require.Equal(t, OK, second.client.SetData(data))
+	require.Equal(t, OK, second.client.SetData(data, true))
 	second.handshake(t)
 	assert.False(t, second.client.State().Resumed)
 }
@@ -132,7 +132,7 @@ func TestEveryTicketIsSeenAndDataAreOfTheLast(t *testing.T) {
 		assert.Greater(t, len(ticket.Message), 12)
 
 		again := newPair(t, "1.3", Options{}, Options{})
-		require.Equal(t, OK, again.client.SetData(ticket.Session))
+		require.Equal(t, OK, again.client.SetData(ticket.Session, true))
 		again.handshake(t)
 		assert.True(t, again.client.State().Resumed)
 	}

@@ -31,8 +31,10 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *p, size_t len)
 	cshim_session *s = ptr;
 
 	if (s->in_len == 0) {
-		if (s->in_eof)
+		if (s->in_eof) {
+			s->ended = true;
 			return 0;
+		}
 		s->starved = true;
 		errno = EAGAIN;
 		return -1;
@@ -62,12 +64,13 @@ void cshim_transport_attach(cshim_session *s)
 	gnutls_transport_set_pull_timeout_function(s->tls, pull_timeout);
 }
 
-static void begin(cshim_session *s, const void *in, size_t in_len, bool eof, void *out, size_t out_cap)
+static void begin(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *out, size_t out_cap)
 {
 	s->in = in;
 	s->in_len = in_len;
 	s->in_eof = eof;
 	s->starved = false;
+	s->ended = false;
 	s->full = false;
 	s->out = out;
 	s->out_len = 0;
@@ -78,6 +81,9 @@ static cshim_result end(cshim_session *s, int code, size_t in_len, size_t n)
 {
 	cshim_result r = { .used = in_len - s->in_len, .made = s->out_len, .n = n };
 
+	/* What GnuTLS says where the input ends within a record. */
+	if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH && s->ended)
+		code = GNUTLS_E_PREMATURE_TERMINATION;
 	if (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED) {
 		if (s->verify == CSHIM_VERIFY_WAITING)
 			r.flags |= CSHIM_VERIFY;
@@ -90,6 +96,10 @@ static cshim_result end(cshim_session *s, int code, size_t in_len, size_t n)
 		r.flags |= CSHIM_TICKETS;
 	if (s->keylog.first != NULL)
 		r.flags |= CSHIM_KEYLOG;
+	if (s->full)
+		s->resume_send = true;
+	else if (s->out_cap > 0)
+		s->resume_send = false;
 	s->in = NULL;
 	s->in_len = 0;
 	s->out = NULL;
@@ -98,8 +108,15 @@ static cshim_result end(cshim_session *s, int code, size_t in_len, size_t n)
 	return r;
 }
 
-cshim_result cshim_handshake(cshim_session *s, void *handle, const void *in, size_t in_len, bool eof,
-			     void *out, size_t out_cap)
+/* GnuTLS also returns EAGAIN for each record of early data that it refuses,
+ * with more input at hand. */
+static bool skipped_record(const cshim_session *s, int ret)
+{
+	return ret == GNUTLS_E_AGAIN && !s->starved && !s->full && s->verify != CSHIM_VERIFY_WAITING;
+}
+
+cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, size_t in_len, bool eof,
+			     uint8_t *out, size_t out_cap)
 {
 	int ret;
 
@@ -108,13 +125,14 @@ cshim_result cshim_handshake(cshim_session *s, void *handle, const void *in, siz
 	cshim_set_current_handle(handle);
 	do
 		ret = gnutls_handshake(s->tls);
-	while (ret == GNUTLS_E_WARNING_ALERT_RECEIVED || ret == GNUTLS_E_GOT_APPLICATION_DATA);
+	while (ret == GNUTLS_E_WARNING_ALERT_RECEIVED || ret == GNUTLS_E_GOT_APPLICATION_DATA ||
+	       skipped_record(s, ret));
 	cshim_set_current_handle(NULL);
 	s->handle = NULL;
 	return end(s, ret, in_len, 0);
 }
 
-cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eof, uint8_t *p, size_t len)
+cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *p, size_t len)
 {
 	size_t n = 0;
 	unsigned flags = 0;
@@ -127,6 +145,11 @@ cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eo
 
 		if (ret > 0) {
 			n += ret;
+			/* Saves the caller a call that would only find this out. */
+			if (s->in_len == 0 && !s->in_eof && gnutls_record_check_pending(s->tls) == 0) {
+				flags = CSHIM_STARVED;
+				break;
+			}
 		} else if (ret == 0) {
 			flags = CSHIM_CLOSED;
 			break;
@@ -147,7 +170,7 @@ cshim_result cshim_recv(cshim_session *s, const void *in, size_t in_len, bool eo
 	return r;
 }
 
-cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, void *out, size_t out_cap)
+cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, uint8_t *out, size_t out_cap)
 {
 	size_t n = 0;
 	int code = 0;
@@ -160,7 +183,6 @@ cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, void *ou
 			code = ret;
 			goto done;
 		}
-		s->resume_send = false;
 	}
 	while (n < len && s->out_cap - s->out_len >= RECORD_MAX) {
 		size_t chunk = len - n < RECORD_TEXT ? len - n : RECORD_TEXT;
@@ -171,7 +193,6 @@ cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, void *ou
 		} else if (ret == GNUTLS_E_AGAIN || ret == GNUTLS_E_INTERRUPTED) {
 			/* GnuTLS has the record and goes on with it when it is
 			 * called without data. */
-			s->resume_send = true;
 			n += chunk;
 			code = GNUTLS_E_AGAIN;
 			break;
@@ -184,31 +205,31 @@ done:
 	return end(s, code, 0, n);
 }
 
-cshim_result cshim_bye(cshim_session *s, void *out, size_t out_cap)
+cshim_result cshim_bye(cshim_session *s, uint8_t *out, size_t out_cap)
 {
 	begin(s, NULL, 0, false, out, out_cap);
 	return end(s, gnutls_bye(s->tls, GNUTLS_SHUT_WR), 0, 0);
 }
 
-cshim_result cshim_alert(cshim_session *s, int level, int description, void *out, size_t out_cap)
+cshim_result cshim_alert(cshim_session *s, int level, int description, uint8_t *out, size_t out_cap)
 {
 	begin(s, NULL, 0, false, out, out_cap);
 	return end(s, gnutls_alert_send(s->tls, level, description), 0, 0);
 }
 
-cshim_result cshim_alert_for(cshim_session *s, int code, void *out, size_t out_cap)
+cshim_result cshim_alert_for(cshim_session *s, int code, uint8_t *out, size_t out_cap)
 {
 	begin(s, NULL, 0, false, out, out_cap);
 	return end(s, gnutls_alert_send_appropriate(s->tls, code), 0, 0);
 }
 
-cshim_result cshim_send_tickets(cshim_session *s, unsigned n, void *out, size_t out_cap)
+cshim_result cshim_send_tickets(cshim_session *s, unsigned n, uint8_t *out, size_t out_cap)
 {
 	begin(s, NULL, 0, false, out, out_cap);
 	return end(s, gnutls_session_ticket_send(s->tls, n, 0), 0, 0);
 }
 
-cshim_result cshim_session_data(cshim_session *s, const void *in, size_t in_len, gnutls_datum_t *data)
+cshim_result cshim_session_data(cshim_session *s, const uint8_t *in, size_t in_len, gnutls_datum_t *data)
 {
 	begin(s, in, in_len, false, NULL, 0);
 	return end(s, gnutls_session_get_data2(s->tls, data), in_len, 0);

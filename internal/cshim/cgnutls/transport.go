@@ -7,7 +7,6 @@ package cgnutls
 #cgo nocallback cshim_recv
 #cgo noescape cshim_send
 #cgo nocallback cshim_send
-#cgo noescape cshim_handshake
 #cgo noescape cshim_bye
 #cgo nocallback cshim_bye
 #cgo noescape cshim_alert
@@ -62,8 +61,10 @@ func result(r C.cshim_result) Result {
 	}
 }
 
-func pointer(b []byte) (unsafe.Pointer, C.size_t) {
-	return unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b))
+// pointer returns b as C knows it. A pointer to bytes, unlike a void pointer,
+// needs no look from cgo's pointer check.
+func pointer(b []byte) (*C.uint8_t, C.size_t) {
+	return (*C.uint8_t)(unsafe.SliceData(b)), C.size_t(len(b))
 }
 
 // Handshake goes on with the handshake. GnuTLS may call back into cb while it
@@ -89,11 +90,10 @@ func (s *Session) Handshake(cb *Callbacks, in []byte, eof bool, out []byte) Resu
 func (s *Session) Recv(in []byte, eof bool, p []byte) Result {
 	ip, in_len := pointer(in)
 	pp, p_len := pointer(p)
-	return result(C.cshim_recv(s.s, ip, in_len, C.bool(eof), (*C.uint8_t)(pp), p_len))
+	return result(C.cshim_recv(s.s, ip, in_len, C.bool(eof), pp, p_len))
 }
 
-// Send encrypts from p what fits out, whose length must be at least
-// OutputSize for that to be anything.
+// Send encrypts from p what fits out: with OutputSize bytes, two full records.
 //
 // Implements:
 //
@@ -101,7 +101,7 @@ func (s *Session) Recv(in []byte, eof bool, p []byte) Result {
 func (s *Session) Send(p, out []byte) Result {
 	pp, p_len := pointer(p)
 	op, out_cap := pointer(out)
-	return result(C.cshim_send(s.s, (*C.uint8_t)(pp), p_len, op, out_cap))
+	return result(C.cshim_send(s.s, pp, p_len, op, out_cap))
 }
 
 // Bye makes the close_notify alert. The peer may go on sending.
