@@ -342,7 +342,7 @@ func (c *Conn) usable(d *SessionData) error {
 	case !slices.Contains(c.native.priority.p.Protocols(), d.version):
 		return refused(ErrSessionConfig, "%s is not allowed", VersionName(d.version))
 	case d.trust != c.native.trust || d.identity != c.native.certPresent:
-		return refused(ErrSessionConfig, "")
+		return refused(ErrSessionConfig, "made with another trust or identity")
 	}
 	for _, cert := range d.verified {
 		if now.After(cert.NotAfter) {
