@@ -52,8 +52,7 @@ type handshake struct {
 	received int   // bytes
 	complete bool  // for GnuTLS; finish has yet to run
 	offered  *SessionData
-	parsed   []*x509.Certificate // those of the peer that were parsed
-	judged   bool                // the peer was accepted
+	judged   bool // the peer was accepted
 	chains   [][]*x509.Certificate
 	chainErr error
 }
@@ -472,9 +471,6 @@ func (c *Conn) finish12(cs ConnectionState) {
 }
 
 func (c *Conn) currentState() (ConnectionState, error) {
-	if d := c.handshaking.offered; d != nil && len(c.handshaking.parsed) == 0 {
-		c.handshaking.parsed = append(c.handshaking.parsed, d.verified...)
-	}
 	var st cgnutls.State
 	if err := c.withSession(func(s *cgnutls.Session) { st = s.State() }); err != nil {
 		return ConnectionState{}, err

@@ -226,7 +226,7 @@ func (d *SessionData) UnmarshalBinary(b []byte) error {
 	}
 	var verified []*x509.Certificate
 	for _, der := range e.Verified {
-		cert, err := x509.ParseCertificate(der)
+		cert, err := parseCertificate(der)
 		if err != nil {
 			return refused(ErrSessionDamaged, "")
 		}

@@ -47,8 +47,7 @@ type ConnectionState struct {
 	PSKIdentity string
 }
 
-// connectionState turns what GnuTLS tells into a ConnectionState. Certificates
-// that the connection has parsed before are not parsed again.
+// connectionState turns what GnuTLS tells into a ConnectionState.
 func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
 	cs := ConnectionState{
 		Version:            st.Version,
@@ -70,7 +69,7 @@ func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
 		cs.PSKIdentity = string(st.PSKIdentity)
 	}
 	for i, der := range st.PeerChain {
-		cert, err := c.parseCertificate(der)
+		cert, err := parseCertificate(der)
 		if err != nil {
 			return cs, fmt.Errorf("gnutls: certificate %d of the peer: %w", i+1, err)
 		}

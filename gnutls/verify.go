@@ -137,7 +137,7 @@ func (c *Conn) verifyCertificate() ([]*x509.Certificate, error) {
 		return nil, check("verifying the certificate", code)
 	}
 	if status == 0 {
-		return c.verifiedChain(peer[0], path)
+		return verifiedChain(peer[0], path)
 	}
 	failed := peer[0]
 	for _, link := range path {
@@ -155,14 +155,14 @@ func (c *Conn) verifyCertificate() ([]*x509.Certificate, error) {
 			e.Index = i
 		}
 	}
-	if e.Certificate, err = c.parseCertificate(failed); err != nil {
+	if e.Certificate, err = parseCertificate(failed); err != nil {
 		return nil, err
 	}
 	return nil, e
 }
 
 // verifiedChain puts the links of a good path in order, from the leaf.
-func (c *Conn) verifiedChain(leaf []byte, path []cgnutls.Link) ([]*x509.Certificate, error) {
+func verifiedChain(leaf []byte, path []cgnutls.Link) ([]*x509.Certificate, error) {
 	issuers := make(map[string][]byte, len(path))
 	for _, link := range path {
 		if link.Issuer != nil && !bytes.Equal(link.Issuer, link.Certificate) {
@@ -171,27 +171,11 @@ func (c *Conn) verifiedChain(leaf []byte, path []cgnutls.Link) ([]*x509.Certific
 	}
 	var chain []*x509.Certificate
 	for der := leaf; der != nil && len(chain) <= len(path); der = issuers[string(der)] {
-		cert, err := c.parseCertificate(der)
+		cert, err := parseCertificate(der)
 		if err != nil {
 			return nil, err
 		}
 		chain = append(chain, cert)
 	}
 	return chain, nil
-}
-
-// parseCertificate parses a certificate once for the connection, and not at
-// all where the session that it resumes had the same.
-func (c *Conn) parseCertificate(der []byte) (*x509.Certificate, error) {
-	for _, cert := range c.handshaking.parsed {
-		if bytes.Equal(cert.Raw, der) {
-			return cert, nil
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("gnutls: parsing a certificate of the peer: %w", err)
-	}
-	c.handshaking.parsed = append(c.handshaking.parsed, cert)
-	return cert, nil
 }
