@@ -315,12 +315,7 @@ func (c *Conn) alertFor(code cgnutls.Code) {
 	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.SessionEOF, cgnutls.InvalidSession:
 		return
 	}
-	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
-		if code == cgnutls.Rehandshake {
-			return s.Alert(uint8(AlertNoRenegotiation), out)
-		}
-		return s.AlertFor(code, out)
-	})
+	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.AlertFor(code, out) })
 }
 
 // lastWordTimeout bounds how long an alert may wait for the peer.

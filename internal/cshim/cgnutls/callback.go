@@ -110,7 +110,7 @@ func goGnutlsPSK(session, identity unsafe.Pointer, size C.size_t, key *C.gnutls_
 			return err
 		}
 		if len(k) == 0 {
-			return fmt.Errorf("%w %q", ErrUnknownIdentity, id)
+			return fmt.Errorf("%w %.64q", ErrUnknownIdentity, id)
 		}
 		return give(key, k)
 	})

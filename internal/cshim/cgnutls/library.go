@@ -54,19 +54,15 @@ func (c Code) Fatal() bool { return c < 0 && C.gnutls_error_is_fatal(C.int(c)) !
 // Codes that this module acts on.
 const (
 	OK                         Code = C.GNUTLS_E_SUCCESS
-	Again                      Code = C.GNUTLS_E_AGAIN
-	Interrupted                Code = C.GNUTLS_E_INTERRUPTED
 	UnsupportedVersion         Code = C.GNUTLS_E_UNSUPPORTED_VERSION_PACKET
 	UnexpectedPacketLength     Code = C.GNUTLS_E_UNEXPECTED_PACKET_LENGTH
 	InvalidSession             Code = C.GNUTLS_E_INVALID_SESSION
 	FatalAlertReceived         Code = C.GNUTLS_E_FATAL_ALERT_RECEIVED
 	UnexpectedPacket           Code = C.GNUTLS_E_UNEXPECTED_PACKET
-	WarningAlertReceived       Code = C.GNUTLS_E_WARNING_ALERT_RECEIVED
 	NoCipherSuites             Code = C.GNUTLS_E_NO_CIPHER_SUITES
 	NoPriorities               Code = C.GNUTLS_E_NO_PRIORITIES_WERE_SET
 	DecryptionFailed           Code = C.GNUTLS_E_DECRYPTION_FAILED
 	Expired                    Code = C.GNUTLS_E_EXPIRED
-	DB                         Code = C.GNUTLS_E_DB_ERROR
 	InsufficientCredentials    Code = C.GNUTLS_E_INSUFFICIENT_CREDENTIALS
 	CertificateError           Code = C.GNUTLS_E_CERTIFICATE_ERROR
 	InvalidRequest             Code = C.GNUTLS_E_INVALID_REQUEST
@@ -74,7 +70,6 @@ const (
 	NoCertificateFound         Code = C.GNUTLS_E_NO_CERTIFICATE_FOUND
 	CertificateKeyMismatch     Code = C.GNUTLS_E_CERTIFICATE_KEY_MISMATCH
 	Rehandshake                Code = C.GNUTLS_E_REHANDSHAKE
-	GotApplicationData         Code = C.GNUTLS_E_GOT_APPLICATION_DATA
 	PrematureTermination       Code = C.GNUTLS_E_PREMATURE_TERMINATION
 	SessionEOF                 Code = C.GNUTLS_E_SESSION_EOF
 	UnavailableDuringHandshake Code = C.GNUTLS_E_UNAVAILABLE_DURING_HANDSHAKE
