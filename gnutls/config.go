@@ -55,7 +55,8 @@ type Config struct {
 	// Certificates are the key pairs to present. A server picks the one whose
 	// names match what the client asks for, and otherwise the first that suits
 	// the client; a client picks one that the server's list of authorities
-	// matches.
+	// matches. Under TLS 1.3 a client learns with its first Read that the server
+	// does not accept its certificate.
 	Certificates []Certificate
 
 	// RootCAs are the authorities that a client trusts; nil means the system's.
@@ -99,7 +100,8 @@ type Config struct {
 
 	// PSKIdentity and PSKKey are a client's external pre-shared key (RFC 4279,
 	// RFC 8446 section 2.2). A server that does not take it up must present a
-	// certificate, which is verified as ever.
+	// certificate, which is verified as ever; under TLS 1.2 a GnuTLS server that
+	// has certificates prefers them.
 	PSKIdentity string
 	PSKKey      []byte
 	// GetPSK, if set, makes a server accept pre-shared keys: it returns the key
