@@ -55,6 +55,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 )
 
 func main() {
@@ -93,7 +95,7 @@ func probe(ctx context.Context, opts *options, stdout, stderr io.Writer) (ok boo
 	var saved *sessionFile
 	if opts.save != "" {
 		if saved, err = createSessionFile(opts.save); err != nil {
-			return false, badFlag("save", opts.save, err)
+			return false, flags.Bad("save", opts.save, err)
 		}
 		defer saved.discard()
 	}
@@ -115,7 +117,7 @@ func probe(ctx context.Context, opts *options, stdout, stderr io.Writer) (ok boo
 		return false, nil
 	}
 	if err := saved.write(data); err != nil {
-		return false, badFlag("save", opts.save, err)
+		return false, flags.Bad("save", opts.save, err)
 	}
 	return rep.good(), nil
 }

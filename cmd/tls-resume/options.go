@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"strings"
 	"time"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
@@ -31,10 +30,6 @@ type options struct {
 
 	address   string
 	stepLimit time.Duration
-}
-
-func badFlag(name, value string, reason any) error {
-	return fmt.Errorf("-%s %q: %v", name, value, reason)
 }
 
 // parse reads the command line. It prints the help to stdout where that is
@@ -85,27 +80,15 @@ func (o *options) check() error {
 		o.serverName = host
 	}
 	if o.n < 1 {
-		return badFlag("n", fmt.Sprint(o.n), "not a number from 1")
+		return flags.Bad("n", fmt.Sprint(o.n), "not a number from 1")
 	}
 	if o.wait < 0 {
-		return badFlag("wait", o.wait.String(), "negative")
+		return flags.Bad("wait", o.wait.String(), "negative")
 	}
 	if o.key != "" && o.cert == "" {
-		return badFlag("key", o.key, "there is no -cert for it")
+		return flags.Bad("key", o.key, "there is no -cert for it")
 	}
-	for _, p := range o.protocols() {
-		if len(p) == 0 || len(p) > 255 {
-			return badFlag("alpn", o.alpn, "a protocol has 1 to 255 bytes")
-		}
-	}
-	return nil
-}
-
-func (o *options) protocols() []string {
-	if o.alpn == "" {
-		return nil
-	}
-	return strings.Split(o.alpn, ",")
+	return flags.CheckProtocols(o.alpn)
 }
 
 // config loads what the flags name.
@@ -113,21 +96,17 @@ func (o *options) config() (*gnutls.Config, error) {
 	c := &gnutls.Config{
 		ServerName:         o.serverName,
 		InsecureSkipVerify: o.insecure,
-		NextProtos:         o.protocols(),
+		NextProtos:         flags.Protocols(o.alpn),
 		Priority:           o.priority,
 	}
 	if o.ca != "" {
-		pem, err := os.ReadFile(o.ca)
-		if err != nil {
-			return nil, badFlag("ca", o.ca, err)
-		}
-		c.RootCAs = gnutls.NewCertPool()
-		if err := c.RootCAs.AppendCertsFromPEM(pem); err != nil {
-			return nil, badFlag("ca", o.ca, err)
+		var err error
+		if c.RootCAs, err = flags.Pool("ca", o.ca); err != nil {
+			return nil, err
 		}
 	}
 	if o.cert != "" {
-		pair, err := o.loadPair()
+		pair, err := flags.KeyPair(o.cert, o.key)
 		if err != nil {
 			return nil, err
 		}
@@ -136,26 +115,11 @@ func (o *options) config() (*gnutls.Config, error) {
 	return c, nil
 }
 
-func (o *options) loadPair() (gnutls.Certificate, error) {
-	if o.key == "" {
-		pair, err := gnutls.LoadX509KeyPair(o.cert, o.cert)
-		if err != nil {
-			err = badFlag("cert", o.cert, err)
-		}
-		return pair, err
-	}
-	pair, err := gnutls.LoadX509KeyPair(o.cert, o.key)
-	if err != nil {
-		err = fmt.Errorf("-cert %q -key %q: %w", o.cert, o.key, err)
-	}
-	return pair, err
-}
-
 // noConnection says why the first connection failed.
 func (o *options) noConnection(err error) error {
 	var e *gnutls.Error
 	if errors.Is(err, gnutls.CodeNoProtocols) || errors.As(err, &e) && e.Op == "setting the priorities" {
-		return badFlag("priority", o.priority, err)
+		return flags.Bad("priority", o.priority, err)
 	}
 	return fmt.Errorf("no connection to %s: %w", o.address, err)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
@@ -61,7 +62,7 @@ func newProber(opts *options) (*prober, error) {
 	if opts.load != "" {
 		d, err := readSessionFile(opts.load)
 		if err != nil {
-			return nil, badFlag("load", opts.load, err)
+			return nil, flags.Bad("load", opts.load, err)
 		}
 		p.unused = append(p.unused, d)
 	}

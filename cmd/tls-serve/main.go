@@ -72,6 +72,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
@@ -90,7 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = serve(ctx, opts, slog.New(slog.NewTextHandler(stderr, nil)))
 	}
-	var usage usageError
+	var usage flags.Error
 	switch {
 	case errors.As(err, &usage):
 		fmt.Fprintln(stderr, "tls-serve:", err)
@@ -112,9 +113,9 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	var listenErr *net.OpError
 	switch {
 	case errors.As(err, &listenErr):
-		return badFlag("listen", opts.listen, err)
+		return flags.Bad("listen", opts.listen, err)
 	case err != nil && opts.priority != "":
-		return badFlag("priority", opts.priority, err)
+		return flags.Bad("priority", opts.priority, err)
 	case err != nil:
 		return err
 	}

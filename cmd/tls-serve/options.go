@@ -5,10 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
@@ -34,15 +33,6 @@ type options struct {
 	handshakeLimit time.Duration
 	idleLimit      time.Duration // how long a connection may be silent
 	grace          time.Duration // for connections, when the server ends
-}
-
-// A usageError is an error in what the user asked for.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func badFlag(name, value string, reason any) error {
-	return usageError{fmt.Errorf("-%s %q: %v", name, value, reason)}
 }
 
 // pairs are the files of certificates and their keys. A certificate or key
@@ -92,10 +82,10 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		fs.PrintDefaults()
 		return nil, err
 	} else if err != nil {
-		return nil, usageError{err}
+		return nil, flags.Errorf("%w", err)
 	}
 	if fs.NArg() > 0 {
-		return nil, usageError{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+		return nil, flags.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	return o, o.check()
 }
@@ -103,66 +93,52 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 // check finds what is wrong without a look at any file.
 func (o *options) check() error {
 	if o.listen == "" {
-		return badFlag("listen", o.listen, "no address")
+		return flags.Bad("listen", o.listen, "no address")
 	}
 	if o.mode != "echo" && o.mode != "http" {
-		return badFlag("mode", o.mode, "neither echo nor http")
+		return flags.Bad("mode", o.mode, "neither echo nor http")
 	}
 	if o.tickets < 0 || o.tickets > maxTickets {
-		return badFlag("tickets", fmt.Sprint(o.tickets), "not from 0 to 255")
+		return flags.Bad("tickets", fmt.Sprint(o.tickets), "not from 0 to 255")
 	}
 	for _, pair := range o.pairs {
 		if pair.cert == "" {
-			return badFlag("key", pair.key, "there is no -cert for it")
+			return flags.Bad("key", pair.key, "there is no -cert for it")
 		}
 	}
 	if len(o.pairs) == 0 && o.psk == "" {
-		return usageError{errors.New("-cert or -psk is needed")}
+		return flags.Errorf("-cert or -psk is needed")
 	}
 	if o.requireClientCert && o.clientCA == "" {
-		return usageError{errors.New("-require-client-cert needs -client-ca")}
+		return flags.Errorf("-require-client-cert needs -client-ca")
 	}
-	for _, p := range o.protocols() {
-		if len(p) == 0 || len(p) > 255 {
-			return badFlag("alpn", o.alpn, "a protocol has 1 to 255 bytes")
-		}
+	for _, p := range flags.Protocols(o.alpn) {
 		if p == "h2" && o.mode == "http" {
-			return badFlag("alpn", o.alpn, "-mode http does not speak HTTP/2")
+			return flags.Bad("alpn", o.alpn, "-mode http does not speak HTTP/2")
 		}
 	}
-	return nil
-}
-
-func (o *options) protocols() []string {
-	if o.alpn == "" {
-		return nil
-	}
-	return strings.Split(o.alpn, ",")
+	return flags.CheckProtocols(o.alpn)
 }
 
 // config loads what the flags name.
 func (o *options) config() (*gnutls.Config, error) {
 	c := &gnutls.Config{
-		NextProtos:             o.protocols(),
+		NextProtos:             flags.Protocols(o.alpn),
 		Priority:               o.priority,
 		SessionTickets:         o.tickets,
 		SessionTicketsDisabled: o.tickets == 0,
 	}
 	for _, pair := range o.pairs {
-		cert, err := loadPair(pair.cert, pair.key)
+		cert, err := flags.KeyPair(pair.cert, pair.key)
 		if err != nil {
 			return nil, err
 		}
 		c.Certificates = append(c.Certificates, cert)
 	}
 	if o.clientCA != "" {
-		pem, err := os.ReadFile(o.clientCA)
-		if err != nil {
-			return nil, badFlag("client-ca", o.clientCA, err)
-		}
-		c.ClientCAs = gnutls.NewCertPool()
-		if err := c.ClientCAs.AppendCertsFromPEM(pem); err != nil {
-			return nil, badFlag("client-ca", o.clientCA, err)
+		var err error
+		if c.ClientCAs, err = flags.Pool("client-ca", o.clientCA); err != nil {
+			return nil, err
 		}
 		c.ClientAuth = gnutls.VerifyClientCertIfGiven
 		if o.requireClientCert {
@@ -172,31 +148,16 @@ func (o *options) config() (*gnutls.Config, error) {
 	if o.ticketKey != "" {
 		key, err := loadTicketKey(o.ticketKey)
 		if err != nil {
-			return nil, badFlag("ticket-key", o.ticketKey, err)
+			return nil, flags.Bad("ticket-key", o.ticketKey, err)
 		}
 		c.TicketKey = key
 	}
 	if o.psk != "" {
 		keys, err := loadPSK(o.psk)
 		if err != nil {
-			return nil, badFlag("psk", o.psk, err)
+			return nil, flags.Bad("psk", o.psk, err)
 		}
 		c.GetPSK = keys.get
 	}
 	return c, nil
-}
-
-func loadPair(cert, key string) (gnutls.Certificate, error) {
-	if key == "" {
-		pair, err := gnutls.LoadX509KeyPair(cert, cert)
-		if err != nil {
-			err = badFlag("cert", cert, err)
-		}
-		return pair, err
-	}
-	pair, err := gnutls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		err = usageError{fmt.Errorf("-cert %q -key %q: %w", cert, key, err)}
-	}
-	return pair, err
 }
