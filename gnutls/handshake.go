@@ -89,7 +89,12 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	if err := c.writer.takeContext(ctx); err != nil {
 		return err
 	}
-	defer c.writer.give()
+	handedOver := false
+	defer func() {
+		if !handedOver {
+			c.writer.give()
+		}
+	}()
 	switch {
 	case c.handshakeDone.Load():
 		return nil
@@ -100,6 +105,7 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	err := c.handshake(ctx)
+	handedOver = c.produced != nil
 	if !stop() {
 		c.handshakeErr = ctx.Err()
 		return c.handshakeErr
@@ -511,15 +517,15 @@ func (c *Conn) sendTickets() {
 // has to queue more than 32 messages.
 const ticketBatch = 16
 
-// produceLater is flush and then n tickets, in the background. Whoever wants to
-// write next finds its error.
+// produceLater is flush and then n tickets, in the background. The handshake
+// hands writer over to it, so that the tickets come before any data. Whoever
+// wants to write next finds its error.
 func (c *Conn) produceLater(n int) {
 	c.produced = make(chan struct{})
 	go c.produceTickets(n)
 }
 
 func (c *Conn) produceTickets(n int) {
-	c.writer.take()
 	defer close(c.produced)
 	defer c.writer.give()
 	err := c.flush()
