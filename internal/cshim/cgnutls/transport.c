@@ -87,8 +87,12 @@ static cshim_result end(cshim_session *s, int code, size_t in_len, size_t n)
 	if (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED) {
 		if (s->verify == CSHIM_VERIFY_WAITING)
 			r.flags |= CSHIM_VERIFY;
+		else if (s->full)
+			r.flags |= CSHIM_FULL;
+		else if (s->in_len == 0)
+			r.flags |= CSHIM_STARVED;
 		else
-			r.flags |= s->full ? CSHIM_FULL : CSHIM_STARVED;
+			r.code = GNUTLS_E_INTERNAL_ERROR; /* waits for nothing that can come */
 	} else {
 		r.code = code;
 	}
@@ -109,24 +113,27 @@ static cshim_result end(cshim_session *s, int code, size_t in_len, size_t n)
 }
 
 /* GnuTLS also returns EAGAIN for each record of early data that it refuses,
- * with more input at hand. */
-static bool skipped_record(const cshim_session *s, int ret)
+ * with more input at hand. before is how much there was of it. */
+static bool skipped_record(const cshim_session *s, int ret, size_t before)
 {
-	return ret == GNUTLS_E_AGAIN && !s->starved && !s->full && s->verify != CSHIM_VERIFY_WAITING;
+	return ret == GNUTLS_E_AGAIN && s->in_len < before && !s->starved && !s->full &&
+	       s->verify != CSHIM_VERIFY_WAITING;
 }
 
 cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, size_t in_len, bool eof,
 			     uint8_t *out, size_t out_cap)
 {
+	size_t before;
 	int ret;
 
 	begin(s, in, in_len, eof, out, out_cap);
 	s->handle = handle;
 	cshim_set_current_handle(handle);
-	do
+	do {
+		before = s->in_len;
 		ret = gnutls_handshake(s->tls);
-	while (ret == GNUTLS_E_WARNING_ALERT_RECEIVED || ret == GNUTLS_E_GOT_APPLICATION_DATA ||
-	       skipped_record(s, ret));
+	} while (ret == GNUTLS_E_WARNING_ALERT_RECEIVED || ret == GNUTLS_E_GOT_APPLICATION_DATA ||
+		 skipped_record(s, ret, before));
 	cshim_set_current_handle(NULL);
 	s->handle = NULL;
 	return end(s, ret, in_len, 0);
