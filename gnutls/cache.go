@@ -2,6 +2,7 @@ package gnutls
 
 import (
 	"container/list"
+	"net"
 	"sync"
 	"time"
 )
@@ -96,4 +97,20 @@ func (m *memoryCache) Get(key string) *SessionData {
 
 func (m *memoryCache) remove(e *list.Element) {
 	delete(m.byKey, m.order.Remove(e).(*cachedServer).key)
+}
+
+// cacheKey is the key of a server in a ClientSessionCache: its name, or
+// address where it has none, and port.
+func cacheKey(name string, addr net.Addr) string {
+	if addr == nil {
+		return name
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return name
+	}
+	if name == "" {
+		name = host
+	}
+	return net.JoinHostPort(name, port)
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +61,8 @@ type Conn struct {
 	writeErr    error
 	closeNotify bool // was sent
 
-	// handshake is guarded by reader and writer together, and nil when it is
-	// over.
+	// What follows is guarded by reader and writer together. handshaking is nil
+	// when the handshake is over.
 	handshaking  *handshake
 	handshakeErr error
 	produced     chan struct{} // closed when the tickets were sent in the background
@@ -149,6 +151,19 @@ func newConn(conn net.Conn, config *Config, client bool) *Conn {
 func (c *Conn) setServerName(name string) {
 	c.serverName = normalizeName(name)
 	c.cacheKey = cacheKey(c.serverName, c.conn.RemoteAddr())
+}
+
+// normalizeName drops the dot that ends an absolute name and the brackets and
+// zone of an IPv6 address.
+func normalizeName(name string) string {
+	name = strings.TrimSuffix(name, ".")
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		name = strings.TrimSuffix(inner, "]")
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.WithZone("").String()
+	}
+	return name
 }
 
 // withSession calls f with the native session while nobody else uses it.

@@ -1,7 +1,6 @@
 package gnutls
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
@@ -29,9 +27,8 @@ func (c *Conn) Handshake() error {
 
 // HandshakeContext runs the handshake (gnutls_handshake) if it has not run
 // yet. When ctx ends while it runs, the connection is closed and ctx's error
-// returned.
-// After a deadline the handshake can be gone on with; any other error is final
-// and every later call returns it.
+// returned. After a deadline the handshake can be gone on with; any other error
+// is final and every later call returns it.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.handshakeDone.Load() {
 		return nil
@@ -482,108 +479,4 @@ func (c *Conn) currentState() (ConnectionState, error) {
 		return ConnectionState{}, err
 	}
 	return c.connectionState(st)
-}
-
-// sendTickets sends the tickets that follow a TLS 1.3 handshake. The peer may
-// write before it reads them, so the handshake must not wait for that: what a
-// socket does not take at once is sent in the background.
-func (c *Conn) sendTickets() {
-	n := cmp.Or(c.config.SessionTickets, DefaultSessionTickets)
-	if n < 0 {
-		return
-	}
-	if c.in.raw == nil || n > ticketBatch {
-		c.produceLater(n)
-		return
-	}
-	buf := getBuffer()
-	if !c.lock() {
-		putBuffer(buf)
-		return
-	}
-	r := c.session.s.SendTickets(n, buf[:])
-	c.unlock()
-	c.unsentBuf, c.unsent = buf, buf[:r.Made]
-	c.flushNow()
-	switch {
-	case r.Full:
-		c.produceLater(n) // goes on with those that did not fit
-	case len(c.unsent) > 0:
-		c.produceLater(0)
-	}
-}
-
-// ticketBatch is how many tickets GnuTLS is asked for at once. It fails when it
-// has to queue more than 32 messages.
-const ticketBatch = 16
-
-// produceLater is flush and then n tickets, in the background. The handshake
-// hands writer over to it, so that the tickets come before any data. Whoever
-// wants to write next finds its error.
-func (c *Conn) produceLater(n int) {
-	c.produced = make(chan struct{})
-	go c.produceTickets(n)
-}
-
-func (c *Conn) produceTickets(n int) {
-	defer close(c.produced)
-	defer c.writer.give()
-	err := c.flush()
-	for ; n > 0 && err == nil; n -= ticketBatch {
-		err = c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
-			return s.SendTickets(min(n, ticketBatch), out)
-		})
-	}
-}
-
-// normalizeName drops the dot that ends an absolute name and the brackets and
-// zone of an IPv6 address.
-func normalizeName(name string) string {
-	name = strings.TrimSuffix(name, ".")
-	if inner, ok := strings.CutPrefix(name, "["); ok {
-		name = strings.TrimSuffix(inner, "]")
-	}
-	if addr, err := netip.ParseAddr(name); err == nil {
-		return addr.WithZone("").String()
-	}
-	return name
-}
-
-// cacheKey is the key of a server in a ClientSessionCache: its name, or
-// address where it has none, and port.
-func cacheKey(name string, addr net.Addr) string {
-	if addr == nil {
-		return name
-	}
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return name
-	}
-	if name == "" {
-		name = host
-	}
-	return net.JoinHostPort(name, port)
-}
-
-// keyLogMu makes each write to a KeyLogWriter one of whole lines.
-var keyLogMu sync.Mutex
-
-func (c *Conn) logKeys(lines [][]byte) {
-	if len(lines) == 0 {
-		return
-	}
-	keyLogMu.Lock()
-	defer keyLogMu.Unlock()
-	for _, line := range lines {
-		if _, err := c.config.KeyLogWriter.Write(line); err != nil {
-			c.log(slog.LevelWarn, "writing the key log failed", "error", err)
-			return
-		}
-	}
-}
-
-func (c *Conn) log(level slog.Level, msg string, args ...any) {
-	if c.config.Logger != nil {
-		c.config.Logger.Log(context.Background(), level, msg, append(args, "peer", c.conn.RemoteAddr())...)
-	}
 }

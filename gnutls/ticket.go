@@ -1,6 +1,7 @@
 package gnutls
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,5 +231,57 @@ func (c *Conn) deliverOne(d *SessionData) {
 	}
 	if c.config.OnSessionTicket != nil {
 		c.config.OnSessionTicket(c, d)
+	}
+}
+
+// sendTickets sends the tickets that follow a TLS 1.3 handshake. The peer may
+// write before it reads them, so the handshake must not wait for that: what a
+// socket does not take at once is sent in the background.
+func (c *Conn) sendTickets() {
+	n := cmp.Or(c.config.SessionTickets, DefaultSessionTickets)
+	if n < 0 {
+		return
+	}
+	if c.in.raw == nil || n > ticketBatch {
+		c.produceLater(n)
+		return
+	}
+	buf := getBuffer()
+	if !c.lock() {
+		putBuffer(buf)
+		return
+	}
+	r := c.session.s.SendTickets(n, buf[:])
+	c.unlock()
+	c.unsentBuf, c.unsent = buf, buf[:r.Made]
+	c.flushNow()
+	switch {
+	case r.Full:
+		c.produceLater(n) // goes on with those that did not fit
+	case len(c.unsent) > 0:
+		c.produceLater(0)
+	}
+}
+
+// ticketBatch is how many tickets GnuTLS is asked for at once. It fails when it
+// has to queue more than 32 messages.
+const ticketBatch = 16
+
+// produceLater is flush and then n tickets, in the background. The handshake
+// hands writer over to it, so that the tickets come before any data. Whoever
+// wants to write next finds its error.
+func (c *Conn) produceLater(n int) {
+	c.produced = make(chan struct{})
+	go c.produceTickets(n)
+}
+
+func (c *Conn) produceTickets(n int) {
+	defer close(c.produced)
+	defer c.writer.give()
+	err := c.flush()
+	for ; n > 0 && err == nil; n -= ticketBatch {
+		err = c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+			return s.SendTickets(min(n, ticketBatch), out)
+		})
 	}
 }
