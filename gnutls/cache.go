@@ -18,6 +18,23 @@ type ClientSessionCache interface {
 	Put(serverKey string, data *SessionData)
 }
 
+// A SessionDecliner is a ClientSessionCache that wants to know when a server
+// made a full handshake although session data were offered to it. Every other
+// ticket of the same session is then likely to be useless too (RFC 9149 section
+// 3). Conn calls Decline once in such a handshake.
+type SessionDecliner interface {
+	Decline(serverKey string, offered *SessionData)
+}
+
+// A TicketRequester is a ClientSessionCache that says how many tickets a
+// connection is to ask for (RFC 9149), where Config.TicketRequest is nil.
+type TicketRequester interface {
+	// TicketRequest is called after Get for the same connection. resuming tells
+	// whether that gave something to offer, and racing how many connections the
+	// client tries at once, at least 1.
+	TicketRequest(serverKey string, resuming bool, racing int) TicketRequest
+}
+
 // ticketsPerServer bounds the tickets that the cache in memory keeps for one
 // server.
 const ticketsPerServer = 8

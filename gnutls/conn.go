@@ -33,8 +33,11 @@ type Conn struct {
 	client  bool
 	cleanup runtime.Cleanup
 
-	serverName string // client
-	cacheKey   string // client
+	// What follows is the client's.
+	serverName string
+	cacheKey   string
+	racing     int           // connections that a Dialer tries at once, 0 for one
+	family     sessionFamily // of the session, from the end of the handshake
 
 	tlsMu sync.Mutex // guards session and what GnuTLS does with it, never held while waiting
 	// session is nil after Close.

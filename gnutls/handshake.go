@@ -283,6 +283,19 @@ func (c *Conn) offerCached() {
 	}
 }
 
+// settleOffer notes what became of the session data that were offered, if any.
+func (c *Conn) settleOffer(resumed bool) {
+	offered := c.handshaking.offered
+	if resumed {
+		c.family = offered.family
+		return
+	}
+	c.family = newSessionFamily()
+	if d, ok := c.config.ClientSessionCache.(SessionDecliner); ok && offered != nil {
+		d.Decline(c.cacheKey, offered)
+	}
+}
+
 // callbacks returns what GnuTLS may call during the handshake.
 func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 	cb := &cgnutls.Callbacks{Err: c.handshaking.failed}
@@ -442,6 +455,9 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	cs.VerifiedChains, cs.VerifyError = c.handshaking.chains, c.handshaking.chainErr
 	cs.HandshakeComplete = true
 	c.state.Store(&cs)
+	if c.client {
+		c.settleOffer(cs.DidResume)
+	}
 	switch {
 	case c.client && cs.Version < VersionTLS13:
 		c.finish12(cs)

@@ -2,6 +2,7 @@ package gnutls
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -21,7 +22,7 @@ var (
 	ErrSessionForeign = errors.New("not session data")
 	// ErrSessionDamaged: the bytes are cut off or changed.
 	ErrSessionDamaged = errors.New("session data are damaged")
-	// ErrSessionFormat: a newer version of this package made them.
+	// ErrSessionFormat: another version of this package made them.
 	ErrSessionFormat = errors.New("session data have an unknown format version")
 	// ErrSessionLibrary: another version of GnuTLS made them, whose sessions
 	// this one cannot read.
@@ -61,7 +62,7 @@ func refused(reason error, detail string, args ...any) error {
 
 const (
 	sessionMagic  = "gnucoap session"
-	sessionFormat = 1
+	sessionFormat = 2
 	// maxTicketLifetime is the longest that RFC 8446 section 4.6.1 lets a
 	// ticket live.
 	maxTicketLifetime = 7 * 24 * time.Hour
@@ -79,6 +80,8 @@ const (
 type SessionData struct {
 	library      string
 	version      uint16
+	cipherSuite  uint16
+	family       sessionFamily
 	serverName   string
 	protocol     string
 	lifetime     time.Duration
@@ -88,6 +91,15 @@ type SessionData struct {
 	identity     [sha256.Size]byte
 	verified     []*x509.Certificate // chain to a trusted authority, or nil
 	data         []byte
+}
+
+// A sessionFamily identifies a session that was made by a full handshake: all
+// tickets of that connection and of those that resumed it carry it.
+type sessionFamily [16]byte
+
+func newSessionFamily() (f sessionFamily) {
+	rand.Read(f[:])
+	return f
 }
 
 // Version returns the protocol version of the session, as VersionTLS13.
@@ -137,6 +149,8 @@ type sessionEnvelope struct {
 	Format       int
 	Library      string `asn1:"utf8"`
 	Version      int
+	CipherSuite  int
+	Family       []byte
 	ServerName   string `asn1:"utf8"`
 	Protocol     []byte
 	LifetimeMs   int64
@@ -168,6 +182,8 @@ func (d *SessionData) MarshalBinary() ([]byte, error) {
 		Format:       sessionFormat,
 		Library:      d.library,
 		Version:      int(d.version),
+		CipherSuite:  int(d.cipherSuite),
+		Family:       d.family[:],
 		ServerName:   d.serverName,
 		Protocol:     []byte(d.protocol),
 		LifetimeMs:   d.lifetime.Milliseconds(),
@@ -220,6 +236,7 @@ func (d *SessionData) UnmarshalBinary(b []byte) error {
 	sum, err := e.sum()
 	if err != nil || !bytes.Equal(sum, e.Sum) ||
 		e.Version < 0 || e.Version > math.MaxUint16 || e.MaxEarlyData < 0 || e.MaxEarlyData > math.MaxUint32 ||
+		e.CipherSuite < 0 || e.CipherSuite > math.MaxUint16 || len(e.Family) != len(sessionFamily{}) ||
 		e.LifetimeMs < 0 || e.LifetimeMs > maxTicketLifetime.Milliseconds() ||
 		len(e.Trust) != sha256.Size || len(e.Identity) != sha256.Size || len(e.Data) == 0 {
 		return refused(ErrSessionDamaged, "")
@@ -235,6 +252,8 @@ func (d *SessionData) UnmarshalBinary(b []byte) error {
 	*d = SessionData{
 		library:      e.Library,
 		version:      uint16(e.Version),
+		cipherSuite:  uint16(e.CipherSuite),
+		family:       sessionFamily(e.Family),
 		serverName:   e.ServerName,
 		protocol:     string(e.Protocol),
 		lifetime:     time.Duration(e.LifetimeMs) * time.Millisecond,
@@ -253,15 +272,17 @@ func (d *SessionData) UnmarshalBinary(b []byte) error {
 func (c *Conn) sessionData(data, message []byte) *SessionData {
 	cs := c.state.Load()
 	d := &SessionData{
-		library:    cgnutls.Version(),
-		version:    cs.Version,
-		serverName: c.serverName,
-		protocol:   cs.NegotiatedProtocol,
-		lifetime:   idLifetime,
-		arrived:    time.Now().Round(0),
-		trust:      c.native.trust,
-		identity:   c.native.certPresent,
-		data:       data,
+		library:     cgnutls.Version(),
+		version:     cs.Version,
+		cipherSuite: cs.CipherSuite,
+		family:      c.family,
+		serverName:  c.serverName,
+		protocol:    cs.NegotiatedProtocol,
+		lifetime:    idLifetime,
+		arrived:     time.Now().Round(0),
+		trust:       c.native.trust,
+		identity:    c.native.certPresent,
+		data:        data,
 	}
 	if len(cs.VerifiedChains) > 0 {
 		d.verified = cs.VerifiedChains[0]

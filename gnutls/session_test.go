@@ -132,7 +132,7 @@ func reencode(t testing.TB, d *SessionData, change func(*sessionEnvelope)) []byt
 
 func TestSessionDataOfAnotherFormatAreRefused(t *testing.T) {
 	d := newSessionData(t, clientConfig(t), serverConfig(t))
-	err := new(SessionData).UnmarshalBinary(reencode(t, d, func(e *sessionEnvelope) { e.Format = 2 }))
+	err := new(SessionData).UnmarshalBinary(reencode(t, d, func(e *sessionEnvelope) { e.Format = 3 }))
 	assert.ErrorIs(t, err, ErrSessionFormat)
 	for name, change := range map[string]func(*sessionEnvelope){
 		"version":       func(e *sessionEnvelope) { e.Version = 1 << 20 },
