@@ -1,12 +1,14 @@
 package gnutls
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -43,6 +45,10 @@ func (t ClientAuthType) requires() bool {
 // DefaultSessionTickets is the number of tickets that a server sends after a
 // TLS 1.3 handshake where Config.SessionTickets is zero.
 const DefaultSessionTickets = 2
+
+// DefaultMaxSessionTickets is the most tickets that a server sends at once
+// where Config.MaxSessionTickets is zero.
+const DefaultMaxSessionTickets = 16
 
 // A Config configures clients and servers. Its zero value is a safe client:
 // it trusts the system's certificate authorities, verifies the server's name
@@ -119,6 +125,11 @@ type Config struct {
 	// that find them, and under TLS 1.2 from the handshake. It runs outside C
 	// and holds no lock: it may use the connection.
 	OnSessionTicket func(*Conn, *SessionData)
+	// TicketRequest, if set, makes a client say how many TLS 1.3 tickets it would
+	// like (RFC 9149). Nil leaves it to ClientSessionCache where that is a
+	// TicketRequester; otherwise the server gets no request and sends as many as
+	// it likes.
+	TicketRequest *TicketRequest
 	// FalseStart lets a TLS 1.2 client send data before the server's last
 	// handshake message has come (RFC 7918).
 	FalseStart bool
@@ -126,8 +137,32 @@ type Config struct {
 	// SessionTicketsDisabled turns session tickets off on both sides.
 	SessionTicketsDisabled bool
 	// SessionTickets is the number of tickets that a server sends after a TLS
-	// 1.3 handshake; 0 means DefaultSessionTickets, and a negative number none.
+	// 1.3 handshake to clients that do not say how many they would like; 0 means
+	// DefaultSessionTickets, and a negative number none.
 	SessionTickets int
+	// MaxSessionTickets is the most tickets that a server sends at once, 1 to
+	// 255, whatever a client asks for (RFC 9149 section 3). 0 means
+	// DefaultMaxSessionTickets, or SessionTickets where that is more.
+	MaxSessionTickets int
+	// LimitTickets, if set, is called on a server for each client that asks for
+	// tickets. It returns how many of TicketRequestInfo.Tickets to send: what is
+	// more counts as all, and less than 0 as none. It is called from inside the
+	// handshake, which waits for it, and must not use the connection apart from
+	// Close.
+	LimitTickets func(TicketRequestInfo) int
+	// TicketRequestsIgnored makes a server behave as if it did not know RFC
+	// 9149.
+	TicketRequestsIgnored bool
+	// MaxEarlyData is how many bytes of early data (0-RTT) a server accepts from
+	// a client that resumes, at most 65536; 0 means none. Early data can be
+	// replayed within limits, see docs/resumption.md for what they may be used
+	// for. GnuTLS's tickets do not tell which application protocol they are for,
+	// so NextProtos may hold one at most.
+	MaxEarlyData int
+	// AntiReplay keeps a server from accepting the same early data twice. Nil
+	// means one in memory for this Config; servers that share a TicketKey must
+	// share one.
+	AntiReplay AntiReplay
 	// TicketKey encrypts a server's tickets. Servers with the same key resume
 	// each other's sessions. Nil means a random one for this Config.
 	TicketKey *TicketKey
@@ -171,9 +206,15 @@ func (c *Config) Clone() *Config {
 		GetPSK:                 c.GetPSK,
 		ClientSessionCache:     c.ClientSessionCache,
 		OnSessionTicket:        c.OnSessionTicket,
+		TicketRequest:          c.TicketRequest,
 		FalseStart:             c.FalseStart,
 		SessionTicketsDisabled: c.SessionTicketsDisabled,
 		SessionTickets:         c.SessionTickets,
+		MaxSessionTickets:      c.MaxSessionTickets,
+		LimitTickets:           c.LimitTickets,
+		TicketRequestsIgnored:  c.TicketRequestsIgnored,
+		MaxEarlyData:           c.MaxEarlyData,
+		AntiReplay:             c.AntiReplay,
 		TicketKey:              c.TicketKey,
 		SessionStore:           c.SessionStore,
 		KeyLogWriter:           c.KeyLogWriter,
@@ -191,6 +232,9 @@ type native struct {
 	pskServer   *pskServerCredentials
 	ticketKey   *TicketKey
 	store       SessionStore
+	tickets     int // server: how many it sends unasked
+	maxTickets  int
+	early       *earlyDataGuard   // server, nil where it takes no early data
 	trust       [sha256.Size]byte // client: identifies whom it trusts, see SessionData
 	certPresent [sha256.Size]byte // client: identifies what it presents
 }
@@ -302,10 +346,31 @@ func (c *Config) buildServer() (*native, error) {
 			return nil, err
 		}
 	}
+	if err := c.limitTickets(n); err != nil {
+		return nil, err
+	}
+	if n.early, err = c.newEarlyDataGuard(); err != nil {
+		return nil, err
+	}
 	if n.store = c.SessionStore; n.store == nil {
 		n.store = NewSessionStore(0)
 	}
 	return n, nil
+}
+
+// limitTickets works out how many tickets a server sends.
+func (c *Config) limitTickets(n *native) error {
+	const most = math.MaxUint8 // as many as RFC 9149 can count
+	n.tickets = max(0, cmp.Or(c.SessionTickets, DefaultSessionTickets))
+	n.maxTickets = cmp.Or(c.MaxSessionTickets, max(DefaultMaxSessionTickets, n.tickets))
+	switch {
+	case c.MaxSessionTickets < 0 || n.maxTickets > most:
+		return fmt.Errorf("gnutls: %d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", n.maxTickets, most)
+	case c.SessionTickets > n.maxTickets:
+		return fmt.Errorf("gnutls: Config.SessionTickets is %d and MaxSessionTickets %d", c.SessionTickets, n.maxTickets)
+	}
+	n.tickets = min(n.tickets, n.maxTickets)
+	return nil
 }
 
 // checkProtocols applies the limits of gnutls_alpn_set_protocols.

@@ -955,6 +955,8 @@ func TestConfigClone(t *testing.T) {
 			switch field.Name {
 			case "ClientSessionCache":
 				full.ClientSessionCache = NewClientSessionCache(0)
+			case "AntiReplay":
+				full.AntiReplay = NewAntiReplay(0)
 			case "SessionStore":
 				full.SessionStore = NewSessionStore(0)
 			case "KeyLogWriter":

@@ -68,7 +68,7 @@ type Conn struct {
 	// when the handshake is over.
 	handshaking  *handshake
 	handshakeErr error
-	produced     chan struct{} // closed when the tickets were sent in the background
+	produced     chan struct{} // closed when what follows the handshake was sent in the background
 
 	deadlineMu    sync.Mutex // guards what follows
 	readDeadline  time.Time
@@ -91,6 +91,15 @@ type Conn struct {
 type session struct {
 	s      *cgnutls.Session
 	native *native
+	// replay is of native.early, for as long as the handshake of a server with
+	// early data runs; replayUsed tells whether it has decided on some.
+	replay     *cgnutls.AntiReplay
+	replayUsed bool
+}
+
+func (s *session) free() {
+	s.returnAntiReplay()
+	s.s.Free()
 }
 
 // turn is a lock that can be waited for with a context.
@@ -203,7 +212,7 @@ func (c *Conn) unlock() {
 func (c *Conn) free() {
 	if c.session != nil {
 		c.cleanup.Stop()
-		c.session.s.Free()
+		c.session.free()
 		c.session = nil
 	}
 }
@@ -363,23 +372,41 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
 	}
-	c.writer.take()
-	defer c.writer.give()
-	if c.closed.Load() {
-		return 0, net.ErrClosed
-	}
-	if c.writeErr != nil {
-		return 0, c.writeErr
-	}
-	if c.closeNotify {
-		return 0, &Error{Op: "write", Code: CodeInvalidRequest, Err: errWriteClosed}
-	}
-	if c.writeExpired() {
-		return 0, os.ErrDeadlineExceeded
-	}
-	if err := c.flush(); err != nil {
+	if err := c.takeWriter(); err != nil {
 		return 0, err
 	}
+	defer c.writer.give()
+	return c.write(p)
+}
+
+// takeWriter takes writer to send something. It holds nothing when it fails.
+func (c *Conn) takeWriter() error {
+	c.writer.take()
+	err := c.writable()
+	if err != nil {
+		c.writer.give()
+	}
+	return err
+}
+
+var errWriteClosed = errors.New("the writing side is closed")
+
+func (c *Conn) writable() error {
+	switch {
+	case c.closed.Load():
+		return net.ErrClosed
+	case c.writeErr != nil:
+		return c.writeErr
+	case c.closeNotify:
+		return &Error{Op: "write", Code: CodeInvalidRequest, Err: errWriteClosed}
+	case c.writeExpired():
+		return os.ErrDeadlineExceeded
+	}
+	return c.flush()
+}
+
+// write encrypts p and sends it. The caller holds writer.
+func (c *Conn) write(p []byte) (n int, err error) {
 	for full := false; n < len(p) || full; {
 		buf := getBuffer()
 		if !c.lock() {
@@ -396,8 +423,6 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 	return n, nil
 }
-
-var errWriteClosed = errors.New("the writing side is closed")
 
 func (c *Conn) writeExpired() bool {
 	c.deadlineMu.Lock()

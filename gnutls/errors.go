@@ -12,6 +12,12 @@ import (
 // time, so that there is nothing to resume with.
 var ErrNoTicket = errors.New("gnutls: no session ticket received")
 
+// ErrEarlyData is the cause of a handshake that failed because early data went
+// with it: the server has refused them, and chose a version before TLS 1.3, or
+// asked for another first message, which GnuTLS cannot do after early data. A
+// connection without WriteEarlyData can be made at once.
+var ErrEarlyData = errors.New("the server cannot go on after early data, connect again without them")
+
 // An ErrorCode is a result code of GnuTLS (gnutls_strerror). It is an error of
 // its own, so that errors.Is(err, gnutls.CodeFatalAlertReceived) works on any
 // error of this package that comes from GnuTLS.

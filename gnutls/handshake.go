@@ -44,14 +44,19 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 // handshake is what only the handshake needs.
 type handshake struct {
 	setup    bool
+	session  *session // for callbacks from inside C, during which it is not freed
 	begun    bool
 	failed   error // of a callback
 	received int   // bytes
 	complete bool  // for GnuTLS; finish has yet to run
 	offered  *SessionData
-	judged   bool // the peer was accepted
-	chains   [][]*x509.Certificate
-	chainErr error
+	// notOffered is why there is none, where the client wanted to resume.
+	notOffered error
+	early      []byte // written before the handshake
+	earlySent  bool   // with the ClientHello
+	judged     bool   // the peer was accepted
+	chains     [][]*x509.Certificate
+	chainErr   error
 }
 
 // Resume makes the handshake ask the server to resume the session of d
@@ -74,7 +79,8 @@ func (c *Conn) Resume(d *SessionData) error {
 		c.handshakeErr = err
 		return err
 	}
-	return c.offer(d)
+	c.handshaking.notOffered = c.offer(d)
+	return c.handshaking.notOffered
 }
 
 // handshakeAlone runs the handshake while nobody else reads or writes.
@@ -129,8 +135,10 @@ func (c *Conn) handshake(ctx context.Context) error {
 	if err := c.start(); err != nil {
 		return err
 	}
-	if c.client && !c.handshaking.begun && c.handshaking.offered == nil && c.config.ClientSessionCache != nil {
-		c.offerCached()
+	if c.client && !c.handshaking.begun {
+		if err := c.prepareHello(); err != nil {
+			return err
+		}
 	}
 	c.handshaking.begun = true
 	if err := c.flush(); err != nil {
@@ -210,14 +218,17 @@ func (c *Conn) start() error {
 		KeyLog:     c.config.KeyLogWriter != nil,
 		Store:      !c.client,
 		ByName:     n.byName != nil,
+		Requests:   !c.client && !c.config.TicketRequestsIgnored && !c.config.SessionTicketsDisabled,
+		EarlyData:  n.early != nil,
 	})
 	if code < 0 {
 		return check("making the session", code)
 	}
 	c.tlsMu.Lock()
 	c.native = n
-	c.session = &session{s, n}
-	c.cleanup = runtime.AddCleanup(c, func(s *session) { s.s.Free() }, c.session)
+	c.session = &session{s: s, native: n}
+	c.handshaking.session = c.session
+	c.cleanup = runtime.AddCleanup(c, (*session).free, c.session)
 	c.unlock() // frees it if Close came in between
 	c.handshaking.setup = true
 	if err := c.withSession(func(s *cgnutls.Session) { err = c.configure(s) }); err != nil {
@@ -265,10 +276,25 @@ func (c *Conn) configureServer(s *cgnutls.Session) error {
 			return err
 		}
 	}
-	if !c.config.SessionTicketsDisabled {
-		return check("setting the ticket key", s.EnableTickets(c.native.ticketKey.key[:]))
+	if c.config.SessionTicketsDisabled {
+		return nil
 	}
-	return nil
+	s.LimitTickets(uint8(c.native.maxTickets), c.config.LimitTickets != nil)
+	if err := c.acceptEarlyData(s); err != nil {
+		return err
+	}
+	return check("setting the ticket key", s.EnableTickets(c.native.ticketKey.key[:]))
+}
+
+// prepareHello decides what a client's first message asks for.
+func (c *Conn) prepareHello() error {
+	if c.handshaking.offered == nil && c.config.ClientSessionCache != nil {
+		c.offerCached()
+	}
+	if err := c.requestTickets(); err != nil {
+		return err
+	}
+	return c.sendEarly()
 }
 
 // offerCached asks to resume what the cache has, if anything. Data that cannot
@@ -276,17 +302,21 @@ func (c *Conn) configureServer(s *cgnutls.Session) error {
 func (c *Conn) offerCached() {
 	d := c.config.ClientSessionCache.Get(c.cacheKey)
 	if d == nil {
+		if c.handshaking.notOffered == nil {
+			c.handshaking.notOffered = refused(ErrNoSession, "%q", c.cacheKey)
+		}
 		return
 	}
 	if err := c.offer(d); err != nil {
+		c.handshaking.notOffered = err
 		c.log(slog.LevelInfo, "cached session not offered", "error", err)
 	}
 }
 
 // settleOffer notes what became of the session data that were offered, if any.
-func (c *Conn) settleOffer(resumed bool) {
+func (c *Conn) settleOffer(cs *ConnectionState) {
 	offered := c.handshaking.offered
-	if resumed {
+	if cs.DidResume {
 		c.family = offered.family
 		return
 	}
@@ -294,6 +324,15 @@ func (c *Conn) settleOffer(resumed bool) {
 	if d, ok := c.config.ClientSessionCache.(SessionDecliner); ok && offered != nil {
 		d.Decline(c.cacheKey, offered)
 	}
+}
+
+// resumeError says why a client did not resume a session that it wanted to.
+func (c *Conn) resumeError(cs *ConnectionState) error {
+	offered := c.handshaking.offered
+	if cs.DidResume || offered == nil {
+		return c.handshaking.notOffered
+	}
+	return offered.declined(cs)
 }
 
 // callbacks returns what GnuTLS may call during the handshake.
@@ -313,6 +352,12 @@ func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 			return nil
 		}
 	}
+	if c.config.LimitTickets != nil {
+		cb.LimitTickets = c.limitTickets(c.handshaking.session.s)
+	}
+	if c.native.early != nil {
+		cb.ReplayAdd = c.recordEarly(ctx, c.handshaking.session)
+	}
 	store := c.native.store
 	cb.StorePut = func(id, data []byte, expires time.Time) error { return store.Put(ctx, id, data, expires) }
 	cb.StoreGet = func(id []byte) ([]byte, error) { return store.Get(ctx, id) }
@@ -327,6 +372,8 @@ func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error 
 	switch {
 	case cb.Err != nil:
 		e.Err = callbackError(cb.Err)
+	case code == cgnutls.EarlyDataRejected:
+		e.Err = ErrEarlyData
 	case code == cgnutls.PrematureTermination, code == cgnutls.SessionEOF:
 		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
 	}
@@ -338,6 +385,7 @@ func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error 
 func (c *Conn) acceptPeer() error {
 	cs, err := c.currentState()
 	cs.DidResume = false // a certificate came, whatever the session ID says
+	cs.ResumeError = c.resumeError(&cs)
 	if err == nil {
 		err = c.judge(&cs)
 	}
@@ -424,6 +472,10 @@ func (c *Conn) reject(err error) error {
 		alert = c.certificateRequired()
 	case errors.Is(err, CodeInternalError):
 		alert = AlertInternalError
+	case errors.Is(err, CodeNoApplicationProtocol):
+		alert = AlertNoApplicationProtocol
+	case errors.Is(err, CodeUnexpectedPacket):
+		alert = AlertUnexpectedMessage
 	case errors.Is(err, cgnutls.ErrUnknownIdentity):
 		alert = AlertUnknownPSKIdentity
 	}
@@ -439,12 +491,20 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	if failed := callbackError(cb.Err); errors.As(failed, &panicked) {
 		err = &Error{Op: "handshake", Code: CodeInternalError, Err: failed}
 	} else if failed != nil {
-		c.log(slog.LevelWarn, "session store failed", "error", failed)
+		c.log(slog.LevelWarn, "store failed", "error", failed)
 	}
 	if c.handshaking.judged {
 		cs.DidResume = false // a certificate came
-	} else if err == nil {
+	}
+	cs.ResumeError = c.resumeError(&cs)
+	if err == nil && !c.handshaking.judged {
 		err = c.judge(&cs)
+	}
+	var early []byte
+	if err == nil && c.client {
+		early, err = c.settleEarly(&cs)
+	} else if err == nil {
+		err = c.receiveEarly(&cs)
 	}
 	if err != nil {
 		return c.reject(err)
@@ -454,21 +514,34 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	}
 	cs.VerifiedChains, cs.VerifyError = c.handshaking.chains, c.handshaking.chainErr
 	cs.HandshakeComplete = true
-	c.state.Store(&cs)
 	if c.client {
-		c.settleOffer(cs.DidResume)
-	}
-	switch {
-	case c.client && cs.Version < VersionTLS13:
-		c.finish12(cs)
-	case !c.client && cs.Version == VersionTLS13 && !c.config.SessionTicketsDisabled:
-		c.sendTickets()
+		c.finishClient(&cs, early)
+	} else {
+		c.state.Store(&cs)
+		if cs.Version == VersionTLS13 && !c.config.SessionTicketsDisabled {
+			c.sendTickets(&cs)
+		}
 	}
 	c.handshaking = nil
 	c.handshakeDone.Store(true)
 	c.log(slog.LevelDebug, "handshake complete", "version", VersionName(cs.Version), "cipher", cs.CipherSuiteName,
 		"resumed", cs.DidResume, "server_name", cs.ServerName)
 	return nil
+}
+
+// finishClient ends a client's handshake. early must still be sent.
+func (c *Conn) finishClient(cs *ConnectionState, early []byte) {
+	c.settleOffer(cs)
+	c.state.Store(cs)
+	if cs.Version < VersionTLS13 {
+		c.finish12(*cs)
+	}
+	if len(early) > 0 {
+		c.later(func() error {
+			_, err := c.write(early)
+			return err
+		})
+	}
 }
 
 // finish12 keeps the session of a TLS 1.2 client.
@@ -489,10 +562,10 @@ func (c *Conn) finish12(cs ConnectionState) {
 	c.keepSession12(nil)
 }
 
-func (c *Conn) currentState() (ConnectionState, error) {
-	var st cgnutls.State
-	if err := c.withSession(func(s *cgnutls.Session) { st = s.State() }); err != nil {
-		return ConnectionState{}, err
-	}
-	return c.connectionState(st)
+func (c *Conn) currentState() (cs ConnectionState, err error) {
+	lost := c.withSession(func(s *cgnutls.Session) {
+		cs, err = c.connectionState(s.State())
+		addTicketRequest(&cs, s)
+	})
+	return cs, errors.Join(lost, err)
 }

@@ -10,6 +10,7 @@ type ObjectCounts struct {
 	Sessions    int64 // TLS sessions
 	Credentials int64 // sets of keys, trusted certificates or pre-shared keys
 	Priorities  int64 // parsed priority strings
+	AntiReplays int64 // records of the time at which early data came
 	Buffers     int64 // tickets and key log lines on their way to Go
 	Handles     int64 // Go values that GnuTLS refers to
 }
@@ -20,5 +21,5 @@ func LiveObjects() ObjectCounts { return ObjectCounts(cgnutls.LiveObjects()) }
 
 // Total returns the sum of the counts.
 func (c ObjectCounts) Total() int64 {
-	return c.Sessions + c.Credentials + c.Priorities + c.Buffers + c.Handles
+	return c.Sessions + c.Credentials + c.Priorities + c.AntiReplays + c.Buffers + c.Handles
 }

@@ -37,6 +37,23 @@ var (
 	ErrSessionConfig = errors.New("session data do not suit the configuration")
 )
 
+// Further reasons why a connection did not resume a session, see
+// ConnectionState.ResumeError.
+var (
+	// ErrNoSession: there are no session data for the server.
+	ErrNoSession = errors.New("no session data for the server")
+	// ErrSessionVersion: the server chose another version than that of the
+	// session.
+	ErrSessionVersion = errors.New("the server chose another version than that of the session")
+	// ErrSessionCipher: the server chose a cipher suite that does not go with
+	// the session.
+	ErrSessionCipher = errors.New("the server chose a cipher suite that does not go with the session")
+	// ErrSessionDeclined: the server did not accept the session. A client cannot
+	// know whether the server's key has changed, or it has none, or the session
+	// is too old for it.
+	ErrSessionDeclined = errors.New("the server did not accept the session")
+)
+
 // A SessionDataError says that session data were refused, and why: Reason is
 // one of the ErrSession… errors, which errors.Is finds. It is never a reason
 // to give up: without session data the connection makes a full handshake.
@@ -360,7 +377,7 @@ func (c *Conn) usable(d *SessionData) error {
 		return refused(ErrSessionDamaged, "they come from the future")
 	case d.serverName != c.serverName:
 		return refused(ErrSessionServerName, "%q, not %q", d.serverName, c.serverName)
-	case !slices.Contains(c.native.priority.p.Protocols(), d.version):
+	case !c.allows(d.version):
 		return refused(ErrSessionConfig, "%s is not allowed", VersionName(d.version))
 	case d.trust != c.native.trust || d.identity != c.native.certPresent:
 		return refused(ErrSessionConfig, "made with another trust or identity")
@@ -371,6 +388,29 @@ func (c *Conn) usable(d *SessionData) error {
 		}
 	}
 	return nil
+}
+
+func (c *Conn) allows(version uint16) bool {
+	return slices.Contains(c.native.priority.p.Protocols(), version)
+}
+
+// declined says why a server that settled on cs did not resume d.
+func (d *SessionData) declined(cs *ConnectionState) error {
+	switch {
+	case cs.Version != d.version:
+		return refused(ErrSessionVersion, "%s, not %s", VersionName(cs.Version), VersionName(d.version))
+	case cs.Version == VersionTLS13 && usesSHA384(cs.CipherSuite) != usesSHA384(d.cipherSuite),
+		cs.Version < VersionTLS13 && cs.CipherSuite != 0 && cs.CipherSuite != d.cipherSuite:
+		return refused(ErrSessionCipher, "%s", cs.CipherSuiteName)
+	}
+	return refused(ErrSessionDeclined, "")
+}
+
+// usesSHA384 reports whether the hash of a TLS 1.3 cipher suite is SHA-384 and
+// not SHA-256. A ticket goes with one of them (RFC 8446 section 4.6.1).
+func usesSHA384(suite uint16) bool {
+	const aes256GCMSHA384 = 0x1302
+	return suite == aes256GCMSHA384
 }
 
 // offer makes the handshake ask to resume d.

@@ -22,6 +22,23 @@ type ConnectionState struct {
 	// was none. For a resumed TLS 1.2 session it is that of the first.
 	Group string
 
+	// ResumeError is why a client that wanted to resume a session did not, as
+	// far as it can know: a *SessionDataError, whose Reason is for instance
+	// ErrNoSession, ErrSessionExpired or ErrSessionDeclined. It is nil where the
+	// session was resumed, and where neither Resume nor a ClientSessionCache
+	// wanted it.
+	ResumeError error
+	// TicketRequest is what the client asked for (RFC 9149), or nil.
+	// TicketRequestAnswered reports whether the server took notice; then it
+	// announced ExpectedTickets tickets.
+	TicketRequest         *TicketRequest
+	TicketRequestAnswered bool
+	ExpectedTickets       int
+	// EarlyDataAccepted reports whether the server took early data. EarlyData is
+	// how many bytes there were of them: on the server, Read returns them first.
+	EarlyDataAccepted bool
+	EarlyData         int
+
 	NegotiatedProtocol string // application protocol (ALPN), or empty
 	// ServerName is the name of the server: on a client the one that it
 	// verified or would verify, on a server the one that the client asked for,

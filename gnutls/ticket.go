@@ -1,7 +1,6 @@
 package gnutls
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -237,13 +236,16 @@ func (c *Conn) deliverOne(d *SessionData) {
 // sendTickets sends the tickets that follow a TLS 1.3 handshake. The peer may
 // write before it reads them, so the handshake must not wait for that: what a
 // socket does not take at once is sent in the background.
-func (c *Conn) sendTickets() {
-	n := cmp.Or(c.config.SessionTickets, DefaultSessionTickets)
-	if n < 0 {
+func (c *Conn) sendTickets(cs *ConnectionState) {
+	n := c.native.tickets
+	if cs.TicketRequestAnswered {
+		n = cs.ExpectedTickets
+	}
+	if n == 0 {
 		return
 	}
 	if c.in.raw == nil || n > ticketBatch {
-		c.produceLater(n)
+		c.later(func() error { return c.produceTickets(n) })
 		return
 	}
 	buf := getBuffer()
@@ -257,9 +259,9 @@ func (c *Conn) sendTickets() {
 	c.flushNow()
 	switch {
 	case r.Full:
-		c.produceLater(n) // goes on with those that did not fit
+		c.later(func() error { return c.produceTickets(n) }) // goes on with those that did not fit
 	case len(c.unsent) > 0:
-		c.produceLater(0)
+		c.later(nil)
 	}
 }
 
@@ -267,21 +269,29 @@ func (c *Conn) sendTickets() {
 // has to queue more than 32 messages.
 const ticketBatch = 16
 
-// produceLater is flush and then n tickets, in the background. The handshake
-// hands writer over to it, so that the tickets come before any data. Whoever
-// wants to write next finds its error.
-func (c *Conn) produceLater(n int) {
+// later is flush and then send, in the background. The handshake hands writer
+// over to it, so that what it sends comes before any data. Whoever wants to
+// write next finds its error.
+func (c *Conn) later(send func() error) {
 	c.produced = make(chan struct{})
-	go c.produceTickets(n)
+	go func() {
+		defer close(c.produced)
+		defer c.writer.give()
+		if c.flush() == nil && send != nil {
+			send()
+		}
+	}()
 }
 
-func (c *Conn) produceTickets(n int) {
-	defer close(c.produced)
-	defer c.writer.give()
-	err := c.flush()
-	for ; n > 0 && err == nil; n -= ticketBatch {
-		err = c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+// produceTickets makes and sends n tickets. The caller holds writer.
+func (c *Conn) produceTickets(n int) error {
+	for ; n > 0; n -= ticketBatch {
+		err := c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
 			return s.SendTickets(min(n, ticketBatch), out)
 		})
+		if err != nil {
+			return err
+		}
 	}
+	return nil
 }

@@ -274,6 +274,8 @@ type envelope struct {
 	Format       int
 	Library      string `asn1:"utf8"`
 	Version      int
+	CipherSuite  int
+	Family       []byte
 	ServerName   string `asn1:"utf8"`
 	Protocol     []byte
 	LifetimeMs   int64

@@ -8,6 +8,7 @@ extern void *goGnutlsClientHello(void *handle, void *name, size_t size);
 extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, size_t size);
 extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
 extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
+extern int goGnutlsLimitTickets(void *handle, int new_session, int resumption, int resumed, int n);
 
 static int psk_key(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
 {
@@ -69,4 +70,9 @@ void cshim_store_attach(cshim_session *s)
 	gnutls_db_set_store_function(s->tls, store_put);
 	gnutls_db_set_retrieve_function(s->tls, store_get);
 	gnutls_db_set_remove_function(s->tls, store_delete);
+}
+
+int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed, int n)
+{
+	return goGnutlsLimitTickets(s->handle, asked->new_session, asked->resumption, resumed, n);
 }

@@ -25,6 +25,12 @@ type Callbacks struct {
 	// ClientHello returns the credentials for a client that asks for a name, or
 	// nil for those that the session has. They must outlive the session.
 	ClientHello func(serverName string) *CertificateCredentials
+	// LimitTickets returns how many of n tickets to send to a client that asks
+	// for them: 0 to n.
+	LimitTickets func(asked TicketCounts, resumed bool, n int) int
+	// ReplayAdd records a ClientHello with early data and reports whether it is
+	// new. Otherwise, or with an error, the early data are refused.
+	ReplayAdd func() (bool, error)
 	// StorePut, StoreGet and StoreDelete keep TLS 1.2 sessions. StoreGet
 	// returns nil where there is none.
 	StorePut    func(id, data []byte, expires time.Time) error
@@ -126,6 +132,34 @@ func goGnutlsClientHello(session, name unsafe.Pointer, size C.size_t) unsafe.Poi
 		return nil
 	})
 	return cred
+}
+
+//export goGnutlsLimitTickets
+func goGnutlsLimitTickets(session unsafe.Pointer, newSession, resumption, resumed, n C.int) C.int {
+	limited := n
+	code := with(session, "limiting the tickets", func(cb *Callbacks) error {
+		asked := TicketCounts{New: uint8(newSession), Resumed: uint8(resumption)}
+		limited = C.int(cb.LimitTickets(asked, resumed != 0, int(n)))
+		return nil
+	})
+	if code < 0 {
+		return code
+	}
+	return limited
+}
+
+//export goGnutlsReplayAdd
+func goGnutlsReplayAdd(session unsafe.Pointer) C.int {
+	added := false
+	with(session, "recording early data", func(cb *Callbacks) (err error) {
+		added, err = cb.ReplayAdd()
+		added = added && err == nil
+		return err
+	})
+	if !added {
+		return -1
+	}
+	return 0
 }
 
 //export goGnutlsStorePut

@@ -12,4 +12,8 @@ void cshim_store_attach(cshim_session *s);
 /* Choice of a server's certificates by the name that the client asks for. */
 void cshim_client_hello_attach(cshim_session *s);
 
+/* What a server's Callbacks.LimitTickets makes of the n tickets that it would
+ * send, or a negative number where that fails. */
+int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed, int n);
+
 #endif

@@ -1,20 +1,23 @@
 #include "hello.h"
 #include "hook.h"
 #include "ticket.h"
+#include "ticketrequest.h"
 
 static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsigned incoming,
 		      const gnutls_datum_t *msg)
 {
 	cshim_session *s = cshim_session_of(tls);
+	bool hello = htype == GNUTLS_HANDSHAKE_CLIENT_HELLO || htype == GNUTLS_HANDSHAKE_SERVER_HELLO ||
+		     htype == GNUTLS_HANDSHAKE_HELLO_RETRY_REQUEST;
+	int ret = 0;
 
-	switch (htype) {
-	case GNUTLS_HANDSHAKE_CLIENT_HELLO:
-	case GNUTLS_HANDSHAKE_SERVER_HELLO:
-		return when == GNUTLS_HOOK_PRE ? cshim_hello_message(s, htype, msg) : 0;
-	case GNUTLS_HANDSHAKE_NEW_SESSION_TICKET:
-		return incoming && s->keep_tickets ? cshim_ticket_message(s, when, msg) : 0;
-	}
-	return 0;
+	if (incoming && when == GNUTLS_HOOK_PRE)
+		ret = cshim_ticket_request_message(s, htype, msg);
+	if (ret == 0 && !s->server && hello && when == GNUTLS_HOOK_PRE)
+		ret = cshim_hello_message(s, htype, msg);
+	if (ret == 0 && incoming && s->keep_tickets && htype == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
+		ret = cshim_ticket_message(s, when, msg);
+	return ret;
 }
 
 void cshim_hook_attach(cshim_session *s)

@@ -79,6 +79,7 @@ const (
 	InternalError              Code = C.GNUTLS_E_INTERNAL_ERROR
 	RecordOverflow             Code = C.GNUTLS_E_RECORD_OVERFLOW
 	HandshakeTooLarge          Code = C.GNUTLS_E_HANDSHAKE_TOO_LARGE
+	EarlyDataRejected          Code = C.GNUTLS_E_EARLY_DATA_REJECTED
 	RequestedDataNotAvailable  Code = C.GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE
 	MACVerifyFailed            Code = C.GNUTLS_E_MAC_VERIFY_FAILED
 	CRLVerificationError       Code = C.GNUTLS_E_CRL_VERIFICATION_ERROR

@@ -3,6 +3,7 @@
 #include "hook.h"
 #include "keylog.h"
 #include "session.h"
+#include "ticketrequest.h"
 #include "transport.h"
 #include "verify.h"
 
@@ -10,7 +11,8 @@ static __thread void *current_handle;
 
 static int64_t items_live;
 
-int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool keylog)
+int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool ticket_requests,
+		      bool keylog)
 {
 	cshim_session *s = calloc(1, sizeof(*s));
 	int ret;
@@ -24,10 +26,17 @@ int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tic
 		return ret;
 	}
 	gnutls_session_set_ptr(s->tls, s);
+	if (ticket_requests)
+		ret = cshim_ticket_request_attach(s);
+	if (ret < 0) {
+		gnutls_deinit(s->tls);
+		free(s);
+		return ret;
+	}
 	cshim_transport_attach(s);
 	cshim_verify_attach(s);
 	s->keep_tickets = tickets;
-	if (!server)
+	if (!server || ticket_requests)
 		cshim_hook_attach(s);
 	if (keylog)
 		cshim_keylog_attach(s);

@@ -22,6 +22,8 @@ type Options struct {
 	FalseStart bool // client, TLS 1.2
 	NoTickets  bool
 	Tickets    bool // client: keep received tickets for TakeTickets
+	Requests   bool // server: answer ticket requests; a client always knows them
+	EarlyData  bool // server: take early data, see SetMaxEarlyData
 	KeyLog     bool // keep secrets for TakeKeyLog
 	Store      bool // server: use the store functions of Callbacks
 	ByName     bool // server: ask Callbacks.ClientHello
@@ -42,7 +44,11 @@ func NewSession(o Options) (*Session, Code) {
 		flags |= C.GNUTLS_NO_TICKETS
 	}
 	s := new(Session)
-	code := Code(C.cshim_session_new(&s.s, C.bool(o.Server), flags, C.bool(o.Tickets), C.bool(o.KeyLog)))
+	if o.EarlyData {
+		flags |= C.GNUTLS_ENABLE_EARLY_DATA
+	}
+	requests := !o.Server || o.Requests
+	code := Code(C.cshim_session_new(&s.s, C.bool(o.Server), flags, C.bool(o.Tickets), C.bool(requests), C.bool(o.KeyLog)))
 	if code < 0 {
 		return nil, code
 	}

@@ -19,6 +19,26 @@ struct cshim_queue {
 	struct cshim_item *last;
 };
 
+/* How many tickets a client asks for, see ticketrequest.h. */
+struct cshim_ticket_counts {
+	bool present;
+	uint8_t new_session;
+	uint8_t resumption;
+};
+
+struct cshim_ticket_request {
+	struct cshim_ticket_counts asked; /* by the client */
+	bool answered;                    /* by the server */
+	uint8_t expected;
+
+	/* What follows is the server's. */
+	uint8_t limit;
+	bool limited;      /* ask Callbacks.LimitTickets */
+	unsigned hellos;   /* ClientHellos so far: two after a HelloRetryRequest */
+	unsigned asked_in; /* the ClientHello that the request stood in last */
+	bool no_dhe;       /* the client could not use the tickets that it got */
+};
+
 /* What a gnutls_session_t needs beside it. The address is stable: the session
  * carries it as its transport and session pointer. */
 typedef struct cshim_session {
@@ -45,13 +65,18 @@ typedef struct cshim_session {
 	uint8_t hello_id[32];  /* session ID of the ClientHello */
 	size_t hello_id_size;
 
+	bool early_data; /* sent by a client, see hello.h */
+
+	struct cshim_ticket_request ticket_request;
+
 	bool keep_tickets;
 	struct cshim_item *ticket; /* being received */
 	struct cshim_queue tickets;
 	struct cshim_queue keylog;
 } cshim_session;
 
-int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool keylog);
+int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool ticket_requests,
+		      bool keylog);
 void cshim_session_free(cshim_session *s);
 
 /* The shim session of a GnuTLS session. */
