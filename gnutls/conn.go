@@ -534,8 +534,9 @@ func (c *Conn) drain() (expecting bool) {
 		c.decrypt(scratch[:])
 	}
 	putBuffer(scratch)
+	cs := c.state.Load()
 	return !c.heard && c.readErr == nil && !c.config.SessionTicketsDisabled &&
-		c.state.Load().Version == VersionTLS13
+		cs.Version == VersionTLS13 && !cs.noTickets()
 }
 
 // linger closes the writing side of the socket now, and the socket when the

@@ -20,7 +20,8 @@ const maxKept = 1 << 20
 // until ctx ends if none has come. Application data that come meanwhile are
 // kept for Read, up to 1 MiB. Where no ticket comes (ctx ends, the server closes
 // the connection or the read deadline passes) the error matches ErrNoTicket
-// and the reason. Earlier versions know with the handshake whether the session
+// and the reason. A server that has announced that it sends none (RFC 9149) is
+// not waited for. Earlier versions know with the handshake whether the session
 // can be resumed.
 func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 	const op = "session data"
@@ -37,6 +38,9 @@ func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 		d, arrival := c.newestTicket()
 		if d != nil {
 			return d, nil
+		}
+		if c.state.Load().noTickets() {
+			return nil, noTicket(errors.New("the server announced that it sends none"))
 		}
 		select {
 		case <-ctx.Done():

@@ -72,6 +72,11 @@ func addTicketRequest(cs *ConnectionState, s *cgnutls.Session) {
 	cs.ExpectedTickets = expected
 }
 
+// noTickets reports whether the server announced that it sends no tickets.
+func (cs *ConnectionState) noTickets() bool {
+	return cs.TicketRequestAnswered && cs.ExpectedTickets == 0
+}
+
 // SendTickets sends n more tickets to the client of a TLS 1.3 connection
 // (gnutls_session_ticket_send), for instance when the earlier ones are about to
 // expire. n is 0 to Config.MaxSessionTickets. It is for servers, and comes after
