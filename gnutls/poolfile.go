@@ -25,14 +25,14 @@ const (
 	lockWait = 5 * time.Second
 )
 
-// A pooledSession is an entry of an encoded pool: the key and the session, each
+// A poolEntry is an entry of an encoded pool: the key and the session, each
 // after its length in 4 bytes.
-type pooledSession struct {
+type poolEntry struct {
 	key  string
 	data *SessionData
 }
 
-func encodePool(sessions []pooledSession) ([]byte, error) {
+func encodePool(sessions []poolEntry) ([]byte, error) {
 	b := append([]byte(poolMagic), make([]byte, poolHead-len(poolMagic))...)
 	for _, s := range sessions {
 		session, err := s.data.MarshalBinary()
@@ -55,7 +55,7 @@ func encodePool(sessions []pooledSession) ([]byte, error) {
 }
 
 // readPool reads and decodes all of r. n is the number of bytes read.
-func readPool(r io.Reader) (sessions []pooledSession, n int64, err error) {
+func readPool(r io.Reader) (sessions []poolEntry, n int64, err error) {
 	head := make([]byte, poolHead)
 	got, err := io.ReadFull(r, head)
 	n = int64(got)
@@ -102,7 +102,7 @@ func readPool(r io.Reader) (sessions []pooledSession, n int64, err error) {
 		if err := d.UnmarshalBinary(session); err != nil {
 			return nil, n, err
 		}
-		sessions = append(sessions, pooledSession{string(key), d})
+		sessions = append(sessions, poolEntry{string(key), d})
 		body = rest
 	}
 	return sessions, n, nil
@@ -123,39 +123,39 @@ func cutLong(b []byte) (field, rest []byte, ok bool) {
 
 // sessions returns all that has not expired, so that putting it into another
 // pool in this order gives the same pool. The caller holds mu.
-func (p *TicketPool) sessions(now time.Time) (all []pooledSession) {
+func (p *TicketPool) sessions(now int64) (all []poolEntry) {
 	for e := p.order.Back(); e != nil; {
 		s, next := e.Value.(*pooledServer), e.Prev()
 		p.stats.Expired += s.dropDead(now)
 		p.forgetEmpty(e)
-		for _, d := range s.sessions {
-			all = append(all, pooledSession{s.key, d})
+		for _, session := range s.sessions {
+			all = append(all, poolEntry{s.key, session.data})
 		}
 		e = next
 	}
 	return all
 }
 
-func (p *TicketPool) snapshot() []pooledSession {
+func (p *TicketPool) snapshot() []poolEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sessions(time.Now())
+	return p.sessions(time.Now().UnixMilli())
 }
 
-func (p *TicketPool) putAll(sessions []pooledSession) {
+func (p *TicketPool) putAll(sessions []poolEntry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	for _, s := range sessions {
 		p.put(s.key, s.data, now)
 	}
 }
 
 // moveOut takes all sessions out of the pool, to be saved.
-func (p *TicketPool) moveOut() []pooledSession {
+func (p *TicketPool) moveOut() []poolEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := p.sessions(time.Now())
+	all := p.sessions(time.Now().UnixMilli())
 	p.stats.Saved += uint64(len(all))
 	p.byKey = nil
 	p.order.Init()
@@ -163,10 +163,10 @@ func (p *TicketPool) moveOut() []pooledSession {
 }
 
 // moveBack undoes moveOut.
-func (p *TicketPool) moveBack(sessions []pooledSession) {
+func (p *TicketPool) moveBack(sessions []poolEntry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	for _, s := range sessions {
 		p.stats.Saved--
 		p.stats.Stored--
@@ -224,7 +224,7 @@ func (p *TicketPool) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	var moved []pooledSession
+	var moved []poolEntry
 	err = secretfile.Update(path, lockWait, empty, func(old io.Reader) ([]byte, error) {
 		sessions, _, err := readPool(old)
 		if err != nil {
@@ -251,7 +251,7 @@ func (p *TicketPool) Save(path string) error {
 // Load waits and refuses files as Save does. A missing file gives an error that
 // matches fs.ErrNotExist. With any error nothing is added.
 func (p *TicketPool) Load(path string) error {
-	var sessions []pooledSession
+	var sessions []poolEntry
 	err := secretfile.Update(path, lockWait, nil, func(old io.Reader) (_ []byte, err error) {
 		if sessions, _, err = readPool(old); err != nil {
 			return nil, err

@@ -72,36 +72,52 @@ type TicketPoolStats struct {
 // pooledServer holds the sessions of one server: never none, and all either
 // single-use or not.
 type pooledServer struct {
-	key      string
-	sessions []*SessionData // the one that expires first in front
+	key       string
+	singleUse bool
+	sessions  []pooledSession // the one that expires first in front
 }
 
-// alive reports whether d may be offered at a time. No lifetime is longer than
-// maxTicketLifetime.
-func alive(d *SessionData, now time.Time) bool {
-	return d.Expires().After(now) && !d.arrived.After(now.Add(clockSkew))
+// A pooledSession knows when its data expire without a look at them, which
+// would be slow in a large pool.
+type pooledSession struct {
+	expires int64 // in milliseconds since 1970, as MarshalBinary has it
+	data    *SessionData
+}
+
+func newPooledSession(d *SessionData) pooledSession {
+	return pooledSession{d.arrived.UnixMilli() + d.lifetime.Milliseconds(), d}
+}
+
+// dead reports whether s must not be offered at a time: it has expired, or will
+// live so long that it can only have come from the future.
+func (s pooledSession) dead(now int64) bool {
+	return s.expires <= now || s.expires > now+(maxTicketLifetime+clockSkew).Milliseconds()
+}
+
+// same reports whether both are one session or copies of it.
+func (s pooledSession) same(other pooledSession) bool {
+	return s.expires == other.expires && bytes.Equal(s.data.data, other.data.data)
 }
 
 // drop removes the sessions that are of no use and returns how many.
-func (s *pooledServer) drop(useless func(*SessionData) bool) uint64 {
+func (s *pooledServer) drop(useless func(pooledSession) bool) uint64 {
 	before := len(s.sessions)
 	s.sessions = slices.DeleteFunc(s.sessions, useless)
 	return uint64(before - len(s.sessions))
 }
 
-func (s *pooledServer) dropDead(now time.Time) uint64 {
-	return s.drop(func(d *SessionData) bool { return !alive(d, now) })
+func (s *pooledServer) dropDead(now int64) uint64 {
+	return s.drop(func(session pooledSession) bool { return session.dead(now) })
 }
 
-// add puts d in its place. What expires at the same time stays in the order in
-// which it came.
-func (s *pooledServer) add(d *SessionData) {
-	expires := d.Expires()
+// add puts a session in its place. What expires at the same time stays in the
+// order in which it came.
+func (s *pooledServer) add(session pooledSession) {
 	i := len(s.sessions)
-	for i > 0 && s.sessions[i-1].Expires().After(expires) {
+	for i > 0 && s.sessions[i-1].expires > session.expires {
 		i--
 	}
-	s.sessions = slices.Insert(s.sessions, i, d)
+	s.sessions = slices.Insert(s.sessions, i, session)
 }
 
 func (p *TicketPool) maxTickets() int {
@@ -123,7 +139,7 @@ func (p *TicketPool) maxServers() int {
 // Get returns nothing that is past its lifetime, which is never more than 7 days
 // (RFC 8446 section 4.6.1).
 func (p *TicketPool) Get(serverKey string) *SessionData {
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.find(serverKey, now)
@@ -132,8 +148,8 @@ func (p *TicketPool) Get(serverKey string) *SessionData {
 	}
 	p.order.MoveToFront(e)
 	s := e.Value.(*pooledServer)
-	d := s.sessions[0]
-	if d.SingleUse() {
+	d := s.sessions[0].data
+	if s.singleUse {
 		s.sessions = slices.Delete(s.sessions, 0, 1)
 		p.stats.Taken++
 		p.forgetEmpty(e)
@@ -145,27 +161,31 @@ func (p *TicketPool) Get(serverKey string) *SessionData {
 // more than Tickets of them, the one that expires first goes. A session that is
 // in the pool already is kept once.
 func (p *TicketPool) Put(serverKey string, data *SessionData) {
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.put(serverKey, data, now)
 }
 
 // put is Put for callers that hold mu.
-func (p *TicketPool) put(key string, d *SessionData, now time.Time) {
+func (p *TicketPool) put(key string, d *SessionData, now int64) {
 	p.stats.Stored++
-	if !alive(d, now) {
+	session := newPooledSession(d)
+	if session.dead(now) {
 		p.stats.Expired++
 		return
 	}
 	s := p.server(key)
 	p.stats.Expired += s.dropDead(now)
-	if slices.ContainsFunc(s.sessions, func(other *SessionData) bool { return bytes.Equal(d.data, other.data) }) {
+	if slices.ContainsFunc(s.sessions, session.same) {
 		p.stats.Evicted++
 		return
 	}
-	p.stats.Evicted += s.drop(func(other *SessionData) bool { return !d.SingleUse() || !other.SingleUse() })
-	s.add(d)
+	if singleUse := d.SingleUse(); !singleUse || !s.singleUse {
+		p.stats.Evicted += uint64(len(s.sessions))
+		s.sessions, s.singleUse = nil, singleUse
+	}
+	s.add(session)
 	if len(s.sessions) > p.maxTickets() {
 		s.sessions = slices.Delete(s.sessions, 0, 1)
 		p.stats.Evicted++
@@ -195,7 +215,7 @@ func (p *TicketPool) server(key string) *pooledServer {
 
 // find returns a server without what has expired, or nil where nothing is left.
 // The caller holds mu.
-func (p *TicketPool) find(key string, now time.Time) *list.Element {
+func (p *TicketPool) find(key string, now int64) *list.Element {
 	e := p.byKey[key]
 	if e == nil {
 		return nil
@@ -227,7 +247,7 @@ func (p *TicketPool) Decline(serverKey string, offered *SessionData) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := p.byKey[serverKey]; e != nil {
-		p.stats.Declined += e.Value.(*pooledServer).drop(func(d *SessionData) bool { return d.family == offered.family })
+		p.stats.Declined += e.Value.(*pooledServer).drop(func(s pooledSession) bool { return s.data.family == offered.family })
 		p.forgetEmpty(e)
 	}
 }
@@ -239,13 +259,13 @@ func (p *TicketPool) Decline(serverKey string, offered *SessionData) {
 // should the server make a full handshake, the pool loses the other tickets of
 // the session and wants to be filled anew.
 func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) TicketRequest {
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wanted := p.maxTickets()
 	lacking := wanted
 	if e := p.find(serverKey, now); e != nil {
-		if s := e.Value.(*pooledServer); s.sessions[0].SingleUse() {
+		if s := e.Value.(*pooledServer); s.singleUse {
 			lacking -= len(s.sessions)
 		}
 	}
@@ -258,7 +278,7 @@ func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) 
 // Len returns how many sessions of a server the pool holds that have not
 // expired.
 func (p *TicketPool) Len(serverKey string) int {
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.find(serverKey, now)
