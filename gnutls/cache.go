@@ -1,11 +1,6 @@
 package gnutls
 
-import (
-	"container/list"
-	"net"
-	"sync"
-	"time"
-)
+import "net"
 
 // A ClientSessionCache keeps what a client needs to resume sessions, by
 // server. Implementations must be safe for many goroutines.
@@ -35,86 +30,31 @@ type TicketRequester interface {
 	TicketRequest(serverKey string, resuming bool, racing int) TicketRequest
 }
 
-// ticketsPerServer bounds the tickets that the cache in memory keeps for one
-// server.
-const ticketsPerServer = 8
-
-const defaultCacheCapacity = 64
+const (
+	cacheTickets = 8
+	cacheServers = 64
+)
 
 // NewClientSessionCache returns a ClientSessionCache in memory that keeps
 // session data for the servers used last, at most capacity of them; 0 means
-// 64. Of each server it keeps the last 8 tickets, and hands the newest out
-// first.
+// 64. Of each server it keeps at most 8 tickets, and hands the oldest out
+// first. When a server refuses one, it drops the others of the same session.
+//
+// Unlike a TicketPool it leaves it to Config.TicketRequest whether connections
+// ask for a number of tickets.
 func NewClientSessionCache(capacity int) ClientSessionCache {
 	if capacity <= 0 {
-		capacity = defaultCacheCapacity
+		capacity = cacheServers
 	}
-	return &memoryCache{capacity: capacity, byKey: make(map[string]*list.Element)}
+	return &memoryCache{TicketPool{Tickets: cacheTickets, Servers: capacity}}
 }
 
-type cachedServer struct {
-	key  string
-	data []*SessionData // the newest last
-}
+// memoryCache is a TicketPool that is no TicketRequester.
+type memoryCache struct{ pool TicketPool }
 
-type memoryCache struct {
-	capacity int
-
-	mu    sync.Mutex // guards what follows
-	byKey map[string]*list.Element
-	order list.List // of *cachedServer, the one used last in front
-}
-
-func (m *memoryCache) Put(key string, data *SessionData) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.byKey[key]
-	if e == nil {
-		e = m.order.PushFront(&cachedServer{key: key})
-		m.byKey[key] = e
-	}
-	m.order.MoveToFront(e)
-	s := e.Value.(*cachedServer)
-	if !data.SingleUse() {
-		s.data = s.data[:0]
-	}
-	if len(s.data) == ticketsPerServer {
-		s.data = append(s.data[:0], s.data[1:]...)
-	}
-	s.data = append(s.data, data)
-	if m.order.Len() > m.capacity {
-		m.remove(m.order.Back())
-	}
-}
-
-func (m *memoryCache) Get(key string) *SessionData {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.byKey[key]
-	if e == nil {
-		return nil
-	}
-	m.order.MoveToFront(e)
-	s := e.Value.(*cachedServer)
-	now := time.Now()
-	for len(s.data) > 0 {
-		data := s.data[len(s.data)-1]
-		expired := !data.Expires().After(now)
-		if expired || data.SingleUse() {
-			s.data[len(s.data)-1] = nil
-			s.data = s.data[:len(s.data)-1]
-		}
-		if !expired {
-			return data
-		}
-	}
-	m.remove(e)
-	return nil
-}
-
-func (m *memoryCache) remove(e *list.Element) {
-	delete(m.byKey, m.order.Remove(e).(*cachedServer).key)
-}
+func (m *memoryCache) Get(key string) *SessionData              { return m.pool.Get(key) }
+func (m *memoryCache) Put(key string, data *SessionData)        { m.pool.Put(key, data) }
+func (m *memoryCache) Decline(key string, offered *SessionData) { m.pool.Decline(key, offered) }
 
 // cacheKey is the key of a server in a ClientSessionCache: its name, or
 // address where it has none, and port.

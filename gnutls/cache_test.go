@@ -1,6 +1,7 @@
 package gnutls
 
 import (
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,17 +12,17 @@ import (
 )
 
 func fakeSession(version uint16, age time.Duration) *SessionData {
-	return &SessionData{version: version, arrived: time.Now().Add(-age), lifetime: time.Hour}
+	return &SessionData{version: version, arrived: time.Now().Add(-age), lifetime: time.Hour, data: []byte(rand.Text())}
 }
 
 func TestCacheHandsEachTicketOutOnce(t *testing.T) {
 	cache := NewClientSessionCache(0)
-	older, newer := fakeSession(VersionTLS13, 0), fakeSession(VersionTLS13, 0)
+	older, newer := fakeSession(VersionTLS13, time.Minute), fakeSession(VersionTLS13, 0)
 	cache.Put("a:1", older)
 	cache.Put("a:1", newer)
 	assert.Nil(t, cache.Get("a:2"), "another port is another server")
+	assert.Same(t, older, cache.Get("a:1"), "the oldest first")
 	assert.Same(t, newer, cache.Get("a:1"))
-	assert.Same(t, older, cache.Get("a:1"))
 	assert.Nil(t, cache.Get("a:1"))
 }
 
@@ -43,8 +44,9 @@ func TestCacheDropsWhatHasExpired(t *testing.T) {
 	cache.Put("a:1", fakeSession(VersionTLS13, 2*time.Hour))
 	cache.Put("b:1", fakeSession(VersionTLS12, time.Hour))
 	assert.Same(t, good, cache.Get("a:1"))
+	assert.Nil(t, cache.Get("a:1"))
 	assert.Nil(t, cache.Get("b:1"))
-	assert.Empty(t, cache.(*memoryCache).byKey["b:1"])
+	assert.Zero(t, cache.(*memoryCache).pool.Stats().Servers)
 }
 
 func TestCacheIsBounded(t *testing.T) {
@@ -57,14 +59,30 @@ func TestCacheIsBounded(t *testing.T) {
 	assert.Nil(t, cache.Get("1"))
 	assert.NotNil(t, cache.Get("2"))
 
-	for range 3 * ticketsPerServer {
+	for range 3 * cacheTickets {
 		cache.Put("many", fakeSession(VersionTLS13, 0))
 	}
 	n := 0
 	for cache.Get("many") != nil {
 		n++
 	}
-	assert.Equal(t, ticketsPerServer, n)
+	assert.Equal(t, cacheTickets, n)
+}
+
+// RFC 9149 asks clients to drop the tickets of a session that a server refused,
+// and to ask for a number of tickets only where the user wants that.
+func TestCacheLearnsOfRefusalsAndRequestsNothing(t *testing.T) {
+	cache := NewClientSessionCache(0)
+	require.Implements(t, (*SessionDecliner)(nil), cache)
+	assert.NotImplements(t, (*TicketRequester)(nil), cache)
+
+	one, other := fakeSession(VersionTLS13, time.Minute), fakeSession(VersionTLS13, 0)
+	other.family = newSessionFamily()
+	cache.Put("a:1", one)
+	cache.Put("a:1", other)
+	cache.(SessionDecliner).Decline("a:1", fakeSession(VersionTLS13, 0))
+	assert.Same(t, other, cache.Get("a:1"))
+	assert.Nil(t, cache.Get("a:1"))
 }
 
 func TestCacheIsSafeForManyGoroutines(t *testing.T) {

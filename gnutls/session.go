@@ -86,6 +86,9 @@ const (
 	// idLifetime is how long a TLS 1.2 session without a lifetime is offered:
 	// the upper limit that RFC 5246 appendix F.1.4 suggests.
 	idLifetime = 24 * time.Hour
+	// clockSkew is how far in the future data may have arrived: the clock may
+	// have been set back since.
+	clockSkew = time.Hour
 )
 
 // SessionData is what a client needs to resume a session
@@ -373,7 +376,7 @@ func (c *Conn) usable(d *SessionData) error {
 		return refused(ErrSessionLibrary, "%s, this is %s", d.library, cgnutls.Version())
 	case !d.Expires().After(now):
 		return refused(ErrSessionExpired, "%s ago", now.Sub(d.Expires()).Round(time.Second))
-	case d.arrived.After(now.Add(time.Hour)):
+	case d.arrived.After(now.Add(clockSkew)):
 		return refused(ErrSessionDamaged, "they come from the future")
 	case d.serverName != c.serverName:
 		return refused(ErrSessionServerName, "%q, not %q", d.serverName, c.serverName)

@@ -20,8 +20,10 @@
 //
 // -save writes the newest unused session data to a file, with mode 0600, and
 // -load resumes with them in another run, from the first connection on. They
-// are as secret as a private key. They only work with the -ca, -insecure,
-// -servername, -priority and -cert of the run that saved them.
+// are as secret as a private key: -load refuses a file that others have access
+// to, that belongs to another user or that is a symbolic link. They only work
+// with the -ca, -insecure, -servername, -priority and -cert of the run that
+// saved them.
 //
 // # Output
 //

@@ -173,6 +173,9 @@ func TestBadUsage(t *testing.T) {
 	dir := t.TempDir()
 	foreign := dir + "/foreign"
 	require.NoError(t, os.WriteFile(foreign, []byte("no session data"), 0o600))
+	open := dir + "/open"
+	require.NoError(t, os.WriteFile(open, []byte("secret"), 0o600))
+	require.NoError(t, os.Chmod(open, 0o644))
 	const addr = "localhost:1"
 	tests := []struct {
 		name string
@@ -199,6 +202,7 @@ func TestBadUsage(t *testing.T) {
 		{"empty protocol", []string{"-alpn", "a,", addr}, []string{"-alpn", `"a,"`}},
 		{"missing session data", []string{"-load", "/no/session", addr}, []string{"-load", `"/no/session"`, "no such file"}},
 		{"foreign session data", []string{"-load", foreign, addr}, []string{"-load", foreign, "not session data"}},
+		{"session data that others can read", []string{"-load", open, addr}, []string{"-load", open, "0644"}},
 		{"nowhere to save", []string{"-save", "/no/such/dir/session", addr}, []string{"-save", `"/no/such/dir/session"`, "no such file"}},
 	}
 	for _, tt := range tests {
