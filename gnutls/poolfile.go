@@ -147,7 +147,7 @@ func (p *TicketPool) putAll(sessions []poolEntry) {
 	defer p.mu.Unlock()
 	now := time.Now().UnixMilli()
 	for _, s := range sessions {
-		p.put(s.key, s.data, now)
+		p.put(s.key, newPooledSession(s.data), now)
 	}
 }
 
@@ -170,7 +170,7 @@ func (p *TicketPool) moveBack(sessions []poolEntry) {
 	for _, s := range sessions {
 		p.stats.Saved--
 		p.stats.Stored--
-		p.put(s.key, s.data, now)
+		p.put(s.key, newPooledSession(s.data), now)
 	}
 }
 

@@ -161,16 +161,15 @@ func (p *TicketPool) Get(serverKey string) *SessionData {
 // more than Tickets of them, the one that expires first goes. A session that is
 // in the pool already is kept once.
 func (p *TicketPool) Put(serverKey string, data *SessionData) {
-	now := time.Now().UnixMilli()
+	now, session := time.Now().UnixMilli(), newPooledSession(data)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.put(serverKey, data, now)
+	p.put(serverKey, session, now)
 }
 
 // put is Put for callers that hold mu.
-func (p *TicketPool) put(key string, d *SessionData, now int64) {
+func (p *TicketPool) put(key string, session pooledSession, now int64) {
 	p.stats.Stored++
-	session := newPooledSession(d)
 	if session.dead(now) {
 		p.stats.Expired++
 		return
@@ -181,7 +180,7 @@ func (p *TicketPool) put(key string, d *SessionData, now int64) {
 		p.stats.Evicted++
 		return
 	}
-	if singleUse := d.SingleUse(); !singleUse || !s.singleUse {
+	if singleUse := session.data.SingleUse(); !singleUse || !s.singleUse {
 		p.stats.Evicted += uint64(len(s.sessions))
 		s.sessions, s.singleUse = nil, singleUse
 	}
