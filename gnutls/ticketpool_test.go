@@ -55,7 +55,7 @@ func drain(p *TicketPool, key string) (tickets []*SessionData) {
 
 // expireAll moves the end of all tickets of a server into the past.
 func expireAll(p *TicketPool, key string) {
-	sessions := p.byKey[key].Value.(*pooledServer).sessions
+	sessions := p.shard(key).byKey[key].Value.(*pooledServer).sessions
 	for i := range sessions {
 		sessions[i].expires = time.Now().UnixMilli()
 	}
@@ -172,7 +172,8 @@ func TestPoolForgetsServersWithoutTickets(t *testing.T) {
 		fill(&p, poolKey, sessionFamily{}, 2)
 		empty(&p)
 		assert.Zero(t, p.Stats().Servers, name)
-		assert.Empty(t, p.byKey, name)
+		assert.Empty(t, p.shard(poolKey).byKey, name)
+		assert.Zero(t, p.servers.Load(), name)
 		assertBalance(t, &p)
 	}
 }
