@@ -16,7 +16,7 @@ const (
 	defaultPrefix  = "gnucoap:"
 	defaultTimeout = 250 * time.Millisecond
 
-	// Session IDs of TLS have up to 32 bytes, those of ClientHellos some 50.
+	// Session IDs of TLS have up to 32 bytes, those of ClientHellos up to 64.
 	maxID = 128
 	// A session holds the client's certificates, and GnuTLS takes no message
 	// of a handshake that is longer than this.
