@@ -29,8 +29,12 @@
 // ticket is taken out of the file and used once, the oldest first, and at the end
 // the file gets what was not used. The first connection counts as a further one
 // if the file has a ticket for it. With -pool each connection asks the server for
-// as many tickets as the pool lacks (RFC 9149), and without it for as many as
-// -request says.
+// as many tickets as the pool lacks (RFC 9149), unless -request says another
+// number.
+//
+// -race tries all addresses of the host (RFC 8305), with a ticket for each
+// attempt, from the -pool or from one for this run. The table then has the time
+// that all of it took in place of the handshake alone.
 //
 // -early sends a string like -data, as early data (0-RTT) where a ticket allows
 // it, and after the handshake where not. Early data can be replayed: send what
@@ -109,7 +113,7 @@ func probe(ctx context.Context, opts *options, stdout, stderr io.Writer) (ok boo
 	if err != nil {
 		return false, err
 	}
-	if p.pool != nil {
+	if opts.pool != "" {
 		defer func() {
 			if saveErr := p.pool.Save(opts.pool); saveErr != nil && err == nil {
 				ok, err = false, flags.Bad("pool", opts.pool, saveErr)

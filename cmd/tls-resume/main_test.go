@@ -164,7 +164,7 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(context.Background(), []string{"-h"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, name := range strings.Fields("n data wait ca insecure servername priority cert key alpn save load request pool early json") {
+	for _, name := range strings.Fields("n data wait ca insecure servername priority cert key alpn save load request pool race early json") {
 		assert.Regexp(t, `(?m)^  -`+name+`\b`, stdout.String())
 	}
 }
@@ -209,6 +209,8 @@ func TestBadUsage(t *testing.T) {
 		{"no number of tickets", []string{"-request", "", addr}, []string{"-request", `""`}},
 		{"pool and file", []string{"-pool", "p", "-save", "s", addr}, []string{"-pool", `"p"`, "-save"}},
 		{"pool in no directory", []string{"-pool", "/no/such/dir/pool", addr}, []string{"-pool", "/no/such/dir/pool", "no such file"}},
+		{"race and file", []string{"-race", "-load", "s", addr}, []string{"-race", "-load"}},
+		{"race with early data", []string{"-race", "-early", "x", addr}, []string{"-race", "-early", `"x"`}},
 		{"early data for two protocols", []string{"-early", "x", "-alpn", "a,b", addr}, []string{"-alpn", `"a,b"`, "-early"}},
 		{"nowhere to save", []string{"-save", "/no/such/dir/session", addr}, []string{"-save", `"/no/such/dir/session"`, "no such file"}},
 	}

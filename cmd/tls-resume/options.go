@@ -30,6 +30,7 @@ type options struct {
 	save, load string
 	request    *gnutls.TicketRequest // nil where nothing is to be asked for
 	pool       string
+	race       bool
 	early      string
 	json       bool
 
@@ -57,6 +58,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.StringVar(&o.load, "load", "", "`file` with session data for the first connection")
 	fs.Func("request", "ask for `NEW[,RESUMED]` tickets, 0 to 255, on a full handshake and on a resumed one (default 1)", o.setRequest)
 	fs.StringVar(&o.pool, "pool", "", "`file` with a pool of tickets to take from and add to, made when it is missing")
+	fs.BoolVar(&o.race, "race", false, "try all addresses of the host, one after the other with a short delay, and take the first handshake that is done")
 	fs.StringVar(&o.early, "early", "", "`string` to send on each connection like -data, as early data where that is possible")
 	fs.BoolVar(&o.json, "json", false, "print a JSON object for each connection")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -98,6 +100,12 @@ func (o *options) check() error {
 	}
 	if o.pool != "" && (o.save != "" || o.load != "") {
 		return flags.Bad("pool", o.pool, "it does what -save and -load do")
+	}
+	if o.race && (o.save != "" || o.load != "") {
+		return flags.Errorf("-race goes with -pool, not with -save and -load")
+	}
+	if o.race && o.early != "" {
+		return flags.Bad("early", o.early, "-race would send it to the server several times")
 	}
 	if n := len(flags.Protocols(o.alpn)); o.early != "" && n > 1 {
 		return flags.Bad("alpn", o.alpn, "-early goes with one protocol at most")

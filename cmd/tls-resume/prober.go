@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
@@ -35,6 +36,7 @@ type result struct {
 	HandshakeMs     float64 `json:"handshake_ms"`
 	Error           string  `json:"error"`
 
+	conn    *gnutls.Conn
 	further bool   // it should resume
 	advice  string // what may help, where it did not
 }
@@ -45,10 +47,12 @@ type prober struct {
 	opts   *options
 	config *gnutls.Config
 
-	pool   *gnutls.TicketPool    // nil without -pool
-	unused []*gnutls.SessionData // without -pool, the newest last
+	pool   *gnutls.TicketPool    // nil without -pool and -race
+	unused []*gnutls.SessionData // without pool, the newest last
 
-	received []*gnutls.SessionData // on the current connection
+	mu sync.Mutex // guards received: with -race connections get tickets at once
+	// received is what came for the current result.
+	received map[*gnutls.Conn][]*gnutls.SessionData
 	// missing is why the last connection left nothing to resume with.
 	missing notResumed
 }
@@ -62,16 +66,22 @@ func newProber(opts *options) (*prober, error) {
 		return nil, err
 	}
 	p := &prober{opts: opts, config: config}
-	config.OnSessionTicket = func(_ *gnutls.Conn, d *gnutls.SessionData) {
+	config.OnSessionTicket = func(conn *gnutls.Conn, d *gnutls.SessionData) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if p.pool == nil {
 			p.unused = append(p.unused, d)
 		}
-		p.received = append(p.received, d)
+		p.received[conn] = append(p.received[conn], d)
 	}
-	if opts.pool != "" {
+	switch {
+	case opts.pool != "":
 		if p.pool, err = loadPool(opts.pool); err != nil {
 			return nil, flags.Bad("pool", opts.pool, err)
 		}
+		config.ClientSessionCache = p.pool
+	case opts.race:
+		p.pool = new(gnutls.TicketPool)
 		config.ClientSessionCache = p.pool
 	}
 	if opts.load != "" {
@@ -105,16 +115,18 @@ func (p *prober) take() *gnutls.SessionData {
 // the result.
 func (p *prober) connect(ctx context.Context, number int) (result, error) {
 	r := result{Connection: number, further: number > 1 || p.opts.load != ""}
-	p.received = nil
+	p.mu.Lock()
+	p.received = make(map[*gnutls.Conn][]*gnutls.SessionData)
+	p.mu.Unlock()
 	missing := p.missing
 	p.missing = notResumed{reason: "the connection before failed"}
 	err := p.use(ctx, &r, missing, p.opts.early)
 	if errors.Is(err, gnutls.ErrEarlyData) {
 		err = p.use(ctx, &r, missing, "")
 	}
-	r.Tickets = len(p.received)
-	if r.Tickets > 0 {
-		r.TicketLifetime = int64(p.received[r.Tickets-1].Lifetime() / time.Second)
+	if received := p.tickets(r.conn); len(received) > 0 {
+		r.Tickets = len(received)
+		r.TicketLifetime = int64(received[r.Tickets-1].Lifetime() / time.Second)
 	}
 	if err != nil {
 		r.Error, r.advice = trim(err), ""
@@ -122,31 +134,25 @@ func (p *prober) connect(ctx context.Context, number int) (result, error) {
 	return r, err
 }
 
+func (p *prober) tickets(conn *gnutls.Conn) []*gnutls.SessionData {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.received[conn]
+}
+
 // use makes the connection of r. missing is why there may be nothing to resume
 // with. early is what to send as early data.
 func (p *prober) use(ctx context.Context, r *result, missing notResumed, early string) error {
-	dialer := net.Dialer{Timeout: p.opts.stepLimit}
-	raw, err := dialer.DialContext(ctx, "tcp", p.opts.address)
+	dial := p.dial
+	if p.opts.race {
+		dial = p.race
+	}
+	conn, took, err := dial(ctx, early)
 	if err != nil {
 		return err
 	}
-	conn := gnutls.Client(raw, p.config)
 	defer conn.Close() // which takes in the tickets that have come
-	if d := p.take(); d != nil {
-		var unusable *gnutls.SessionDataError // which ResumeError tells
-		if err := conn.Resume(d); err != nil && !errors.As(err, &unusable) {
-			return err
-		}
-	}
-	if early != "" {
-		if _, err := conn.WriteEarlyData([]byte(early)); err != nil {
-			return fmt.Errorf("sending -early: %w", err)
-		}
-	}
-	took, err := p.handshake(ctx, conn)
-	if err != nil {
-		return err
-	}
+	r.conn = conn
 	st := conn.ConnectionState()
 	r.settled(st, took)
 	// With a pool the first connection may find nothing.
@@ -163,6 +169,48 @@ func (p *prober) use(ctx context.Context, r *result, missing notResumed, early s
 		}
 	}
 	return p.awaitTickets(ctx, conn, took)
+}
+
+// dial makes a connection and returns how long its handshake took.
+func (p *prober) dial(ctx context.Context, early string) (conn *gnutls.Conn, took time.Duration, err error) {
+	dialer := net.Dialer{Timeout: p.opts.stepLimit}
+	raw, err := dialer.DialContext(ctx, "tcp", p.opts.address)
+	if err != nil {
+		return nil, 0, err
+	}
+	conn = gnutls.Client(raw, p.config)
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	if d := p.take(); d != nil {
+		var unusable *gnutls.SessionDataError // which ResumeError tells
+		if err := conn.Resume(d); err != nil && !errors.As(err, &unusable) {
+			return nil, 0, err
+		}
+	}
+	if early != "" {
+		if _, err := conn.WriteEarlyData([]byte(early)); err != nil {
+			return nil, 0, fmt.Errorf("sending -early: %w", err)
+		}
+	}
+	took, err = p.handshake(ctx, conn)
+	return conn, took, err
+}
+
+// race is dial over all addresses of the server, with the time that all of it
+// took.
+func (p *prober) race(ctx context.Context, _ string) (*gnutls.Conn, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*p.opts.stepLimit)
+	defer cancel()
+	dialer := gnutls.Dialer{NetDialer: &net.Dialer{Timeout: p.opts.stepLimit}, Config: p.config, Race: true}
+	start := time.Now()
+	conn, err := dialer.DialContext(ctx, "tcp", p.opts.address)
+	if err != nil {
+		return nil, 0, err
+	}
+	return conn.(*gnutls.Conn), time.Since(start), nil
 }
 
 func (p *prober) handshake(ctx context.Context, conn *gnutls.Conn) (time.Duration, error) {
@@ -234,7 +282,7 @@ func (p *prober) awaitTickets(ctx context.Context, conn *gnutls.Conn, took time.
 		p.missing = notResumed{reason: "the server announced that it sends no tickets"}
 		return nil
 	}
-	if err == nil && st.TicketRequestAnswered && len(p.received) >= st.ExpectedTickets {
+	if err == nil && st.TicketRequestAnswered && len(p.tickets(conn)) >= st.ExpectedTickets {
 		return nil
 	}
 	if err == nil {

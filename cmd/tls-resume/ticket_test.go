@@ -115,6 +115,24 @@ func TestPoolsThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestRace(t *testing.T) {
+	addr := startEcho(t, always(serverConfig(t)))
+	got := try(t, "-json", "-n", "2", "-race", addr)
+	assert.Zero(t, got.status, got)
+	results := got.results(t)
+	require.Len(t, results, 3)
+	assert.False(t, results[0].Resumed)
+	for _, r := range results[1:] {
+		assert.True(t, r.Resumed)
+		assert.Positive(t, r.Tickets)
+		assert.Equal(t, []int{4, r.Tickets}, r.TicketRequest)
+	}
+
+	got = try(t, "-race", "localhost:1")
+	assert.Equal(t, 2, got.status)
+	assert.Contains(t, got.stderr, "127.0.0.1:1")
+}
+
 func TestEarly(t *testing.T) {
 	config := serverConfig(t)
 	config.MaxEarlyData = 1000
