@@ -19,7 +19,7 @@ type AntiReplay interface {
 	// there already. That must be one step, for all servers that share the
 	// AntiReplay: of any number of Adds of an ID one reports true. An error
 	// makes the server refuse the early data, never the connection. IDs are not
-	// secret; they are the same on every server and have some 50 bytes.
+	// secret; they are the same on every server and have 32 bytes.
 	Add(ctx context.Context, id []byte, expires time.Time) (added bool, err error)
 }
 

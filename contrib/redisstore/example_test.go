@@ -33,6 +33,8 @@ func Example() {
 		Certificates: []gnutls.Certificate{cert},
 		TicketKey:    key,
 		SessionStore: store,
+		MaxEarlyData: 4096,
+		AntiReplay:   store,
 	})
 	if err != nil {
 		log.Fatal(err)
