@@ -16,6 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// What Conn finds out at run time.
+var _ interface {
+	ClientSessionCache
+	SessionDecliner
+	TicketRequester
+	io.WriterTo
+	io.ReaderFrom
+} = (*TicketPool)(nil)
+
 const poolKey = "localhost:1"
 
 // fakeTicket is fakeSession of TLS 1.3 with a family.
@@ -277,6 +286,7 @@ func TestPoolRequestsTheTicketsThatItLacks(t *testing.T) {
 		{"more racing than lacking", 4, 3, true, 3, TicketRequest{New: 4, Resumed: 3}},
 		{"the last one", 4, 0, true, 1, TicketRequest{New: 4, Resumed: 4}},
 		{"filled meanwhile", 4, 4, true, 1, TicketRequest{New: 4, Resumed: 1}},
+		{"filled meanwhile, none racing", 4, 4, true, 0, TicketRequest{New: 4, Resumed: 1}},
 		{"one at a time", 1, 0, true, 1, TicketRequest{New: 1, Resumed: 1}},
 		{"as many as can be", 255, 0, true, 1, TicketRequest{New: 255, Resumed: 255}},
 		{"more than can be", 1000, 0, true, 1000, TicketRequest{New: 255, Resumed: 255}},

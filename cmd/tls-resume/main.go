@@ -25,19 +25,33 @@
 // with the -ca, -insecure, -servername, -priority and -cert of the run that
 // saved them.
 //
+// -pool keeps tickets in a file, too, and any number of runs may share it: each
+// ticket is taken out of the file and used once, the oldest first, and at the end
+// the file gets what was not used. The first connection counts as a further one
+// if the file has a ticket for it. With -pool each connection asks the server for
+// as many tickets as the pool lacks (RFC 9149), and without it for as many as
+// -request says.
+//
+// -early sends a string like -data, as early data (0-RTT) where a ticket allows
+// it, and after the handshake where not. Early data can be replayed: send what
+// may happen twice.
+//
 // # Output
 //
 // A table has a line for each connection: its number, what the handshake
-// settled, the number of tickets that came (under TLS 1.2 a session ID in place
-// of a ticket counts as one), the lifetime of the last of them, and how long the
-// handshake took. The note says what went wrong, or why a
+// settled, the number of tickets that came, with how many the server announced
+// where it was asked (under TLS 1.2 a session ID in place of a ticket counts as
+// one), the lifetime of the last of them, how long the handshake took, and with
+// -early whether the server took early data. The note says what went wrong, or why a
 // connection that asked to resume did not. Where nothing resumed the reason
 // follows the table in a sentence.
 //
 // With -json each connection is an object on a line of its own instead, with
 // the keys connection, version, cipher, group, resumed, tickets,
-// ticket_lifetime_s, handshake_ms (a number with a fraction) and error (the
-// note). All keys are always there.
+// ticket_lifetime_s, ticket_request (the two numbers that were asked for, or
+// null), expected_tickets (what the server announced, or null), early_data
+// (whether the server took some), handshake_ms (a number with a fraction) and
+// error (the note). All keys are always there.
 //
 // # Exit status
 //
@@ -45,7 +59,8 @@
 //	1  one did not resume, or failed; or there is nothing to -save
 //	2  bad usage, or no connection at all
 //
-// With -load the first connection counts as a further one.
+// With -load the first connection counts as a further one, and with -pool if the
+// file has a ticket for it.
 package main
 
 import (
@@ -93,6 +108,13 @@ func probe(ctx context.Context, opts *options, stdout, stderr io.Writer) (ok boo
 	p, err := newProber(opts)
 	if err != nil {
 		return false, err
+	}
+	if p.pool != nil {
+		defer func() {
+			if saveErr := p.pool.Save(opts.pool); saveErr != nil && err == nil {
+				ok, err = false, flags.Bad("pool", opts.pool, saveErr)
+			}
+		}()
 	}
 	var saved *sessionFile
 	if opts.save != "" {

@@ -164,7 +164,7 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(context.Background(), []string{"-h"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, name := range strings.Fields("n data wait ca insecure servername priority cert key alpn save load json") {
+	for _, name := range strings.Fields("n data wait ca insecure servername priority cert key alpn save load request pool early json") {
 		assert.Regexp(t, `(?m)^  -`+name+`\b`, stdout.String())
 	}
 }
@@ -203,6 +203,13 @@ func TestBadUsage(t *testing.T) {
 		{"missing session data", []string{"-load", "/no/session", addr}, []string{"-load", `"/no/session"`, "no such file"}},
 		{"foreign session data", []string{"-load", foreign, addr}, []string{"-load", foreign, "not session data"}},
 		{"session data that others can read", []string{"-load", open, addr}, []string{"-load", open, "0644"}},
+		{"too many tickets", []string{"-request", "256", addr}, []string{"-request", `"256"`}},
+		{"too many resumed tickets", []string{"-request", "1,1000", addr}, []string{"-request", `"1000"`}},
+		{"three numbers of tickets", []string{"-request", "1,2,3", addr}, []string{"-request", `"2,3"`}},
+		{"no number of tickets", []string{"-request", "", addr}, []string{"-request", `""`}},
+		{"pool and file", []string{"-pool", "p", "-save", "s", addr}, []string{"-pool", `"p"`, "-save"}},
+		{"pool in no directory", []string{"-pool", "/no/such/dir/pool", addr}, []string{"-pool", "/no/such/dir/pool", "no such file"}},
+		{"early data for two protocols", []string{"-early", "x", "-alpn", "a,b", addr}, []string{"-alpn", `"a,b"`, "-early"}},
 		{"nowhere to save", []string{"-save", "/no/such/dir/session", addr}, []string{"-save", `"/no/such/dir/session"`, "no such file"}},
 	}
 	for _, tt := range tests {

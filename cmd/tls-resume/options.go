@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
@@ -26,6 +28,9 @@ type options struct {
 	cert, key  string
 	alpn       string
 	save, load string
+	request    *gnutls.TicketRequest // nil where nothing is to be asked for
+	pool       string
+	early      string
 	json       bool
 
 	address   string
@@ -50,6 +55,9 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
 	fs.StringVar(&o.save, "save", "", "`file` to save session data in at the end")
 	fs.StringVar(&o.load, "load", "", "`file` with session data for the first connection")
+	fs.Func("request", "ask for `NEW[,RESUMED]` tickets, 0 to 255, on a full handshake and on a resumed one (default 1)", o.setRequest)
+	fs.StringVar(&o.pool, "pool", "", "`file` with a pool of tickets to take from and add to, made when it is missing")
+	fs.StringVar(&o.early, "early", "", "`string` to send on each connection like -data, as early data where that is possible")
 	fs.BoolVar(&o.json, "json", false, "print a JSON object for each connection")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fs.SetOutput(stdout)
@@ -88,7 +96,32 @@ func (o *options) check() error {
 	if o.key != "" && o.cert == "" {
 		return flags.Bad("key", o.key, "there is no -cert for it")
 	}
+	if o.pool != "" && (o.save != "" || o.load != "") {
+		return flags.Bad("pool", o.pool, "it does what -save and -load do")
+	}
+	if n := len(flags.Protocols(o.alpn)); o.early != "" && n > 1 {
+		return flags.Bad("alpn", o.alpn, "-early goes with one protocol at most")
+	}
 	return flags.CheckProtocols(o.alpn)
+}
+
+// setRequest parses the value of -request.
+func (o *options) setRequest(value string) error {
+	first, second, both := strings.Cut(value, ",")
+	counts := []string{first, "1"}
+	if both {
+		counts[1] = second
+	}
+	var n [2]uint8
+	for i, count := range counts {
+		v, err := strconv.ParseUint(count, 10, 8)
+		if err != nil {
+			return fmt.Errorf("%q is not a number from 0 to 255", count)
+		}
+		n[i] = uint8(v)
+	}
+	o.request = &gnutls.TicketRequest{New: n[0], Resumed: n[1]}
+	return nil
 }
 
 // config loads what the flags name.
@@ -98,6 +131,7 @@ func (o *options) config() (*gnutls.Config, error) {
 		InsecureSkipVerify: o.insecure,
 		NextProtos:         flags.Protocols(o.alpn),
 		Priority:           o.priority,
+		TicketRequest:      o.request,
 	}
 	if o.ca != "" {
 		var err error

@@ -20,15 +20,20 @@ const moreTickets = 50 * time.Millisecond
 
 // A result is what became of one connection.
 type result struct {
-	Connection     int     `json:"connection"`
-	Version        string  `json:"version"` // empty where the handshake failed
-	Cipher         string  `json:"cipher"`
-	Group          string  `json:"group"`
-	Resumed        bool    `json:"resumed"`
-	Tickets        int     `json:"tickets"`
-	TicketLifetime int64   `json:"ticket_lifetime_s"`
-	HandshakeMs    float64 `json:"handshake_ms"`
-	Error          string  `json:"error"`
+	Connection     int    `json:"connection"`
+	Version        string `json:"version"` // empty where the handshake failed
+	Cipher         string `json:"cipher"`
+	Group          string `json:"group"`
+	Resumed        bool   `json:"resumed"`
+	Tickets        int    `json:"tickets"`
+	TicketLifetime int64  `json:"ticket_lifetime_s"`
+	// TicketRequest is what was asked for, on full and on resumed handshakes,
+	// and ExpectedTickets what the server announced; null where it did not.
+	TicketRequest   []int   `json:"ticket_request"`
+	ExpectedTickets *int    `json:"expected_tickets"`
+	EarlyData       bool    `json:"early_data"` // whether the server took some
+	HandshakeMs     float64 `json:"handshake_ms"`
+	Error           string  `json:"error"`
 
 	further bool   // it should resume
 	advice  string // what may help, where it did not
@@ -40,7 +45,9 @@ type prober struct {
 	opts   *options
 	config *gnutls.Config
 
-	unused   []*gnutls.SessionData // the newest last
+	pool   *gnutls.TicketPool    // nil without -pool
+	unused []*gnutls.SessionData // without -pool, the newest last
+
 	received []*gnutls.SessionData // on the current connection
 	// missing is why the last connection left nothing to resume with.
 	missing notResumed
@@ -56,8 +63,16 @@ func newProber(opts *options) (*prober, error) {
 	}
 	p := &prober{opts: opts, config: config}
 	config.OnSessionTicket = func(_ *gnutls.Conn, d *gnutls.SessionData) {
-		p.unused = append(p.unused, d)
+		if p.pool == nil {
+			p.unused = append(p.unused, d)
+		}
 		p.received = append(p.received, d)
+	}
+	if opts.pool != "" {
+		if p.pool, err = loadPool(opts.pool); err != nil {
+			return nil, flags.Bad("pool", opts.pool, err)
+		}
+		config.ClientSessionCache = p.pool
 	}
 	if opts.load != "" {
 		d, err := readSessionFile(opts.load)
@@ -93,7 +108,10 @@ func (p *prober) connect(ctx context.Context, number int) (result, error) {
 	p.received = nil
 	missing := p.missing
 	p.missing = notResumed{reason: "the connection before failed"}
-	err := p.use(ctx, &r, missing)
+	err := p.use(ctx, &r, missing, p.opts.early)
+	if errors.Is(err, gnutls.ErrEarlyData) {
+		err = p.use(ctx, &r, missing, "")
+	}
 	r.Tickets = len(p.received)
 	if r.Tickets > 0 {
 		r.TicketLifetime = int64(p.received[r.Tickets-1].Lifetime() / time.Second)
@@ -105,8 +123,8 @@ func (p *prober) connect(ctx context.Context, number int) (result, error) {
 }
 
 // use makes the connection of r. missing is why there may be nothing to resume
-// with.
-func (p *prober) use(ctx context.Context, r *result, missing notResumed) error {
+// with. early is what to send as early data.
+func (p *prober) use(ctx context.Context, r *result, missing notResumed, early string) error {
 	dialer := net.Dialer{Timeout: p.opts.stepLimit}
 	raw, err := dialer.DialContext(ctx, "tcp", p.opts.address)
 	if err != nil {
@@ -114,11 +132,15 @@ func (p *prober) use(ctx context.Context, r *result, missing notResumed) error {
 	}
 	conn := gnutls.Client(raw, p.config)
 	defer conn.Close() // which takes in the tickets that have come
-	offered := p.take()
-	var unusable *gnutls.SessionDataError
-	if offered != nil {
-		if err := conn.Resume(offered); err != nil && !errors.As(err, &unusable) {
+	if d := p.take(); d != nil {
+		var unusable *gnutls.SessionDataError // which ResumeError tells
+		if err := conn.Resume(d); err != nil && !errors.As(err, &unusable) {
 			return err
+		}
+	}
+	if early != "" {
+		if _, err := conn.WriteEarlyData([]byte(early)); err != nil {
+			return fmt.Errorf("sending -early: %w", err)
 		}
 	}
 	took, err := p.handshake(ctx, conn)
@@ -126,20 +148,17 @@ func (p *prober) use(ctx context.Context, r *result, missing notResumed) error {
 		return err
 	}
 	st := conn.ConnectionState()
-	r.Version, r.Cipher, r.Group, r.Resumed = gnutls.VersionName(st.Version), st.CipherSuiteName, st.Group, st.DidResume
-	r.HandshakeMs = math.Round(float64(took.Microseconds())) / 1000
+	r.settled(st, took)
+	// With a pool the first connection may find nothing.
+	if p.pool != nil && !errors.Is(st.ResumeError, gnutls.ErrNoSession) {
+		r.further = true
+	}
 	if r.further && !r.Resumed {
-		why := missing
-		switch {
-		case unusable != nil:
-			why = cannotUse(unusable)
-		case offered != nil:
-			why = refused(offered.Version(), st.Version)
-		}
+		why := because(st.ResumeError, missing)
 		r.Error, r.advice = why.reason, why.advice
 	}
-	if p.opts.data != "" {
-		if err := p.exchange(conn); err != nil {
+	if data := p.late(early); data != "" || early != "" {
+		if err := p.exchange(conn, data); err != nil {
 			return err
 		}
 	}
@@ -157,11 +176,32 @@ func (p *prober) handshake(ctx context.Context, conn *gnutls.Conn) (time.Duratio
 	return time.Since(start), err
 }
 
-// exchange sends the data and reads until some reply comes.
-func (p *prober) exchange(conn *gnutls.Conn) error {
+// settled notes what the handshake has settled.
+func (r *result) settled(st gnutls.ConnectionState, took time.Duration) {
+	r.Version, r.Cipher, r.Group, r.Resumed = gnutls.VersionName(st.Version), st.CipherSuiteName, st.Group, st.DidResume
+	r.HandshakeMs = math.Round(float64(took.Microseconds())) / 1000
+	r.EarlyData = st.EarlyDataAccepted
+	if st.TicketRequest != nil {
+		r.TicketRequest = []int{int(st.TicketRequest.New), int(st.TicketRequest.Resumed)}
+	}
+	if st.TicketRequestAnswered {
+		r.ExpectedTickets = &st.ExpectedTickets
+	}
+}
+
+// late returns what to send after the handshake where early went before it.
+func (p *prober) late(early string) string {
+	if early == "" {
+		return p.opts.early + p.opts.data
+	}
+	return p.opts.data
+}
+
+// exchange sends data and reads until some reply comes.
+func (p *prober) exchange(conn *gnutls.Conn, data string) error {
 	conn.SetDeadline(time.Now().Add(p.opts.stepLimit))
 	defer conn.SetDeadline(time.Time{})
-	if _, err := io.WriteString(conn, p.opts.data); err != nil {
+	if _, err := io.WriteString(conn, data); err != nil {
 		return fmt.Errorf("sending -data: %w", err)
 	}
 	_, err := conn.Read(make([]byte, 4096))
@@ -185,8 +225,16 @@ func (p *prober) awaitTickets(ctx context.Context, conn *gnutls.Conn, took time.
 	ctx, cancel := context.WithTimeout(ctx, p.opts.wait)
 	defer cancel()
 	_, err := conn.SessionData(ctx)
-	if conn.ConnectionState().Version < gnutls.VersionTLS13 {
+	st := conn.ConnectionState()
+	if st.Version < gnutls.VersionTLS13 {
 		p.missing = notResumed{reason: "the server gave neither a session ticket nor a session ID"}
+		return nil
+	}
+	if st.TicketRequestAnswered && st.ExpectedTickets == 0 {
+		p.missing = notResumed{reason: "the server announced that it sends no tickets"}
+		return nil
+	}
+	if err == nil && st.TicketRequestAnswered && len(p.received) >= st.ExpectedTickets {
 		return nil
 	}
 	if err == nil {
@@ -207,27 +255,22 @@ func (p *prober) awaitTickets(ctx context.Context, conn *gnutls.Conn, took time.
 	return nil
 }
 
-// refused says why the server made a full handshake although it was asked to
-// resume a session of the version offered.
-func refused(offered, now uint16) notResumed {
-	if offered != now {
-		return notResumed{reason: fmt.Sprintf("the session was one of %s, and the server now speaks %s",
-			gnutls.VersionName(offered), gnutls.VersionName(now))}
+// because says why a connection did not resume. missing is why there may have
+// been nothing to resume with.
+func because(err error, missing notResumed) notResumed {
+	switch {
+	case err == nil, errors.Is(err, gnutls.ErrNoSession):
+		return missing
+	case errors.Is(err, gnutls.ErrSessionDeclined):
+		return notResumed{
+			reason: "the server refused to resume and made a full handshake",
+			advice: "It may have lost the key or the store of its sessions, share neither with the other servers " +
+				"of its name, or keep sessions for less time than it says.",
+		}
+	case errors.Is(err, gnutls.ErrSessionConfig):
+		return notResumed{reason: trim(err), advice: "Use the flags of the run that saved them."}
 	}
-	return notResumed{
-		reason: "the server refused to resume and made a full handshake",
-		advice: "It may have lost the key or the store of its sessions, share neither with the other servers " +
-			"of its name, or keep sessions for less time than it says.",
-	}
-}
-
-// cannotUse says why session data were not offered to the server.
-func cannotUse(err *gnutls.SessionDataError) notResumed {
-	n := notResumed{reason: trim(err)}
-	if errors.Is(err, gnutls.ErrSessionConfig) {
-		n.advice = "Use the flags of the run that saved them."
-	}
-	return n
+	return notResumed{reason: trim(err)}
 }
 
 // trim returns the text of an error of package gnutls without the prefix.

@@ -70,21 +70,38 @@ func (rep *report) finish() {
 		return
 	}
 	w := tabwriter.NewWriter(rep.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "#\tversion\tcipher\tgroup\tresumed\ttickets\tlifetime\thandshake\tnote")
+	early := rep.opts.early != ""
+	header := "#\tversion\tcipher\tgroup\tresumed\ttickets\tlifetime\thandshake\t"
+	if early {
+		header += "early data\t"
+	}
+	fmt.Fprintln(w, header+"note")
 	for _, r := range rep.results {
-		resumed, lifetime := "no", "-"
-		if r.Resumed {
-			resumed = "yes"
-		}
+		lifetime := "-"
 		if r.TicketLifetime > 0 {
 			lifetime = (time.Duration(r.TicketLifetime) * time.Second).String()
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%.1f ms\t%s\n", r.Connection,
-			dash(r.Version), dash(r.Cipher), dash(r.Group), resumed, r.Tickets, lifetime, r.HandshakeMs, r.Error)
+		tickets := fmt.Sprint(r.Tickets)
+		if r.ExpectedTickets != nil {
+			tickets += fmt.Sprintf(" of %d", *r.ExpectedTickets)
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f ms\t", r.Connection,
+			dash(r.Version), dash(r.Cipher), dash(r.Group), yesNo(r.Resumed), tickets, lifetime, r.HandshakeMs)
+		if early {
+			fmt.Fprintf(w, "%s\t", yesNo(r.EarlyData))
+		}
+		fmt.Fprintln(w, r.Error)
 	}
 	w.Flush()
 	fmt.Fprintln(rep.out)
 	fmt.Fprintln(rep.out, rep.conclusion())
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 func dash(s string) string {

@@ -98,7 +98,7 @@ func TestJSONHasAllKeys(t *testing.T) {
 		for key := range object {
 			keys = append(keys, key)
 		}
-		assert.ElementsMatch(t, strings.Fields("connection version cipher group resumed tickets ticket_lifetime_s handshake_ms error"), keys)
+		assert.ElementsMatch(t, strings.Fields("connection version cipher group resumed tickets ticket_lifetime_s ticket_request expected_tickets early_data handshake_ms error"), keys)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestReasons(t *testing.T) {
 				config.MaxVersion = gnutls.VersionTLS12
 			}
 			return config
-		}), "the session was one of TLS 1.3, and the server now speaks TLS 1.2."},
+		}), "the server chose another version than that of the session: TLS 1.2, not TLS 1.3."},
 		{"the server hangs up", startServer(t, func(_ int, c net.Conn) {
 			config := serverConfig(t)
 			config.SessionTickets = -1

@@ -152,6 +152,14 @@ func TestMissingFiles(t *testing.T) {
 	assert.ErrorIs(t, err, fs.ErrNotExist)
 }
 
+// Of two that find no file only one makes it.
+func TestAFileIsNotMadeOverAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, create(path, []byte("first")))
+	require.NoError(t, create(path, []byte("second")))
+	assertHolds(t, path, "first")
+}
+
 func TestReplace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	for _, text := range []string{"one", "a longer one", ""} {
