@@ -22,6 +22,9 @@ type ClientScript struct {
 	// Groups of the key exchange; nil means X25519 and P256. The first
 	// ClientHello has a key for the first of them.
 	Groups []uint16
+	// PSKModes are the key exchange modes for tickets; nil means PSKDHE, the only
+	// one that the client has. Where it is empty the extension is not sent.
+	PSKModes []byte
 	// Extra are added to the ClientHello, before pre_shared_key.
 	Extra Extensions
 	// RetryExtra, if not nil, replaces Extra in a second ClientHello.
@@ -46,6 +49,7 @@ type Client struct {
 	ServerHello         Extensions
 	EncryptedExtensions Extensions
 	CertificateRequest  Extensions
+	Certificate         []Extensions // of each certificate
 	// Resumed and EarlyDataAccepted tell whether the server took the ticket
 	// and the early data.
 	Resumed           bool
@@ -77,6 +81,9 @@ func NewClient(conn net.Conn, script ClientScript) *Client {
 	}
 	if script.Groups == nil {
 		script.Groups = []uint16{X25519, P256}
+	}
+	if script.PSKModes == nil {
+		script.PSKModes = []byte{PSKDHE}
 	}
 	c := &Client{Conn: newConn(conn), script: script}
 	c.afterHandshake = c.takeTicket
@@ -154,8 +161,10 @@ func (c *Client) makeHello(group uint16, extra Extensions) error {
 		Extension{extSupportedGroups, vector(2, u16(c.script.Groups...))},
 		signatureAlgorithms(),
 		Extension{extKeyShare, vector(2, share)},
-		Extension{extPSKModes, vector(1, []byte{pskDHE})},
 	)
+	if len(c.script.PSKModes) > 0 {
+		h.Extensions = append(h.Extensions, Extension{extPSKModes, vector(1, c.script.PSKModes)})
+	}
 	h.Extensions = append(h.Extensions, extra...)
 	if c.script.Ticket != nil {
 		h.Extensions = append(h.Extensions, c.script.Ticket.offer())
@@ -280,9 +289,10 @@ func (c *Client) readFlight(secret []byte) error {
 			p.vector(1)
 			c.CertificateRequest = p.extensions()
 		case typeCertificate:
-			p.vector(1)
-			chain := parser{rest: p.vector(3)}
-			leaf = chain.vector(3)
+			if leaf, c.Certificate, err = parseCertificate(raw); err != nil {
+				return err
+			}
+			continue
 		case typeCertificateVerify:
 			p.uint(2)
 			if err := verifySignature(leaf, before, p.vector(2)); err != nil {

@@ -215,6 +215,7 @@ func TestExtraExtensionsArriveUnchanged(t *testing.T) {
 			tls13peer.ServerHello:         two,
 			tls13peer.EncryptedExtensions: two,
 			tls13peer.CertificateRequest:  two,
+			tls13peer.Certificate:         two,
 		},
 	})
 	requireShake(t, c, s)
@@ -224,6 +225,7 @@ func TestExtraExtensionsArriveUnchanged(t *testing.T) {
 		assert.Equal(t, want, c.ServerHello.Bodies(e.Type))
 		assert.Equal(t, want, c.EncryptedExtensions.Bodies(e.Type))
 		assert.Equal(t, want, c.CertificateRequest.Bodies(e.Type))
+		assert.Equal(t, want, c.Certificate[0].Bodies(e.Type))
 	}
 	assert.Empty(t, s.Hellos[1].Extensions.Bodies(unknown.Type))
 	assert.Equal(t, [][]byte{{}}, s.Hellos[1].Extensions.Bodies(0xfafb))

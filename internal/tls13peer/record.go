@@ -81,9 +81,10 @@ func (h *half) open(record []byte) (typ byte, data []byte, err error) {
 	return inner[len(inner)-1], inner[:len(inner)-1], nil
 }
 
-// Conn is what clients and servers have in common: records and messages.
+// Conn is what clients and servers have in common: records and messages. Close
+// closes the transport and sends nothing.
 type Conn struct {
-	conn     net.Conn
+	net.Conn
 	in, out  *half // nil while nothing is encrypted
 	skipping bool  // drops records of early data that were refused
 
@@ -100,14 +101,11 @@ type Conn struct {
 
 func newConn(c net.Conn) Conn {
 	c.SetDeadline(time.Now().Add(wait))
-	return Conn{conn: c}
+	return Conn{Conn: c}
 }
 
 // Sent returns all bytes that were sent, as a test may send them again.
 func (c *Conn) Sent() []byte { return slices.Clone(c.sent) }
-
-// Close closes the transport and sends nothing.
-func (c *Conn) Close() error { return c.conn.Close() }
 
 // queue makes records that the next flush sends.
 func (c *Conn) queue(typ byte, data []byte) {
@@ -131,7 +129,7 @@ func (c *Conn) flush() error {
 		return nil
 	}
 	c.sent = append(c.sent, out...)
-	_, err := c.conn.Write(out)
+	_, err := c.Conn.Write(out)
 	return err
 }
 
@@ -149,11 +147,11 @@ func (c *Conn) readRecord() (typ byte, data []byte, err error) {
 	}
 	for {
 		record := make([]byte, recordHeader)
-		if _, err := io.ReadFull(c.conn, record); err != nil {
+		if _, err := io.ReadFull(c.Conn, record); err != nil {
 			return 0, nil, err
 		}
 		record = append(record, make([]byte, binary.BigEndian.Uint16(record[3:]))...)
-		if _, err := io.ReadFull(c.conn, record[recordHeader:]); err != nil {
+		if _, err := io.ReadFull(c.Conn, record[recordHeader:]); err != nil {
 			return 0, nil, err
 		}
 		typ, data = record[0], record[recordHeader:]

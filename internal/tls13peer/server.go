@@ -45,6 +45,8 @@ type Server struct {
 	Conn
 	// Hellos are the client's: the first, and one after a HelloRetryRequest.
 	Hellos []*ClientHello
+	// Certificate are the extensions of each certificate that the client sent.
+	Certificate []Extensions
 	// Resumed is the ticket that was accepted, or nil.
 	Resumed *Ticket
 	// EarlyDataTaken are the early data that were accepted.
@@ -265,7 +267,13 @@ func (s *Server) readFinished(secret []byte) error {
 		if err != nil {
 			return err
 		}
-		if raw[0] == typeCertificate || raw[0] == typeCertificateVerify {
+		switch raw[0] {
+		case typeCertificate:
+			if _, s.Certificate, err = parseCertificate(raw); err != nil {
+				return err
+			}
+			continue
+		case typeCertificateVerify:
 			continue
 		}
 		if raw[0] != typeFinished || !hmac.Equal(raw[4:], finished(secret, s.transcript[:s.before])) {

@@ -47,10 +47,13 @@ const (
 	ECDHEECDSAAES128GCM uint16 = 0xc02b // of TLS 1.2
 )
 
+// Key exchange modes for tickets (RFC 8446 section 4.2.9).
 const (
-	ecdsaP256SHA256 uint16 = 0x0403
-	pskDHE          byte   = 1
+	PSKOnly byte = 0
+	PSKDHE  byte = 1
 )
+
+const ecdsaP256SHA256 uint16 = 0x0403
 
 // An Extension is one as it stands on the wire.
 type Extension struct {
@@ -250,6 +253,23 @@ func (h *serverHello) version() uint16 {
 		return binary.BigEndian.Uint16(body)
 	}
 	return VersionTLS12
+}
+
+// parseCertificate returns the first certificate of a Certificate message, and
+// the extensions of each.
+func parseCertificate(raw []byte) (leaf []byte, all []Extensions, err error) {
+	p := parser{rest: raw[4:]}
+	p.vector(1)
+	chain := parser{rest: p.vector(3)}
+	for len(chain.rest) > 0 {
+		cert := chain.vector(3)
+		all = append(all, chain.extensions())
+		if leaf == nil {
+			leaf = cert
+		}
+	}
+	p.failed = p.failed || chain.failed
+	return leaf, all, p.done("Certificate")
 }
 
 // retryRandom marks a HelloRetryRequest (RFC 8446 section 4.1.3).
