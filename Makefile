@@ -7,6 +7,12 @@ FUZZTIME  ?= 10s
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+# The modules that are tested; bench is only linted.
+MODULES := . contrib/redisstore
+
+# $(call each,MODULES,COMMAND) runs a shell command in the directories of modules.
+each = @set -e; for m in $(1); do (set -x; cd $$m; $(2)); done
+
 # Without unused parameters: Go's own runtime/cgo has some.
 WARNINGS := -O2 -Wall -Wextra -Wno-unused-parameter -Werror
 
@@ -43,27 +49,25 @@ build: deps-build ## build everything, the commands into bin/
 	go build -o bin/ ./cmd/...
 
 test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missing
-	go test ./...
+	$(call each,$(MODULES),go test ./...)
 
 race: deps ## run the tests with the race detector
-	go test -race ./...
+	$(call each,$(MODULES),go test -race ./...)
 
 # A leak makes the test binary fail when it ends, after PASS.
 asan: deps ## run the tests with the address sanitizer and its leak detection
-	ASAN_OPTIONS=detect_leaks=1 go test -asan ./...
+	$(call each,$(MODULES),ASAN_OPTIONS=detect_leaks=1 go test -asan ./...)
 
 stress: deps ## run the tests ten times over
-	go test -count=10 ./...
+	$(call each,$(MODULES),go test -count=10 ./...)
 
 cgocheck: deps ## run the tests with the full check of pointers passed to C
-	GOEXPERIMENT=cgocheck2 go test ./...
+	$(call each,$(MODULES),GOEXPERIMENT=cgocheck2 go test ./...)
 
 lint: deps-build ## gofmt, go vet, staticcheck, and C warnings as errors
 	@files=$$(gofmt -l .) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
 	CGO_CFLAGS='$(WARNINGS)' go build ./internal/cshim/...
-	go vet ./...
-	go run $(STATICCHECK) ./...
-	cd bench && go vet ./... && go run $(STATICCHECK) ./...
+	$(call each,$(MODULES) bench,go vet ./...; go run $(STATICCHECK) ./...)
 
 bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./...

@@ -50,6 +50,8 @@ type handshake struct {
 	received int   // bytes
 	complete bool  // for GnuTLS; finish has yet to run
 	offered  *SessionData
+	cached   bool // offered comes from the cache
+	sent     bool // something has gone out
 	// notOffered is why there is none, where the client wanted to resume.
 	notOffered error
 	early      []byte // written before the handshake
@@ -109,6 +111,11 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	err := c.handshake(ctx)
 	handedOver = c.produced != nil
+	defer func() {
+		if c.handshakeErr != nil && c.handshaking != nil {
+			c.giveBack()
+		}
+	}()
 	if !stop() {
 		c.handshakeErr = ctx.Err()
 		return c.handshakeErr
@@ -141,7 +148,10 @@ func (c *Conn) handshake(ctx context.Context) error {
 		}
 	}
 	c.handshaking.begun = true
-	if err := c.flush(); err != nil {
+	waiting := len(c.unsent)
+	err := c.flush()
+	c.handshaking.sent = c.handshaking.sent || len(c.unsent) < waiting
+	if err != nil {
 		return err
 	}
 	callbacks := c.callbacks(ctx)
@@ -162,7 +172,9 @@ func (c *Conn) handshake(ctx context.Context) error {
 		c.logKeys(keys)
 		c.tickets12 = append(c.tickets12, tickets...)
 		c.handshaking.complete = r.Code == cgnutls.OK && !r.Verify && !r.Starved && !r.Full
-		if err := c.send(buf, r.Made); err != nil {
+		err := c.send(buf, r.Made)
+		c.handshaking.sent = c.handshaking.sent || len(c.unsent) < r.Made
+		if err != nil {
 			return err
 		}
 		switch {
@@ -310,6 +322,17 @@ func (c *Conn) offerCached() {
 	if err := c.offer(d); err != nil {
 		c.handshaking.notOffered = err
 		c.log(slog.LevelInfo, "cached session not offered", "error", err)
+		return
+	}
+	c.handshaking.cached = true
+}
+
+// giveBack returns to the cache what a handshake that failed was to offer, if it
+// was not sent.
+func (c *Conn) giveBack() {
+	if c.handshaking.cached && !c.handshaking.sent {
+		c.config.ClientSessionCache.Put(c.cacheKey, c.handshaking.offered)
+		c.handshaking.cached = false
 	}
 }
 

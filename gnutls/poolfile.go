@@ -2,11 +2,13 @@ package gnutls
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/secretfile"
@@ -121,57 +123,60 @@ func cutLong(b []byte) (field, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// sessions returns all that has not expired, so that putting it into another
-// pool in this order gives the same pool. The caller holds mu.
-func (p *TicketPool) sessions(now int64) (all []poolEntry) {
-	for e := p.order.Back(); e != nil; {
-		s, next := e.Value.(*pooledServer), e.Prev()
-		p.stats.Expired += s.dropDead(now)
-		p.forgetEmpty(e)
+// sessions returns all sessions that have not expired, so that putting them
+// into another pool in this order gives the same pool. move takes them out of
+// the pool, to be saved.
+func (p *TicketPool) sessions(move bool) (all []poolEntry) {
+	now := time.Now().UnixMilli()
+	var servers []pooledServer
+	for i := range p.shards {
+		servers = append(servers, p.shardServers(&p.shards[i], now, move)...)
+	}
+	slices.SortFunc(servers, func(a, b pooledServer) int { return cmp.Compare(a.used, b.used) })
+	for _, s := range servers {
 		for _, session := range s.sessions {
 			all = append(all, poolEntry{s.key, session.data})
 		}
-		e = next
 	}
 	return all
 }
 
-func (p *TicketPool) snapshot() []poolEntry {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sessions(time.Now().UnixMilli())
+// shardServers returns copies of the servers of a shard.
+func (p *TicketPool) shardServers(sh *poolShard, now int64, move bool) (servers []pooledServer) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for e := sh.order.Front(); e != nil; {
+		s, next := e.Value.(*pooledServer), e.Next()
+		sh.stats.Expired += s.dropDead(now)
+		servers = append(servers, pooledServer{key: s.key, used: s.used, sessions: slices.Clone(s.sessions)})
+		if move {
+			sh.stats.Saved += uint64(len(s.sessions))
+			s.sessions = nil
+		}
+		p.forgetEmpty(sh, e)
+		e = next
+	}
+	return servers
 }
 
 func (p *TicketPool) putAll(sessions []poolEntry) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now().UnixMilli()
 	for _, s := range sessions {
-		p.put(s.key, s.data, now)
+		p.Put(s.key, s.data)
 	}
 }
 
-// moveOut takes all sessions out of the pool, to be saved.
-func (p *TicketPool) moveOut() []poolEntry {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := p.sessions(time.Now().UnixMilli())
-	p.stats.Saved += uint64(len(all))
-	p.byKey = nil
-	p.order.Init()
-	return all
-}
-
-// moveBack undoes moveOut.
+// moveBack puts back what sessions has moved.
 func (p *TicketPool) moveBack(sessions []poolEntry) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	now := time.Now().UnixMilli()
 	for _, s := range sessions {
-		p.stats.Saved--
-		p.stats.Stored--
-		p.put(s.key, s.data, now)
+		sh := p.shard(s.key)
+		sh.mu.Lock()
+		sh.stats.Saved--
+		sh.stats.Stored--
+		p.put(sh, s.key, newPooledSession(s.data), now)
+		sh.mu.Unlock()
 	}
+	p.bound()
 }
 
 // WriteTo writes all sessions that have not expired, for ReadFrom, and returns
@@ -181,7 +186,7 @@ func (p *TicketPool) moveBack(sessions []poolEntry) {
 // A TLS 1.3 ticket is to be used for one connection only: let nobody use both
 // the copy and the pool. Save does not make a copy.
 func (p *TicketPool) WriteTo(w io.Writer) (int64, error) {
-	b, err := encodePool(p.snapshot())
+	b, err := encodePool(p.sessions(false))
 	if err != nil {
 		return 0, fmt.Errorf("gnutls: writing tickets: %w", err)
 	}
@@ -230,11 +235,11 @@ func (p *TicketPool) Save(path string) error {
 		if err != nil {
 			return nil, err
 		}
-		moved = p.moveOut()
+		moved = p.sessions(true)
 		merged := TicketPool{Tickets: p.Tickets, Servers: p.Servers}
 		merged.putAll(sessions)
 		merged.putAll(moved)
-		return encodePool(merged.snapshot())
+		return encodePool(merged.sessions(false))
 	})
 	if err != nil {
 		p.moveBack(moved)

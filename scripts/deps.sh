@@ -9,7 +9,8 @@ packages=
 for group; do
 	case $group in
 	build) packages="$packages ca-certificates gcc libc6-dev libgnutls28-dev pkg-config" ;;
-	peers) packages="$packages curl gnutls-bin openssl" ;;
+	# redis-tools has the server too, as redis-check-rdb, and starts no service.
+	peers) packages="$packages curl gnutls-bin openssl redis-tools" ;;
 	image) packages="$packages buildah debootstrap gnutls-bin openssl" ;;
 	*) echo "deps: no group $group" >&2; exit 2 ;;
 	esac
@@ -31,8 +32,8 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	  to build: a C compiler, pkg-config and GnuTLS with its headers
 	            (Fedora: gcc pkgconf gnutls-devel, Alpine: build-base pkgconf gnutls-dev,
 	            Arch: base-devel gnutls, Homebrew: pkgconf gnutls)
-	  to test:  gnutls-cli, openssl and curl
-	            (Fedora: gnutls-utils openssl curl, Alpine: gnutls-utils openssl curl)
+	  to test:  gnutls-cli, openssl, curl and redis-check-rdb
+	            (Fedora, Alpine: gnutls-utils openssl curl redis)
 	END
 	exit 1
 fi

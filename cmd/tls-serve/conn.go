@@ -56,7 +56,11 @@ func (c *conn) handshake() error {
 			return
 		}
 		st := c.ConnectionState()
-		c.log.Info("connection", "version", gnutls.VersionName(st.Version), "cipher", st.CipherSuiteName, "resumed", st.DidResume)
+		log := c.log
+		if st.EarlyDataAccepted {
+			log = log.With("early_data", st.EarlyData)
+		}
+		log.Info("connection", "version", gnutls.VersionName(st.Version), "cipher", st.CipherSuiteName, "resumed", st.DidResume)
 	})
 	return c.err
 }

@@ -56,6 +56,6 @@ func describe(w http.ResponseWriter, r *http.Request) {
 		client = st.PeerCertificates[0].Subject.String()
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "version: %s\ncipher: %s\nresumed: %t\nclient: %s\n",
-		gnutls.VersionName(st.Version), st.CipherSuiteName, st.DidResume, client)
+	fmt.Fprintf(w, "version: %s\ncipher: %s\nresumed: %t\nearly data: %d\nclient: %s\n",
+		gnutls.VersionName(st.Version), st.CipherSuiteName, st.DidResume, st.EarlyData, client)
 }

@@ -16,19 +16,30 @@
 //	version: TLS 1.3
 //	cipher: TLS_AES_256_GCM_SHA384
 //	resumed: false
+//	early data: 0
 //	client: CN=client one
 //
-// The client is the subject of its certificate, or none.
+// The client is the subject of its certificate, or none. Early data are how many
+// bytes of the connection came early.
 //
 // # Tickets
 //
 // -tickets is the number of session tickets after a TLS 1.3 handshake; a TLS
-// 1.2 client gets one. 0 turns tickets off; TLS 1.2 clients may then still
-// resume by session ID. Servers that have the same -ticket-key file resume
+// 1.2 client gets one. A client that asks for a number of tickets (RFC 9149) gets
+// as many, up to -max-tickets; with -no-ticket-request it is treated like any
+// other. -tickets 0 turns tickets off; TLS 1.2 clients may then still resume by
+// session ID. Servers that have the same -ticket-key file resume
 // each other's sessions. It holds 64 random bytes, and whoever reads it can
 // read the sessions: the server makes it when it is missing, with mode 0600,
 // and refuses one that the group or others may access. Servers that start at
 // the same time agree on one key.
+//
+// # Early data
+//
+// -early-data accepts early data (0-RTT) from clients that resume, up to a number
+// of bytes, once for each ClientHello. Servers that share a -ticket-key do not
+// share the record of them: somebody could replay a client's early data to each of
+// the servers.
 //
 // # Clients' certificates
 //
@@ -46,7 +57,8 @@
 // The log is lines of key=value on standard error. The first has the address,
 // as "msg=listening addr=127.0.0.1:4433"; port 0 in -listen means a free port.
 // Each connection has a line "msg=connection" after its handshake, with peer,
-// version, cipher and resumed, or with peer and error. In mode echo one that
+// version, cipher and resumed, and early_data where there were some, or with peer
+// and error. In mode echo one that
 // breaks later has a line "msg=broken" with peer and error, too.
 //
 // # End

@@ -189,7 +189,7 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(context.Background(), []string{"-help"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, name := range strings.Fields("listen cert key mode tickets ticket-key client-ca require-client-cert alpn priority psk") {
+	for _, name := range strings.Fields("listen cert key mode tickets max-tickets no-ticket-request early-data ticket-key client-ca require-client-cert alpn priority psk") {
 		assert.Regexp(t, `(?m)^  -`+name+`\b`, stdout.String())
 	}
 }
@@ -216,6 +216,12 @@ func TestBadUsage(t *testing.T) {
 		{"unknown mode", good("-mode", "ftp"), []string{"-mode", `"ftp"`, "echo", "http"}},
 		{"tickets not a number", good("-tickets", "few"), []string{"-tickets", `"few"`}},
 		{"negative tickets", good("-tickets", "-1"), []string{"-tickets", `"-1"`, "0 to 255"}},
+		{"no tickets at most", good("-max-tickets", "0"), []string{"-max-tickets", `"0"`, "1 to 255"}},
+		{"too many tickets at most", good("-max-tickets", "256"), []string{"-max-tickets", `"256"`, "1 to 255"}},
+		{"fewer tickets than the number", good("-tickets", "5", "-max-tickets", "4"), []string{"-max-tickets", `"4"`, "-tickets", "5"}},
+		{"negative early data", good("-early-data", "-1"), []string{"-early-data", `"-1"`, "65536"}},
+		{"too much early data", good("-early-data", "65537"), []string{"-early-data", `"65537"`, "65536"}},
+		{"early data for two protocols", good("-early-data", "1", "-alpn", "a,b"), []string{"-alpn", `"a,b"`, "-early-data"}},
 		{"too many tickets", good("-tickets", "256"), []string{"-tickets", `"256"`, "0 to 255"}},
 		{"missing certificate", []string{"-cert", "/no/such.pem"}, []string{"-cert", `"/no/such.pem"`, "no such file"}},
 		{"missing key", []string{"-cert", testenv.File("server.pem"), "-key", "/no/such.key"}, []string{"-key", `"/no/such.key"`, "no such file"}},

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
@@ -15,7 +16,8 @@ const (
 	handshakeLimit = 10 * time.Second
 	idleLimit      = 5 * time.Minute
 	shutdownGrace  = 2 * time.Second
-	maxTickets     = 255
+	mostTickets    = 255
+	mostEarlyData  = 65536
 )
 
 type options struct {
@@ -23,6 +25,9 @@ type options struct {
 	pairs             pairs
 	mode              string
 	tickets           int
+	maxTickets        int // 0 where it is not set
+	noTicketRequest   bool
+	earlyData         int
 	ticketKey         string
 	clientCA          string
 	requireClientCert bool
@@ -69,7 +74,10 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.Func("cert", "`file` with a certificate chain in PEM; may be repeated", o.pairs.addCert)
 	fs.Func("key", "`file` with the private key of the -cert next to it", o.pairs.addKey)
 	fs.StringVar(&o.mode, "mode", "echo", "what to do with connections: echo or http")
-	fs.IntVar(&o.tickets, "tickets", gnutls.DefaultSessionTickets, "`number` of session tickets for a client, 0 to 255")
+	fs.IntVar(&o.tickets, "tickets", gnutls.DefaultSessionTickets, "`number` of session tickets for a client that does not say how many, 0 to 255; 0 turns tickets off")
+	fs.Func("max-tickets", "most session tickets for a client that asks for a `number`, 1 to 255 (default 16, or -tickets if that is more)", o.setMaxTickets)
+	fs.BoolVar(&o.noTicketRequest, "no-ticket-request", false, "take no notice of clients that ask for a number of tickets (RFC 9149)")
+	fs.IntVar(&o.earlyData, "early-data", 0, "`bytes` of early data (0-RTT) to accept, 0 to 65536")
 	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the key of the tickets, made when it is missing")
 	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the authorities of client certificates in PEM")
 	fs.BoolVar(&o.requireClientCert, "require-client-cert", false, "refuse clients without a certificate of -client-ca")
@@ -90,6 +98,16 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	return o, o.check()
 }
 
+// setMaxTickets parses the value of -max-tickets.
+func (o *options) setMaxTickets(value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > mostTickets {
+		return errors.New("not from 1 to 255")
+	}
+	o.maxTickets = n
+	return nil
+}
+
 // check finds what is wrong without a look at any file.
 func (o *options) check() error {
 	if o.listen == "" {
@@ -98,8 +116,17 @@ func (o *options) check() error {
 	if o.mode != "echo" && o.mode != "http" {
 		return flags.Bad("mode", o.mode, "neither echo nor http")
 	}
-	if o.tickets < 0 || o.tickets > maxTickets {
+	if o.tickets < 0 || o.tickets > mostTickets {
 		return flags.Bad("tickets", fmt.Sprint(o.tickets), "not from 0 to 255")
+	}
+	if o.maxTickets > 0 && o.maxTickets < o.tickets {
+		return flags.Bad("max-tickets", fmt.Sprint(o.maxTickets), fmt.Sprintf("less than -tickets, which is %d", o.tickets))
+	}
+	if o.earlyData < 0 || o.earlyData > mostEarlyData {
+		return flags.Bad("early-data", fmt.Sprint(o.earlyData), "not from 0 to 65536")
+	}
+	if o.earlyData > 0 && len(flags.Protocols(o.alpn)) > 1 {
+		return flags.Bad("alpn", o.alpn, "-early-data goes with one protocol at most")
 	}
 	for _, pair := range o.pairs {
 		if pair.cert == "" {
@@ -127,6 +154,9 @@ func (o *options) config() (*gnutls.Config, error) {
 		Priority:               o.priority,
 		SessionTickets:         o.tickets,
 		SessionTicketsDisabled: o.tickets == 0,
+		MaxSessionTickets:      o.maxTickets,
+		TicketRequestsIgnored:  o.noTicketRequest,
+		MaxEarlyData:           o.earlyData,
 	}
 	for _, pair := range o.pairs {
 		cert, err := flags.KeyPair(pair.cert, pair.key)

@@ -67,8 +67,8 @@ func curl(t *testing.T, s *server, args ...string) string {
 
 func TestHTTPTellsTheState(t *testing.T) {
 	s := start(t, append(pair("server"), "-mode", "http", "-client-ca", testenv.File("ca.pem"), "-alpn", "http/1.1")...)
-	assert.Regexp(t, `^version: TLS 1\.3\ncipher: TLS_\w+\nresumed: false\nclient: none\n$`, curl(t, s))
-	assert.Regexp(t, `^version: TLS 1\.2\ncipher: TLS_ECDHE_\w+\nresumed: false\nclient: CN=client one\n$`,
+	assert.Regexp(t, `^version: TLS 1\.3\ncipher: TLS_\w+\nresumed: false\nearly data: 0\nclient: none\n$`, curl(t, s))
+	assert.Regexp(t, `^version: TLS 1\.2\ncipher: TLS_ECDHE_\w+\nresumed: false\nearly data: 0\nclient: CN=client one\n$`,
 		curl(t, s, "--tls-max", "1.2", "--cert", testenv.File("client.pem"), "--key", testenv.File("client.key")))
 }
 

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,6 +45,53 @@ func TestNumberOfTickets(t *testing.T) {
 			assert.Empty(t, tickets, "no more than asked for")
 		})
 	}
+}
+
+func TestTicketRequests(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		args     []string
+		answered bool
+		tickets  int
+	}{
+		{"as many as asked for", nil, true, 5},
+		{"no more than the limit", []string{"-max-tickets", "3"}, true, 3},
+		{"switched off", []string{"-no-ticket-request", "-tickets", "1"}, false, 1},
+		{"no tickets at all", []string{"-tickets", "0"}, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, append(pair("server"), tt.args...)...)
+			var tickets atomic.Int64
+			config := clientConfig(t)
+			config.TicketRequest = &gnutls.TicketRequest{New: 5}
+			config.OnSessionTicket = func(*gnutls.Conn, *gnutls.SessionData) { tickets.Add(1) }
+			c := connect(t, s, config)
+			echoes(t, c) // tickets come before the echo
+			assert.Equal(t, tt.answered, c.ConnectionState().TicketRequestAnswered)
+			assert.EqualValues(t, tt.tickets, tickets.Load())
+		})
+	}
+}
+
+func TestEarlyData(t *testing.T) {
+	s := start(t, append(pair("server"), "-early-data", "100")...)
+	config := clientConfig(t)
+	d := sessionData(t, connect(t, s, config))
+	assert.EqualValues(t, 100, d.MaxEarlyData())
+	raw, err := net.Dial("tcp", s.addr)
+	require.NoError(t, err)
+	c := gnutls.Client(raw, config)
+	defer c.Close()
+	require.NoError(t, c.Resume(d))
+	_, err = c.WriteEarlyData([]byte("early"))
+	require.NoError(t, err)
+	require.NoError(t, c.Handshake())
+	assert.True(t, c.ConnectionState().EarlyDataAccepted)
+	s.log.await(t, `msg=connection peer=\S+ early_data=5 version="TLS 1.3" cipher=\S+ resumed=true`)
+	buf := make([]byte, 5)
+	_, err = io.ReadFull(c, buf)
+	require.NoError(t, err)
+	assert.Equal(t, "early", string(buf))
 }
 
 func TestResumption(t *testing.T) {
