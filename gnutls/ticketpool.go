@@ -91,6 +91,10 @@ type pooledServer struct {
 	used      uint64 // what TicketPool.uses was then
 	singleUse bool
 	sessions  []pooledSession // the one that expires first in front
+	// out counts the tickets that were taken and not replaced since, the last at
+	// takenAt, in milliseconds since 1970.
+	out     int
+	takenAt int64
 }
 
 // A pooledSession knows when its data expire without a look at them, which
@@ -136,6 +140,18 @@ func (s *pooledServer) add(session pooledSession) {
 	s.sessions = slices.Insert(s.sessions, i, session)
 }
 
+// replaceTime is how long a connection may take to bring new tickets, in
+// milliseconds. What has not come by then is asked for again.
+const replaceTime = 10_000
+
+// outstanding returns how many tickets other connections are about to replace.
+func (s *pooledServer) outstanding(now int64) int {
+	if now > s.takenAt+replaceTime {
+		return 0
+	}
+	return s.out
+}
+
 func (p *TicketPool) maxTickets() int {
 	if p.Tickets <= 0 {
 		return defaultPoolTickets
@@ -173,6 +189,7 @@ func (p *TicketPool) Get(serverKey string) *SessionData {
 	d := s.sessions[0].data
 	if s.singleUse {
 		s.sessions = slices.Delete(s.sessions, 0, 1)
+		s.out, s.takenAt = s.outstanding(now)+1, now
 		sh.stats.Taken++
 		p.forgetEmpty(sh, e)
 	}
@@ -209,6 +226,7 @@ func (p *TicketPool) put(sh *poolShard, key string, session pooledSession, now i
 		s.sessions, s.singleUse = nil, singleUse
 	}
 	s.add(session)
+	s.out = max(s.out-1, 0)
 	if len(s.sessions) > p.maxTickets() {
 		s.sessions = slices.Delete(s.sessions, 0, 1)
 		sh.stats.Evicted++
@@ -320,48 +338,53 @@ func (p *TicketPool) Decline(serverKey string, offered *SessionData) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if e := sh.byKey[serverKey]; e != nil {
-		sh.stats.Declined += e.Value.(*pooledServer).drop(func(s pooledSession) bool { return s.data.family == offered.family })
+		s := e.Value.(*pooledServer)
+		sh.stats.Declined += s.drop(func(s pooledSession) bool { return s.data.family == offered.family })
+		s.out = 0
 		p.forgetEmpty(sh, e)
 	}
 }
 
 // held returns how many sessions of a server the pool holds that have not
-// expired, and whether they are single-use.
-func (p *TicketPool) held(key string) (n int, singleUse bool) {
+// expired, whether they are single-use, and how many others are out.
+func (p *TicketPool) held(key string) (n int, singleUse bool, out int) {
 	now := time.Now().UnixMilli()
 	sh := p.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	e := p.find(sh, key, now)
 	if e == nil {
-		return 0, false
+		return 0, false, 0
 	}
 	s := e.Value.(*pooledServer)
-	return len(s.sessions), s.singleUse
+	return len(s.sessions), s.singleUse, s.outstanding(now)
 }
 
 // TicketRequest says how many tickets a connection is to ask for, after Get
 // for the same connection. Without a ticket to offer it wants what the pool
 // lacks, and none should the session be resumed. With one it wants to fill the
-// pool again, with at least as many tickets as there are connections racing;
-// should the server make a full handshake, the pool loses the other tickets of
-// the session and wants to be filled anew.
+// pool again, leaving out what other connections that have taken a ticket are
+// about to bring, and with at least as many tickets as there are connections
+// racing; should the server make a full handshake, the pool loses the other
+// tickets of the session and wants to be filled anew.
 func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) TicketRequest {
 	wanted := p.maxTickets()
 	lacking := wanted
-	if n, singleUse := p.held(serverKey); singleUse {
+	n, singleUse, out := p.held(serverKey)
+	if singleUse {
 		lacking -= n
 	}
 	if !resuming {
 		return TicketRequest{New: uint8(max(lacking, 1))}
 	}
-	return TicketRequest{New: uint8(wanted), Resumed: uint8(min(max(lacking, racing, 1), maxPoolTickets))}
+	others := max(out-1, 0)
+	return TicketRequest{New: uint8(wanted), Resumed: uint8(min(max(lacking-others, racing, 1), maxPoolTickets))}
 }
 
 // Len returns how many sessions of a server the pool holds that have not
 // expired.
 func (p *TicketPool) Len(serverKey string) int {
-	n, _ := p.held(serverKey)
+	n, _, _ := p.held(serverKey)
 	return n
 }
 

@@ -269,6 +269,28 @@ func TestDeclineDropsTheSameSessionOfTheSameServer(t *testing.T) {
 	assert.Equal(t, TicketPoolStats{Stored: 6, Taken: 3, Declined: 2, Tickets: 1, Servers: 1}, p.Stats())
 }
 
+func TestPoolLeavesOutWhatOtherConnectionsReplace(t *testing.T) {
+	resumed := func(p *TicketPool) int { return int(p.TicketRequest(poolKey, true, 1).Resumed) }
+	p := TicketPool{Tickets: 8}
+	fill(&p, poolKey, sessionFamily{}, 8)
+	for range 4 {
+		require.NotNil(t, p.Get(poolKey))
+		assert.Equal(t, 1, resumed(&p), "each replaces its own")
+	}
+	fill(&p, poolKey, sessionFamily{1}, 1)
+	require.NotNil(t, p.Get(poolKey))
+	assert.Equal(t, 1, resumed(&p))
+
+	// Four connections failed and brought nothing.
+	sh := p.shard(poolKey)
+	sh.byKey[poolKey].Value.(*pooledServer).takenAt -= 2 * replaceTime
+	require.NotNil(t, p.Get(poolKey))
+	assert.Equal(t, 5, resumed(&p), "what was not replaced in time is asked for again")
+
+	p.Decline(poolKey, &SessionData{family: sessionFamily{1}})
+	assert.Equal(t, 6, resumed(&p), "nobody replaces what was refused")
+}
+
 func TestPoolRequestsTheTicketsThatItLacks(t *testing.T) {
 	for _, test := range []struct {
 		name     string
