@@ -333,10 +333,10 @@ func TestATicketThatIsNotAcceptedGivesAFullHandshake(t *testing.T) {
 
 func TestClientResumes(t *testing.T) {
 	t.Run("crypto/tls", func(t *testing.T) {
-		key := &tls.Config{SessionTicketKey: [32]byte{1}}
-		ticket := fetch(t, func(c net.Conn) conn { return goServer(t, c, key) })
+		config := new(tls.Config)
+		ticket := fetch(t, func(c net.Conn) conn { return goServer(t, c, config) })
 		cc, sc := tcpPipe(t)
-		c, s := tls13peer.NewClient(cc, tls13peer.ClientScript{Ticket: ticket}), goServer(t, sc, key)
+		c, s := tls13peer.NewClient(cc, tls13peer.ClientScript{Ticket: ticket}), goServer(t, sc, config)
 		requireShake(t, c, s)
 		assert.True(t, c.Resumed)
 		assert.True(t, s.ConnectionState().DidResume)
