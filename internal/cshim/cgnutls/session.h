@@ -33,10 +33,9 @@ struct cshim_ticket_request {
 
 	/* What follows is the server's. */
 	uint8_t limit;
-	bool limited;      /* ask Callbacks.LimitTickets */
-	unsigned hellos;   /* ClientHellos so far: two after a HelloRetryRequest */
-	unsigned asked_in; /* the ClientHello that the request stood in last */
-	bool no_dhe;       /* the client could not use the tickets that it got */
+	bool limited;    /* ask Callbacks.LimitTickets */
+	unsigned hellos; /* ClientHellos so far: two after a HelloRetryRequest */
+	bool no_dhe;     /* the client could not use the tickets that it got */
 };
 
 /* What a gnutls_session_t needs beside it. The address is stable: the session

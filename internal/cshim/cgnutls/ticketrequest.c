@@ -51,7 +51,6 @@ static int server_recv(cshim_session *s, const uint8_t *data, size_t size)
 	if (retried && (!t->asked.present || t->asked.new_session != data[0] || t->asked.resumption != data[1]))
 		return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
 	t->asked = (struct cshim_ticket_counts){ true, data[0], data[1] };
-	t->asked_in = t->hellos;
 	return 0;
 }
 
@@ -65,8 +64,6 @@ static int server_send(cshim_session *s, gnutls_buffer_t out)
 
 	if (!t->asked.present)
 		return 0;
-	if (t->asked_in != t->hellos)
-		return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER; /* gone from the second ClientHello */
 	n = resumed ? t->asked.resumption : t->asked.new_session;
 	if (n > t->limit)
 		n = t->limit;
@@ -110,16 +107,25 @@ int cshim_ticket_request_attach(cshim_session *s)
 					   NULL, NULL, NULL, flags);
 }
 
-/* Whether the client names key exchange modes for tickets, but not the one
- * that GnuTLS has. b is a ClientHello. */
-static bool no_dhe(struct cshim_bytes b)
+/* The list of extensions of a ClientHello, or nothing. */
+static struct cshim_bytes hello_extensions(struct cshim_bytes b)
 {
 	const size_t version_and_random = 34;
-	struct cshim_bytes v, list, body, modes;
+	struct cshim_bytes v, list;
 
 	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &v) ||
-	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list) ||
-	    !cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) || !cshim_vector(&body, 1, &modes))
+	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
+		return (struct cshim_bytes){ 0 };
+	return list;
+}
+
+/* Whether the client names key exchange modes for tickets, but not the one
+ * that GnuTLS has. */
+static bool no_dhe(struct cshim_bytes list)
+{
+	struct cshim_bytes body, modes;
+
+	if (!cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) || !cshim_vector(&body, 1, &modes))
 		return false;
 	for (size_t i = 0; i < modes.n; i++)
 		if (modes.p[i] == PSK_DHE_KE)
@@ -155,18 +161,26 @@ static bool in_ticket(struct cshim_bytes b)
 	       cshim_vector(&b, 2, &list) && cshim_find_extension(list, TICKET_REQUEST, &v);
 }
 
+/* A request that is gone from the second ClientHello is found here, before the
+ * keys change: the client could not read an alert that came later. */
+static int client_hello(struct cshim_ticket_request *t, struct cshim_bytes list)
+{
+	struct cshim_bytes body;
+
+	t->hellos++;
+	t->no_dhe = no_dhe(list);
+	if (t->asked.present && !cshim_find_extension(list, TICKET_REQUEST, &body))
+		return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
+	return 0;
+}
+
 int cshim_ticket_request_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
 	struct cshim_bytes b = { msg->data, msg->size };
 	bool found = false;
 
-	if (s->server) {
-		if (htype == GNUTLS_HANDSHAKE_CLIENT_HELLO) {
-			s->ticket_request.hellos++;
-			s->ticket_request.no_dhe = no_dhe(b);
-		}
-		return 0;
-	}
+	if (s->server)
+		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO ? client_hello(&s->ticket_request, hello_extensions(b)) : 0;
 	if (gnutls_protocol_get_version(s->tls) != GNUTLS_TLS1_3)
 		return 0;
 	switch (htype) {
