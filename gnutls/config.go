@@ -166,6 +166,9 @@ type Config struct {
 	// TicketKey encrypts a server's tickets. Servers with the same key resume
 	// each other's sessions. Nil means a random one for this Config.
 	TicketKey *TicketKey
+	// TicketKeyFile, instead of TicketKey, takes the keys of a server's tickets
+	// from a file that replicas share, and follows its changes.
+	TicketKeyFile *TicketKeyFile
 	// SessionStore keeps a server's TLS 1.2 sessions for clients that resume
 	// by session ID. Nil means a store in memory for this Config that holds the
 	// last 1024.
@@ -216,6 +219,7 @@ func (c *Config) Clone() *Config {
 		MaxEarlyData:           c.MaxEarlyData,
 		AntiReplay:             c.AntiReplay,
 		TicketKey:              c.TicketKey,
+		TicketKeyFile:          c.TicketKeyFile,
 		SessionStore:           c.SessionStore,
 		KeyLogWriter:           c.KeyLogWriter,
 		Logger:                 c.Logger,
@@ -341,7 +345,10 @@ func (c *Config) buildServer() (*native, error) {
 		n.pskServer = &pskServerCredentials{creds}
 		runtime.AddCleanup(n.pskServer, (*cgnutls.PSKServerCredentials).Free, creds)
 	}
-	if n.ticketKey = c.TicketKey; n.ticketKey == nil {
+	if c.TicketKey != nil && c.TicketKeyFile != nil {
+		return nil, errors.New("gnutls: Config.TicketKey and TicketKeyFile are both set")
+	}
+	if n.ticketKey = c.TicketKey; n.ticketKey == nil && c.TicketKeyFile == nil {
 		if n.ticketKey, err = NewTicketKey(); err != nil {
 			return nil, err
 		}

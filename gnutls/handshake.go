@@ -59,6 +59,7 @@ type handshake struct {
 	judged     bool   // the peer was accepted
 	chains     [][]*x509.Certificate
 	chainErr   error
+	ticketKeys []cgnutls.TicketKey // server, from Config.TicketKeyFile
 }
 
 // Resume makes the handshake ask the server to resume the session of d
@@ -243,6 +244,9 @@ func (c *Conn) start() error {
 	c.cleanup = runtime.AddCleanup(c, (*session).free, c.session)
 	c.unlock() // frees it if Close came in between
 	c.handshaking.setup = true
+	if f := c.config.TicketKeyFile; f != nil && !c.client {
+		c.handshaking.ticketKeys = f.current(c.log)
+	}
 	if err := c.withSession(func(s *cgnutls.Session) { err = c.configure(s) }); err != nil {
 		return err
 	}
@@ -294,6 +298,9 @@ func (c *Conn) configureServer(s *cgnutls.Session) error {
 	s.LimitTickets(uint8(c.native.maxTickets), c.config.LimitTickets != nil)
 	if err := c.acceptEarlyData(s); err != nil {
 		return err
+	}
+	if keys := c.handshaking.ticketKeys; keys != nil {
+		return check("setting the ticket keys", s.EnableTicketKeys(keys))
 	}
 	return check("setting the ticket key", s.EnableTickets(c.native.ticketKey.key[:]))
 }

@@ -29,10 +29,12 @@
 // as many, up to -max-tickets; with -no-ticket-request it is treated like any
 // other. -tickets 0 turns tickets off; TLS 1.2 clients may then still resume by
 // session ID. Servers that have the same -ticket-key file resume
-// each other's sessions. It holds 64 random bytes, and whoever reads it can
-// read the sessions: the server makes it when it is missing, with mode 0600,
-// and refuses one that the group or others may access. Servers that start at
-// the same time agree on one key.
+// each other's sessions. It holds one to four keys of 64 random bytes, the first
+// of which encrypts new tickets, and whoever reads it can read the sessions: the
+// server makes it when it is missing, with one key and mode 0600, and refuses to
+// start with one that the group or others may access. Servers that start at the
+// same time agree on one key. The file is read again when it changes; sessions
+// that were made with the key before still resume.
 //
 // # Early data
 //

@@ -78,7 +78,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.Func("max-tickets", "most session tickets for a client that asks for a `number`, 1 to 255 (default 16, or -tickets if that is more)", o.setMaxTickets)
 	fs.BoolVar(&o.noTicketRequest, "no-ticket-request", false, "take no notice of clients that ask for a number of tickets (RFC 9149)")
 	fs.IntVar(&o.earlyData, "early-data", 0, "`bytes` of early data (0-RTT) to accept, 0 to 65536")
-	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the key of the tickets, made when it is missing")
+	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the keys of the tickets, made when it is missing and read again when it changes")
 	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the authorities of client certificates in PEM")
 	fs.BoolVar(&o.requireClientCert, "require-client-cert", false, "refuse clients without a certificate of -client-ca")
 	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
@@ -176,11 +176,11 @@ func (o *options) config() (*gnutls.Config, error) {
 		}
 	}
 	if o.ticketKey != "" {
-		key, err := loadTicketKey(o.ticketKey)
+		keys, err := openTicketKeys(o.ticketKey)
 		if err != nil {
 			return nil, flags.Bad("ticket-key", o.ticketKey, err)
 		}
-		c.TicketKey = key
+		c.TicketKeyFile = keys
 	}
 	if o.psk != "" {
 		keys, err := loadPSK(o.psk)

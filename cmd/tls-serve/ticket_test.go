@@ -8,9 +8,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -116,18 +118,20 @@ func TestResumptionBySessionIDWithoutTickets(t *testing.T) {
 
 func TestTicketKeyIsMadeOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tickets.key")
-	made, err := loadTicketKey(file)
+	_, err := openTicketKeys(file)
 	require.NoError(t, err)
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, made.Bytes(), content)
+	assert.Len(t, content, gnutls.TicketKeySize)
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
 
-	again, err := loadTicketKey(file)
+	_, err = openTicketKeys(file)
 	require.NoError(t, err)
-	assert.Equal(t, made.Bytes(), again.Bytes())
+	again, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, content, again)
 }
 
 func TestTicketKeyIsOneForAllThatStartTogether(t *testing.T) {
@@ -141,14 +145,16 @@ func TestTicketKeyIsOneForAllThatStartTogether(t *testing.T) {
 		go func() {
 			defer all.Done()
 			<-begin
-			if key, err := loadTicketKey(file); assert.NoError(t, err) {
-				keys[i] = key.Bytes()
-			}
+			_, err := openTicketKeys(file)
+			assert.NoError(t, err)
+			keys[i], err = os.ReadFile(file)
+			assert.NoError(t, err)
 		}()
 	}
 	close(begin)
 	all.Wait()
 	for _, key := range keys {
+		assert.Len(t, key, gnutls.TicketKeySize)
 		assert.Equal(t, keys[0], key)
 	}
 	entries, err := os.ReadDir(dir)
@@ -168,7 +174,7 @@ func TestTicketKeyThatOthersMayRead(t *testing.T) {
 			require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte{7}, gnutls.TicketKeySize), 0o600))
 			require.NoError(t, os.Chmod(file, tt.mode))
 			if tt.ok {
-				_, err := loadTicketKey(file)
+				_, err := openTicketKeys(file)
 				assert.NoError(t, err)
 				return
 			}
@@ -206,4 +212,39 @@ func TestProcessesWithOneTicketKeyResumeEachOther(t *testing.T) {
 	other, _ := startProcess(t, pair("server")...)
 	config := clientConfig(t)
 	assert.False(t, resume(t, other, config, sessionData(t, connect(t, a, config))), "with another key")
+}
+
+func TestServerFollowsItsTicketKeyFile(t *testing.T) {
+	for _, version := range []uint16{gnutls.VersionTLS12, gnutls.VersionTLS13} {
+		t.Run(gnutls.VersionName(version), func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "tickets.key")
+			args := append(pair("server"), "-ticket-key", file)
+			s := start(t, args...)
+			config := clientConfig(t)
+			config.MinVersion, config.MaxVersion = version, version
+			old, err := os.ReadFile(file)
+			require.NoError(t, err)
+			oldKey, err := gnutls.ParseTicketKey(old)
+			require.NoError(t, err)
+			newKey, err := gnutls.NewTicketKey()
+			require.NoError(t, err)
+			established := connect(t, s, config)
+			tickets := make([]*gnutls.SessionData, 2)
+			for i := range tickets {
+				tickets[i] = sessionData(t, connect(t, s, config))
+			}
+
+			require.NoError(t, gnutls.WriteTicketKeyFile(file, newKey))
+			require.Eventually(t, func() bool {
+				echoes(t, connect(t, s, config))
+				return strings.Contains(s.log.String(), `msg="ticket keys reloaded"`)
+			}, wait, 10*time.Millisecond)
+			assert.True(t, resume(t, s, config, tickets[0]), "made with the key before")
+			assert.False(t, resume(t, start(t, args...), config, tickets[1]), "a replica that starts with the new key only")
+			require.NoError(t, gnutls.WriteTicketKeyFile(file, newKey, oldKey))
+			assert.True(t, resume(t, start(t, args...), config, tickets[1]), "a replica that starts with both")
+			assert.True(t, resume(t, start(t, args...), config, sessionData(t, connect(t, s, config))), "made with the new key")
+			echoes(t, established)
+		})
+	}
 }

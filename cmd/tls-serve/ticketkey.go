@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,32 +10,24 @@ import (
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
-// loadTicketKey reads a ticket key and makes the file if it is missing. When
-// several processes make it at the same time, all get the key of the first.
-func loadTicketKey(file string) (*gnutls.TicketKey, error) {
-	f, err := os.Open(file)
+// openTicketKeys opens a file of ticket keys, and makes it if it is missing.
+// When several processes make it at the same time, all get the key of the
+// first.
+func openTicketKeys(file string) (*gnutls.TicketKeyFile, error) {
+	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createTicketKey(file); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		f, err = os.Open(file)
+		info, err = os.Stat(file)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("its mode %04o lets others at the key; it must be 0600", mode)
 	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return nil, err
-	}
-	return gnutls.ParseTicketKey(b)
+	return gnutls.OpenTicketKeyFile(file)
 }
 
 // createTicketKey writes a new key, unless the file exists. The file has its

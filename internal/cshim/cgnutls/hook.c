@@ -1,6 +1,7 @@
 #include "hello.h"
 #include "hook.h"
 #include "ticket.h"
+#include "ticketkeys.h"
 #include "ticketrequest.h"
 
 static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsigned incoming,
@@ -11,8 +12,10 @@ static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsig
 		     htype == GNUTLS_HANDSHAKE_HELLO_RETRY_REQUEST;
 	int ret = 0;
 
-	if (incoming && when == GNUTLS_HOOK_PRE)
+	if (incoming && when == GNUTLS_HOOK_PRE) {
+		cshim_ticket_keys_message(s, htype, msg);
 		ret = cshim_ticket_request_message(s, htype, msg);
+	}
 	if (ret == 0 && !s->server && hello && when == GNUTLS_HOOK_PRE)
 		ret = cshim_hello_message(s, htype, msg);
 	if (ret == 0 && incoming && s->keep_tickets && htype == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)

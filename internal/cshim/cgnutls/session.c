@@ -3,6 +3,7 @@
 #include "hook.h"
 #include "keylog.h"
 #include "session.h"
+#include "ticketkeys.h"
 #include "ticketrequest.h"
 #include "transport.h"
 #include "verify.h"
@@ -55,6 +56,7 @@ static void queue_free(struct cshim_queue *q)
 void cshim_session_free(cshim_session *s)
 {
 	gnutls_deinit(s->tls);
+	cshim_ticket_keys_clear(s);
 	if (s->ticket != NULL)
 		cshim_item_free(s->ticket);
 	queue_free(&s->tickets);

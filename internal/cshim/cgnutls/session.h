@@ -67,6 +67,7 @@ typedef struct cshim_session {
 	bool early_data; /* sent by a client, see hello.h */
 
 	struct cshim_ticket_request ticket_request;
+	struct cshim_ticket_keys *ticket_keys; /* a server's, see ticketkeys.h */
 
 	bool keep_tickets;
 	struct cshim_item *ticket; /* being received */

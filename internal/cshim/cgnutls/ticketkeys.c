@@ -1,0 +1,84 @@
+#include <string.h>
+
+#include "extension.h"
+#include "hook.h"
+#include "ticketkeys.h"
+
+enum { SESSION_TICKET = 35, PRE_SHARED_KEY = 41 };
+
+struct cshim_ticket_keys {
+	size_t n;
+	struct cshim_ticket_key list[];
+};
+
+static int use(cshim_session *s, const struct cshim_ticket_key *k)
+{
+	gnutls_datum_t key = { (void *)k->key, sizeof(k->key) };
+
+	return gnutls_session_ticket_enable_server(s->tls, &key);
+}
+
+int cshim_ticket_keys_set(cshim_session *s, const struct cshim_ticket_key *keys, size_t n)
+{
+	int ret = use(s, &keys[0]);
+
+	if (ret < 0 || n == 1)
+		return ret;
+	s->ticket_keys = malloc(sizeof(*s->ticket_keys) + n * sizeof(*keys));
+	if (s->ticket_keys == NULL)
+		return GNUTLS_E_MEMORY_ERROR;
+	s->ticket_keys->n = n;
+	memcpy(s->ticket_keys->list, keys, n * sizeof(*keys));
+	cshim_hook_attach(s);
+	return 0;
+}
+
+void cshim_ticket_keys_clear(cshim_session *s)
+{
+	if (s->ticket_keys == NULL)
+		return;
+	gnutls_memset(s->ticket_keys->list, 0, s->ticket_keys->n * sizeof(s->ticket_keys->list[0]));
+	free(s->ticket_keys);
+	s->ticket_keys = NULL;
+}
+
+static const struct cshim_ticket_key *key_of(const struct cshim_ticket_keys *keys, struct cshim_bytes ticket)
+{
+	if (ticket.n < CSHIM_TICKET_NAME_SIZE)
+		return NULL;
+	for (size_t i = 0; i < keys->n; i++)
+		for (size_t j = 0; j < 2; j++)
+			if (memcmp(ticket.p, keys->list[i].names[j], CSHIM_TICKET_NAME_SIZE) == 0)
+				return &keys->list[i];
+	return NULL;
+}
+
+/* The key of the first ticket in a ClientHello that has one. */
+static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys, struct cshim_bytes b)
+{
+	const size_t version_and_random = 34, ticket_age = 4;
+	const struct cshim_ticket_key *k = NULL;
+	struct cshim_bytes v, list, body, identities, ticket;
+
+	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &v) ||
+	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
+		return NULL;
+	if (cshim_find_extension(list, PRE_SHARED_KEY, &body) && cshim_vector(&body, 2, &identities))
+		while (k == NULL && cshim_vector(&identities, 2, &ticket) && cshim_skip(&identities, ticket_age))
+			k = key_of(keys, ticket);
+	if (k == NULL && cshim_find_extension(list, SESSION_TICKET, &ticket))
+		k = key_of(keys, ticket);
+	return k;
+}
+
+void cshim_ticket_keys_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
+{
+	const struct cshim_ticket_key *k;
+
+	if (s->ticket_keys == NULL || htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
+		return;
+	k = find(s->ticket_keys, (struct cshim_bytes){ msg->data, msg->size });
+	if (k != NULL)
+		use(s, k); /* where it fails the first key stays */
+	cshim_ticket_keys_clear(s);
+}

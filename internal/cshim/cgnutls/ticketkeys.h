@@ -1,0 +1,25 @@
+#ifndef CSHIM_TICKETKEYS_H
+#define CSHIM_TICKETKEYS_H
+
+#include "session.h"
+
+enum { CSHIM_TICKET_NAME_SIZE = 16, CSHIM_TICKET_KEY_SIZE = 64 };
+
+/* A master key, and how the tickets begin that GnuTLS accepts with it. */
+struct cshim_ticket_key {
+	uint8_t names[2][CSHIM_TICKET_NAME_SIZE];
+	uint8_t key[CSHIM_TICKET_KEY_SIZE];
+};
+
+/* Lets a server make and accept tickets. GnuTLS has one master key for a
+ * session: it is the one of the ticket that the ClientHello brings, and the first
+ * for any other ClientHello. */
+int cshim_ticket_keys_set(cshim_session *s, const struct cshim_ticket_key *keys, size_t n);
+
+/* Chooses the key when a ClientHello comes. */
+void cshim_ticket_keys_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg);
+
+/* Forgets the keys that there are to choose from. */
+void cshim_ticket_keys_clear(cshim_session *s);
+
+#endif
