@@ -577,7 +577,7 @@ func TestRFC9149Statement07AServerSwitchedOff(t *testing.T) {
 
 // A server makes no tickets for a client that could not use them.
 func TestRFC9149Statement07KeyExchangeModes(t *testing.T) {
-	for _, priority := range []string{"", "NORMAL:+PSK:+ECDHE-PSK", "NORMAL:+ECDHE-PSK"} {
+	for _, priority := range []string{"", "NORMAL:+PSK", "NORMAL:+PSK:+ECDHE-PSK", "NORMAL:+ECDHE-PSK"} {
 		for _, modes := range [][]byte{{}, {tls13peer.PSKDHE}, {tls13peer.PSKOnly}, {tls13peer.PSKOnly, tls13peer.PSKDHE}, {200}} {
 			t.Run(fmt.Sprintf("%q %v", priority, modes), func(t *testing.T) {
 				config := serverConfig(t)
