@@ -295,7 +295,7 @@ func (c *Conn) configureServer(s *cgnutls.Session) error {
 	if c.config.SessionTicketsDisabled {
 		return nil
 	}
-	s.LimitTickets(uint8(c.native.maxTickets), c.config.LimitTickets != nil)
+	s.LimitTickets(c.native.priority.p, uint8(c.native.maxTickets), c.config.LimitTickets != nil)
 	if err := c.acceptEarlyData(s); err != nil {
 		return err
 	}

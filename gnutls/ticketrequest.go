@@ -80,7 +80,8 @@ func (cs *ConnectionState) noTickets() bool {
 // SendTickets sends n more tickets to the client of a TLS 1.3 connection
 // (gnutls_session_ticket_send), for instance when the earlier ones are about to
 // expire. n is 0 to Config.MaxSessionTickets. It is for servers, and comes after
-// the handshake. It waits for a Write under way, as a Write would.
+// the handshake. It waits for a Write under way, as a Write would. It fails with
+// CodeNotAvailable where the client could not use a ticket.
 func (c *Conn) SendTickets(n int) error {
 	const op = "send tickets"
 	invalid := func(text string, args ...any) error {
@@ -97,6 +98,13 @@ func (c *Conn) SendTickets(n int) error {
 		return invalid("%s sends its ticket in the handshake", VersionName(c.state.Load().Version))
 	case n < 0 || n > c.native.maxTickets:
 		return invalid("%d is not 0 to %d, the most at once", n, c.native.maxTickets)
+	}
+	usable := true
+	if err := c.withSession(func(s *cgnutls.Session) { usable = s.TicketsUsable() }); err != nil {
+		return err
+	}
+	if !usable && n > 0 {
+		return &Error{Op: op, Code: CodeNotAvailable, Err: fmt.Errorf("the client has no key exchange mode for them: %w", CodeNotAvailable)}
 	}
 	for ; n > 0; n -= ticketBatch {
 		if err := c.sendBatch(min(n, ticketBatch)); err != nil {

@@ -885,6 +885,12 @@ func TestRFC9149Statement11WhoCannotSendTickets(t *testing.T) {
 	assert.ErrorIs(t, s.SendTickets(1), CodeInvalidRequest, "without tickets")
 }
 
+func TestRFC9149Statement11AClientThatCannotUseTickets(t *testing.T) {
+	_, s := requireClient(t, serverConfig(t), tls13peer.ClientScript{PSKModes: []byte{tls13peer.PSKOnly}})
+	assert.NoError(t, s.SendTickets(0))
+	assert.ErrorIs(t, s.SendTickets(1), CodeNotAvailable)
+}
+
 func TestRFC9149Statement12NoTicketIsUsedPastItsLifetime(t *testing.T) {
 	const week = 7 * 24 * time.Hour
 	for name, tc := range map[string]struct {

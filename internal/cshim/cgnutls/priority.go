@@ -54,6 +54,30 @@ func (p *Priority) Protocols() []uint16 {
 	return versions
 }
 
+// pskModes returns the bits of the key exchange modes (RFC 8446 section 4.2.9)
+// in which a server with tickets resumes.
+//
+// Implements:
+//
+//	int gnutls_priority_kx_list(gnutls_priority_t pcache, const unsigned int **list);
+func (p *Priority) pskModes() (modes C.uint) {
+	const pskOnly, pskDHE = 1 << 0, 1 << 1
+	var list *C.uint
+	n := C.gnutls_priority_kx_list(p.p, &list)
+	for _, kx := range unsafe.Slice(list, max(n, 0)) {
+		switch kx {
+		case C.GNUTLS_KX_PSK:
+			modes |= pskOnly
+		case C.GNUTLS_KX_DHE_PSK, C.GNUTLS_KX_ECDHE_PSK:
+			modes |= pskDHE
+		}
+	}
+	if modes == 0 {
+		return pskDHE
+	}
+	return modes
+}
+
 // Free releases p. Sessions that use it keep what they need.
 //
 // Implements:

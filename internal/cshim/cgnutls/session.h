@@ -35,7 +35,8 @@ struct cshim_ticket_request {
 	uint8_t limit;
 	bool limited;    /* ask Callbacks.LimitTickets */
 	unsigned hellos; /* ClientHellos so far: two after a HelloRetryRequest */
-	bool no_dhe;     /* the client could not use the tickets that it got */
+	unsigned modes;    /* bits of the key exchange modes that it resumes with */
+	bool unusable;     /* the client has none of them, and gets no tickets */
 };
 
 /* What a gnutls_session_t needs beside it. The address is stable: the session

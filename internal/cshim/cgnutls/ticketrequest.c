@@ -5,7 +5,6 @@
 enum {
 	TICKET_REQUEST = 58,
 	PSK_KEY_EXCHANGE_MODES = 45,
-	PSK_DHE_KE = 1,
 	CLIENT_SIZE = 2, /* new_session_count, resumption_count */
 	SERVER_SIZE = 1, /* expected_count */
 };
@@ -67,7 +66,7 @@ static int server_send(cshim_session *s, gnutls_buffer_t out)
 	n = resumed ? t->asked.resumption : t->asked.new_session;
 	if (n > t->limit)
 		n = t->limit;
-	if (t->no_dhe)
+	if (t->unusable)
 		n = 0;
 	if (t->limited) {
 		n = cshim_limit_tickets(s, &t->asked, resumed, n);
@@ -119,18 +118,18 @@ static struct cshim_bytes hello_extensions(struct cshim_bytes b)
 	return list;
 }
 
-/* Whether the client names key exchange modes for tickets, but not the one
- * that GnuTLS has. */
-static bool no_dhe(struct cshim_bytes list)
+/* Whether a client that sends these extensions could use tickets: without key
+ * exchange modes GnuTLS makes some, too. */
+static bool usable(unsigned modes, struct cshim_bytes list)
 {
-	struct cshim_bytes body, modes;
+	struct cshim_bytes body, offered;
 
-	if (!cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) || !cshim_vector(&body, 1, &modes))
-		return false;
-	for (size_t i = 0; i < modes.n; i++)
-		if (modes.p[i] == PSK_DHE_KE)
-			return false;
-	return true;
+	if (!cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) || !cshim_vector(&body, 1, &offered))
+		return true;
+	for (size_t i = 0; i < offered.n; i++)
+		if (offered.p[i] < 8 && modes & 1u << offered.p[i])
+			return true;
+	return false;
 }
 
 static bool in_certificates(struct cshim_bytes b)
@@ -168,7 +167,7 @@ static int client_hello(struct cshim_ticket_request *t, struct cshim_bytes list)
 	struct cshim_bytes body;
 
 	t->hellos++;
-	t->no_dhe = no_dhe(list);
+	t->unusable = !usable(t->modes, list);
 	if (t->asked.present && !cshim_find_extension(list, TICKET_REQUEST, &body))
 		return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
 	return 0;

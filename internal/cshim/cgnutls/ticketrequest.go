@@ -26,11 +26,17 @@ func (s *Session) RequestTickets(n TicketCounts) {
 }
 
 // LimitTickets bounds the tickets that a server announces to a client that
-// asks for some. With callback, Callbacks.LimitTickets may lower the number.
-func (s *Session) LimitTickets(limit uint8, callback bool) {
+// asks for some. With callback, Callbacks.LimitTickets may lower the number. p
+// is the priority of the session.
+func (s *Session) LimitTickets(p *Priority, limit uint8, callback bool) {
+	s.s.ticket_request.modes = p.pskModes()
 	s.s.ticket_request.limit = C.uint8_t(limit)
 	s.s.ticket_request.limited = C.bool(callback)
 }
+
+// TicketsUsable reports whether a server can send tickets that the client could
+// use. It knows that with Options.Requests alone.
+func (s *Session) TicketsUsable() bool { return !bool(s.s.ticket_request.unusable) }
 
 // TicketRequest returns what the client asked for, and what the server
 // announced.
