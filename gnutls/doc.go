@@ -20,11 +20,16 @@
 // # Resumption
 //
 // A client that has spoken to a server before can resume: it saves a round of
-// signatures and the certificates. Config.ClientSessionCache does it for
-// connections of one process. Conn.SessionData and Conn.Resume do it by hand,
-// also across processes: SessionData has MarshalBinary. Config.OnSessionTicket
-// sees every ticket. Servers need nothing for it; those that share a
-// Config.TicketKey resume each other's sessions.
+// signatures and the certificates. A TicketPool in Config.ClientSessionCache
+// does it: it keeps tickets, uses each once, and asks servers for as many as it
+// lacks (RFC 9149). Conn.SessionData and Conn.Resume do it by hand.
+// Config.OnSessionTicket sees every ticket, and ConnectionState.ResumeError tells
+// why a session was not resumed.
+//
+// Servers need nothing for it; those that share a Config.TicketKey or a
+// TicketKeyFile resume each other's sessions. Conn.WriteEarlyData and
+// Config.MaxEarlyData are early data (0-RTT), which can be replayed: see
+// docs/resumption.md.
 //
 // # Memory
 //

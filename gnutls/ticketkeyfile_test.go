@@ -452,6 +452,18 @@ func TestTicketsOfASessionStayUnderItsKey(t *testing.T) {
 	assert.False(t, resume(t, client, newKeyFile(t, 2).server(t), next), "the new key does not do")
 	next = resumedTicket(t, client, newKeyFile(t, 2, 1).server(t), next)
 	assert.True(t, resume(t, client, newKeyFile(t, 1).server(t), next), "the old one does")
+
+	// So are those that a connection from before the change sends later.
+	k := newKeyFile(t, 1)
+	c, s := connect(t, client, k.server(t))
+	k.write(t, 2)
+	require.Equal(t, []byte{2, 1}, k.connection())
+	require.NoError(t, s.SendTickets(1))
+	echo(t, s, c)
+	late, err := c.SessionData(waitContext(t))
+	require.NoError(t, err)
+	assert.Equal(t, cgnutls.TicketLifetime(), late.Lifetime())
+	assert.True(t, resume(t, client, newKeyFile(t, 1).server(t), late))
 }
 
 // The lifetime is in seconds: this waits for one to pass.
