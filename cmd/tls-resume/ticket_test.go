@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,8 +57,9 @@ func TestRequest(t *testing.T) {
 }
 
 func TestPool(t *testing.T) {
-	config := serverConfig(t)
-	addr := startEcho(t, func(int) *gnutls.Config { return config })
+	var config atomic.Pointer[gnutls.Config]
+	config.Store(serverConfig(t))
+	addr := startEcho(t, func(int) *gnutls.Config { return config.Load() })
 	file := filepath.Join(t.TempDir(), "pool")
 
 	results := try(t, "-json", "-pool", file, addr).results(t)
@@ -75,7 +77,7 @@ func TestPool(t *testing.T) {
 		assert.True(t, r.Resumed, got)
 	}
 
-	config = serverConfig(t) // with another ticket key
+	config.Store(serverConfig(t)) // with another ticket key
 	got = try(t, "-json", "-pool", file, addr)
 	assert.Equal(t, 1, got.status)
 	results = got.results(t)
