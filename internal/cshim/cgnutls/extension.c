@@ -31,6 +31,16 @@ bool cshim_vector(struct cshim_bytes *b, unsigned prefix, struct cshim_bytes *v)
 	return cshim_skip(b, n);
 }
 
+bool cshim_client_hello_extensions(struct cshim_bytes hello, struct cshim_bytes *list)
+{
+	const size_t version_and_random = 34;
+	struct cshim_bytes id, suites, compression;
+
+	return cshim_skip(&hello, version_and_random) && cshim_vector(&hello, 1, &id) &&
+	       cshim_vector(&hello, 2, &suites) && cshim_vector(&hello, 1, &compression) &&
+	       cshim_vector(&hello, 2, list);
+}
+
 bool cshim_find_extension(struct cshim_bytes list, unsigned type, struct cshim_bytes *body)
 {
 	while (list.n >= 4) {
