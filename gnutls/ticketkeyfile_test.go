@@ -345,8 +345,12 @@ type slowFS struct {
 
 func (s slowFS) Open(name string) (fs.File, error) {
 	s.opened <- struct{}{}
-	<-s.goOn
-	return s.FS.Open(name)
+	select {
+	case <-s.goOn:
+		return s.FS.Open(name)
+	case <-time.After(wait):
+		return nil, os.ErrDeadlineExceeded
+	}
 }
 
 func TestTicketKeyFilesStaySecret(t *testing.T) {
