@@ -9,7 +9,9 @@ type ClientSessionCache interface {
 	// session (SessionData.SingleUse) must be returned only once, so that
 	// observers cannot link connections (RFC 8446 appendix C.4).
 	Get(serverKey string) *SessionData
-	// Put keeps session data for a server. It is called once for every ticket.
+	// Put keeps session data for a server. It is called once for every ticket
+	// that comes, and again for one that Get returned and that was not sent,
+	// because the connection ended before.
 	Put(serverKey string, data *SessionData)
 }
 

@@ -484,6 +484,7 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	c.abandonHandshake()
 	var err error
 	if linger && c.reader.try() {
 		err = c.linger()

@@ -21,7 +21,8 @@ func Dial(network, addr string, config *Config) (*Conn, error) {
 // goroutine.
 type Dialer struct {
 	// NetDialer makes the underlying connections; nil means the zero
-	// net.Dialer. With Race its Timeout is for each attempt.
+	// net.Dialer. With Race its Timeout is for the look-up of the host and again
+	// for each connection; its Deadline is for all of them.
 	NetDialer *net.Dialer
 	// Config configures the connections; nil means the zero Config. Where it
 	// names no server, the host of the address is verified.

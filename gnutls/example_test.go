@@ -121,6 +121,39 @@ func ExampleDialer_DialContext() {
 	// Output: true
 }
 
+// With Race a connection takes the first address of the host whose handshake is
+// done, and each attempt offers another ticket of the pool.
+func ExampleDialer_race() {
+	addr, stop := echoServer(&gnutls.Config{Certificates: testCertificates("server")})
+	defer stop()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	dialer := &gnutls.Dialer{
+		Race:         true,
+		AttemptDelay: 100 * time.Millisecond,
+		Config:       &gnutls.Config{RootCAs: testRoots(), ClientSessionCache: new(gnutls.TicketPool)},
+	}
+	for range 2 {
+		// Where localhost is ::1 too, that attempt fails and the next one starts.
+		conn, err := dialer.Dial("tcp", net.JoinHostPort("localhost", port))
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Fprintln(conn, "hello")
+		if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("resumed:", conn.(*gnutls.Conn).ConnectionState().DidResume)
+		conn.Close()
+	}
+	// Output:
+	// resumed: false
+	// resumed: true
+}
+
 func ExampleListen() {
 	cert, err := gnutls.LoadX509KeyPair(file("server.pem"), file("server.key"))
 	if err != nil {

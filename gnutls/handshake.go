@@ -365,6 +365,21 @@ func (c *Conn) resumeError(cs *ConnectionState) error {
 	return offered.declined(cs)
 }
 
+// abandonHandshake is giveBack for Close, where no handshake is running that
+// would do it itself.
+func (c *Conn) abandonHandshake() {
+	if c.handshakeDone.Load() || !c.reader.try() {
+		return
+	}
+	defer c.reader.give()
+	if c.writer.try() {
+		defer c.writer.give()
+		if c.handshaking != nil {
+			c.giveBack()
+		}
+	}
+}
+
 // callbacks returns what GnuTLS may call during the handshake.
 func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 	cb := &cgnutls.Callbacks{Err: c.handshaking.failed}

@@ -86,17 +86,18 @@ func TestRevocationListsThatCannotBeTrusted(t *testing.T) {
 		require.NoError(t, err)
 		return der
 	}
-	forged := made(0)
+	recent := time.Minute // GnuTLS's clock may be a tick behind
+	forged := made(recent)
 	forged[len(forged)-1] ^= 1
 	for _, c := range []struct {
 		name, authority string
 		list            []byte
 		good            bool
 	}{
-		{"good", "ca.pem", made(0), true},
+		{"good", "ca.pem", made(recent), true},
 		{"forged signature", "ca.pem", forged, false},
 		{"past its next update", "ca.pem", made(2 * time.Hour), false},
-		{"authority that is not trusted", "other-ca.pem", made(0), false},
+		{"authority that is not trusted", "other-ca.pem", made(recent), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig(t)

@@ -98,9 +98,24 @@ func (d *Dialer) addresses(ctx context.Context, network, addr string) ([]string,
 	if families[network] == "" || err != nil || host == "" {
 		return []string{addr}, nil // net.Dialer knows what to do with it
 	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return []string{addr}, nil // a look-up would lose its zone
+	}
 	resolver := net.DefaultResolver
-	if d.NetDialer != nil && d.NetDialer.Resolver != nil {
-		resolver = d.NetDialer.Resolver
+	if d.NetDialer != nil {
+		if d.NetDialer.Resolver != nil {
+			resolver = d.NetDialer.Resolver
+		}
+		if limit := d.NetDialer.Timeout; limit != 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit)
+			defer cancel()
+		}
+		if limit := d.NetDialer.Deadline; !limit.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, limit)
+			defer cancel()
+		}
 	}
 	ips, err := resolver.LookupNetIP(ctx, families[network], host)
 	if err != nil {

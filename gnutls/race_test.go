@@ -7,8 +7,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,7 +241,8 @@ func TestRaceDoesNotWaitForAServerThatSaysNothing(t *testing.T) {
 		}
 		echoWith(sc)(addr, conn)
 	})
-	conn, err := raceDialer(t, minAttemptDelay, "127.0.0.2", "127.0.0.3").DialContext(waitContext(t), "tcp", raceName+":"+s.port)
+	// Without a limit, which would end the loser as well.
+	conn, err := raceDialer(t, minAttemptDelay, "127.0.0.2", "127.0.0.3").Dial("tcp", raceName+":"+s.port)
 	require.NoError(t, err)
 	defer conn.Close()
 	requireEcho(t, conn)
@@ -248,21 +254,128 @@ func TestRaceDoesNotWaitForAServerThatSaysNothing(t *testing.T) {
 	}
 }
 
-func TestRaceBetweenFamilies(t *testing.T) {
-	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
-		t.Skip("no IPv6 here: ", err)
-	} else {
-		ln.Close()
+// attemptsOf returns the addresses that a dialer tries, in order. None is
+// connected to.
+func attemptsOf(t testing.TB, network, addr string, resolver *net.Resolver) []string {
+	t.Helper()
+	var order []string // attempts follow each other, as all fail
+	refuse := errors.New("refused by the test")
+	d := &Dialer{Race: true, AttemptDelay: maxAttemptDelay, NetDialer: &net.Dialer{
+		Resolver: resolver,
+		Control: func(_, addr string, _ syscall.RawConn) error {
+			order = append(order, addr)
+			return refuse
+		},
+	}}
+	_, err := d.DialContext(waitContext(t), network, addr)
+	require.ErrorIs(t, err, refuse)
+	return order
+}
+
+func TestRaceTakesTheFamiliesInTurn(t *testing.T) {
+	// Twice the same, as the resolver leaves two of one family together only
+	// where both can be reached.
+	resolver := fakeResolver(t, "::1", "::1", "127.0.0.2")
+	ips, err := resolver.LookupNetIP(waitContext(t), "ip", raceName)
+	require.NoError(t, err)
+	want := []string{"[::1]:443", "127.0.0.2:443", "[::1]:443"}
+	if ips[0].Unmap().Is4() { // as where this machine has no IPv6
+		want = []string{"127.0.0.2:443", "[::1]:443", "[::1]:443"}
 	}
+	assert.Equal(t, want, attemptsOf(t, "tcp", raceName+":443", resolver))
+}
+
+func TestRaceOfOneFamily(t *testing.T) {
+	resolver := fakeResolver(t, "::1", "127.0.0.2", "127.0.0.3")
+	assert.Equal(t, []string{"127.0.0.2:443", "127.0.0.3:443"}, attemptsOf(t, "tcp4", raceName+":443", resolver))
+	assert.Equal(t, []string{"[::1]:443"}, attemptsOf(t, "tcp6", raceName+":443", resolver))
+}
+
+func TestRaceOfAnAddressIsOneAttempt(t *testing.T) {
+	for _, addr := range []string{"127.0.0.2:443", "[::1]:443", "[fe80::1%lo]:443"} {
+		assert.Equal(t, []string{addr}, attemptsOf(t, "tcp", addr, nil))
+	}
+}
+
+func TestRaceOverAUnixSocket(t *testing.T) {
+	ln, err := Listen("unix", filepath.Join(t.TempDir(), "socket"), serverConfig(t))
+	require.NoError(t, err)
+	defer ln.Close()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if conn, err := ln.Accept(); err == nil {
+			io.Copy(conn, conn)
+			conn.Close()
+		}
+	}()
+	conn, err := (&Dialer{Config: clientConfig(t), Race: true}).DialContext(waitContext(t), "unix", ln.Addr().String())
+	require.NoError(t, err)
+	requireEcho(t, conn)
+	conn.Close()
+	<-served
+}
+
+func TestRaceUsesTheSettingsOfNetDialer(t *testing.T) {
+	addrs := []string{"127.0.0.2", "127.0.0.3"}
 	sc := serverConfig(t)
-	for network, want := range map[string]string{"tcp4": "127.0.0.2", "tcp6": "::1"} {
-		s := startRace(t, []string{"::1", "127.0.0.2"}, echoWith(sc))
-		conn, err := raceDialer(t, maxAttemptDelay, "::1", "127.0.0.2").DialContext(waitContext(t), network, raceName+":"+s.port)
-		require.NoError(t, err)
-		requireEcho(t, conn)
-		conn.Close()
-		assert.Equal(t, []string{want}, s.attempts(), network)
+	s := startRace(t, addrs, func(addr string, conn net.Conn) {
+		if addr == addrs[1] {
+			echoWith(sc)(addr, conn)
+		} // and the first hangs up
+	})
+	d := raceDialer(t, 0, addrs...)
+	var controlled atomic.Int64
+	d.NetDialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}
+	d.NetDialer.Control = func(string, string, syscall.RawConn) error {
+		controlled.Add(1)
+		return nil
 	}
+	conn, err := d.DialContext(waitContext(t), "tcp", raceName+":"+s.port)
+	require.NoError(t, err)
+	defer conn.Close()
+	requireEcho(t, conn)
+	assert.Contains(t, conn.LocalAddr().String(), "127.0.0.9:")
+	assert.EqualValues(t, 2, controlled.Load())
+}
+
+func TestRaceLooksUpWithinTheLimitsOfNetDialer(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	// A name server that cannot be reached: the resolver gives up after 5
+	// seconds at the earliest.
+	silent := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	for name, nd := range map[string]*net.Dialer{
+		"timeout":  {Resolver: silent, Timeout: limit},
+		"deadline": {Resolver: silent, Deadline: time.Now().Add(limit)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			_, err := (&Dialer{NetDialer: nd, Race: true}).DialContext(waitContext(t), "tcp", raceName+":443")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Less(t, time.Since(begin), 4*time.Second)
+		})
+	}
+}
+
+func TestRaceWaitsAQuarterOfASecondByDefault(t *testing.T) {
+	sc := serverConfig(t)
+	second := make(chan time.Time, 1)
+	s := startRace(t, []string{"127.0.0.2", "127.0.0.3"}, func(addr string, conn net.Conn) {
+		if addr == "127.0.0.2" {
+			blackHole(conn)
+			return
+		}
+		second <- time.Now()
+		echoWith(sc)(addr, conn)
+	})
+	begin := time.Now()
+	conn, err := raceDialer(t, 0, "127.0.0.2", "127.0.0.3").DialContext(waitContext(t), "tcp", raceName+":"+s.port)
+	require.NoError(t, err)
+	defer conn.Close()
+	assert.GreaterOrEqual(t, (<-second).Sub(begin), 250*time.Millisecond)
 }
 
 func TestRaceWithOneAddress(t *testing.T) {
@@ -522,6 +635,15 @@ func TestATicketThatWasNotSentGoesBack(t *testing.T) {
 	require.ErrorContains(t, raced.HandshakeContext(waitContext(t)), "cut off")
 	assert.Equal(t, before, pool.Len(c.cacheKey), "not sent")
 
+	a, _ = tcpPipe(t)
+	raced = Client(a, cc)
+	raced.cacheKey = c.cacheKey
+	require.NoError(t, raced.SetWriteDeadline(longAgo))
+	require.ErrorIs(t, raced.HandshakeContext(waitContext(t)), os.ErrDeadlineExceeded)
+	assert.Equal(t, before-1, pool.Len(c.cacheKey), "the handshake may still go on")
+	require.NoError(t, raced.Close())
+	assert.Equal(t, before, pool.Len(c.cacheKey), "not sent")
+
 	a, b := tcpPipe(t)
 	require.NoError(t, b.Close())
 	raced = Client(a, cc)
@@ -543,4 +665,121 @@ func TestRacingAsksForAsManyTicketsAsThereAreAttempts(t *testing.T) {
 		assert.Equal(t, want, *conn.(*Conn).ConnectionState().TicketRequest)
 		conn.Close()
 	}
+}
+
+// slowCache makes the second Get wait.
+type slowCache struct {
+	*TicketPool
+	gets    atomic.Int64
+	asked   chan struct{} // closed at the second Get
+	release chan struct{} // closed to let it go on
+	taken   *SessionData  // by the second Get, until release and after it
+}
+
+func (c *slowCache) Get(key string) *SessionData {
+	d := c.TicketPool.Get(key)
+	if c.gets.Add(1) == 2 {
+		c.taken = d
+		close(c.asked)
+		<-c.release
+	}
+	return d
+}
+
+func TestALoserThatSentNothingGivesItsTicketBack(t *testing.T) {
+	addrs := []string{"127.0.0.2", "127.0.0.3"}
+	sc := serverConfig(t)
+	pool := new(TicketPool)
+	cc := clientConfig(t)
+	cc.ClientSessionCache = pool
+	c, s := connect(t, cc, sc)
+	echo(t, s, c)
+
+	cache := &slowCache{TicketPool: pool, asked: make(chan struct{}), release: make(chan struct{})}
+	received := make(chan int64, 1)
+	rs := startRace(t, addrs, func(addr string, conn net.Conn) {
+		if addr == addrs[0] {
+			<-cache.asked
+			echoWith(sc)(addr, conn)
+			return
+		}
+		// The loser's connection ends before it gets its ticket from the cache.
+		n, _ := io.Copy(io.Discard, conn)
+		received <- n
+		close(cache.release)
+	})
+	key := net.JoinHostPort("localhost", rs.port)
+	for d := pool.Get(c.cacheKey); d != nil; d = pool.Get(c.cacheKey) {
+		pool.Put(key, d)
+	}
+	before := pool.Len(key)
+	require.Equal(t, defaultPoolTickets, before)
+
+	d := raceDialer(t, minAttemptDelay, addrs...)
+	d.Config = cc.Clone()
+	d.Config.ClientSessionCache = cache
+	conn, err := d.Dial("tcp", raceName+":"+rs.port)
+	require.NoError(t, err)
+	defer conn.Close()
+	assert.True(t, conn.(*Conn).ConnectionState().DidResume)
+	select {
+	case n := <-received:
+		assert.Zero(t, n)
+	case <-time.After(wait):
+		t.Fatal("the loser is still there")
+	}
+	require.Eventually(t, func() bool { return pool.Len(key) == before-1 }, wait, time.Millisecond, "the winner's is spent alone")
+	left := 0
+	for d := pool.Get(key); d != nil; d = pool.Get(key) {
+		if d == cache.taken {
+			left++
+		}
+	}
+	assert.Equal(t, 1, left)
+}
+
+func TestLosersThatHaveFinishedAreClosedWithTheirTicketsKept(t *testing.T) {
+	cc, sc := clientConfig(t), serverConfig(t)
+	pool := new(TicketPool)
+	cc.ClientSessionCache = pool
+	c, s := connect(t, cc, sc) // the tickets are on the socket of c
+	require.Zero(t, pool.Len(c.cacheKey))
+
+	outcomes := make(chan outcome, 2)
+	outcomes <- outcome{err: errors.New("refused by the test")}
+	outcomes <- outcome{conn: c}
+	closeAll(outcomes, 2)
+	assert.Equal(t, defaultPoolTickets, pool.Len(c.cacheKey))
+	require.NoError(t, s.SetReadDeadline(time.Now().Add(wait)))
+	_, err := s.Read(make([]byte, 1))
+	assert.Equal(t, io.EOF, err)
+}
+
+func TestRaceLeavesNoGoroutine(t *testing.T) {
+	sc := serverConfig(t)
+	addrs := []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"}
+	s := startRace(t, addrs, func(addr string, conn net.Conn) {
+		if addr == addrs[2] {
+			echoWith(sc)(addr, conn)
+			return
+		}
+		blackHole(conn)
+	})
+	d := raceDialer(t, minAttemptDelay, addrs...)
+	for range 10 {
+		conn, err := d.Dial("tcp", raceName+":"+s.port)
+		require.NoError(t, err)
+		requireEcho(t, conn)
+		conn.Close()
+	}
+	stacks := make([]byte, 1<<20)
+	require.Eventually(t, func() bool { // the servers still run
+		all := string(stacks[:runtime.Stack(stacks, true)])
+		for _, f := range []string{"gnutls.(*Dialer)", "gnutls.closeAll", "gnutls.(*Conn)"} {
+			if strings.Contains(all, f) {
+				return false
+			}
+		}
+		return true
+	}, wait, 10*time.Millisecond)
 }

@@ -57,7 +57,9 @@ type poolShard struct {
 	mu    sync.Mutex // guards what follows
 	byKey map[string]*list.Element
 	order list.List // of *pooledServer, the one used last in front
-	stats TicketPoolStats
+	// declined are the sessions that servers refused last.
+	declined []sessionFamily
+	stats    TicketPoolStats
 }
 
 // TicketPoolStats tells what became of the tickets of a TicketPool. Stored is
@@ -140,6 +142,9 @@ func (s *pooledServer) add(session pooledSession) {
 	s.sessions = slices.Insert(s.sessions, i, session)
 }
 
+// maxDeclined is how many declined sessions a shard remembers.
+const maxDeclined = 16
+
 // replaceTime is how long a connection may take to bring new tickets, in
 // milliseconds. What has not come by then is asked for again.
 const replaceTime = 10_000
@@ -211,8 +216,12 @@ func (p *TicketPool) Put(serverKey string, data *SessionData) {
 // put is Put for callers that hold sh.mu, and then call bound.
 func (p *TicketPool) put(sh *poolShard, key string, session pooledSession, now int64) {
 	sh.stats.Stored++
-	if session.dead(now) {
+	switch {
+	case session.dead(now):
 		sh.stats.Expired++
+		return
+	case slices.Contains(sh.declined, session.data.family):
+		sh.stats.Declined++
 		return
 	}
 	s := p.server(sh, key)
@@ -332,11 +341,15 @@ func (p *TicketPool) evict(sh *poolShard, used uint64) {
 }
 
 // Decline drops all tickets of a server that come from the same full handshake
-// as one that it refused (RFC 9149 section 3). Conn calls it.
+// as one that it refused (RFC 9149 section 3), also those that other connections
+// bring or give back later. Conn calls it.
 func (p *TicketPool) Decline(serverKey string, offered *SessionData) {
 	sh := p.shard(serverKey)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if !slices.Contains(sh.declined, offered.family) {
+		sh.declined = append(sh.declined[max(0, len(sh.declined)+1-maxDeclined):], offered.family)
+	}
 	if e := sh.byKey[serverKey]; e != nil {
 		s := e.Value.(*pooledServer)
 		sh.stats.Declined += s.drop(func(s pooledSession) bool { return s.data.family == offered.family })

@@ -291,6 +291,24 @@ func TestPoolLeavesOutWhatOtherConnectionsReplace(t *testing.T) {
 	assert.Equal(t, 6, resumed(&p), "nobody replaces what was refused")
 }
 
+func TestPoolDropsWhatComesLateOfADeclinedSession(t *testing.T) {
+	var p TicketPool
+	declined := &SessionData{version: VersionTLS13, family: sessionFamily{1}}
+	p.Decline(poolKey, declined)
+	fill(&p, poolKey, sessionFamily{1}, 1)
+	assert.Zero(t, p.Len(poolKey))
+	assert.EqualValues(t, 1, p.Stats().Declined)
+	fill(&p, poolKey, sessionFamily{2}, 1)
+	assert.Equal(t, 1, p.Len(poolKey))
+
+	for i := range maxDeclined {
+		p.Decline(poolKey, &SessionData{family: sessionFamily{3, byte(i)}})
+	}
+	assert.Len(t, p.shard(poolKey).declined, maxDeclined)
+	fill(&p, poolKey, sessionFamily{1}, 1)
+	assert.Equal(t, 2, p.Len(poolKey), "it has forgotten")
+}
+
 func TestPoolRequestsTheTicketsThatItLacks(t *testing.T) {
 	for _, test := range []struct {
 		name     string
