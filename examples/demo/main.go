@@ -1,7 +1,8 @@
 // Demo shows what it is worth to resume a TLS session. It runs a server and a
 // client over GnuTLS in one process, once with TLS 1.2 and once with TLS 1.3:
 // the client connects, gets its tickets, resumes with each of them, and then
-// compares full with resumed handshakes. It fails if anything did not resume.
+// compares full with resumed handshakes. A third client asks for as many tickets
+// as it needs and sends early data. It fails if anything did not resume.
 //
 //	go run ./examples/demo
 package main
@@ -55,9 +56,16 @@ func run(w io.Writer, rounds int) error {
 			return fmt.Errorf("%s: %w", gnutls.VersionName(version), err)
 		}
 	}
+	err = showPool(w,
+		&gnutls.Config{Certificates: []gnutls.Certificate{cert}},
+		&gnutls.Config{RootCAs: roots, ServerName: "localhost"},
+	)
+	if err != nil {
+		return fmt.Errorf("tickets on request: %w", err)
+	}
 	left := objectsLeft()
-	fmt.Fprintf(w, "\nNative objects left: %d sessions, %d credentials, %d priorities, %d buffers, %d handles.\n",
-		left.Sessions, left.Credentials, left.Priorities, left.Buffers, left.Handles)
+	fmt.Fprintf(w, "\nNative objects left: %d sessions, %d credentials, %d priorities, %d buffers, %d handles, %d for anti-replay.\n",
+		left.Sessions, left.Credentials, left.Priorities, left.Buffers, left.Handles, left.AntiReplays)
 	if left.Total() != 0 {
 		return errors.New("native objects are left")
 	}

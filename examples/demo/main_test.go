@@ -34,7 +34,9 @@ func TestReport(t *testing.T) {
 	assert.Regexp(t, `ticket 1 of 1 +lifetime \S+, resumed\n`, sections[1])
 	assert.Regexp(t, `ticket 1 of 2 +lifetime \S+, resumed\n.*ticket 2 of 2 +lifetime \S+, resumed\n`, sections[2])
 	assert.NotContains(t, report, "NOT resumed")
-	assert.Contains(t, report, "Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles.\n")
+	assert.Contains(t, report, "Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles, 0 for anti-replay.\n")
+	assert.Contains(t, report, "asked for 4 tickets, the server announced 4, 4 came\n")
+	assert.Contains(t, report, "8 resumed, 8 with early data, 4 tickets left\n")
 
 	full, resumed := costs(t, sections[1], "full"), costs(t, sections[1], "resumed")
 	assert.Equal(t, 2, full.roundTrips, "TLS 1.2")
