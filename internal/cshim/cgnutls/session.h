@@ -17,6 +17,7 @@ struct cshim_item {
 struct cshim_queue {
 	struct cshim_item *first;
 	struct cshim_item *last;
+	size_t n;
 };
 
 /* How many tickets a client asks for, see ticketrequest.h. */
