@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -224,8 +225,10 @@ func (c *Conn) acceptEarlyData(s *cgnutls.Session) error {
 	if guard == nil {
 		return nil
 	}
-	c.session.replay = guard.take()
-	s.SetAntiReplay(c.session.replay)
+	if c.session.replay = guard.take(); c.session.replay != nil {
+		precedence := strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE")
+		s.AcceptEarlyData(c.native.priority.p, precedence, c.session.replay)
+	}
 	// Room for the ciphertext of what is refused.
 	return check("setting the limit of early data", s.SetMaxEarlyData(2*guard.max+maxEarlyWrite))
 }
@@ -252,7 +255,7 @@ func (s *session) returnAntiReplay() {
 	if s.replay == nil {
 		return
 	}
-	s.s.SetAntiReplay(nil)
+	s.s.RefuseEarlyData()
 	s.native.early.give(s.replay, s.replayUsed)
 	s.replay = nil
 }

@@ -56,13 +56,10 @@ static const struct cshim_ticket_key *key_of(const struct cshim_ticket_keys *key
 /* The key of the first ticket in a ClientHello that has one. */
 static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys, struct cshim_bytes b)
 {
-	const size_t version_and_random = 34, ticket_age = 4;
+	const size_t ticket_age = 4;
 	const struct cshim_ticket_key *k = NULL;
-	struct cshim_bytes v, list, body, identities, ticket;
+	struct cshim_bytes list = cshim_hello_extensions(b), body, identities, ticket;
 
-	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &v) ||
-	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
-		return NULL;
 	if (cshim_find_extension(list, PRE_SHARED_KEY, &body) && cshim_vector(&body, 2, &identities))
 		while (k == NULL && cshim_vector(&identities, 2, &ticket) && cshim_skip(&identities, ticket_age))
 			k = key_of(keys, ticket);

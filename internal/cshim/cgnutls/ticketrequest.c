@@ -106,18 +106,6 @@ int cshim_ticket_request_attach(cshim_session *s)
 					   NULL, NULL, NULL, flags);
 }
 
-/* The list of extensions of a ClientHello, or nothing. */
-static struct cshim_bytes hello_extensions(struct cshim_bytes b)
-{
-	const size_t version_and_random = 34;
-	struct cshim_bytes v, list;
-
-	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &v) ||
-	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
-		return (struct cshim_bytes){ 0 };
-	return list;
-}
-
 /* Whether a client that sends these extensions could use tickets: without key
  * exchange modes GnuTLS makes some, too. */
 static bool usable(unsigned modes, struct cshim_bytes list)
@@ -179,7 +167,7 @@ int cshim_ticket_request_message(cshim_session *s, unsigned htype, const gnutls_
 	bool found = false;
 
 	if (s->server)
-		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO ? client_hello(&s->ticket_request, hello_extensions(b)) : 0;
+		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO ? client_hello(&s->ticket_request, cshim_hello_extensions(b)) : 0;
 	if (gnutls_protocol_get_version(s->tls) != GNUTLS_TLS1_3)
 		return 0;
 	switch (htype) {
