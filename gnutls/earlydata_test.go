@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/internal/testenv"
 	"github.com/gnucoap/gnucoap/internal/tls13peer"
 )
 
@@ -304,6 +305,33 @@ func TestEarlyDataThatTheServerCannotGoOnAfter(t *testing.T) {
 			echo(t, c, s)
 		})
 	}
+}
+
+func TestEarlyDataAreOfTheSessionThatIsResumed(t *testing.T) {
+	cc := clientConfig(t)
+	c, s := requireServer(t, cc, tls13peer.ServerScript{})
+	require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: 60, Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}))
+	d, err := c.SessionData(waitContext(t))
+	require.NoError(t, err)
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	require.NoError(t, err)
+	a, b := tcpPipe(t)
+	c, s = Client(a, cc), tls13peer.NewServer(b, tls13peer.ServerScript{
+		Identity: identity,
+		Extra: map[tls13peer.Message]tls13peer.Extensions{
+			tls13peer.EncryptedExtensions: {{Type: tls13peer.ExtEarlyData}},
+		},
+	})
+	defer c.Close()
+	require.NoError(t, c.Resume(d))
+	_, err = c.WriteEarlyData([]byte("early"))
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Handshake() }()
+	err = c.HandshakeContext(waitContext(t))
+	assert.ErrorIs(t, err, CodeInvalidSession)
+	assert.Error(t, <-done)
+	assert.False(t, c.ConnectionState().EarlyDataAccepted)
 }
 
 func TestEarlyDataOfAnotherApplicationProtocol(t *testing.T) {
