@@ -51,6 +51,7 @@ func TestEarlyDataForPeers(t *testing.T) {
 		peer.process.Send(t, line)
 		requireRead(t, c, line)
 		require.NoError(t, c.Close())
+		peer.process.Expect(t, "CONNECTION CLOSED")
 
 		c = earlyDial(t, peer.addr, d)
 		assert.False(t, c.ConnectionState().EarlyDataAccepted, "the ticket was used")
