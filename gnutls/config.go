@@ -122,8 +122,9 @@ type Config struct {
 	ClientSessionCache ClientSessionCache
 	// OnSessionTicket, if set, is called for every ticket that a client
 	// receives, in order, under TLS 1.3 from the calls of Read and SessionData
-	// that find them, and under TLS 1.2 from the handshake. It runs outside C
-	// and holds no lock: it may use the connection.
+	// that find them, and under TLS 1.2 from the handshake. Of more than 255 that
+	// wait for it the oldest are dropped. It runs outside C and holds no lock: it
+	// may use the connection.
 	OnSessionTicket func(*Conn, *SessionData)
 	// TicketRequest, if set, makes a client say how many TLS 1.3 tickets it would
 	// like (RFC 9149). Nil leaves it to ClientSessionCache where that is a

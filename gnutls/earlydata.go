@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,8 +39,8 @@ const (
 //
 // Early data are not safe from replay: whoever records them can send them to
 // the server again, within limits that the server sets. And an earlier key
-// protects them. Write early only what the server may do twice, see
-// docs/resumption.md. They must be of an application protocol that is known
+// protects them, and they go out before Config.VerifyConnection is called. Write
+// early only what the server may do twice, see docs/resumption.md. They must be of an application protocol that is known
 // before: Config.NextProtos may hold one at most, and the handshake fails where
 // the server does not choose it.
 func (c *Conn) WriteEarlyData(p []byte) (int, error) {
@@ -105,6 +106,9 @@ func (c *Conn) settleEarly(cs *ConnectionState) (left []byte, err error) {
 		if err := c.withSession(func(s *cgnutls.Session) { cs.EarlyDataAccepted = s.EarlyDataAccepted() }); err != nil {
 			return nil, err
 		}
+	}
+	if cs.EarlyDataAccepted && !cs.DidResume {
+		return nil, &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the server takes early data of a session that it does not resume")}
 	}
 	if cs.NegotiatedProtocol != c.earlyProtocol() {
 		return nil, &Error{Op: "handshake", Code: CodeNoApplicationProtocol, Err: fmt.Errorf(
@@ -224,8 +228,10 @@ func (c *Conn) acceptEarlyData(s *cgnutls.Session) error {
 	if guard == nil {
 		return nil
 	}
-	c.session.replay = guard.take()
-	s.SetAntiReplay(c.session.replay)
+	if c.session.replay = guard.take(); c.session.replay != nil {
+		precedence := strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE")
+		s.AcceptEarlyData(c.native.priority.p, precedence, c.session.replay)
+	}
 	// Room for the ciphertext of what is refused.
 	return check("setting the limit of early data", s.SetMaxEarlyData(2*guard.max+maxEarlyWrite))
 }
@@ -252,7 +258,7 @@ func (s *session) returnAntiReplay() {
 	if s.replay == nil {
 		return
 	}
-	s.s.SetAntiReplay(nil)
+	s.s.RefuseEarlyData()
 	s.native.early.give(s.replay, s.replayUsed)
 	s.replay = nil
 }

@@ -3,6 +3,7 @@ package gnutls
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/testenv"
+	"github.com/gnucoap/gnucoap/internal/tls13peer"
 )
 
 func earlyServerConfig(t testing.TB) *Config {
@@ -238,6 +242,48 @@ func TestReplayedClientHelloIsRefused(t *testing.T) {
 	}
 }
 
+// GnuTLS 3.7.9 would accept the early data, and then fail.
+func TestEarlyDataAreRefusedWithAHelloRetryRequest(t *testing.T) {
+	const x25519First = "NORMAL:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1"
+	const p256First = "NORMAL:-GROUP-ALL:+GROUP-SECP256R1:+GROUP-X25519"
+	x25519, p256 := []uint16{tls13peer.X25519, tls13peer.P256}, []uint16{tls13peer.P256, tls13peer.X25519}
+	for _, tc := range []struct {
+		priority string
+		groups   []uint16 // of the client, which sends a key for the first
+		accepted bool
+	}{
+		{"", x25519, true},
+		{"", p256, true},
+		{"NORMAL:-GROUP-ALL:+GROUP-SECP256R1", x25519, false},
+		{"NORMAL:-GROUP-ALL:+GROUP-SECP256R1", p256, true},
+		{"NORMAL:-GROUP-ALL:+GROUP-SECP384R1:+GROUP-X25519", p256, false},
+		{p256First, x25519, true},
+		{p256First + ":%SERVER_PRECEDENCE", x25519, false},
+		{p256First + ":%SERVER_PRECEDENCE", p256, true},
+		{x25519First + ":%SERVER_PRECEDENCE", p256, false},
+	} {
+		t.Run(fmt.Sprint(tc.priority, tc.groups), func(t *testing.T) {
+			sc := earlyServerConfig(t)
+			sc.Priority = tc.priority
+			_, err := sc.native(true) // from when on it takes early data
+			require.NoError(t, err)
+			c, s := requireClient(t, sc, tls13peer.ClientScript{
+				Groups: tc.groups, Ticket: fetchTicket(t, sc), EarlyData: []byte("early"),
+			})
+			assert.Equal(t, tc.accepted, c.HelloRetryRequest == nil)
+			assert.True(t, c.Resumed)
+			assert.Equal(t, tc.accepted, c.EarlyDataAccepted)
+			assert.Equal(t, tc.accepted, s.ConnectionState().EarlyDataAccepted)
+			_, err = c.Write([]byte("later"))
+			require.NoError(t, err)
+			if tc.accepted {
+				requireRead(t, s, "early")
+			}
+			requireRead(t, s, "later")
+		})
+	}
+}
+
 func TestEarlyDataThatTheServerCannotGoOnAfter(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"TLS 1.2":             func(sc *Config) { sc.MaxVersion = VersionTLS12 },
@@ -259,6 +305,33 @@ func TestEarlyDataThatTheServerCannotGoOnAfter(t *testing.T) {
 			echo(t, c, s)
 		})
 	}
+}
+
+func TestEarlyDataAreOfTheSessionThatIsResumed(t *testing.T) {
+	cc := clientConfig(t)
+	c, s := requireServer(t, cc, tls13peer.ServerScript{})
+	require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: 60, Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}))
+	d, err := c.SessionData(waitContext(t))
+	require.NoError(t, err)
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	require.NoError(t, err)
+	a, b := tcpPipe(t)
+	c, s = Client(a, cc), tls13peer.NewServer(b, tls13peer.ServerScript{
+		Identity: identity,
+		Extra: map[tls13peer.Message]tls13peer.Extensions{
+			tls13peer.EncryptedExtensions: {{Type: tls13peer.ExtEarlyData}},
+		},
+	})
+	defer c.Close()
+	require.NoError(t, c.Resume(d))
+	_, err = c.WriteEarlyData([]byte("early"))
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Handshake() }()
+	err = c.HandshakeContext(waitContext(t))
+	assert.ErrorIs(t, err, CodeInvalidSession)
+	assert.Error(t, <-done)
+	assert.False(t, c.ConnectionState().EarlyDataAccepted)
 }
 
 func TestEarlyDataOfAnotherApplicationProtocol(t *testing.T) {

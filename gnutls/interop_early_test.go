@@ -55,7 +55,7 @@ func TestEarlyDataForPeers(t *testing.T) {
 		c = earlyDial(t, peer.addr, d)
 		assert.False(t, c.ConnectionState().EarlyDataAccepted, "the ticket was used")
 		require.NoError(t, c.Close())
-		peer.process.Expect(t, "CONNECTION CLOSED")
+		peer.process.Expect(t, earlyText)
 		assert.Equal(t, 3, strings.Count(peer.process.Output(), earlyText))
 	})
 	t.Run("gnutls-serv", func(t *testing.T) {

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
 // maxKept bounds the application data that SessionData keeps for Read.
 const maxKept = 1 << 20
+
+// maxUndelivered bounds the tickets that wait for the cache: a server may send
+// any number, and each holds its certificates.
+const maxUndelivered = math.MaxUint8
 
 // SessionData returns what a later connection needs to resume this session
 // (gnutls_session_get_data2). It is for clients, and fails with CodeDuringHandshake
@@ -173,6 +178,7 @@ func (c *Conn) addTicket(d *SessionData) {
 	c.newest = d
 	if c.config.ClientSessionCache != nil || c.config.OnSessionTicket != nil {
 		c.undelivered = append(c.undelivered, d)
+		c.undelivered = c.undelivered[max(0, len(c.undelivered)-maxUndelivered):]
 	}
 	if c.arrival != nil {
 		close(c.arrival)

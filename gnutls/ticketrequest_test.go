@@ -631,6 +631,31 @@ func TestRFC9149Statement07AServerThatDoesNotKeepItsWord(t *testing.T) {
 	}
 }
 
+// Each ticket holds the certificates of the server, so one that sends tickets
+// without end could fill the memory of a client that closes.
+func TestTicketsThatWaitForTheCacheAreBounded(t *testing.T) {
+	const sent = 600
+	config := clientConfig(t)
+	var delivered []*SessionData
+	config.OnSessionTicket = func(_ *Conn, d *SessionData) { delivered = append(delivered, d) }
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	require.NoError(t, err)
+	cc, sc := tcpPipe(t)
+	c, s := Client(cc, config), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity})
+	done := make(chan error, 1)
+	go func() { done <- s.Handshake() }()
+	require.NoError(t, c.HandshakeContext(waitContext(t)))
+	require.NoError(t, <-done)
+	for i := range sent {
+		require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: uint32(i + 1), Nonce: []byte{byte(i >> 8), byte(i)}}))
+	}
+	require.NoError(t, c.Close(), "which takes what has come off the socket")
+	require.Len(t, delivered, maxUndelivered)
+	for i, d := range delivered {
+		require.Equal(t, time.Duration(sent-maxUndelivered+i+1)*time.Second, d.Lifetime(), "the newest, in order")
+	}
+}
+
 func TestRFC9149Statement08Misplaced(t *testing.T) {
 	for _, place := range []tls13peer.Message{
 		tls13peer.ServerHello, tls13peer.ServerHello12, tls13peer.HelloRetryRequest,

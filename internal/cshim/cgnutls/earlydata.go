@@ -43,18 +43,24 @@ func (a *AntiReplay) Free() {
 	liveAntiReplays.Add(-1)
 }
 
-// SetAntiReplay lets a server accept early data, or with nil no more. a must
-// outlive its use.
+// AcceptEarlyData lets a server accept early data. p is the priority of the
+// session, and precedence tells whether it has %SERVER_PRECEDENCE. p and a must
+// live until RefuseEarlyData.
 //
 // Implements:
 //
 //	void gnutls_anti_replay_enable(gnutls_session_t session, gnutls_anti_replay_t anti_replay);
-func (s *Session) SetAntiReplay(a *AntiReplay) {
-	var native C.gnutls_anti_replay_t
-	if a != nil {
-		native = a.a
-	}
-	C.gnutls_anti_replay_enable(s.tls(), native)
+//	int gnutls_priority_group_list(gnutls_priority_t pcache, const unsigned int **list);
+func (s *Session) AcceptEarlyData(p *Priority, precedence bool, a *AntiReplay) {
+	C.cshim_early_data_accept(s.s, p.p, C.bool(precedence), a.a)
+}
+
+// RefuseEarlyData makes a server accept no more early data.
+//
+// Implements: see AcceptEarlyData.
+func (s *Session) RefuseEarlyData() {
+	s.s.early_priority = nil
+	C.gnutls_anti_replay_enable(s.tls(), nil)
 }
 
 // SetMaxEarlyData sets how many bytes of early data a server takes, n > 0. Of

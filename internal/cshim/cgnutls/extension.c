@@ -31,14 +31,15 @@ bool cshim_vector(struct cshim_bytes *b, unsigned prefix, struct cshim_bytes *v)
 	return cshim_skip(b, n);
 }
 
-bool cshim_client_hello_extensions(struct cshim_bytes hello, struct cshim_bytes *list)
+struct cshim_bytes cshim_hello_extensions(struct cshim_bytes b)
 {
 	const size_t version_and_random = 34;
-	struct cshim_bytes id, suites, compression;
+	struct cshim_bytes v, list;
 
-	return cshim_skip(&hello, version_and_random) && cshim_vector(&hello, 1, &id) &&
-	       cshim_vector(&hello, 2, &suites) && cshim_vector(&hello, 1, &compression) &&
-	       cshim_vector(&hello, 2, list);
+	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &v) ||
+	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
+		return (struct cshim_bytes){ 0 };
+	return list;
 }
 
 bool cshim_find_extension(struct cshim_bytes list, unsigned type, struct cshim_bytes *body)

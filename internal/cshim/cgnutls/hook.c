@@ -1,3 +1,4 @@
+#include "earlydata.h"
 #include "hello.h"
 #include "hook.h"
 #include "ticket.h"
@@ -14,6 +15,7 @@ static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsig
 
 	if (incoming && when == GNUTLS_HOOK_PRE) {
 		cshim_ticket_keys_message(s, htype, msg);
+		cshim_early_data_message(s, htype, msg);
 		ret = cshim_ticket_request_message(s, htype, msg);
 	}
 	if (ret == 0 && !s->server && hello && when == GNUTLS_HOOK_PRE)

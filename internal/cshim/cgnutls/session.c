@@ -126,6 +126,7 @@ void cshim_queue_add(struct cshim_queue *q, struct cshim_item *item)
 	else
 		q->last->next = item;
 	q->last = item;
+	q->n++;
 }
 
 struct cshim_item *cshim_queue_take(struct cshim_queue *q)
@@ -137,5 +138,6 @@ struct cshim_item *cshim_queue_take(struct cshim_queue *q)
 	q->first = item->next;
 	if (q->first == NULL)
 		q->last = NULL;
+	q->n--;
 	return item;
 }

@@ -17,6 +17,7 @@ struct cshim_item {
 struct cshim_queue {
 	struct cshim_item *first;
 	struct cshim_item *last;
+	size_t n;
 };
 
 /* How many tickets a client asks for, see ticketrequest.h. */
@@ -66,6 +67,9 @@ typedef struct cshim_session {
 	size_t hello_id_size;
 
 	bool early_data; /* sent by a client, see hello.h */
+	/* Of a server that takes early data, see earlydata.h. */
+	gnutls_priority_t early_priority;
+	bool early_precedence;
 
 	struct cshim_ticket_request ticket_request;
 	struct cshim_ticket_keys *ticket_keys; /* a server's, see ticketkeys.h */

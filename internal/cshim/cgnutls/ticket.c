@@ -15,5 +15,7 @@ int cshim_ticket_message(cshim_session *s, unsigned when, const gnutls_datum_t *
 		s->ticket->session = (gnutls_datum_t){ NULL, 0 };
 	cshim_queue_add(&s->tickets, s->ticket);
 	s->ticket = NULL;
+	if (s->tickets.n > CSHIM_MAX_TICKETS)
+		cshim_item_free(cshim_queue_take(&s->tickets));
 	return 0;
 }

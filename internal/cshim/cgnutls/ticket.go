@@ -14,7 +14,7 @@ type Ticket struct {
 }
 
 // TakeTickets returns the tickets that have come since the last call, in
-// order.
+// order, at most the last 255.
 //
 // Implements:
 //

@@ -58,10 +58,8 @@ static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys,
 {
 	const size_t ticket_age = 4;
 	const struct cshim_ticket_key *k = NULL;
-	struct cshim_bytes list, body, identities, ticket;
+	struct cshim_bytes list = cshim_hello_extensions(b), body, identities, ticket;
 
-	if (!cshim_client_hello_extensions(b, &list))
-		return NULL;
 	if (cshim_find_extension(list, PRE_SHARED_KEY, &body) && cshim_vector(&body, 2, &identities))
 		while (k == NULL && cshim_vector(&identities, 2, &ticket) && cshim_skip(&identities, ticket_age))
 			k = key_of(keys, ticket);

@@ -150,12 +150,10 @@ static bool in_ticket(struct cshim_bytes b)
 
 /* A request that is gone from the second ClientHello is found here, before the
  * keys change: the client could not read an alert that came later. */
-static int client_hello(struct cshim_ticket_request *t, struct cshim_bytes hello)
+static int client_hello(struct cshim_ticket_request *t, struct cshim_bytes list)
 {
-	struct cshim_bytes list, body;
+	struct cshim_bytes body;
 
-	if (!cshim_client_hello_extensions(hello, &list))
-		list.n = 0;
 	t->hellos++;
 	t->unusable = !usable(t->modes, list);
 	if (t->asked.present && !cshim_find_extension(list, TICKET_REQUEST, &body))
@@ -169,7 +167,7 @@ int cshim_ticket_request_message(cshim_session *s, unsigned htype, const gnutls_
 	bool found = false;
 
 	if (s->server)
-		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO ? client_hello(&s->ticket_request, b) : 0;
+		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO ? client_hello(&s->ticket_request, cshim_hello_extensions(b)) : 0;
 	if (gnutls_protocol_get_version(s->tls) != GNUTLS_TLS1_3)
 		return 0;
 	switch (htype) {
