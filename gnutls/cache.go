@@ -3,7 +3,8 @@ package gnutls
 import "net"
 
 // A ClientSessionCache keeps what a client needs to resume sessions, by
-// server. Implementations must be safe for many goroutines.
+// server. Implementations must be safe for many goroutines. Some of their methods
+// are called in the middle of a handshake and must not use its connection.
 type ClientSessionCache interface {
 	// Get returns session data for a server, or nil. The data of a TLS 1.3
 	// session (SessionData.SingleUse) must be returned only once, so that

@@ -170,3 +170,36 @@ type testAddr string
 
 func (a testAddr) Network() string { return "test" }
 func (a testAddr) String() string  { return string(a) }
+
+func TestACacheForTwoConfigurations(t *testing.T) {
+	sc := serverConfig(t)
+	pool := &TicketPool{Tickets: 8}
+	verifying := clientConfig(t)
+	verifying.ClientSessionCache = pool
+	trusting := verifying.Clone()
+	trusting.InsecureSkipVerify = true
+	var key string
+	dial := func(config *Config) bool {
+		a, b := tcpPipe(t)
+		c, s := Client(a, config), Server(b, sc)
+		defer c.Close()
+		defer s.Close()
+		if key == "" {
+			key = c.cacheKey
+		}
+		c.cacheKey = key
+		clientErr, serverErr := shakeConns(t, c, s)
+		require.NoError(t, clientErr)
+		require.NoError(t, serverErr)
+		echo(t, s, c)
+		return c.ConnectionState().DidResume
+	}
+	require.False(t, dial(verifying))
+	require.Equal(t, 8, pool.Len(key))
+	require.False(t, dial(trusting), "not with a session that was made with other trust")
+	assert.Equal(t, 8, pool.Len(key))
+	assert.True(t, dial(verifying))
+	assert.True(t, dial(trusting))
+	stats := pool.Stats()
+	assert.Zero(t, stats.Declined)
+}

@@ -141,8 +141,9 @@ type Config struct {
 	// 1.3 handshake to clients that do not say how many they would like; 0 means
 	// DefaultSessionTickets, and a negative number none.
 	SessionTickets int
-	// MaxSessionTickets is the most tickets that a server sends at once, 1 to
-	// 255, whatever a client asks for (RFC 9149 section 3). 0 means
+	// MaxSessionTickets is the most tickets that a server sends at once, after
+	// the handshake and with each SendTickets, 1 to 255, whatever a client asks for
+	// (RFC 9149 section 3). 0 means
 	// DefaultMaxSessionTickets, or SessionTickets where that is more.
 	MaxSessionTickets int
 	// LimitTickets, if set, is called on a server for each client that asks for

@@ -63,6 +63,7 @@ type Conn struct {
 	unsentBuf   *buffer
 	writeErr    error
 	closeNotify bool // was sent
+	ticketsDue  int  // that a server has yet to make
 
 	// What follows is guarded by reader and writer together. handshaking is nil
 	// when the handshake is over.
@@ -91,16 +92,9 @@ type Conn struct {
 type session struct {
 	s      *cgnutls.Session
 	native *native
-	// replay is of native.early, for as long as the handshake of a server with
-	// early data runs; replayUsed tells whether it has decided on some.
-	replay     *cgnutls.AntiReplay
-	replayUsed bool
 }
 
-func (s *session) free() {
-	s.returnAntiReplay()
-	s.s.Free()
-}
+func (s *session) free() { s.s.Free() }
 
 // turn is a lock that can be waited for with a context.
 type turn chan struct{}
@@ -402,7 +396,10 @@ func (c *Conn) writable() error {
 	case c.writeExpired():
 		return os.ErrDeadlineExceeded
 	}
-	return c.flush()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	return c.produceTickets(0)
 }
 
 // write encrypts p and sends it. The caller holds writer.

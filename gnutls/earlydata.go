@@ -38,11 +38,15 @@ const (
 // session whose ticket allows it (SessionData.MaxEarlyData).
 //
 // Early data are not safe from replay: whoever records them can send them to
-// the server again, within limits that the server sets. And an earlier key
-// protects them, and they go out before Config.VerifyConnection is called. Write
-// early only what the server may do twice, see docs/resumption.md. They must be of an application protocol that is known
-// before: Config.NextProtos may hold one at most, and the handshake fails where
-// the server does not choose it.
+// the server again, within limits that the server sets. They are protected by an
+// earlier key, and go out before Config.VerifyConnection is called. Write early
+// only what the server may do twice, see docs/resumption.md.
+//
+// They must be of an application protocol that is known before: Config.NextProtos
+// may hold one at most, and the handshake fails where the server does not choose
+// it. It also fails, with ErrEarlyData, where GnuTLS cannot go on after the server
+// has refused them. Whoever closes the connection without a handshake drops what
+// was written.
 func (c *Conn) WriteEarlyData(p []byte) (int, error) {
 	const op = "write early data"
 	if !c.client {
@@ -140,7 +144,6 @@ func (c *Conn) receiveEarly(cs *ConnectionState) error {
 	if err != nil {
 		return err
 	}
-	c.returnAntiReplay()
 	if len(data) > guard.max {
 		return &Error{Op: "handshake", Code: CodeUnexpectedPacket, Err: fmt.Errorf("the client sent more than %d bytes of early data", guard.max)}
 	}
@@ -228,37 +231,36 @@ func (c *Conn) acceptEarlyData(s *cgnutls.Session) error {
 	if guard == nil {
 		return nil
 	}
-	if c.session.replay = guard.take(); c.session.replay != nil {
-		precedence := strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE")
-		s.AcceptEarlyData(c.native.priority.p, precedence, c.session.replay)
-	}
+	s.AcceptEarlyData(c.native.priority.p, strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE"))
 	// Room for the ciphertext of what is refused.
 	return check("setting the limit of early data", s.SetMaxEarlyData(2*guard.max+maxEarlyWrite))
 }
 
+// takeAntiReplay is called from inside a server's handshake for a ClientHello
+// with early data.
+func (c *Conn) takeAntiReplay() *cgnutls.AntiReplay {
+	if c.handshaking.replay == nil {
+		c.handshaking.replay = c.native.early.take()
+	}
+	return c.handshaking.replay
+}
+
+// returnAntiReplay is called after each step of a handshake: GnuTLS deals with a
+// ClientHello in one. The caller holds tlsMu.
+func (c *Conn) returnAntiReplay() {
+	if h := c.handshaking; h.replay != nil {
+		h.session.s.DropAntiReplay()
+		c.native.early.give(h.replay, h.replayUsed)
+		h.replay, h.replayUsed = nil, false
+	}
+}
+
 // recordEarly is called from inside a server's handshake for early data that
 // GnuTLS would accept.
-func (c *Conn) recordEarly(ctx context.Context, s *session) func() (bool, error) {
+func (c *Conn) recordEarly(ctx context.Context) func() (bool, error) {
+	h := c.handshaking
 	return func() (bool, error) {
-		s.replayUsed = true
-		return c.native.early.store.Add(ctx, s.s.ClientRandom(), time.Now().Add(earlyRecord))
+		h.replayUsed = true
+		return c.native.early.store.Add(ctx, h.session.s.ClientRandom(), time.Now().Add(earlyRecord))
 	}
-}
-
-// returnAntiReplay is called when the ClientHello was seen.
-func (c *Conn) returnAntiReplay() {
-	c.tlsMu.Lock()
-	defer c.unlock()
-	if c.session != nil {
-		c.session.returnAntiReplay()
-	}
-}
-
-func (s *session) returnAntiReplay() {
-	if s.replay == nil {
-		return
-	}
-	s.s.RefuseEarlyData()
-	s.native.early.give(s.replay, s.replayUsed)
-	s.replay = nil
 }

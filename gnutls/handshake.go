@@ -56,7 +56,11 @@ type handshake struct {
 	notOffered error
 	early      []byte // written before the handshake
 	earlySent  bool   // with the ClientHello
-	judged     bool   // the peer was accepted
+	// replay is of native.early while a server's GnuTLS decides on early data, and
+	// replayUsed tells whether it accepted some.
+	replay     *cgnutls.AntiReplay
+	replayUsed bool
+	judged     bool // the peer was accepted
 	chains     [][]*x509.Certificate
 	chainErr   error
 	ticketKeys []cgnutls.TicketKey // server, from Config.TicketKeyFile
@@ -167,6 +171,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 		}
 		r := c.session.s.Handshake(callbacks, c.in.bytes(), c.in.eof, buf[:])
 		tickets, keys := c.collect(r)
+		c.returnAntiReplay()
 		c.unlock()
 		c.handshaking.failed = callbacks.Err
 		c.in.skip(r.Used)
@@ -316,22 +321,39 @@ func (c *Conn) prepareHello() error {
 	return c.sendEarly()
 }
 
+// maxCachedTries is how many sessions of a cache a connection looks at: those of
+// other configurations do not suit it.
+const maxCachedTries = 16
+
 // offerCached asks to resume what the cache has, if anything. Data that cannot
-// be used are no reason to fail.
+// be used are no reason to fail. What is for another configuration goes back.
 func (c *Conn) offerCached() {
-	d := c.config.ClientSessionCache.Get(c.cacheKey)
-	if d == nil {
-		if c.handshaking.notOffered == nil {
-			c.handshaking.notOffered = refused(ErrNoSession, "%q", c.cacheKey)
+	var others []*SessionData
+	for range maxCachedTries {
+		d := c.config.ClientSessionCache.Get(c.cacheKey)
+		if d == nil {
+			if c.handshaking.notOffered == nil {
+				c.handshaking.notOffered = refused(ErrNoSession, "%q", c.cacheKey)
+			}
+			break
 		}
-		return
-	}
-	if err := c.offer(d); err != nil {
+		err := c.offer(d)
 		c.handshaking.notOffered = err
+		if err == nil {
+			c.handshaking.cached = true
+			break
+		}
 		c.log(slog.LevelInfo, "cached session not offered", "error", err)
-		return
+		if !d.SingleUse() {
+			break
+		}
+		if errors.Is(err, ErrSessionConfig) {
+			others = append(others, d)
+		}
 	}
-	c.handshaking.cached = true
+	for _, d := range others {
+		c.config.ClientSessionCache.Put(c.cacheKey, d)
+	}
 }
 
 // giveBack returns to the cache what a handshake that failed was to offer, if it
@@ -401,7 +423,8 @@ func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 		cb.LimitTickets = c.limitTickets(c.handshaking.session.s)
 	}
 	if c.native.early != nil {
-		cb.ReplayAdd = c.recordEarly(ctx, c.handshaking.session)
+		cb.EarlyData = c.takeAntiReplay
+		cb.ReplayAdd = c.recordEarly(ctx)
 	}
 	store := c.native.store
 	cb.StorePut = func(id, data []byte, expires time.Time) error { return store.Put(ctx, id, data, expires) }
@@ -517,6 +540,8 @@ func (c *Conn) reject(err error) error {
 		alert = c.certificateRequired()
 	case errors.Is(err, CodeInternalError):
 		alert = AlertInternalError
+	case errors.Is(err, CodeInvalidSession):
+		alert = AlertIllegalParameter
 	case errors.Is(err, CodeNoApplicationProtocol):
 		alert = AlertNoApplicationProtocol
 	case errors.Is(err, CodeUnexpectedPacket):

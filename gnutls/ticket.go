@@ -293,12 +293,13 @@ func (c *Conn) later(send func() error) {
 	}()
 }
 
-// produceTickets makes and sends n tickets. The caller holds writer.
+// produceTickets makes and sends n tickets more than those that are due. After a
+// deadline the rest goes with the next Write. The caller holds writer.
 func (c *Conn) produceTickets(n int) error {
-	for ; n > 0; n -= ticketBatch {
-		err := c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
-			return s.SendTickets(min(n, ticketBatch), out)
-		})
+	for c.ticketsDue += n; c.ticketsDue > 0; {
+		batch := min(c.ticketsDue, ticketBatch)
+		c.ticketsDue -= batch
+		err := c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.SendTickets(batch, out) })
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -537,4 +538,30 @@ func TestHandshakeAsksTheCacheOnce(t *testing.T) {
 		found = found || left == d
 	}
 	assert.True(t, found, "the ticket is still there")
+}
+
+func TestTicketsThatADeadlineHasCutOffComeLater(t *testing.T) {
+	const n = 64
+	cc, sc := clientConfig(t), serverConfig(t)
+	sc.SessionTickets = n
+	var got atomic.Int64
+	cc.OnSessionTicket = func(*Conn, *SessionData) { got.Add(1) }
+	a, b := net.Pipe()
+	c, s := Client(a, cc), Server(b, sc)
+	defer c.Close()
+	defer s.Close()
+	clientErr, serverErr := shakeConns(t, c, s)
+	require.NoError(t, clientErr)
+	require.NoError(t, serverErr)
+	require.NoError(t, s.SetWriteDeadline(longAgo)) // while the client reads nothing
+	<-s.produced
+	require.NoError(t, s.SetWriteDeadline(time.Time{}))
+	written := make(chan error, 1)
+	go func() {
+		_, err := s.Write([]byte("data"))
+		written <- err
+	}()
+	requireRead(t, c, "data")
+	require.NoError(t, <-written)
+	assert.EqualValues(t, n, got.Load(), "and before the data")
 }

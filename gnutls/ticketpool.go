@@ -378,7 +378,7 @@ func (p *TicketPool) held(key string) (n int, singleUse bool, out int) {
 // lacks, and none should the session be resumed. With one it wants to fill the
 // pool again, leaving out what other connections that have taken a ticket are
 // about to bring, and with at least as many tickets as there are connections
-// racing; should the server make a full handshake, the pool loses the other
+// racing, if it has room for them; should the server make a full handshake, the pool loses the other
 // tickets of the session and wants to be filled anew.
 func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) TicketRequest {
 	wanted := p.maxTickets()
@@ -391,7 +391,7 @@ func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) 
 		return TicketRequest{New: uint8(max(lacking, 1))}
 	}
 	others := max(out-1, 0)
-	return TicketRequest{New: uint8(wanted), Resumed: uint8(min(max(lacking-others, racing, 1), maxPoolTickets))}
+	return TicketRequest{New: uint8(wanted), Resumed: uint8(max(lacking-others, min(racing, wanted), 1))}
 }
 
 // Len returns how many sessions of a server the pool holds that have not

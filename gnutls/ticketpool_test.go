@@ -331,7 +331,7 @@ func TestPoolRequestsTheTicketsThatItLacks(t *testing.T) {
 		{"one at a time", 1, 0, true, 1, TicketRequest{New: 1, Resumed: 1}},
 		{"as many as can be", 255, 0, true, 1, TicketRequest{New: 255, Resumed: 255}},
 		{"more than can be", 1000, 0, true, 1000, TicketRequest{New: 255, Resumed: 255}},
-		{"a crowd", 4, 3, true, math.MaxInt, TicketRequest{New: 4, Resumed: 255}},
+		{"a crowd", 4, 3, true, math.MaxInt, TicketRequest{New: 4, Resumed: 4}},
 	} {
 		p := TicketPool{Tickets: test.tickets}
 		fill(&p, poolKey, sessionFamily{}, test.held)

@@ -28,6 +28,9 @@ type Callbacks struct {
 	// LimitTickets returns how many of n tickets to send to a client that asks
 	// for them: 0 to n.
 	LimitTickets func(asked TicketCounts, resumed bool, n int) int
+	// EarlyData returns what is to decide on the early data of a ClientHello, or
+	// nil to refuse them. It must live until DropAntiReplay.
+	EarlyData func() *AntiReplay
 	// ReplayAdd records a ClientHello with early data and reports whether it is
 	// new. Otherwise, or with an error, the early data are refused.
 	ReplayAdd func() (bool, error)
@@ -146,6 +149,18 @@ func goGnutlsLimitTickets(session unsafe.Pointer, newSession, resumption, resume
 		return code
 	}
 	return limited
+}
+
+//export goGnutlsEarlyData
+func goGnutlsEarlyData(session unsafe.Pointer) unsafe.Pointer {
+	var native unsafe.Pointer
+	with(session, "accepting early data", func(cb *Callbacks) error {
+		if a := cb.EarlyData(); a != nil {
+			native = unsafe.Pointer(a.a)
+		}
+		return nil
+	})
+	return native
 }
 
 //export goGnutlsReplayAdd

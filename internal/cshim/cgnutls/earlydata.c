@@ -2,10 +2,11 @@
 #include "extension.h"
 #include "hook.h"
 
-enum { SUPPORTED_GROUPS = 10, KEY_SHARE = 51 };
+enum { SUPPORTED_GROUPS = 10, EARLY_DATA = 42, KEY_SHARE = 51 };
 
 /* Exported by callback.go. */
 extern int goGnutlsReplayAdd(void *handle);
+extern void *goGnutlsEarlyData(void *handle);
 
 /* GnuTLS's key begins with the time at which its window began, which differs
  * among objects and processes: it is no use for a record that they share. */
@@ -29,12 +30,10 @@ int cshim_anti_replay_new(gnutls_anti_replay_t *out, unsigned window_ms)
 	return 0;
 }
 
-void cshim_early_data_accept(cshim_session *s, gnutls_priority_t priority, bool precedence,
-			     gnutls_anti_replay_t anti_replay)
+void cshim_early_data_attach(cshim_session *s, gnutls_priority_t priority, bool precedence)
 {
 	s->early_priority = priority;
 	s->early_precedence = precedence;
-	gnutls_anti_replay_enable(s->tls, anti_replay);
 	cshim_hook_attach(s);
 }
 
@@ -111,11 +110,11 @@ static unsigned choose_group(const cshim_session *s, struct cshim_bytes list)
 
 void cshim_early_data_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
-	struct cshim_bytes list;
+	struct cshim_bytes list, body;
 
 	if (s->early_priority == NULL || htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
 		return;
 	list = cshim_hello_extensions((struct cshim_bytes){ msg->data, msg->size });
-	if (!has_share(list, choose_group(s, list)))
-		gnutls_anti_replay_enable(s->tls, NULL);
+	if (cshim_find_extension(list, EARLY_DATA, &body) && has_share(list, choose_group(s, list)))
+		gnutls_anti_replay_enable(s->tls, goGnutlsEarlyData(s->handle));
 }

@@ -43,25 +43,22 @@ func (a *AntiReplay) Free() {
 	liveAntiReplays.Add(-1)
 }
 
-// AcceptEarlyData lets a server accept early data. p is the priority of the
-// session, and precedence tells whether it has %SERVER_PRECEDENCE. p and a must
-// live until RefuseEarlyData.
+// AcceptEarlyData lets a server ask Callbacks.EarlyData for each ClientHello with
+// early data. p is the priority of the session, and precedence tells whether it
+// has %SERVER_PRECEDENCE. p must live as long as the handshake.
 //
 // Implements:
 //
 //	void gnutls_anti_replay_enable(gnutls_session_t session, gnutls_anti_replay_t anti_replay);
 //	int gnutls_priority_group_list(gnutls_priority_t pcache, const unsigned int **list);
-func (s *Session) AcceptEarlyData(p *Priority, precedence bool, a *AntiReplay) {
-	C.cshim_early_data_accept(s.s, p.p, C.bool(precedence), a.a)
+func (s *Session) AcceptEarlyData(p *Priority, precedence bool) {
+	C.cshim_early_data_attach(s.s, p.p, C.bool(precedence))
 }
 
-// RefuseEarlyData makes a server accept no more early data.
+// DropAntiReplay makes a server forget what Callbacks.EarlyData returned.
 //
 // Implements: see AcceptEarlyData.
-func (s *Session) RefuseEarlyData() {
-	s.s.early_priority = nil
-	C.gnutls_anti_replay_enable(s.tls(), nil)
-}
+func (s *Session) DropAntiReplay() { C.gnutls_anti_replay_enable(s.tls(), nil) }
 
 // SetMaxEarlyData sets how many bytes of early data a server takes, n > 0. Of
 // early data that it refuses it counts the ciphertext. The tickets that it makes

@@ -35,7 +35,7 @@ func (s *Session) LimitTickets(p *Priority, limit uint8, callback bool) {
 }
 
 // TicketsUsable reports whether a server can send tickets that the client could
-// use. It knows that with Options.Requests alone.
+// use. Without Options.Requests it may not know, and says yes.
 func (s *Session) TicketsUsable() bool { return !bool(s.s.ticket_request.unusable) }
 
 // TicketRequest returns what the client asked for, and what the server
