@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -1066,4 +1070,53 @@ func TestRFC9149Statement13AClientThatGetsTLS12(t *testing.T) {
 			assert.Equal(t, 1, pool.Len(cacheKey("localhost", sameAddr{}.RemoteAddr())), "its session can be resumed")
 		})
 	}
+}
+
+// waitUntilIn waits until some goroutine is in all of the given functions.
+func waitUntilIn(t testing.TB, functions ...string) {
+	t.Helper()
+	buf := make([]byte, 1<<20)
+	require.Eventually(t, func() bool {
+		for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if !slices.ContainsFunc(functions, func(f string) bool { return !strings.Contains(stack, f) }) {
+				return true
+			}
+		}
+		return false
+	}, wait, time.Millisecond)
+}
+
+func TestRFC9149Statement11ApplicationDataNeedNotWaitForAllTickets(t *testing.T) {
+	cc, sc := clientConfig(t), serverConfig(t)
+	sc.SessionTickets, sc.MaxSessionTickets = -1, 255
+	var tickets atomic.Int64
+	cc.OnSessionTicket = func(*Conn, *SessionData) { tickets.Add(1) }
+	a, b := net.Pipe()
+	c, s := Client(a, cc), Server(b, sc)
+	defer c.Close()
+	defer s.Close()
+	clientErr, serverErr := shakeConns(t, c, s)
+	require.NoError(t, clientErr)
+	require.NoError(t, serverErr)
+
+	done := make(chan error, 2)
+	go func() { done <- s.SendTickets(255) }()
+	waitUntilIn(t, "(*Conn).SendTickets", "net.(*pipe).write")
+	go func() {
+		_, err := s.Write([]byte("data"))
+		done <- err
+	}()
+	waitUntilIn(t, "(*Conn).Write", "(*Conn).takeWriter")
+	requireRead(t, c, "data")
+	assert.Less(t, tickets.Load(), int64(255))
+	read := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, c)
+		close(read)
+	}()
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+	require.NoError(t, s.Close())
+	<-read
+	assert.EqualValues(t, 255, tickets.Load())
 }
