@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -145,7 +146,17 @@ func (p *memPipe) hangUp() {
 
 // shake runs a handshake over the pipe. The end that fails closes.
 func (p *memPipe) shake(client, server *Config) (c, s *Conn, clientErr, serverErr error) {
+	return p.shakeEarly(client, server, nil)
+}
+
+// shakeEarly is shake with a client that resumes a session, unless that is nil,
+// and sends early data.
+func (p *memPipe) shakeEarly(client, server *Config, d *SessionData) (c, s *Conn, clientErr, serverErr error) {
 	c, s = Client(p.client(), client), Server(p.server(), server)
+	if d != nil {
+		c.Resume(d)
+		c.WriteEarlyData([]byte("early"))
+	}
 	end := func(conn *Conn, raw *memEnd) error {
 		err := conn.Handshake()
 		if err != nil {
@@ -1146,23 +1157,35 @@ func TestCloseWhileEverythingRuns(t *testing.T) {
 // Nothing must crash, hang or stay allocated.
 func fuzzInput(f *testing.F, direction string) {
 	for _, input := range wrongInputs {
-		f.Add(uint16(0), false, false, input.input)
-		f.Add(uint16(0), true, true, input.input)
+		for _, resume := range []bool{false, true} {
+			f.Add(uint16(0), false, false, resume, input.input)
+			f.Add(uint16(0), true, true, resume, input.input)
+		}
 	}
 	for at := range uint16(40) {
-		f.Add(at*23, true, at%2 == 0, record(21, 2, 40))
-		f.Add(at*31, false, at%2 == 0, bytes.Repeat([]byte{byte(at)}, int(at)))
+		f.Add(at*23, true, at%2 == 0, at%4 < 2, record(21, 2, 40))
+		f.Add(at*31, false, at%2 == 0, at%4 < 2, bytes.Repeat([]byte{byte(at)}, int(at)))
 	}
-	type pair struct{ client, server *Config }
+	secrets := make([]byte, 2*TicketKeySize)
+	rand.Read(secrets)
+	keys, err := OpenTicketKeyFS(fstest.MapFS{"keys": {Data: secrets}}, "keys")
+	require.NoError(f, err)
+	type pair struct {
+		client, server *Config
+		session        *SessionData
+	}
 	pairs := map[uint16]pair{}
 	for _, version := range bothVersions {
 		client, server := pairOf(f, version)
 		client.SessionTicketsDisabled, server.SessionTicketsDisabled = false, false
-		client.NextProtos, server.NextProtos = []string{"a", "b"}, []string{"b"}
+		client.NextProtos, server.NextProtos = []string{"b"}, []string{"b"}
+		client.TicketRequest = &TicketRequest{New: 3, Resumed: 2}
 		server.GetPSK = func(context.Context, string) ([]byte, error) { return testPSK, nil }
-		pairs[version] = pair{client, server}
+		server.MaxEarlyData = 1000
+		server.TicketKeyFile = keys
+		pairs[version] = pair{client, server, newSessionData(f, client, server)}
 	}
-	f.Fuzz(func(t *testing.T, at uint16, insert, old bool, data []byte) {
+	f.Fuzz(func(t *testing.T, at uint16, insert, old, resume bool, data []byte) {
 		if len(data) > 1<<20 {
 			return
 		}
@@ -1187,7 +1210,10 @@ func fuzzInput(f *testing.F, direction string) {
 			}
 			return b, false
 		}
-		c, s, clientErr, serverErr := p.shake(configs.client, configs.server)
+		if !resume {
+			configs.session = nil
+		}
+		c, s, clientErr, serverErr := p.shakeEarly(configs.client, configs.server, configs.session)
 		for _, err := range []error{clientErr, serverErr} {
 			var panicked *PanicError
 			require.False(t, errors.As(err, &panicked), "%v", err)

@@ -519,3 +519,20 @@ func TestConnectionsResumeWithASavedPool(t *testing.T) {
 	}
 	assertPoolFile(t, path, 4)
 }
+
+func FuzzTicketPoolReadFrom(f *testing.F) {
+	var p TicketPool
+	fill(&p, "one:1", newSessionFamily(), 2)
+	good := encoded(f, &p)
+	f.Add(good)
+	f.Add(good[:len(good)/2])
+	f.Add([]byte("gnucoap"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p TicketPool
+		if _, err := p.ReadFrom(bytes.NewReader(b)); err != nil {
+			var refused *SessionDataError
+			require.ErrorAs(t, err, &refused)
+			require.Zero(t, p.Stats().Tickets)
+		}
+	})
+}
