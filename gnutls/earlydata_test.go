@@ -429,3 +429,36 @@ func TestAntiReplayObjectsComeBack(t *testing.T) {
 	require.NoError(t, s.Close())
 	assert.Equal(t, antiReplays, n.early.free.Len(), "after one that failed")
 }
+
+type panickingAntiReplay struct{}
+
+func (panickingAntiReplay) Add(context.Context, []byte, time.Time) (bool, error) { panic("no record") }
+
+func TestAPanicInsideTheServersHandshakeIsItsError(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"LimitTickets": func(sc *Config) { sc.LimitTickets = func(TicketRequestInfo) int { panic("no number") } },
+		"AntiReplay":   func(sc *Config) { sc.AntiReplay = panickingAntiReplay{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cc, sc := clientConfig(t), earlyServerConfig(t)
+			change(sc)
+			d := newSessionData(t, cc, sc) // asks for no number, and sends nothing early
+			cc.TicketRequest = &TicketRequest{New: 1, Resumed: 1}
+			c, s := earlyConns(t, cc, sc, d, "early")
+			clientErr, serverErr := shakeConns(t, c, s)
+			assert.Error(t, errors.Join(clientErr, readOne(c)))
+			var panicked *PanicError
+			assert.ErrorAs(t, serverErr, &panicked)
+			n, err := s.Read(make([]byte, 10))
+			assert.Zero(t, n)
+			assert.Error(t, err)
+		})
+	}
+}
+
+// readOne reads a byte.
+func readOne(c net.Conn) error {
+	c.SetReadDeadline(time.Now().Add(wait))
+	_, err := c.Read(make([]byte, 1))
+	return err
+}
