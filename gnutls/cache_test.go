@@ -3,6 +3,7 @@ package gnutls
 import (
 	"crypto/rand"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -202,4 +203,33 @@ func TestACacheForTwoConfigurations(t *testing.T) {
 	assert.True(t, dial(trusting))
 	stats := pool.Stats()
 	assert.Zero(t, stats.Declined)
+}
+
+// closingCache closes a connection that asks it.
+type closingCache struct {
+	*TicketPool
+	conn *Conn
+}
+
+func (c *closingCache) Get(key string) *SessionData {
+	c.conn.Close()
+	return c.TicketPool.Get(key)
+}
+
+func TestACloseWhileTheCacheIsAskedCostsNoTicket(t *testing.T) {
+	cc, sc := clientConfig(t), serverConfig(t)
+	pool := &TicketPool{Tickets: 8}
+	cc.ClientSessionCache = pool
+	c, s := connect(t, cc, sc)
+	echo(t, s, c)
+	require.Equal(t, 8, pool.Len(c.cacheKey))
+
+	a, _ := tcpPipe(t)
+	cache := &closingCache{TicketPool: pool}
+	cc = cc.Clone()
+	cc.ClientSessionCache = cache
+	cache.conn = Client(a, cc)
+	cache.conn.cacheKey = c.cacheKey
+	require.ErrorIs(t, cache.conn.HandshakeContext(waitContext(t)), net.ErrClosed)
+	assert.Equal(t, 8, pool.Len(c.cacheKey))
 }

@@ -143,8 +143,8 @@ type Config struct {
 	SessionTickets int
 	// MaxSessionTickets is the most tickets that a server sends at once, after
 	// the handshake and with each SendTickets, 1 to 255, whatever a client asks for
-	// (RFC 9149 section 3). 0 means
-	// DefaultMaxSessionTickets, or SessionTickets where that is more.
+	// (RFC 9149 section 3). 0 means DefaultMaxSessionTickets, or SessionTickets
+	// where that is more.
 	MaxSessionTickets int
 	// LimitTickets, if set, is called on a server for each client that asks for
 	// tickets. It returns how many of TicketRequestInfo.Tickets to send: what is

@@ -344,11 +344,13 @@ func (c *Conn) offerCached() {
 			break
 		}
 		c.log(slog.LevelInfo, "cached session not offered", "error", err)
-		if !d.SingleUse() {
-			break
-		}
-		if errors.Is(err, ErrSessionConfig) {
+		var unusable *SessionDataError
+		lost := !errors.As(err, &unusable) // the connection
+		if d.SingleUse() && (lost || errors.Is(err, ErrSessionConfig)) {
 			others = append(others, d)
+		}
+		if lost || !d.SingleUse() {
+			break
 		}
 	}
 	for _, d := range others {
