@@ -247,19 +247,23 @@ func (p *prober) late(early string) string {
 
 // exchange sends data and reads until some reply comes.
 func (p *prober) exchange(conn *gnutls.Conn, data string) error {
+	flag := "-data"
+	if p.opts.data == "" {
+		flag = "-early"
+	}
 	conn.SetDeadline(time.Now().Add(p.opts.stepLimit))
 	defer conn.SetDeadline(time.Time{})
 	if _, err := io.WriteString(conn, data); err != nil {
-		return fmt.Errorf("sending -data: %w", err)
+		return fmt.Errorf("sending %s: %w", flag, err)
 	}
 	_, err := conn.Read(make([]byte, 4096))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("no reply to -data within %v", p.opts.stepLimit)
+		return fmt.Errorf("no reply to %s within %v", flag, p.opts.stepLimit)
 	case ended(err):
-		return errors.New("the server closed the connection without a reply to -data")
+		return fmt.Errorf("the server closed the connection without a reply to %s", flag)
 	case err != nil:
-		return fmt.Errorf("reading the reply to -data: %w", err)
+		return fmt.Errorf("reading the reply to %s: %w", flag, err)
 	}
 	return nil
 }

@@ -177,3 +177,14 @@ func TestEarlyWithAServerThatCannotGoOnAfterIt(t *testing.T) {
 	assert.Equal(t, "TLS 1.2", results[1].Version)
 	assert.Contains(t, results[1].Error, "another version")
 }
+
+func TestEarlyWithoutAReply(t *testing.T) {
+	addr := startServer(t, func(_ int, c net.Conn) {
+		tls := gnutls.Server(c, serverConfig(t))
+		defer tls.Close()
+		tls.Read(make([]byte, 10))
+	})
+	got := try(t, "-early", "hello", addr)
+	assert.Equal(t, 1, got.status)
+	assert.Contains(t, got.stdout, "the server closed the connection without a reply to -early")
+}
