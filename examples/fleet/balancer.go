@@ -7,7 +7,8 @@ import (
 )
 
 // A balancer hands connections to the servers in turn. It knows nothing of TLS,
-// and skips servers that it cannot reach.
+// and skips servers that it cannot reach or that have ended: somebody else may
+// listen on their port by now.
 type balancer struct {
 	net.Listener
 	servers []*server
@@ -50,7 +51,11 @@ func (b *balancer) run() {
 func (b *balancer) forward(client *net.TCPConn, turn int) {
 	defer client.Close()
 	for i := range b.servers {
-		backend, err := net.Dial("tcp", b.servers[(turn+i)%len(b.servers)].addr)
+		server := b.servers[(turn+i)%len(b.servers)]
+		if server.hasEnded() {
+			continue
+		}
+		backend, err := net.Dial("tcp", server.addr)
 		if err != nil {
 			continue
 		}

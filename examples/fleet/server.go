@@ -153,6 +153,15 @@ func (s *server) awaitReload(ctx context.Context) error {
 	}
 }
 
+func (s *server) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // kill ends the server like a crash.
 func (s *server) kill() {
 	s.killed = true
