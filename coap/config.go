@@ -1,0 +1,56 @@
+package coap
+
+import (
+	"log/slog"
+	"time"
+)
+
+// A Config configures contexts, and the clients and servers that have one of
+// their own. Its zero value is useful: the transmission parameters are those of
+// RFC 7252, section 4.8. A Config may be used by any number of contexts in any
+// goroutines. It must not be changed after the first of them.
+type Config struct {
+	// AckTimeout, AckRandomFactor and MaxRetransmit say when a confirmable
+	// message is sent again: first after AckTimeout times a random number from 1
+	// to AckRandomFactor, then after twice that time, and so on, MaxRetransmit
+	// times in all. Zero means 2 s, 1.5 and 4. AckTimeout is 1 s at least.
+	AckTimeout      time.Duration
+	AckRandomFactor float64
+	MaxRetransmit   int
+	// NSTART is how many confirmable messages may wait for their acknowledgement
+	// in one session; further ones wait for these. Zero means 1.
+	NSTART int
+	// MTU bounds the size of messages, in bytes, without the headers of IP, UDP
+	// and TCP. Zero means 1152 over UDP and DTLS, and what the peer allows over
+	// TCP and TLS.
+	MTU int
+	// IdleTimeout is how long a server keeps a session that nobody uses, in whole
+	// seconds. Zero means 5 minutes.
+	IdleTimeout time.Duration
+	// MaxSessions is how many idle sessions a server keeps: when it is exceeded,
+	// the one that was idle longest goes. Zero means 10000.
+	MaxSessions int
+	// MaxBody is the most bytes that a body of many blocks may have that is kept
+	// in memory: that of a request at a server, and that of a response at a
+	// client. Zero means 8 MiB.
+	MaxBody int
+
+	// Logger, if set, gets what no returned error tells, such as the panic of a
+	// handler. Keys are never logged.
+	Logger *slog.Logger
+}
+
+const (
+	defaultAckTimeout  = 2 * time.Second
+	defaultIdleTimeout = 5 * time.Minute
+	defaultMaxSessions = 10000
+	defaultMaxBody     = 8 << 20
+)
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,272 @@
+package coap
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A conn is a native session. Its methods are called with the loop locked, and
+// its fields from local to server do not change.
+type conn struct {
+	l       *loop
+	id      ccoap.SessionID
+	native  ccoap.Session // while ended is nil
+	proto   Protocol
+	server  bool     // the peer has opened the session
+	session *Session // of a server session: what handlers see
+	local   netip.AddrPort
+	remote  netip.AddrPort
+
+	ended     error         // why it is over
+	done      chan struct{} // closed when it is over
+	connected chan struct{} // closed when messages can be exchanged, or it is over
+	isUp      bool          // connected is closed because messages can be exchanged
+	exchanges map[token]*exchange
+	pings     map[int]*exchange // by message ID
+	appData   any
+
+	references int // of users
+	busy       int // requests that are being handled, and observations
+	used       time.Time
+	older      *conn // in loop.servers
+	newer      *conn
+	recent     exchangeLog
+}
+
+// A token ties responses to their request. They are random, as RFC 7252,
+// section 5.3.1 asks of clients without transport security.
+type token uint64
+
+const tokenSize = 8
+
+func parseToken(b []byte) (token, bool) {
+	if len(b) != tokenSize {
+		return 0, false
+	}
+	var t token
+	for _, c := range b {
+		t = t<<8 | token(c)
+	}
+	return t, true
+}
+
+func (t token) append(b []byte) []byte {
+	for i := tokenSize - 1; i >= 0; i-- {
+		b = append(b, byte(t>>(8*i)))
+	}
+	return b
+}
+
+func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *conn {
+	c := &conn{
+		l:         l,
+		id:        id,
+		native:    native,
+		proto:     protocols[native.Protocol()],
+		server:    server,
+		done:      make(chan struct{}),
+		connected: make(chan struct{}),
+	}
+	c.local, c.remote = native.Addresses()
+	if server {
+		c.session = &Session{c: c}
+	}
+	if server || c.proto == UDP {
+		c.up()
+	}
+	l.conns[id] = c
+	return c
+}
+
+// up notes that messages can be exchanged.
+func (c *conn) up() {
+	if !c.isUp && c.ended == nil {
+		c.isUp = true
+		close(c.connected)
+	}
+}
+
+// end ends the session. Whoever waits for something gets err.
+func (c *conn) end(err error) {
+	if c.ended != nil {
+		return
+	}
+	c.ended = err
+	delete(c.l.conns, c.id)
+	if c.server {
+		c.l.servers.remove(c)
+		c.l.arm(time.Millisecond) // libcoap frees it in a poll
+	}
+	c.native.Close()
+	for _, x := range c.exchanges {
+		x.fail(err)
+	}
+	for _, x := range c.pings {
+		x.fail(err)
+	}
+	c.exchanges, c.pings = nil, nil
+	if !c.isUp {
+		close(c.connected)
+	}
+	close(c.done)
+}
+
+// An exchange waits for what comes for a token.
+type exchange struct {
+	c     *conn
+	token token
+	mid   int
+	to    receiver
+}
+
+// A receiver gets what comes for an exchange, with the loop locked: it must not
+// block or use libcoap.
+type receiver interface {
+	receive(m ccoap.Message)
+	// fail is the last call.
+	fail(err error)
+}
+
+// open makes an exchange for a new token.
+func (c *conn) open(to receiver) *exchange {
+	x := &exchange{c: c, to: to}
+	for x.token == 0 || c.exchanges[x.token] != nil {
+		x.token = token(rand.Uint64())
+	}
+	if c.exchanges == nil {
+		c.exchanges = make(map[token]*exchange)
+	}
+	c.exchanges[x.token] = x
+	return x
+}
+
+// close ends the exchange without a word to its receiver.
+func (x *exchange) close() {
+	if x.c.exchanges[x.token] == x {
+		delete(x.c.exchanges, x.token)
+	}
+}
+
+func (x *exchange) fail(err error) {
+	x.close()
+	x.to.fail(err)
+}
+
+// send sends a message of an exchange.
+func (x *exchange) send(m *ccoap.Message) error {
+	if x.c.ended != nil {
+		return x.c.ended
+	}
+	var buf [tokenSize]byte
+	m.Token = x.token.append(buf[:0])
+	mid, err := x.c.native.Send(m)
+	x.mid = mid
+	return sendError(err)
+}
+
+func sendError(err error) error {
+	switch err {
+	case nil:
+		return nil
+	case ccoap.ErrTooLarge:
+		return ErrTooLarge
+	default:
+		return ErrDisconnected
+	}
+}
+
+// onResponse reports whether somebody waits for the response.
+func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
+	t, ok := parseToken(m.Token)
+	if !ok {
+		return false
+	}
+	x := l.exchange(id, t)
+	// A piggybacked response must match in its message ID too (RFC 7252, section
+	// 5.3.2).
+	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid {
+		return false
+	}
+	x.to.receive(m)
+	return true
+}
+
+func (l *loop) exchange(id ccoap.SessionID, t token) *exchange {
+	c := l.conns[id]
+	if c == nil {
+		return nil
+	}
+	return c.exchanges[t]
+}
+
+func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) {
+	c := l.conns[id]
+	if c == nil {
+		return
+	}
+	err := nackErrors[reason]
+	if x := c.pings[m.ID]; x != nil && len(m.Token) == 0 {
+		if reason == ccoap.WasReset { // the answer to a ping (RFC 7252, section 1.2)
+			x.to.receive(m)
+		} else {
+			x.to.fail(err)
+		}
+		return
+	}
+	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {
+		c.exchanges[t].fail(err)
+	}
+}
+
+var nackErrors = map[ccoap.Reason]error{
+	ccoap.TooManyRetries: ErrRetriesExhausted,
+	ccoap.NotDeliverable: ErrDisconnected,
+	ccoap.WasReset:       ErrReset,
+	ccoap.TLSFailed:      ErrHandshake,
+	ccoap.Unreachable:    ErrUnreachable,
+}
+
+// onPong is called for a Pong over a reliable transport.
+func (l *loop) onPong(id ccoap.SessionID) {
+	if c := l.conns[id]; c != nil {
+		for _, x := range c.pings {
+			x.to.receive(ccoap.Message{})
+		}
+	}
+}
+
+func (l *loop) onEvent(id ccoap.SessionID, event ccoap.Event) {
+	if id == 0 {
+		return
+	}
+	l.events = append(l.events, func() {
+		if c := l.conns[id]; c != nil {
+			c.changed(event)
+		}
+	})
+}
+
+// changed deals with a change of the native session's state.
+func (c *conn) changed(event ccoap.Event) {
+	switch event {
+	case ccoap.TLSConnected:
+		if !c.proto.Reliable() {
+			c.up()
+		}
+	case ccoap.SessionConnected:
+		c.up()
+	case ccoap.TLSError:
+		c.end(ErrHandshake)
+	case ccoap.TCPFailed:
+		c.end(ErrUnreachable)
+	case ccoap.TLSClosed, ccoap.TCPClosed, ccoap.SessionClosed, ccoap.SessionFailed:
+		if c.proto.Secure() && !c.isUp {
+			c.end(ErrHandshake)
+		} else {
+			c.end(ErrDisconnected)
+		}
+	}
+}

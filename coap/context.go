@@ -1,0 +1,80 @@
+package coap
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"sync"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A Context holds the endpoints that a program listens on and the sessions that
+// it has. Different contexts share nothing, so they do not wait for each other.
+//
+// Close frees it. A context that becomes unreachable is closed by the garbage
+// collector, unless it has endpoints or sessions of clients. Its methods may be
+// called from any goroutine. It stands for libcoap's coap_context_t.
+type Context struct {
+	l       *loop
+	cleanup runtime.Cleanup
+}
+
+// NewContext returns a context. A nil config means the zero Config. It stands for
+// coap_new_context.
+func NewContext(config *Config) (*Context, error) {
+	if config == nil {
+		config = &Config{}
+	}
+	if err := checkLibrary(); err != nil {
+		return nil, &Error{Op: "context", Err: err}
+	}
+	l, err := newLoop(*config)
+	if err != nil {
+		return nil, &Error{Op: "context", Err: err}
+	}
+	c := &Context{l: l}
+	c.cleanup = runtime.AddCleanup(c, func(l *loop) { go l.close() }, l)
+	return c, nil
+}
+
+// Close ends all sessions, stops listening, and frees the context. Whoever waits
+// for something in it gets net.ErrClosed. Further calls do nothing. It stands for
+// coap_free_context.
+func (c *Context) Close() error {
+	c.cleanup.Stop()
+	return c.l.close()
+}
+
+// listening serialises Listen, which reads a static buffer of libcoap.
+var listening sync.Mutex
+
+// Listen takes requests on an address and returns it, with the port that the
+// system chose where addr has none. For an unspecified address of IPv6 that
+// means IPv4 too. It stands for coap_new_endpoint: what secures the endpoint must
+// have been set before. Endpoints live as long as the context.
+func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
+	failed := func(err error) (netip.AddrPort, error) {
+		return netip.AddrPort{}, &Error{Op: "listen", Peer: proto.String() + " " + addr.String(), Err: err}
+	}
+	if !addr.Addr().IsValid() {
+		return failed(errNoAddress)
+	}
+	if err := c.l.lock(); err != nil {
+		return failed(err)
+	}
+	defer c.l.unlock()
+	listening.Lock()
+	defer listening.Unlock()
+	bound, err := c.l.native.Listen(addr, nativeProtocols[proto])
+	if err != nil {
+		return failed(err)
+	}
+	return bound, nil
+}
+
+var errNoAddress = errors.New("no IP address")
+
+var nativeProtocols = map[Protocol]ccoap.Protocol{UDP: ccoap.UDP, DTLS: ccoap.DTLS, TCP: ccoap.TCP, TLS: ccoap.TLS}
+
+var protocols = map[ccoap.Protocol]Protocol{ccoap.UDP: UDP, ccoap.DTLS: DTLS, ccoap.TCP: TCP, ccoap.TLS: TLS}

@@ -1,0 +1,57 @@
+package coap
+
+// A Handler answers requests. ServeCoAP is called on a goroutine of its own for
+// each request, so a slow one holds nobody up. It writes to w before it returns;
+// what it has written is sent then. A fast answer is piggybacked on the
+// acknowledgement; a slow one follows it as a message of its own (RFC 7252,
+// section 5.2). A request that comes twice is handled once. A panic is answered
+// with 5.00 and logged.
+type Handler interface {
+	ServeCoAP(w ResponseWriter, r *Request)
+}
+
+// A HandlerFunc is a function that is a Handler.
+type HandlerFunc func(w ResponseWriter, r *Request)
+
+// ServeCoAP calls f.
+func (f HandlerFunc) ServeCoAP(w ResponseWriter, r *Request) { f(w, r) }
+
+// A ResponseWriter takes the response to a request. It must not be used after the
+// handler has returned, nor from several goroutines at once.
+type ResponseWriter interface {
+	// SetCode sets the code. Without it the code is 2.05 for GET and FETCH, 2.02
+	// for DELETE, and 2.04 for the others.
+	SetCode(Code)
+	// Options returns the options of the response, to be changed. Those of blocks and
+	// of observation are added by the library.
+	Options() *Options
+	// Write appends to the body. It never fails.
+	Write([]byte) (int, error)
+}
+
+// A response is what a handler has written.
+type response struct {
+	code    Code
+	options Options
+	body    []byte
+}
+
+func (w *response) SetCode(code Code) { w.code = code }
+
+func (w *response) Options() *Options { return &w.options }
+
+func (w *response) Write(p []byte) (int, error) {
+	w.body = append(w.body, p...)
+	return len(p), nil
+}
+
+// successCode is the code of a response whose handler has set none.
+func successCode(method Code) Code {
+	switch method {
+	case MethodGet, MethodFetch:
+		return CodeContent
+	case MethodDelete:
+		return CodeDeleted
+	}
+	return CodeChanged
+}

@@ -1,0 +1,152 @@
+package coap
+
+import (
+	"net"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// ackDelay is how long a confirmable request may wait for a piggybacked response.
+// Then an empty acknowledgement goes out, well before the client sends the request
+// again after 2 s, and the response follows as a message of its own (RFC 7252,
+// section 5.2.2).
+const ackDelay = 300 * time.Millisecond
+
+// An incoming is a request that a server has received, and what becomes of it.
+type incoming struct {
+	c           *conn
+	m           ccoap.Message
+	at          time.Time
+	mid         uint16
+	sum         uint64
+	confirmable bool
+	multicast   bool
+
+	// Guarded by the loop.
+	acked    bool // an empty acknowledgement has been sent
+	answered bool
+	sent     *ccoap.Message // with the acknowledgement
+	delay    *time.Timer    // for the empty acknowledgement
+}
+
+func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
+	c := l.conns[id]
+	if isNew {
+		c = l.newConn(id, native, true)
+		l.servers.add(c)
+	}
+	if c == nil { // it has ended in this poll
+		return
+	}
+	l.touch(c)
+	in := &incoming{
+		c:           c,
+		m:           m,
+		at:          time.Now(),
+		mid:         uint16(m.ID),
+		confirmable: m.Type == ccoap.Confirmable && !c.proto.Reliable(),
+		multicast:   multicast,
+	}
+	if !c.proto.Reliable() {
+		in.sum = sum(&m)
+		if first := c.recent.add(in); first != nil {
+			l.events = append(l.events, first.again)
+			return
+		}
+	}
+	if l.serve == nil {
+		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
+		return
+	}
+	c.busy++
+	if in.confirmable {
+		in.delay = time.AfterFunc(ackDelay, in.acknowledge)
+	}
+	l.serve(in)
+}
+
+// again answers a duplicate: what was lost is sent again.
+func (in *incoming) again() {
+	switch {
+	case in.c.ended != nil || !in.confirmable:
+	case in.acked:
+		in.sendEmpty()
+	case in.sent != nil:
+		sent := *in.sent
+		_, _ = in.c.native.Send(&sent)
+	}
+}
+
+func (in *incoming) sendEmpty() {
+	_, _ = in.c.native.Send(&ccoap.Message{Type: ccoap.Acknowledgement, ID: int(in.mid)})
+}
+
+// acknowledge sends the empty acknowledgement, unless the request is answered.
+func (in *incoming) acknowledge() {
+	if in.c.l.lock() != nil {
+		return
+	}
+	defer in.c.l.unlock()
+	if in.c.ended == nil && in.confirmable && !in.acked && !in.answered {
+		in.acked = true
+		in.sendEmpty()
+	}
+}
+
+// answer sends the response, once, and ends the handling of the request.
+func (in *incoming) answer(m *ccoap.Message) error {
+	if err := in.c.l.lock(); err != nil {
+		return err
+	}
+	defer in.c.l.unlock()
+	in.done()
+	return in.respond(m)
+}
+
+// silence ends the handling of the request without a response.
+func (in *incoming) silence() {
+	if in.c.l.lock() != nil {
+		return
+	}
+	defer in.c.l.unlock()
+	in.done()
+	if in.c.ended == nil && in.confirmable && !in.acked {
+		in.acked = true
+		in.sendEmpty()
+	}
+}
+
+func (in *incoming) done() {
+	in.c.busy--
+	in.c.l.touch(in.c)
+}
+
+// respond fills in how the message reaches the peer, and sends it. The loop is
+// locked.
+func (in *incoming) respond(m *ccoap.Message) error {
+	if in.c.ended != nil {
+		return in.c.ended
+	}
+	if in.answered {
+		return net.ErrClosed
+	}
+	in.answered = true
+	if in.delay != nil {
+		in.delay.Stop()
+	}
+	m.Token = in.m.Token
+	m.ID = ccoap.NewID
+	switch {
+	case in.confirmable && !in.acked:
+		m.Type, m.ID = ccoap.Acknowledgement, int(in.mid)
+		in.sent = m
+	case in.confirmable || in.c.proto.Reliable():
+		m.Type = ccoap.Confirmable
+	default:
+		m.Type = ccoap.NonConfirmable
+	}
+	in.m.Options, in.m.Body = nil, nil // it stays in the log
+	_, err := in.c.native.Send(m)
+	return sendError(err)
+}

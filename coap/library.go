@@ -1,0 +1,20 @@
+package coap
+
+import (
+	"fmt"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// Version returns the version of the libcoap library that is loaded, such as
+// "4.3.1". It may be called from any goroutine.
+func Version() string { return ccoap.Version() }
+
+// checkLibrary refuses a libcoap that is secured by another library than GnuTLS:
+// it may be loaded in place of the right one, and takes other credentials.
+func checkLibrary() error {
+	if tls := ccoap.BuiltWith(); tls != ccoap.TLSGnuTLS {
+		return fmt.Errorf("this libcoap is built with another TLS library than GnuTLS (number %d): %w", tls, ErrNotSupported)
+	}
+	return nil
+}

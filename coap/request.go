@@ -1,0 +1,115 @@
+package coap
+
+import (
+	"context"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A Request is what a client sends and what a server's Handler gets.
+type Request struct {
+	// Method is MethodGet and so on.
+	Method Code
+	// Options are sent as they are. Those that the library needs for itself, such
+	// as Block1, are added.
+	Options Options
+	// Body is sent in blocks where it is too large for one message. A handler gets
+	// it whole.
+	Body []byte
+	// NonConfirmable sends the request without asking for an acknowledgement (RFC
+	// 7252, section 4.3): it is not sent again when it is lost. It has no meaning over TCP and TLS.
+	NonConfirmable bool
+
+	// Session is the session that a server received the request in. It is ignored
+	// in requests of clients.
+	Session *Session
+	// Multicast says that a server received the request for a group.
+	Multicast bool
+}
+
+// A Response is what a server answers.
+type Response struct {
+	Code    Code
+	Options Options
+	Body    []byte
+}
+
+// A call waits for the one response to a message.
+type call struct {
+	response ccoap.Message
+	err      error
+	done     chan struct{}
+}
+
+func (c *call) receive(m ccoap.Message) {
+	select {
+	case <-c.done: // a second response
+	default:
+		c.response = m
+		close(c.done)
+	}
+}
+
+func (c *call) fail(err error) {
+	select {
+	case <-c.done:
+	default:
+		c.err = err
+		close(c.done)
+	}
+}
+
+// exchange sends one message and waits for its response.
+func (c *conn) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message, error) {
+	waiting := &call{done: make(chan struct{})}
+	x, err := c.start(m, waiting)
+	if err != nil {
+		return ccoap.Message{}, err
+	}
+	select {
+	case <-waiting.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	c.l.mu.Lock()
+	x.close()
+	c.l.mu.Unlock()
+	if err == nil {
+		err = waiting.err
+	}
+	return waiting.response, err
+}
+
+// start sends a message, whose responses go to a receiver until the exchange is
+// closed.
+func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
+	if err := c.l.lock(); err != nil {
+		return nil, err
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return nil, c.ended
+	}
+	m.ID = ccoap.NewID
+	x := c.open(to)
+	if err := x.send(m); err != nil {
+		x.close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// Do sends a request and waits for its response, until ctx ends. A response of
+// any code is a response; the error tells that there is none: see the errors of
+// this package, net.ErrClosed, and those of ctx.
+func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
+	m := ccoap.Message{Type: ccoap.Confirmable, Code: int(r.Method), Options: r.Options.encode(), Body: r.Body}
+	if r.NonConfirmable {
+		m.Type = ccoap.NonConfirmable
+	}
+	response, err := s.c.exchange(ctx, &m)
+	if err != nil {
+		return nil, s.failed(r.Method.String(), err)
+	}
+	return &Response{Code: Code(response.Code), Options: decodeOptions(response.Options), Body: response.Body}, nil
+}

@@ -1,0 +1,287 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A Session is the state between two peers over one transport: an address pair
+// with UDP, a connection with DTLS, TCP and TLS. Clients make sessions with Dial
+// or Context.NewClientSession; at a server they come with requests.
+//
+// A client's session is open until Close or the last Release, or until it ends
+// by itself: Done tells. A server keeps a session while it is used and for the
+// idle time (Config.IdleTimeout) after that. The methods may be called from any
+// goroutine. A Session stands for libcoap's coap_session_t, of which it holds one
+// reference.
+type Session struct {
+	c       *conn
+	context *Context // keeps it reachable; nil for sessions of a server
+	owned   bool     // Close closes context too
+	cleanup runtime.Cleanup
+}
+
+// NewClientSession opens a session to a server, without credentials: it has a
+// reference count of 1. Port 0 of server means the default port of proto, and a
+// zero local leaves the local address to the system. It does not wait for the
+// connection, see Ready. With DTLS and TLS the server is not verified.
+//
+// It stands for coap_new_client_session.
+func (c *Context) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
+	return c.newSession(local, server, proto, (*ccoap.Context).NewSession)
+}
+
+type maker func(c *ccoap.Context, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error)
+
+func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, make maker) (*Session, error) {
+	if server.Port() == 0 {
+		server = netip.AddrPortFrom(server.Addr(), proto.DefaultPort())
+	}
+	failed := func(err error) (*Session, error) {
+		return nil, &Error{Op: "session", Peer: proto.String() + " " + server.String(), Err: err}
+	}
+	if !server.Addr().IsValid() {
+		return failed(errNoAddress)
+	}
+	if local.IsValid() && local.Addr().Is4() != server.Addr().Is4() {
+		return failed(errors.New("the local address is of another family"))
+	}
+	if err := c.l.lock(); err != nil {
+		return failed(err)
+	}
+	defer c.l.unlock()
+	native, id, err := make(c.l.native, local, server, nativeProtocols[proto])
+	if err != nil {
+		return failed(err)
+	}
+	conn := c.l.newConn(id, native, false)
+	conn.references = 1
+	conn.configure()
+	s := &Session{c: conn, context: c}
+	s.cleanup = runtime.AddCleanup(s, abandon, conn)
+	return s, nil
+}
+
+// abandon closes the session of which no Session is left. It runs on the
+// goroutine of all cleanups, which must not wait.
+func abandon(c *conn) { go c.close() }
+
+// configure sets the transmission parameters of a new session.
+func (c *conn) configure() {
+	config := c.l.config
+	c.native.SetTransmission(
+		ccoap.Fixed(config.AckTimeout/time.Millisecond),
+		ccoap.Fixed(config.AckRandomFactor*1000),
+		uint16(config.MaxRetransmit), uint16(config.NSTART))
+	if config.MTU != 0 {
+		c.native.SetMTU(config.MTU)
+	}
+}
+
+func (c *conn) close() {
+	if c.l.lock() == nil {
+		c.end(net.ErrClosed)
+		c.l.unlock()
+	}
+}
+
+// Reference increments the reference count, and returns s. A session with
+// references is not evicted when it is idle. It stands for
+// coap_session_reference.
+func (s *Session) Reference() *Session {
+	s.c.l.mu.Lock()
+	s.c.references++
+	s.c.l.mu.Unlock()
+	return s
+}
+
+// Release decrements the reference count. A client's session is closed when that
+// gets to 0; a server's is kept for the idle time. Where there is no reference
+// left to give back, or the session is over, the error is net.ErrClosed. It stands for
+// coap_session_release.
+func (s *Session) Release() error {
+	if err := s.c.l.lock(); err != nil {
+		return s.failed("release", err)
+	}
+	defer s.c.l.unlock()
+	if s.c.ended != nil || s.c.references == 0 {
+		return s.failed("release", net.ErrClosed)
+	}
+	s.c.references--
+	if s.c.references == 0 && !s.c.server {
+		s.c.end(net.ErrClosed)
+	}
+	return nil
+}
+
+// Close ends the session, whatever its reference count: whoever waits for
+// something in it gets net.ErrClosed. Further calls do nothing.
+func (s *Session) Close() error {
+	if s.owned {
+		s.context.Close()
+	}
+	s.c.close()
+	s.cleanup.Stop()
+	return nil
+}
+
+// Done returns a channel that is closed when the session is over, and Err tells
+// why.
+func (s *Session) Done() <-chan struct{} { return s.c.done }
+
+// Err returns why the session is over: net.ErrClosed where this side has closed
+// it, and nil while it is open.
+func (s *Session) Err() error {
+	s.c.l.mu.Lock()
+	defer s.c.l.mu.Unlock()
+	return s.c.ended
+}
+
+// Ready waits until messages can be exchanged: until the handshake and, over TCP
+// and TLS, the exchange of capabilities are over. Requests may be made before; they
+// wait by themselves.
+func (s *Session) Ready(ctx context.Context) error {
+	select {
+	case <-s.c.connected:
+		if err := s.Err(); err != nil {
+			return s.failed("connect", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return s.failed("connect", ctx.Err())
+	}
+}
+
+func (s *Session) failed(op string, err error) error {
+	return &Error{Op: op, Peer: s.c.peer(), Err: err}
+}
+
+// peer names the other end in errors.
+func (c *conn) peer() string { return c.proto.Scheme() + "://" + c.remote.String() }
+
+// LocalAddr returns this side's address.
+func (s *Session) LocalAddr() netip.AddrPort { return s.c.local }
+
+// RemoteAddr returns the peer's address.
+func (s *Session) RemoteAddr() netip.AddrPort { return s.c.remote }
+
+// Protocol returns the transport.
+func (s *Session) Protocol() Protocol { return s.c.proto }
+
+// IsServer reports whether the peer has opened the session, and this side is the
+// server.
+func (s *Session) IsServer() bool { return s.c.server }
+
+// A State is how far a session is.
+type State int
+
+const (
+	StateClosed      State = iota // it is over, or has not begun to connect
+	StateConnecting               // a TCP connection is being made
+	StateHandshake                // the DTLS or TLS handshake is going on
+	StateCSM                      // the peer's capabilities are awaited (RFC 8323, section 5.3)
+	StateEstablished              // messages can be exchanged
+)
+
+func (s State) String() string {
+	switch s {
+	case StateConnecting:
+		return "connecting"
+	case StateHandshake:
+		return "handshake"
+	case StateCSM:
+		return "capabilities"
+	case StateEstablished:
+		return "established"
+	}
+	return "closed"
+}
+
+var states = map[ccoap.State]State{
+	ccoap.StateConnecting:  StateConnecting,
+	ccoap.StateHandshake:   StateHandshake,
+	ccoap.StateCSM:         StateCSM,
+	ccoap.StateEstablished: StateEstablished,
+}
+
+// State returns how far the session is. It stands for coap_session_get_state.
+func (s *Session) State() State {
+	if s.use() != nil {
+		return StateClosed
+	}
+	defer s.c.l.unlock()
+	return states[s.c.native.State()]
+}
+
+// use locks the loop for the use of the native session.
+func (s *Session) use() error {
+	s.c.l.mu.Lock()
+	if s.c.ended != nil {
+		s.c.l.mu.Unlock()
+		return s.c.ended
+	}
+	return nil
+}
+
+// SetMTU bounds the size of messages, in bytes without the headers of IP, UDP and
+// TCP, from 64 to 65535. It stands for coap_session_set_mtu.
+func (s *Session) SetMTU(bytes int) error {
+	if bytes < 64 || bytes > 65535 {
+		return s.failed("set MTU", errors.New("the MTU must be from 64 to 65535"))
+	}
+	if err := s.use(); err != nil {
+		return s.failed("set MTU", err)
+	}
+	defer s.c.l.unlock()
+	s.c.native.SetMTU(bytes)
+	return nil
+}
+
+// MaxPDUSize returns the most bytes that a message to the peer may have, with its
+// header, token and options; 0 when the session is over. It stands for
+// coap_session_max_pdu_size.
+func (s *Session) MaxPDUSize() int {
+	if s.use() != nil {
+		return 0
+	}
+	defer s.c.l.unlock()
+	return s.c.native.MaxPDUSize()
+}
+
+// SetAppData keeps any value with the session. It stands for
+// coap_session_set_app_data.
+func (s *Session) SetAppData(v any) {
+	s.c.l.mu.Lock()
+	s.c.appData = v
+	s.c.l.mu.Unlock()
+}
+
+// AppData returns what SetAppData was given last, or nil. It stands for
+// coap_session_get_app_data.
+func (s *Session) AppData() any {
+	s.c.l.mu.Lock()
+	defer s.c.l.mu.Unlock()
+	return s.c.appData
+}
+
+// describing serialises String, which reads a static buffer of libcoap.
+var describing sync.Mutex
+
+// String describes the session: both addresses, the interface and the protocol,
+// as libcoap writes them. It stands for coap_session_str.
+func (s *Session) String() string {
+	if s.use() != nil {
+		return s.c.local.String() + " <-> " + s.c.remote.String() + " " + s.c.proto.String() + " (closed)"
+	}
+	defer s.c.l.unlock()
+	describing.Lock()
+	defer describing.Unlock()
+	return s.c.native.String()
+}

@@ -1,0 +1,204 @@
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "_cgo_export.h"
+#include "context.h"
+#include "session.h"
+
+/* What a server does in one poll before somebody else may have the context. */
+enum { ROUNDS = 16, EVENTS = 16 };
+
+static void ignore_log(coap_log_t level, const char *message)
+{
+	(void)level;
+	(void)message;
+}
+
+void cshim_library_init(void)
+{
+	coap_startup();
+	/* libcoap formats its messages in static buffers, without a lock. */
+	coap_set_log_handler(ignore_log);
+	coap_set_log_level(LOG_EMERG);
+	coap_dtls_set_log_level(LOG_EMERG);
+}
+
+cshim_context *cshim_context_of(const coap_session_t *session)
+{
+	return coap_get_app_data(coap_session_get_context(session));
+}
+
+/* Every request comes here. It is answered later: libcoap sends no response that
+ * is non-confirmable and empty. */
+static void on_request(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *request,
+		       const coap_string_t *query, coap_pdu_t *response)
+{
+	cshim_context *c = cshim_context_of(session);
+	struct cshim_message m;
+	uint64_t id = cshim_session_id(session);
+	bool is_new = id == 0;
+
+	(void)resource;
+	(void)query;
+	coap_pdu_set_type(response, COAP_MESSAGE_NON);
+	if (!cshim_message_read(request, &m, &c->options))
+		return;
+	if (is_new) {
+		id = ++c->last_session;
+		cshim_session_set_id(session, id);
+		coap_session_reference(session);
+	}
+	goCoapRequest(c->handle, id, session, is_new, coap_is_mcast(coap_session_get_addr_local(session)), &m);
+}
+
+static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent, const coap_pdu_t *received,
+				   const coap_mid_t mid)
+{
+	cshim_context *c = cshim_context_of(session);
+	struct cshim_message m;
+
+	(void)sent;
+	(void)mid;
+	if (!cshim_message_read(received, &m, &c->options))
+		return COAP_RESPONSE_OK;
+	return goCoapResponse(c->handle, cshim_session_id(session), &m) ? COAP_RESPONSE_OK : COAP_RESPONSE_FAIL;
+}
+
+static void on_nack(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,
+		    const coap_mid_t mid)
+{
+	cshim_context *c = cshim_context_of(session);
+	struct cshim_message m;
+
+	(void)mid;
+	if (sent != NULL && cshim_message_read(sent, &m, &c->options))
+		goCoapNack(c->handle, cshim_session_id(session), reason, &m);
+}
+
+/* A Ping over a reliable transport. libcoap's own Pong, which follows, lacks the
+ * token (RFC 8323, section 5.4). */
+static void on_ping(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t mid)
+{
+	coap_bin_const_t token = coap_pdu_get_token(received);
+	struct cshim_message pong = {
+		.type = COAP_MESSAGE_CON,
+		.code = COAP_SIGNALING_CODE_PONG,
+		.token = token.s,
+		.token_size = token.length,
+	};
+	coap_pdu_t *pdu;
+
+	(void)mid;
+	if (token.length == 0)
+		return;
+	pdu = cshim_message_make(session, &pong);
+	if (pdu != NULL)
+		coap_send(session, pdu);
+}
+
+static void on_pong(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t mid)
+{
+	(void)received;
+	(void)mid;
+	goCoapPong(cshim_context_of(session)->handle, cshim_session_id(session));
+}
+
+static int on_event(coap_session_t *session, const coap_event_t event)
+{
+	cshim_context *c = cshim_context_of(session);
+	uint64_t id = cshim_session_id(session);
+
+	if (id == 0 && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT)
+		id = c->new_client;
+	goCoapEvent(c->handle, id, event);
+	return 0;
+}
+
+static coap_resource_t *handle_all(coap_resource_t *resource)
+{
+	int method;
+
+	for (method = COAP_REQUEST_GET; resource != NULL && method <= COAP_REQUEST_IPATCH; method++)
+		coap_register_request_handler(resource, method, on_request);
+	return resource;
+}
+
+/* libcoap answers for /.well-known/core by itself unless that is a resource. */
+static bool add_resources(coap_context_t *ctx)
+{
+	static const uint8_t path[] = ".well-known/core";
+	coap_str_const_t core = { sizeof(path) - 1, path };
+	coap_resource_t *unknown = handle_all(coap_resource_unknown_init(on_request));
+	coap_resource_t *known;
+
+	if (unknown == NULL)
+		return false;
+	coap_add_resource(ctx, unknown);
+	known = handle_all(coap_resource_init(&core, 0));
+	if (known == NULL)
+		return false;
+	coap_add_resource(ctx, known);
+	return true;
+}
+
+cshim_context *cshim_context_new(void *handle)
+{
+	cshim_context *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->handle = handle;
+	c->ctx = coap_new_context(NULL);
+	if (c->ctx == NULL) {
+		free(c);
+		return NULL;
+	}
+	coap_set_app_data(c->ctx, c);
+	coap_register_response_handler(c->ctx, on_response);
+	coap_register_nack_handler(c->ctx, on_nack);
+	coap_register_ping_handler(c->ctx, on_ping);
+	coap_register_pong_handler(c->ctx, on_pong);
+	coap_register_event_handler(c->ctx, on_event);
+	if (!add_resources(c->ctx)) {
+		cshim_context_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void cshim_context_free(cshim_context *c)
+{
+	coap_free_context(c->ctx);
+	free(c->options.bytes);
+	free(c);
+}
+
+int cshim_context_poll(cshim_context *c)
+{
+	struct epoll_event events[EVENTS];
+	int fd = coap_context_get_coap_fd(c->ctx);
+	unsigned next;
+	coap_tick_t now;
+	int i, n = 0;
+
+	for (i = 0; i < ROUNDS; i++) {
+		n = epoll_wait(fd, events, EVENTS, 0);
+		if (n <= 0)
+			break;
+		coap_io_do_epoll(c->ctx, events, n);
+	}
+	if (n > 0)
+		return 0;
+	coap_ticks(&now);
+	next = coap_io_prepare_epoll(c->ctx, now);
+	/* The clock that libcoap reads goes in milliseconds. */
+	return next == 0 ? -1 : next >= INT32_MAX ? INT32_MAX : (int)next + 1;
+}
+
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto)
+{
+	coap_address_t a;
+
+	cshim_address_to(address, &a);
+	return coap_new_endpoint(c->ctx, &a, proto);
+}

@@ -1,0 +1,37 @@
+#ifndef CSHIM_CONTEXT_H
+#define CSHIM_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "compat.h"
+#include "message.h"
+
+/* A coap_context_t, and what its callbacks need. libcoap is not safe for
+ * threads: one thread at a time may use a context and what belongs to it. */
+typedef struct cshim_context {
+	coap_context_t *ctx;
+	void *handle;		/* of the Go callbacks */
+	uint64_t last_session;	/* number of the session that came last */
+	uint64_t new_client;	/* number of the client session that is being made */
+	struct cshim_buffer options;
+} cshim_context;
+
+/* Prepares libcoap, once in a process. */
+void cshim_library_init(void);
+
+cshim_context *cshim_context_new(void *handle);
+void cshim_context_free(cshim_context *c);
+
+/* The context that a session belongs to. */
+cshim_context *cshim_context_of(const coap_session_t *session);
+
+/* Does the I/O that is possible without waiting, but only so much of it. Returns
+ * in how many milliseconds it must be called again: -1 where only I/O can bring
+ * news, 0 where there is more to do. */
+int cshim_context_poll(cshim_context *c);
+
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto);
+
+#endif

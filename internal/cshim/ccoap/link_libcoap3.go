@@ -1,0 +1,4 @@
+package ccoap
+
+// #cgo pkg-config: libcoap-3-gnutls
+import "C"

@@ -1,0 +1,70 @@
+package ccoap
+
+/*
+#include "message.h"
+*/
+import "C"
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// A Message is a CoAP message.
+type Message struct {
+	Type    int // Confirmable and so on
+	Code    int // wire number
+	ID      int // message ID, or NewID
+	Token   []byte
+	Options EncodedOptions
+	Body    []byte
+}
+
+// Types of messages.
+const (
+	Confirmable     = C.COAP_MESSAGE_CON
+	NonConfirmable  = C.COAP_MESSAGE_NON
+	Acknowledgement = C.COAP_MESSAGE_ACK
+	Reset           = C.COAP_MESSAGE_RST
+)
+
+// NewID asks Send for the session's next message ID.
+const NewID = -1
+
+// EncodedOptions are options in ascending order.
+type EncodedOptions []byte
+
+const optionHeader = 4
+
+// Append adds an option, whose number must not be less than the last one's.
+func (e EncodedOptions) Append(number uint16, value []byte) EncodedOptions {
+	e = binary.BigEndian.AppendUint16(e, number)
+	e = binary.BigEndian.AppendUint16(e, uint16(len(value)))
+	return append(e, value...)
+}
+
+// Next splits the first option off. It reports false where there is none.
+func (e EncodedOptions) Next() (number uint16, value []byte, rest EncodedOptions, ok bool) {
+	if len(e) < optionHeader {
+		return 0, nil, nil, false
+	}
+	end := optionHeader + int(binary.BigEndian.Uint16(e[2:]))
+	return binary.BigEndian.Uint16(e), e[optionHeader:end:end], e[end:], true
+}
+
+// readMessage copies a message from C.
+func readMessage(m *C.struct_cshim_message) Message {
+	token, options := int(m.token_size), int(m.options_size)
+	all := make([]byte, 0, token+options+int(m.body_size))
+	all = append(all, unsafe.Slice((*byte)(m.token), m.token_size)...)
+	all = append(all, unsafe.Slice((*byte)(m.options), m.options_size)...)
+	all = append(all, unsafe.Slice((*byte)(m.body), m.body_size)...)
+	return Message{
+		Type:    int(m._type),
+		Code:    int(m.code),
+		ID:      int(m.mid),
+		Token:   all[:token:token],
+		Options: EncodedOptions(all[token : token+options : token+options]),
+		Body:    all[token+options:],
+	}
+}

@@ -1,0 +1,62 @@
+#include "session.h"
+
+static coap_session_t *number(cshim_context *c, coap_session_t *session)
+{
+	if (session != NULL)
+		cshim_session_set_id(session, c->new_client);
+	c->new_client = 0;
+	return session;
+}
+
+coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
+				  const struct cshim_address *server, coap_proto_t proto)
+{
+	coap_address_t from, to;
+
+	cshim_address_to(server, &to);
+	if (local->ip_size > 0)
+		cshim_address_to(local, &from);
+	c->new_client = ++c->last_session;
+	return number(c, coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto));
+}
+
+void cshim_session_close(coap_session_t *session)
+{
+	coap_session_disconnected(session, COAP_NACK_NOT_DELIVERABLE);
+	cshim_session_forget(session);
+}
+
+void cshim_session_forget(coap_session_t *session)
+{
+	cshim_session_set_id(session, 0);
+	coap_session_release(session);
+}
+
+int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
+		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size)
+{
+	struct cshim_message m = {
+		.type = type,
+		.code = code,
+		.mid = mid,
+		.token = token,
+		.token_size = token_size,
+		.options = options,
+		.options_size = options_size,
+		.body = body,
+		.body_size = body_size,
+	};
+	coap_pdu_t *pdu = cshim_message_make(session, &m);
+	coap_mid_t sent;
+
+	if (pdu == NULL)
+		return CSHIM_TOO_LARGE;
+	sent = coap_send(session, pdu);
+	return sent == COAP_INVALID_MID ? CSHIM_NOT_SENT : sent;
+}
+
+void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote)
+{
+	cshim_address_from(coap_session_get_addr_local(session), local);
+	cshim_address_from(coap_session_get_addr_remote(session), remote);
+}

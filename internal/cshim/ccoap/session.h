@@ -1,0 +1,43 @@
+#ifndef CSHIM_SESSION_H
+#define CSHIM_SESSION_H
+
+#include <stdint.h>
+
+#include "address.h"
+#include "context.h"
+#include "message.h"
+
+enum {
+	CSHIM_TOO_LARGE = -1,  /* the message does not fit */
+	CSHIM_NOT_SENT = -2,   /* libcoap did not take it */
+};
+
+/* A session's number, 0 where it has none. It is the session's app data. */
+static inline uint64_t cshim_session_id(const coap_session_t *session)
+{
+	return (uintptr_t)coap_session_get_app_data(session);
+}
+
+static inline void cshim_session_set_id(coap_session_t *session, uint64_t id)
+{
+	coap_session_set_app_data(session, (void *)(uintptr_t)id);
+}
+
+/* The new_client of a context is set while f makes a session; so the events of
+ * its making have a number. */
+coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
+				  const struct cshim_address *server, coap_proto_t proto);
+
+/* Ends a session's traffic, and gives the reference back. */
+void cshim_session_close(coap_session_t *session);
+
+/* Gives the reference to a server session back that a request took. */
+void cshim_session_forget(coap_session_t *session);
+
+/* Sends a message. Returns its mid or one of the errors above. */
+int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
+		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size);
+
+void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote);
+
+#endif
