@@ -230,7 +230,8 @@ func TestPing(t *testing.T) {
 		t.Run(proto.String(), func(t *testing.T) {
 			s := connect(t, nil, listen(t, nil, proto, hello), proto)
 			require.NoError(t, s.Ready(waitContext(t)))
-			for range 3 {
+			assert.NoError(t, s.Ping(waitContext(t)))
+			if proto.Reliable() { // libcoap answers 4 of the others a second
 				assert.NoError(t, s.Ping(waitContext(t)))
 			}
 		})
