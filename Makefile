@@ -4,6 +4,7 @@ IMAGE     ?= gnucoap/tls-serve
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
+SUITES    ?= bullseye trixie
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -30,7 +31,7 @@ export PKG_CONFIG_PATH := $(private):$(PKG_CONFIG_PATH)
 $(shell mkdir -p $(private) && sed 's|@PREFIX@|$(GNUTLS_PREFIX)|; s|@VERSION@|$(version)|' pkg-config/gnutls.pc.in >$(private)/gnutls.pc)
 endif
 
-.PHONY: help deps deps-build demo build test race asan stress cgocheck lint bench fuzz image image-check clean
+.PHONY: help deps deps-build demo build test race asan stress matrix cgocheck lint bench fuzz image image-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +61,10 @@ asan: deps ## run the tests with the address sanitizer and its leak detection
 
 stress: deps ## run the tests ten times over
 	$(call each,$(MODULES),go test -count=10 ./...)
+
+matrix: ## build and test with the libraries of other Debian releases (SUITES; Debian, root)
+	@scripts/deps.sh build matrix
+	scripts/matrix.sh $(SUITES)
 
 cgocheck: deps ## run the tests with the full check of pointers passed to C
 	$(call each,$(MODULES),GOEXPERIMENT=cgocheck2 go test ./...)

@@ -2,15 +2,22 @@
 # Installs what is missing of the named groups of system packages:
 #   deps.sh build   what `go build` needs
 #   deps.sh peers   the programs the tests talk to
+#   deps.sh matrix  what `make matrix` needs
 #   deps.sh image   what `make image-check` needs
 set -eu
+
+# Debian 11 and Ubuntu 22.04 have libcoap 2 alone.
+coap=3
+# shellcheck source=/dev/null
+case $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") in bullseye | jammy) coap=2 ;; esac
 
 packages=
 for group; do
 	case $group in
-	build) packages="$packages ca-certificates gcc libc6-dev libgnutls28-dev pkg-config" ;;
+	build) packages="$packages ca-certificates gcc libc6-dev libcoap$coap-dev libgnutls28-dev pkg-config" ;;
 	# redis-tools has the server too, as redis-check-rdb, and starts no service.
-	peers) packages="$packages curl gnutls-bin openssl redis-tools" ;;
+	peers) packages="$packages curl gnutls-bin libcoap$coap-bin openssl redis-tools" ;;
+	matrix) packages="$packages debootstrap" ;;
 	image) packages="$packages buildah debootstrap gnutls-bin openssl" ;;
 	*) echo "deps: no group $group" >&2; exit 2 ;;
 	esac
@@ -29,10 +36,11 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	esac
 	cat >&2 <<-END
 	deps: this is no Debian. Please install, with your own package manager,
-	  to build: a C compiler, pkg-config and GnuTLS with its headers
+	  to build: a C compiler, pkg-config, GnuTLS with its headers
 	            (Fedora: gcc pkgconf gnutls-devel, Alpine: build-base pkgconf gnutls-dev,
 	            Arch: base-devel gnutls, Homebrew: pkgconf gnutls)
-	  to test:  gnutls-cli, openssl, curl and redis-check-rdb
+	            and, for package coap, libcoap 4.3 built with GnuTLS
+	  to test:  gnutls-cli, openssl, curl, redis-check-rdb and libcoap's programs
 	            (Fedora, Alpine: gnutls-utils openssl curl redis)
 	END
 	exit 1

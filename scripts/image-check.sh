@@ -7,22 +7,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if [ "$(id -u)" != 0 ]; then
-	echo "image-check: needs root, for debootstrap and chroot" >&2
-	exit 1
-fi
-
+# shellcheck source=scripts/root.sh
+. scripts/root.sh
+need_root image-check
 # shellcheck source=/dev/null
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-find_mirror() {
-	# shellcheck disable=SC2016 # apt's own placeholder
-	apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | sort -u | head -n 1
-}
-mirror=$(find_mirror)
-if [ -z "$mirror" ]; then # apt lists nothing before its first update
-	apt-get update -qq
-	mirror=$(find_mirror)
-fi
 
 tmp=$(mktemp -d)
 server=
@@ -36,7 +25,7 @@ finish() {
 trap finish EXIT
 
 echo "-- base images"
-quietly debootstrap --variant=minbase --include=ca-certificates "${SUITE:-$codename}" "$tmp/rootfs" "$mirror"
+quietly debootstrap --variant=minbase --include=ca-certificates "${SUITE:-$codename}" "$tmp/rootfs" "$(mirror)"
 rm -rf "$tmp"/rootfs/var/cache/apt/archives/*.deb
 printf 'FROM scratch\nCOPY rootfs /\n' >"$tmp/base"
 printf 'FROM base\nCOPY . /usr/local/go\nENV PATH=/usr/local/go/bin:/usr/bin:/bin:/usr/sbin:/sbin GOTOOLCHAIN=local\n' >"$tmp/go"

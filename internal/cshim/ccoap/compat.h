@@ -2,12 +2,96 @@
 #define CSHIM_COMPAT_H
 
 /* What differs among the versions of libcoap. No other file asks for the
- * version. */
+ * version. The code is written for 4.3.1; what 4.2 calls otherwise is renamed
+ * here, and what only some have is behind a CSHIM_HAVE_…. */
+
+#ifdef CSHIM_LIBCOAP2
+
+#include <coap2/coap.h>
+
+#if !defined(LIBCOAP_PACKAGE_STRING)
+#error "gnucoap with the build tag libcoap2 needs libcoap 4.2.1"
+#endif
+
+typedef struct {
+	size_t length;
+	const uint8_t *s;
+} cshim_token;
+
+#define coap_pdu_get_token(pdu) ((cshim_token){ (pdu)->token_length, (pdu)->token })
+#define coap_pdu_get_type(pdu) ((pdu)->type)
+#define coap_pdu_get_code(pdu) ((pdu)->code)
+#define coap_pdu_get_mid(pdu) ((pdu)->tid)
+#define coap_pdu_set_type(pdu, value) ((pdu)->type = (value))
+#define coap_session_get_context(session) ((session)->context)
+#define coap_session_get_type(session) ((session)->type)
+#define coap_session_get_proto(session) ((session)->proto)
+#define coap_session_get_state(session) ((session)->state)
+#define coap_session_get_addr_local(session) (&(session)->addr_info.local)
+#define coap_session_get_addr_remote(session) (&(session)->addr_info.remote)
+#define coap_context_set_session_timeout(ctx, seconds) ((ctx)->session_timeout = (seconds))
+#define coap_register_request_handler coap_register_handler
+#define coap_mid_t coap_tid_t
+#define COAP_INVALID_MID COAP_INVALID_TID
+#define COAP_SIGNALING_CODE_PONG COAP_SIGNALING_PONG
+
+/* Sessions have an NSTART of 1. */
+#define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
+
+#define CSHIM_DATA(data) ((uint8_t **)(data))
+#define CSHIM_OPTION_NUMBER(iterator) ((iterator).type)
+
+/* The loop is not divided: it looks for the events itself. */
+#define CSHIM_DO_EVENTS(ctx, events, n) ((void)coap_run_once(ctx, COAP_RUN_NONBLOCK))
+
+#define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
+	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, coap_session_t *session,      \
+			 coap_pdu_t *request, coap_binary_t *cshim_token, coap_string_t *cshim_query,              \
+			 coap_pdu_t *response)
+/* Every response is acknowledged before its handler is called. */
+#define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
+	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
+			 coap_pdu_t *received, const coap_tid_t cshim_mid)
+#define CSHIM_ACCEPT_RESPONSE return
+#define CSHIM_REJECT_RESPONSE return
+#define CSHIM_ON_NACK(name, session, sent, reason)                                                                 \
+	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *sent,                     \
+			 coap_nack_reason_t reason, const coap_tid_t cshim_mid)
+#define CSHIM_ON_PING(name, session, received)                                                                     \
+	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *received,                 \
+			 const coap_tid_t cshim_mid)
+#define CSHIM_ON_EVENT(name, session, event)                                                                       \
+	static int name(coap_context_t *cshim_ctx, coap_event_t event, coap_session_t *session)
+
+#else
 
 #include <coap3/coap.h>
 
 #if !defined(LIBCOAP_VERSION) || LIBCOAP_VERSION < 4003001U
 #error "gnucoap needs libcoap 4.3.1 or later"
+#endif
+
+typedef coap_bin_const_t cshim_token;
+
+#define CSHIM_DATA(data) (data)
+#define CSHIM_OPTION_NUMBER(iterator) ((iterator).number)
+#define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
+
+#define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
+	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request,      \
+			 const coap_string_t *cshim_query, coap_pdu_t *response)
+#define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
+	static coap_response_t name(coap_session_t *session, const coap_pdu_t *cshim_sent,                         \
+				    const coap_pdu_t *received, const coap_mid_t cshim_mid)
+#define CSHIM_ACCEPT_RESPONSE return COAP_RESPONSE_OK
+#define CSHIM_REJECT_RESPONSE return COAP_RESPONSE_FAIL
+#define CSHIM_ON_NACK(name, session, sent, reason)                                                                 \
+	static void name(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,         \
+			 const coap_mid_t cshim_mid)
+#define CSHIM_ON_PING(name, session, received)                                                                     \
+	static void name(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t cshim_mid)
+#define CSHIM_ON_EVENT(name, session, event) static int name(coap_session_t *session, const coap_event_t event)
+
 #endif
 
 #endif

@@ -10,8 +10,6 @@ enum { ROUNDS = 16, EVENTS = 16 };
 
 static void ignore_log(coap_log_t level, const char *message)
 {
-	(void)level;
-	(void)message;
 }
 
 void cshim_library_init(void)
@@ -30,16 +28,13 @@ cshim_context *cshim_context_of(const coap_session_t *session)
 
 /* Every request comes here. It is answered later: libcoap sends no response that
  * is non-confirmable and empty. */
-static void on_request(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *request,
-		       const coap_string_t *query, coap_pdu_t *response)
+CSHIM_ON_REQUEST(on_request, session, request, response)
 {
 	cshim_context *c = cshim_context_of(session);
 	struct cshim_message m;
 	uint64_t id = cshim_session_id(session);
 	bool is_new = id == 0;
 
-	(void)resource;
-	(void)query;
 	coap_pdu_set_type(response, COAP_MESSAGE_NON);
 	if (!cshim_message_read(request, &m, &c->options))
 		return;
@@ -51,35 +46,32 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
 	goCoapRequest(c->handle, id, session, is_new, coap_is_mcast(coap_session_get_addr_local(session)), &m);
 }
 
-static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent, const coap_pdu_t *received,
-				   const coap_mid_t mid)
+CSHIM_ON_RESPONSE(on_response, session, received)
 {
 	cshim_context *c = cshim_context_of(session);
 	struct cshim_message m;
 
-	(void)sent;
-	(void)mid;
 	if (!cshim_message_read(received, &m, &c->options))
-		return COAP_RESPONSE_OK;
-	return goCoapResponse(c->handle, cshim_session_id(session), &m) ? COAP_RESPONSE_OK : COAP_RESPONSE_FAIL;
+		CSHIM_ACCEPT_RESPONSE;
+	if (goCoapResponse(c->handle, cshim_session_id(session), &m))
+		CSHIM_ACCEPT_RESPONSE;
+	CSHIM_REJECT_RESPONSE;
 }
 
-static void on_nack(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,
-		    const coap_mid_t mid)
+CSHIM_ON_NACK(on_nack, session, sent, reason)
 {
 	cshim_context *c = cshim_context_of(session);
 	struct cshim_message m;
 
-	(void)mid;
 	if (sent != NULL && cshim_message_read(sent, &m, &c->options))
 		goCoapNack(c->handle, cshim_session_id(session), reason, &m);
 }
 
 /* A Ping over a reliable transport. libcoap's own Pong, which follows, lacks the
  * token (RFC 8323, section 5.4). */
-static void on_ping(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t mid)
+CSHIM_ON_PING(on_ping, session, received)
 {
-	coap_bin_const_t token = coap_pdu_get_token(received);
+	cshim_token token = coap_pdu_get_token(received);
 	struct cshim_message pong = {
 		.type = COAP_MESSAGE_CON,
 		.code = COAP_SIGNALING_CODE_PONG,
@@ -88,7 +80,6 @@ static void on_ping(coap_session_t *session, const coap_pdu_t *received, const c
 	};
 	coap_pdu_t *pdu;
 
-	(void)mid;
 	if (token.length == 0)
 		return;
 	pdu = cshim_message_make(session, &pong);
@@ -96,14 +87,12 @@ static void on_ping(coap_session_t *session, const coap_pdu_t *received, const c
 		coap_send(session, pdu);
 }
 
-static void on_pong(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t mid)
+CSHIM_ON_PING(on_pong, session, received)
 {
-	(void)received;
-	(void)mid;
 	goCoapPong(cshim_context_of(session)->handle, cshim_session_id(session));
 }
 
-static int on_event(coap_session_t *session, const coap_event_t event)
+CSHIM_ON_EVENT(on_event, session, event)
 {
 	cshim_context *c = cshim_context_of(session);
 	uint64_t id = cshim_session_id(session);
@@ -185,7 +174,7 @@ int cshim_context_poll(cshim_context *c)
 		n = epoll_wait(fd, events, EVENTS, 0);
 		if (n <= 0)
 			break;
-		coap_io_do_epoll(c->ctx, events, n);
+		CSHIM_DO_EVENTS(c->ctx, events, n);
 	}
 	if (n > 0)
 		return 0;

@@ -91,7 +91,7 @@ func (c *Context) Poll() (next time.Duration) {
 //
 //	void coap_context_set_session_timeout(coap_context_t *context, unsigned int session_timeout);
 func (c *Context) SetIdleTimeout(seconds uint) {
-	C.coap_context_set_session_timeout(c.c.ctx, C.uint(seconds))
+	C.cshim_context_set_idle_timeout(c.c, C.uint(seconds))
 }
 
 // RegisterOption makes a critical option known, so that messages that have it

@@ -32,6 +32,11 @@ cshim_context *cshim_context_of(const coap_session_t *session);
  * news, 0 where there is more to do. */
 int cshim_context_poll(cshim_context *c);
 
+static inline void cshim_context_set_idle_timeout(cshim_context *c, unsigned seconds)
+{
+	coap_context_set_session_timeout(c->ctx, seconds);
+}
+
 coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto);
 
 #endif

@@ -1,3 +1,5 @@
+//go:build !libcoap2
+
 package ccoap
 
 // #cgo pkg-config: libcoap-3-gnutls

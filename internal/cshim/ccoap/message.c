@@ -14,6 +14,7 @@ static int read_options(const coap_pdu_t *pdu, struct cshim_message *m, struct c
 	coap_option_iterator_init(pdu, &it, COAP_OPT_ALL);
 	while ((opt = coap_option_next(&it)) != NULL) {
 		uint32_t n = coap_opt_length(opt);
+		unsigned number = CSHIM_OPTION_NUMBER(it);
 		uint8_t *p;
 
 		if (b->size < used + OPTION_HEADER + n) {
@@ -26,8 +27,8 @@ static int read_options(const coap_pdu_t *pdu, struct cshim_message *m, struct c
 			b->size = size;
 		}
 		p = b->bytes + used;
-		p[0] = it.number >> 8;
-		p[1] = it.number & 255;
+		p[0] = number >> 8;
+		p[1] = number & 255;
 		p[2] = n >> 8;
 		p[3] = n & 255;
 		memcpy(p + OPTION_HEADER, coap_opt_value(opt), n);
@@ -40,14 +41,14 @@ static int read_options(const coap_pdu_t *pdu, struct cshim_message *m, struct c
 
 int cshim_message_read(const coap_pdu_t *pdu, struct cshim_message *m, struct cshim_buffer *options)
 {
-	coap_bin_const_t token = coap_pdu_get_token(pdu);
+	cshim_token token = coap_pdu_get_token(pdu);
 
 	m->type = coap_pdu_get_type(pdu);
 	m->code = coap_pdu_get_code(pdu);
 	m->mid = coap_pdu_get_mid(pdu);
 	m->token = token.s;
 	m->token_size = token.length;
-	if (!coap_get_data(pdu, &m->body_size, &m->body)) {
+	if (!coap_get_data(pdu, &m->body_size, CSHIM_DATA(&m->body))) {
 		m->body = NULL;
 		m->body_size = 0;
 	}

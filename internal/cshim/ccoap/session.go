@@ -99,7 +99,7 @@ func (s Session) Send(m *Message) (id int, err error) {
 //	coap_mid_t coap_session_send_ping(coap_session_t *session);
 func (s Session) Ping() (id int, err error) {
 	n := C.coap_session_send_ping(s.s)
-	if n == C.COAP_INVALID_MID {
+	if n < 0 {
 		return 0, ErrNotSent
 	}
 	return int(n), nil
@@ -122,7 +122,7 @@ func (s Session) Addresses() (local, remote netip.AddrPort) {
 // Implements:
 //
 //	coap_proto_t coap_session_get_proto(const coap_session_t *session);
-func (s Session) Protocol() Protocol { return Protocol(C.coap_session_get_proto(s.s)) }
+func (s Session) Protocol() Protocol { return Protocol(C.cshim_session_proto(s.s)) }
 
 // A State is how far a session is.
 type State int
@@ -140,7 +140,7 @@ const (
 // Implements:
 //
 //	coap_session_state_t coap_session_get_state(const coap_session_t *session);
-func (s Session) State() State { return State(C.coap_session_get_state(s.s)) }
+func (s Session) State() State { return State(C.cshim_session_state(s.s)) }
 
 // String describes the session. Calls for any session of the process must be
 // serialised.
@@ -189,9 +189,9 @@ func (s Session) SetTransmission(ackTimeout, ackRandomFactor Fixed, maxRetransmi
 		C.coap_session_set_ack_random_factor(s.s, ackRandomFactor.c())
 	}
 	if maxRetransmit != 0 {
-		C.coap_session_set_max_retransmit(s.s, C.uint16_t(maxRetransmit))
+		C.cshim_session_set_max_retransmit(s.s, C.uint16_t(maxRetransmit))
 	}
 	if nstart != 0 {
-		C.coap_session_set_nstart(s.s, C.uint16_t(nstart))
+		C.cshim_session_set_nstart(s.s, C.uint16_t(nstart))
 	}
 }

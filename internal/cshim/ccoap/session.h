@@ -23,6 +23,27 @@ static inline void cshim_session_set_id(coap_session_t *session, uint64_t id)
 	coap_session_set_app_data(session, (void *)(uintptr_t)id);
 }
 
+static inline coap_proto_t cshim_session_proto(const coap_session_t *session)
+{
+	return coap_session_get_proto(session);
+}
+
+static inline coap_session_state_t cshim_session_state(const coap_session_t *session)
+{
+	return coap_session_get_state(session);
+}
+
+/* The type of the number differs among versions. */
+static inline void cshim_session_set_max_retransmit(coap_session_t *session, uint16_t value)
+{
+	coap_session_set_max_retransmit(session, value);
+}
+
+static inline void cshim_session_set_nstart(coap_session_t *session, uint16_t value)
+{
+	coap_session_set_nstart(session, value);
+}
+
 /* The new_client of a context is set while f makes a session; so the events of
  * its making have a number. */
 coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
