@@ -49,6 +49,30 @@ static inline void cshim_session_set_nstart(coap_session_t *session, uint16_t va
 coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
 				  const struct cshim_address *server, coap_proto_t proto);
 
+/* The same for a session with certificates or raw public keys, see
+ * cshim_pki_set. name is what to ask the server for, or NULL. */
+coap_session_t *cshim_session_new_pki(cshim_context *c, const struct cshim_address *local,
+				      const struct cshim_address *server, coap_proto_t proto, const char *name);
+
+/* The same with a pre-shared key. by_hint: goCoapHint gives another one. */
+coap_session_t *cshim_session_new_psk(cshim_context *c, const struct cshim_address *local,
+				      const struct cshim_address *server, coap_proto_t proto, const char *name,
+				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
+				      size_t key_size, bool by_hint);
+
+/* Gives a new session, or NULL, the number of the one that was being made. */
+coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session);
+
+/* A client's connection stands, and its TLS session is about to be made. */
+void cshim_session_connected(cshim_context *c, coap_session_t *session);
+
+/* The gnutls_session_t of a session, or NULL. */
+void *cshim_session_tls(const coap_session_t *session);
+
+/* The PSK identity that a session uses, and the hint of its server; or NULL. */
+const uint8_t *cshim_session_identity(const coap_session_t *session, size_t *size);
+const uint8_t *cshim_session_hint(const coap_session_t *session, size_t *size);
+
 /* Ends a session's traffic, and gives the reference back. */
 void cshim_session_close(coap_session_t *session);
 
