@@ -3,6 +3,7 @@ package coap
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
@@ -34,6 +35,11 @@ type conn struct {
 	older      *conn // in loop.servers
 	newer      *conn
 	recent     exchangeLog
+
+	uploads int         // requests whose body is being sent in blocks
+	tags    uint64      // the last Request-Tag
+	bert    atomic.Bool // the peer has sent a message of several blocks
+	blocks  map[string]*stored
 }
 
 // A token ties responses to their request. They are random, as RFC 7252,
@@ -111,6 +117,7 @@ func (c *conn) end(err error) {
 	if !c.isUp {
 		close(c.connected)
 	}
+	c.l.store.forget(c)
 	close(c.done)
 }
 

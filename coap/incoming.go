@@ -22,6 +22,7 @@ type incoming struct {
 	sum         uint64
 	confirmable bool
 	multicast   bool
+	blocks      *blockRequest // what it says about blocks, if anything
 
 	// Guarded by the loop.
 	acked    bool // an empty acknowledgement has been sent
@@ -146,7 +147,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	default:
 		m.Type = ccoap.NonConfirmable
 	}
-	in.m.Options, in.m.Body = nil, nil // it stays in the log
+	in.m.Options, in.m.Body, in.blocks = nil, nil, nil // it stays in the log
 	_, err := in.c.native.Send(m)
 	return sendError(err)
 }

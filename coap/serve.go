@@ -11,7 +11,17 @@ import (
 // before the first call are answered with 4.04.
 func (c *Context) Handle(h Handler) {
 	c.l.mu.Lock()
-	c.l.serve = func(in *incoming) { go in.handle(h) }
+	c.l.serve = func(in *incoming) {
+		if !hasBlocks(&in.m) {
+			go in.handle(h)
+			return
+		}
+		c.l.events = append(c.l.events, func() {
+			if in.accept() {
+				go in.handle(h)
+			}
+		})
+	}
 	c.l.mu.Unlock()
 }
 
@@ -34,9 +44,13 @@ func (in *incoming) handle(h Handler) {
 
 // request returns the request as handlers see it.
 func (in *incoming) request() *Request {
+	options := decodeOptions(in.m.Options)
+	if in.blocks != nil {
+		options = options.without(OptionBlock1, OptionBlock2)
+	}
 	return &Request{
 		Method:         Code(in.m.Code),
-		Options:        decodeOptions(in.m.Options),
+		Options:        options,
 		Body:           in.m.Body,
 		NonConfirmable: in.m.Type == ccoap.NonConfirmable,
 		Session:        in.c.session,
@@ -49,7 +63,7 @@ func (in *incoming) reply(r *Request, w *response) {
 	if w.code == CodeEmpty {
 		w.code = successCode(r.Method)
 	}
-	_ = in.answer(&ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body})
+	_ = in.answer(in.blockwise(w))
 }
 
 func (l *loop) log(what string, args ...any) {

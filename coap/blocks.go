@@ -1,0 +1,203 @@
+package coap
+
+import (
+	"errors"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// What can go wrong in a block-wise transfer (RFC 7959). They are found with
+// errors.Is in what Session.Do returns.
+var (
+	// ErrBodyChanged says that the body of a response changed while its blocks
+	// were fetched, again and again, or where it could not be fetched anew.
+	ErrBodyChanged = errors.New("the body changed during its transfer")
+	// ErrBodyTooLarge says that the body of a response exceeds Config.MaxBody, or
+	// that a body has more blocks than can be numbered.
+	ErrBodyTooLarge = errors.New("the body is too large")
+	// ErrBadBlock says that the peer sent a block that was not asked for, or one
+	// that contradicts its own options.
+	ErrBadBlock = errors.New("bad block")
+)
+
+const (
+	maxSZX       = 6    // blocks of 1024 bytes
+	bertSZX      = 7    // several blocks of 1024 bytes in one message (RFC 8323, section 6)
+	maxBlock     = 1024 // bytes in a block
+	maxBERT      = 64 << 10
+	maxBlockNum  = 1<<20 - 1
+	blockOptions = 24 // bytes that Block1, Block2, Size1, Size2, and Request-Tag may add
+)
+
+// blockSZX is the size exponent of Config.BlockSize.
+func (c *Config) blockSZX() uint8 {
+	if c.BlockSize == 0 {
+		return maxSZX
+	}
+	szx := uint8(0)
+	for szx < maxSZX && 32<<szx <= c.BlockSize {
+		szx++
+	}
+	return szx
+}
+
+func (c *Config) maxBody() int { return orDefault(c.MaxBody, defaultMaxBody) }
+
+// findOption returns the value of the first option with the ID.
+func findOption(e ccoap.EncodedOptions, id OptionID) ([]byte, bool) {
+	for {
+		number, value, rest, ok := e.Next()
+		switch {
+		case !ok || number > uint16(id):
+			return nil, false
+		case number == uint16(id):
+			return value, true
+		}
+		e = rest
+	}
+}
+
+// findBlock returns a block option, where there is one. A block size of 7 is
+// allowed over reliable transports only.
+func (c *conn) findBlock(e ccoap.EncodedOptions, id OptionID) (b blockValue, ok bool, err error) {
+	value, ok := findOption(e, id)
+	if !ok {
+		return b, false, nil
+	}
+	n := len(value)
+	if !c.proto.Reliable() || n == 0 || n > 3 || value[n-1]&7 != bertSZX {
+		b, err = parseBlock(value)
+		return b, true, err
+	}
+	v := parseUint(value)
+	c.bert.Store(true)
+	return blockValue{num: uint32(v >> 4), more: v&8 != 0, szx: bertSZX}, true, nil
+}
+
+// fits reports whether a body may be that of the block.
+func (b blockValue) fits(body int) bool {
+	switch {
+	case b.szx == bertSZX:
+		return !b.more || body > 0 && body%maxBlock == 0
+	case b.more:
+		return body == b.size()
+	default:
+		return body <= b.size()
+	}
+}
+
+// at is the block of a size at an offset, which is a multiple of that size.
+func at(offset int, szx uint8) blockValue {
+	return blockValue{num: uint32(offset >> (min(szx, maxSZX) + 4)), szx: szx}
+}
+
+func parseUint(value []byte) (v uint64) {
+	for _, b := range value {
+		v = v<<8 | uint64(b)
+	}
+	return v
+}
+
+func appendUint(b []byte, v uint64) []byte {
+	for shift := 56; shift >= 0; shift -= 8 {
+		if v>>shift != 0 {
+			b = append(b, byte(v>>shift))
+		}
+	}
+	return b
+}
+
+// withOptions returns options with others, both ascending.
+func withOptions(o Options, others ...Option) ccoap.EncodedOptions {
+	size := 0
+	for _, opt := range o {
+		size += 4 + len(opt.Value)
+	}
+	for _, opt := range others {
+		size += 4 + len(opt.Value)
+	}
+	e := make(ccoap.EncodedOptions, 0, size)
+	for _, opt := range o {
+		for len(others) > 0 && others[0].ID < opt.ID {
+			e = e.Append(uint16(others[0].ID), others[0].Value)
+			others = others[1:]
+		}
+		e = e.Append(uint16(opt.ID), opt.Value)
+	}
+	for _, opt := range others {
+		e = e.Append(uint16(opt.ID), opt.Value)
+	}
+	return e
+}
+
+// without returns options without some.
+func (o Options) without(ids ...OptionID) Options {
+	out := make(Options, 0, len(o))
+	for _, opt := range o {
+		if !contains(ids, opt.ID) {
+			out = append(out, opt)
+		}
+	}
+	return out
+}
+
+func contains(ids []OptionID, id OptionID) bool {
+	for _, other := range ids {
+		if other == id {
+			return true
+		}
+	}
+	return false
+}
+
+// hasBlocks reports whether there are options of block-wise transfers.
+func (o Options) hasBlocks() bool {
+	for _, opt := range o {
+		if opt.ID == OptionBlock1 || opt.ID == OptionBlock2 {
+			return true
+		}
+	}
+	return false
+}
+
+// wireSize is at least what the options need in a message.
+func (o Options) wireSize() int {
+	n := 0
+	for _, opt := range o {
+		n += 5 + len(opt.Value)
+	}
+	return n
+}
+
+// maxBody returns how many bytes of body a message may have besides options, or
+// 0 when the session is over.
+func (c *conn) maxBody(options Options) int {
+	if c.l.lock() != nil {
+		return 0
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return 0
+	}
+	return c.native.MaxPDUSize() - tokenSize - 1 - options.wireSize() - blockOptions
+}
+
+// fitSZX returns the largest size exponent up to szx whose blocks have at most so
+// many bytes.
+func fitSZX(szx uint8, most int) uint8 {
+	if szx == bertSZX && most < maxBlock {
+		szx = maxSZX
+	}
+	for szx > 0 && szx < bertSZX && 16<<szx > most {
+		szx--
+	}
+	return szx
+}
+
+// chunk is how many bytes of body one message has.
+func chunk(szx uint8, most int) int {
+	if szx == bertSZX {
+		return min(most, maxBERT) / maxBlock * maxBlock
+	}
+	return 16 << szx
+}
