@@ -23,7 +23,8 @@ type Progress struct {
 // maxRestarts is how often a transfer begins again, from block 0.
 const maxRestarts = 3
 
-// A transfer is a request and its response, in as many messages as that takes.
+// A transfer is a request and its response, where that takes several messages, or
+// somebody wants to know how far it is.
 type transfer struct {
 	c        *conn
 	ctx      context.Context
@@ -34,27 +35,63 @@ type transfer struct {
 
 var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
 
-// do sends a request and returns its response.
-func (c *conn) do(ctx context.Context, r *Request) (*Response, error) {
+// do sends a request, with options in place of its own, and returns its response.
+func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
-	t := transfer{c: c, ctx: ctx, r: r, options: r.Options, progress: Progress{ReceiveTotal: -1}}
-	if r.Options.hasBlocks() {
-		if r.Source != nil || r.Sink != nil {
-			return nil, errOwnBlocks
+	own := options.hasBlocks()
+	if own && (r.Source != nil || r.Sink != nil) {
+		return nil, errOwnBlocks
+	}
+	szx := c.l.config.blockSZX()
+	oneMessage := own || r.Source == nil && (c.proto.Reliable() || len(r.Body) <= 16<<szx)
+	var m ccoap.Message
+	var err error
+	if oneMessage {
+		encoded := options.encode()
+		if !own && szx < maxSZX {
+			encoded = withOptions(options, early(szx))
 		}
-		m, err := t.exchange(r.Options.encode(), r.Body)
-		if err != nil {
+		m, err = c.exchange(ctx, r.message(encoded, r.Body))
+		switch {
+		case err == nil && (own || r.isSimple(&m)):
+			return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
+		case err != nil && (own || !errors.Is(err, ErrTooLarge) || len(r.Body) == 0):
 			return nil, err
 		}
-		return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
 	}
-	m, err := t.send()
+	t := &transfer{c: c, ctx: ctx, r: r, options: options, progress: Progress{ReceiveTotal: -1}}
+	switch {
+	case !oneMessage && r.Source != nil:
+		m, err = t.send(newSource(r.Source), szx, false)
+	case !oneMessage || err != nil:
+		m, err = t.send(&source{body: r.Body}, szx, true)
+	default:
+		if hint, ok := t.smaller(&m, szx); ok && hint.size() < len(r.Body) {
+			m, err = t.send(&source{body: r.Body}, hint.szx, true)
+			break
+		}
+		t.progress.Sent, t.progress.SendTotal = int64(len(r.Body)), int64(len(r.Body))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return t.receive(m)
+}
+
+// message is a message of the request.
+func (r *Request) message(options ccoap.EncodedOptions, body []byte) *ccoap.Message {
+	m := &ccoap.Message{Type: ccoap.Confirmable, Code: int(r.Method), Options: options, Body: body}
+	if r.NonConfirmable {
+		m.Type = ccoap.NonConfirmable
+	}
+	return m
+}
+
+// isSimple reports whether nothing more is to be done than to return a response.
+func (r *Request) isSimple(response *ccoap.Message) bool {
+	return r.Sink == nil && r.OnProgress == nil && Code(response.Code) != CodeRequestEntityTooLarge && !hasBlocks(response)
 }
 
 // ready waits until messages can be exchanged, or the session is over.
@@ -69,77 +106,21 @@ func (c *conn) ready(ctx context.Context) error {
 
 // exchange sends one message of the request and returns what comes for it.
 func (t *transfer) exchange(options ccoap.EncodedOptions, body []byte) (ccoap.Message, error) {
-	m := ccoap.Message{Type: ccoap.Confirmable, Code: int(t.r.Method), Options: options, Body: body}
-	if t.r.NonConfirmable {
-		m.Type = ccoap.NonConfirmable
-	}
-	return t.c.exchange(t.ctx, &m)
-}
-
-// send sends the body of the request and returns the response, or its first block.
-func (t *transfer) send() (ccoap.Message, error) {
-	szx := t.c.l.config.blockSZX()
-	size := 16 << szx
-	src := source{body: t.r.Body}
-	if t.r.Source != nil {
-		src = newSource(t.r.Source)
-	}
-	t.progress.SendTotal = src.size()
-	if t.c.proto.Reliable() {
-		size = t.oneMessage(&src)
-	}
-	body, more, err := src.peek(size)
-	if err != nil {
-		return ccoap.Message{}, err
-	}
-	if !more {
-		m, err := t.exchange(t.encode(t.early()), body)
-		if err != nil && (!errors.Is(err, ErrTooLarge) || len(body) == 0) {
-			return m, err
-		}
-		if err == nil {
-			hint, ok := t.smaller(&m, szx)
-			if !ok || hint.size() >= len(body) {
-				src.skip(len(body))
-				t.progress.Sent = int64(len(body))
-				return m, nil
-			}
-			szx = hint.szx
-		}
-	}
-	return t.sendBlocks(&src, szx)
+	return t.c.exchange(t.ctx, t.r.message(options, body))
 }
 
 // oneMessage is how many bytes of body are worth sending in one message over a
 // reliable transport.
-func (t *transfer) oneMessage(src *source) int {
-	if src.reader == nil {
-		return len(src.body)
-	}
-	most := min(t.c.maxBody(t.options), t.c.l.config.maxBody())
+func (t *transfer) oneMessage(src *source, most int) int {
+	most = min(most, t.c.l.config.maxBody())
 	if total := t.progress.SendTotal; total >= 0 && total <= int64(most) {
 		return int(total)
 	}
 	return max(0, min(most, maxBERT))
 }
 
-// early is the option that asks for a response in small blocks (RFC 7959,
-// section 2.4), or empty.
-func (t *transfer) early() Option {
-	szx := t.c.l.config.blockSZX()
-	if szx == maxSZX {
-		return Option{}
-	}
-	return Option{OptionBlock2, blockValue{szx: szx}.encode()}
-}
-
-// encode returns the options of a message of the request.
-func (t *transfer) encode(added ...Option) ccoap.EncodedOptions {
-	if len(added) > 0 && added[0].ID == 0 {
-		added = added[1:]
-	}
-	return withOptions(t.options, added...)
-}
+// early asks for a response in blocks of a size (RFC 7959, section 2.4).
+func early(szx uint8) Option { return Option{OptionBlock2, blockValue{szx: szx}.encode()} }
 
 // smaller returns the block that a server asks for that finds one of size szx too large.
 func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
@@ -150,36 +131,40 @@ func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
 	return b, ok && err == nil && b.szx < szx
 }
 
-// sendBlocks sends the body in blocks (RFC 7959, section 2.5).
-func (t *transfer) sendBlocks(src *source, szx uint8) (m ccoap.Message, err error) {
+// send sends the body in blocks (RFC 7959, section 2.5), or in one message where
+// it fits and that is allowed, and returns the response, or its first block.
+func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, err error) {
+	t.progress.SendTotal = src.size()
+	own := szx
 	most := t.c.maxBody(t.options)
 	if szx == maxSZX && t.c.bert.Load() {
 		szx = bertSZX
 	}
 	szx = fitSZX(szx, most)
-	defer t.tag()()
-	offset, restarts := 0, 0
+	size := chunk(szx, most)
+	if !blocks && t.c.proto.Reliable() {
+		size = t.oneMessage(src, most)
+	}
+	offset, restarts, tagged := 0, 0, false
 	for {
-		block, more, err := src.peek(chunk(szx, most))
+		block, more, err := src.peek(size)
 		if err != nil {
 			return m, err
 		}
+		if more && size != chunk(szx, most) {
+			size = chunk(szx, most)
+			continue
+		}
+		if more && !tagged {
+			tagged = true
+			defer t.tag()()
+		}
 		b := at(offset, szx)
 		b.more = more
-		if offset>>(min(szx, maxSZX)+4) > maxBlockNum {
+		if b.num > maxBlockNum {
 			return m, ErrBodyTooLarge
 		}
-		added := make([]Option, 0, 3)
-		if !more {
-			if early := t.early(); early.ID != 0 {
-				added = append(added, early)
-			}
-		}
-		added = append(added, Option{OptionBlock1, b.encode()})
-		if offset == 0 && t.progress.SendTotal >= 0 {
-			added = append(added, Option{OptionSize1, appendUint(nil, uint64(t.progress.SendTotal))})
-		}
-		m, err = t.exchange(withOptions(t.options, added...), block)
+		m, err = t.exchange(t.blockOptions(b, own), block)
 		if err != nil {
 			return m, err
 		}
@@ -188,19 +173,15 @@ func (t *transfer) sendBlocks(src *source, szx uint8) (m ccoap.Message, err erro
 			return m, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
 		}
 		switch code := Code(m.Code); {
-		case code == CodeContinue && !more:
-			return m, fmt.Errorf("%w: %v after the last one", ErrBadBlock, code)
-		case code == CodeContinue && (!has || got.num != b.num):
-			return m, fmt.Errorf("%w: %v for another one", ErrBadBlock, code)
-		case code == CodeContinue, code.IsSuccess() && has && more && got.num == b.num:
+		case code == CodeContinue && !(more && has && got.num == b.num):
+			return m, fmt.Errorf("%w: %v for block %d, the last is %v", ErrBadBlock, code, b.num, !more)
+		case more && has && got.num == b.num && code.IsSuccess(): // of this block alone, or 2.31
 			offset += len(block)
 			src.skip(len(block))
 			t.progress.Sent = int64(offset)
 			t.report()
-			if got.szx < szx {
-				szx = got.szx
-			}
-		case code == CodeRequestEntityTooLarge && has && got.szx < szx:
+			szx = min(szx, got.szx)
+		case code == CodeRequestEntityTooLarge && has && got.szx < szx && got.size() < len(block):
 			szx = got.szx
 		case code == CodeRequestEntityIncomplete && offset > 0 && restarts < maxRestarts && src.rewind():
 			restarts++
@@ -208,10 +189,27 @@ func (t *transfer) sendBlocks(src *source, szx uint8) (m ccoap.Message, err erro
 		default:
 			if code.IsSuccess() {
 				t.progress.Sent = int64(offset + len(block))
+				t.progress.SendTotal = t.progress.Sent
 			}
 			return m, nil
 		}
+		size = chunk(szx, most)
 	}
+}
+
+// blockOptions returns the options of a message with a block, or with all of the body.
+func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
+	added := make([]Option, 0, 3)
+	if !b.more && szx < maxSZX {
+		added = append(added, early(szx))
+	}
+	if b.more || b.num > 0 {
+		added = append(added, Option{OptionBlock1, b.encode()})
+		if b.num == 0 && t.progress.SendTotal >= 0 {
+			added = append(added, Option{OptionSize1, appendUint(nil, uint64(t.progress.SendTotal))})
+		}
+	}
+	return withOptions(t.options, added...)
 }
 
 // tag adds a Request-Tag option where another transfer is under way in the
@@ -292,7 +290,7 @@ func (d *download) add(t *transfer, m *ccoap.Message) (next blockValue, more boo
 	}
 	if d.offset > 0 && !code.IsSuccess() {
 		d.response, d.offset = nil, 0
-		has = false
+		b, has = blockValue{}, false
 	}
 	if !has && d.offset > 0 {
 		return next, false, fmt.Errorf("%w: none in the response", ErrBadBlock)
@@ -380,8 +378,8 @@ type source struct {
 	start  int64 // of from, or -1 where it cannot go back
 }
 
-func newSource(from io.Reader) source {
-	s := source{reader: bufio.NewReaderSize(from, maxBlock+1), from: from, start: -1}
+func newSource(from io.Reader) *source {
+	s := &source{reader: bufio.NewReaderSize(from, maxBlock+1), from: from, start: -1}
 	if seeker, ok := from.(io.Seeker); ok {
 		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil {
 			s.start = start

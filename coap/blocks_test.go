@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,36 +19,42 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// serveBlocks starts a server and returns a session with it.
-func serveBlocks(t testing.TB, proto Protocol, server, client *Config, h HandlerFunc) *Session {
-	c, err := NewContext(server)
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	c.Handle(h)
-	addr, err := c.Listen(netip.MustParseAddrPort("127.0.0.1:0"), proto)
-	require.NoError(t, err)
-	cc, err := NewContext(client)
-	require.NoError(t, err)
-	t.Cleanup(func() { cc.Close() })
-	s, err := cc.NewClientSession(netip.AddrPort{}, addr, proto)
-	require.NoError(t, err)
-	return s
+// serveTo starts a server, and returns a session with it.
+func serveTo(t testing.TB, proto Protocol, server, client *Config, h HandlerFunc) *Session {
+	t.Helper()
+	return connect(t, client, listen(t, server, proto, h), proto)
 }
 
 func TestBodiesArriveWhole(t *testing.T) {
+	configs := []struct {
+		name           string
+		server, client *Config
+	}{
+		{"default", nil, nil},
+		{"small server", &Config{BlockSize: 256}, nil},
+		{"small client", nil, &Config{BlockSize: 64}},
+		{"low MTU", nil, &Config{MTU: 200}},
+	}
 	for _, proto := range []Protocol{UDP, TCP} {
-		for _, size := range []int{0, 1, 1023, 1024, 1025, 5000, 1 << 20} {
-			t.Run(fmt.Sprint(proto, size), func(t *testing.T) {
-				body := randomBytes(size)
-				s := serveBlocks(t, proto, nil, nil, func(w ResponseWriter, r *Request) {
+		for _, config := range configs {
+			for _, size := range []int{0, 1, 63, 64, 65, 256, 1023, 1024, 1025, 5000, 1 << 20} {
+				if size > 5000 && config.client != nil {
+					continue
+				}
+				t.Run(fmt.Sprint(proto, " ", config.name, " ", size), func(t *testing.T) {
+					body := randomBytes(size)
+					s := serveTo(t, proto, config.server, config.client, func(w ResponseWriter, r *Request) {
+						assert.True(t, bytes.Equal(body, r.Body))
+						assert.False(t, r.Options.hasBlocks())
+						w.Write(r.Body)
+					})
+					r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+					require.NoError(t, err)
+					assert.Equal(t, CodeChanged, r.Code)
 					assert.True(t, bytes.Equal(body, r.Body))
-					w.Write(r.Body)
+					assert.False(t, r.Options.hasBlocks())
 				})
-				r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
-				require.NoError(t, err)
-				assert.Equal(t, CodeChanged, r.Code)
-				assert.True(t, bytes.Equal(body, r.Body))
-			})
+			}
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A conn is a native session. Its methods are called with the loop locked, and
-// its fields from local to server do not change.
+// its fields up to remote do not change.
 type conn struct {
 	l       *loop
 	id      ccoap.SessionID
@@ -26,7 +26,7 @@ type conn struct {
 	connected chan struct{} // closed when messages can be exchanged, or it is over
 	isUp      bool          // connected is closed because messages can be exchanged
 	exchanges map[token]*exchange
-	pings     map[int]*exchange // by message ID
+	pings     []*ping
 	appData   any
 
 	references int // of users
@@ -110,8 +110,8 @@ func (c *conn) end(err error) {
 	for _, x := range c.exchanges {
 		x.fail(err)
 	}
-	for _, x := range c.pings {
-		x.fail(err)
+	for _, p := range c.pings {
+		p.fail(err)
 	}
 	c.exchanges, c.pings = nil, nil
 	if !c.isUp {
@@ -211,20 +211,14 @@ func (l *loop) exchange(id ccoap.SessionID, t token) *exchange {
 
 func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) {
 	c := l.conns[id]
-	if c == nil {
+	if c == nil || c.proto.Reliable() { // the session ends: an event tells
 		return
 	}
-	err := nackErrors[reason]
-	if x := c.pings[m.ID]; x != nil && len(m.Token) == 0 {
-		if reason == ccoap.WasReset { // the answer to a ping (RFC 7252, section 1.2)
-			x.to.receive(m)
-		} else {
-			x.to.fail(err)
-		}
+	if c.pinged(reason, m) {
 		return
 	}
 	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {
-		c.exchanges[t].fail(err)
+		c.exchanges[t].fail(nackErrors[reason])
 	}
 }
 
@@ -234,15 +228,6 @@ var nackErrors = map[ccoap.Reason]error{
 	ccoap.WasReset:       ErrReset,
 	ccoap.TLSFailed:      ErrHandshake,
 	ccoap.Unreachable:    ErrUnreachable,
-}
-
-// onPong is called for a Pong over a reliable transport.
-func (l *loop) onPong(id ccoap.SessionID) {
-	if c := l.conns[id]; c != nil {
-		for _, x := range c.pings {
-			x.to.receive(ccoap.Message{})
-		}
-	}
 }
 
 func (l *loop) onEvent(id ccoap.SessionID, event ccoap.Event) {

@@ -45,6 +45,7 @@ type Error struct {
 	Err  error
 }
 
+// Error returns "coap: ", what failed, with whom, and why.
 func (e *Error) Error() string {
 	if e.Peer == "" {
 		return fmt.Sprintf("coap: %s: %v", e.Op, e.Err)

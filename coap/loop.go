@@ -142,8 +142,8 @@ func (l *loop) lock() error {
 	return nil
 }
 
-// unlock ends every use of libcoap.
-func (l *loop) unlock() {
+// settle deals with what libcoap has told.
+func (l *loop) settle() {
 	for len(l.events) > 0 {
 		events := l.events
 		l.events = nil
@@ -151,6 +151,11 @@ func (l *loop) unlock() {
 			f()
 		}
 	}
+}
+
+// unlock ends every use of libcoap.
+func (l *loop) unlock() {
+	l.settle()
 	late := l.late
 	l.late = nil
 	l.mu.Unlock()

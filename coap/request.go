@@ -71,25 +71,30 @@ func (c *call) fail(err error) {
 	}
 }
 
+func newCall() *call { return &call{done: make(chan struct{})} }
+
+// wait returns what came, or the error of ctx.
+func (c *call) wait(ctx context.Context) (ccoap.Message, error) {
+	select {
+	case <-c.done:
+		return c.response, c.err
+	case <-ctx.Done():
+		return ccoap.Message{}, ctx.Err()
+	}
+}
+
 // exchange sends one message and waits for its response.
 func (c *conn) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message, error) {
-	waiting := &call{done: make(chan struct{})}
+	waiting := newCall()
 	x, err := c.start(m, waiting)
 	if err != nil {
 		return ccoap.Message{}, err
 	}
-	select {
-	case <-waiting.done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	response, err := waiting.wait(ctx)
 	c.l.mu.Lock()
 	x.close()
 	c.l.mu.Unlock()
-	if err == nil {
-		err = waiting.err
-	}
-	return waiting.response, err
+	return response, err
 }
 
 // start sends a message, whose responses go to a receiver until the exchange is
@@ -106,7 +111,8 @@ func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
 	x := c.open(to)
 	if err := x.send(m); err != nil {
 		x.close()
-		return nil, err
+		c.l.settle() // it may tell the reason
+		return nil, orDefault(c.ended, err)
 	}
 	return x, nil
 }
@@ -121,9 +127,24 @@ func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
 // its response returned as it is. Where the body of a response to a GET changes
 // meanwhile, it is fetched anew, 3 times at most.
 func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
-	response, err := s.c.do(ctx, r)
+	options := r.Options
+	if s.host != "" {
+		options = withHost(options, s.host)
+	}
+	response, err := s.c.do(ctx, r, options)
 	if err != nil {
 		return nil, s.failed(r.Method.String(), err)
 	}
 	return response, nil
+}
+
+// withHost adds the name of the server that the session was dialled with (RFC 7252,
+// section 6.4), unless the request names one.
+func withHost(options Options, host string) Options {
+	if _, ok := options.Get(OptionURIHost); ok {
+		return options
+	}
+	options = options.Clone()
+	options.AddString(OptionURIHost, host)
+	return options
 }

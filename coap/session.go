@@ -25,6 +25,7 @@ type Session struct {
 	c       *conn
 	context *Context // keeps it reachable; nil for sessions of a server
 	owned   bool     // Close closes context too
+	host    string   // the name that it was dialled with
 	cleanup runtime.Cleanup
 }
 
@@ -166,10 +167,19 @@ func (s *Session) failed(op string, err error) error {
 // peer names the other end in errors.
 func (c *conn) peer() string { return c.proto.Scheme() + "://" + c.remote.String() }
 
-// LocalAddr returns this side's address.
-func (s *Session) LocalAddr() netip.AddrPort { return s.c.local }
+// LocalAddr returns this side's address. Over TCP and TLS a client has one when
+// it is connected. It stands for coap_session_get_addr_local.
+func (s *Session) LocalAddr() netip.AddrPort {
+	s.c.l.mu.Lock()
+	defer s.c.l.unlock()
+	if s.c.ended == nil {
+		s.c.local, _ = s.c.native.Addresses()
+	}
+	return s.c.local
+}
 
-// RemoteAddr returns the peer's address.
+// RemoteAddr returns the peer's address. It stands for
+// coap_session_get_addr_remote.
 func (s *Session) RemoteAddr() netip.AddrPort { return s.c.remote }
 
 // Protocol returns the transport.
@@ -190,6 +200,7 @@ const (
 	StateEstablished              // messages can be exchanged
 )
 
+// String returns the name of the state.
 func (s State) String() string {
 	switch s {
 	case StateConnecting:
@@ -278,7 +289,7 @@ var describing sync.Mutex
 // as libcoap writes them. It stands for coap_session_str.
 func (s *Session) String() string {
 	if s.use() != nil {
-		return s.c.local.String() + " <-> " + s.c.remote.String() + " " + s.c.proto.String() + " (closed)"
+		return s.c.remote.String() + " " + s.c.proto.String() + " (closed)"
 	}
 	defer s.c.l.unlock()
 	describing.Lock()

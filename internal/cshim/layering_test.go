@@ -108,7 +108,9 @@ type rule struct {
 var (
 	gnutlsInclude  = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]gnutls/`)
 	cgoPkgConfig   = regexp.MustCompile(`(?m)^\s*#cgo\b.*?pkg-config:(.*)$`)
+	coapInclude    = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]coap[23]?/`)
 	versionIf      = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bGNUTLS_VERSION\w*`)
+	coapVersionIf  = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bLIBCOAP_VERSION\w*`)
 	cFunction      = regexp.MustCompile(`(?m)^[a-zA-Z_][\w \t*]*?\b(\w+)[ \t]*\([^;{]*\)\s*[;{]`)
 	exportedGnutls = regexp.MustCompile(`^goGnutls[A-Z]\w*$`)
 	exportedCoap   = regexp.MustCompile(`^goCoap[A-Z]\w*$`)
@@ -183,6 +185,34 @@ var rules = []rule{
 			{"internal/cshim/ccoap/a.h", "#include <gnutls/x509.h>\n"},
 			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n# include <gnutls/gnutls.h>\n*/\nimport \"C\"\n"},
 			{"internal/cshim/ccoap/b.go", "package ccoap\n// #cgo !libcoap2 pkg-config: libcoap-3-gnutls gnutls\nimport \"C\"\n"},
+		},
+	},
+	{
+		name: "only ccoap includes and links libcoap",
+		check: func(s source) ([]string, error) {
+			if path.Dir(s.path) == "internal/cshim/ccoap" {
+				return nil, nil
+			}
+			code, err := s.cCode()
+			found := coapInclude.FindAllString(code, -1)
+			for _, m := range cgoPkgConfig.FindAllStringSubmatch(code, -1) {
+				for _, library := range strings.Fields(m[1]) {
+					if strings.HasPrefix(library, "libcoap-") {
+						found = append(found, m[0])
+					}
+				}
+			}
+			return found, err
+		},
+		good: []source{
+			{"internal/cshim/ccoap/compat.h", "#include <coap3/coap.h>\n"},
+			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
+			{"internal/cshim/cgnutls/a.h", "#include <gnutls/gnutls.h>\n/*\n#include <coap3/coap.h>\n*/\n"},
+		},
+		bad: []source{
+			{"internal/cshim/cgnutls/a.h", "#include <coap3/coap.h>\n"},
+			{"internal/cshim/cgnutls/b.h", "# include <coap2/coap.h>\n"},
+			{"internal/cshim/cgnutls/a.go", "package cgnutls\n// #cgo libcoap2 pkg-config: gnutls libcoap-2-gnutls\nimport \"C\"\n"},
 		},
 	},
 	{
@@ -264,6 +294,25 @@ var rules = []rule{
 			{"internal/cshim/cgnutls/b.h", "#if defined(X) && \\\n    GNUTLS_VERSION_MAJOR == 3\n#endif\n"},
 			{"internal/cshim/cgnutls/c.c", "#if 0\n# elif GNUTLS_VERSION_MINOR > 6\n#endif\n"},
 			{"internal/cshim/cgnutls/a.go", "package cgnutls\n// #if GNUTLS_VERSION_NUMBER > 1\n// #endif\nimport \"C\"\n"},
+		},
+	},
+	{
+		name: "only compat.h asks for the version of libcoap",
+		check: func(s source) ([]string, error) {
+			if s.path == "internal/cshim/ccoap/compat.h" {
+				return nil, nil
+			}
+			code, err := s.cCode()
+			return coapVersionIf.FindAllString(code, -1), err
+		},
+		good: []source{
+			{"internal/cshim/ccoap/compat.h", "#if LIBCOAP_VERSION < 4003001U\n#endif\n"},
+			{"internal/cshim/ccoap/a.c", "#ifdef CSHIM_HAVE_X\n#endif\n/* #if LIBCOAP_VERSION */\n"},
+		},
+		bad: []source{
+			{"internal/cshim/ccoap/a.c", "#if LIBCOAP_VERSION >= 4003004U\n#endif\n"},
+			{"internal/cshim/ccoap/b.h", "#if defined(X) && \\\n    LIBCOAP_VERSION > 4\n#endif\n"},
+			{"internal/cshim/ccoap/a.go", "package ccoap\n// #ifdef LIBCOAP_VERSION\n// #endif\nimport \"C\"\n"},
 		},
 	},
 }

@@ -1,0 +1,76 @@
+package coap
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A ping waits for its answer.
+type ping struct {
+	mid int // over UDP and DTLS
+	*call
+}
+
+// Ping asks whether the peer is there: over UDP and DTLS with an empty confirmable
+// message (RFC 7252, section 4.3), and over TCP and TLS with a Ping (RFC 8323,
+// section 5.4). It stands for coap_session_send_ping.
+func (s *Session) Ping(ctx context.Context) error {
+	p, err := s.c.ping()
+	if err == nil {
+		_, err = p.wait(ctx)
+		s.c.l.mu.Lock()
+		s.c.pings = slices.DeleteFunc(s.c.pings, func(other *ping) bool { return other == p })
+		s.c.l.mu.Unlock()
+	}
+	if err != nil {
+		return s.failed("ping", err)
+	}
+	return nil
+}
+
+func (c *conn) ping() (*ping, error) {
+	if err := c.l.lock(); err != nil {
+		return nil, err
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return nil, c.ended
+	}
+	mid, err := c.native.Ping()
+	if err != nil {
+		return nil, sendError(err)
+	}
+	p := &ping{mid, newCall()}
+	c.pings = append(c.pings, p)
+	return p, nil
+}
+
+// onPong is called for a Pong over a reliable transport, where they come in the
+// order of the pings.
+func (l *loop) onPong(id ccoap.SessionID) {
+	if c := l.conns[id]; c != nil && len(c.pings) > 0 {
+		c.pings[0].receive(ccoap.Message{})
+		c.pings = c.pings[1:]
+	}
+}
+
+// pinged reports whether a message that was not taken was a ping. The answer to one
+// is a reset (RFC 7252, section 1.2).
+func (c *conn) pinged(reason ccoap.Reason, m ccoap.Message) bool {
+	if m.Code != int(CodeEmpty) {
+		return false
+	}
+	for _, p := range c.pings {
+		if p.mid != m.ID {
+			continue
+		}
+		if reason == ccoap.WasReset {
+			p.receive(m)
+		} else {
+			p.fail(nackErrors[reason])
+		}
+	}
+	return true
+}
