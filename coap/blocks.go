@@ -26,7 +26,11 @@ const (
 	maxBlock     = 1024 // bytes in a block
 	maxBERT      = 64 << 10
 	maxBlockNum  = 1<<20 - 1
-	blockOptions = 24 // bytes that Block1, Block2, Size1, Size2, and Request-Tag may add
+	blockOptions = 24 // bytes that the options of a block-wise transfer may add
+	otherOptions = 48 // bytes that are left for the options of a block that is asked for
+	tcpHeader    = 6
+	headSize     = 4 + tokenSize + 1
+	dtlsOverhead = 37 // bytes of a record besides its content, at most
 )
 
 // blockSZX is the size exponent of Config.BlockSize.
@@ -160,18 +164,55 @@ func (o Options) hasBlocks() bool {
 	return false
 }
 
-// wireSize is at least what the options need in a message.
+// wireSize is how many bytes the options have in a message (RFC 7252, section
+// 3.1).
 func (o Options) wireSize() int {
-	n := 0
+	n, last := 0, OptionID(0)
 	for _, opt := range o {
-		n += 5 + len(opt.Value)
+		n += 1 + extended(int(opt.ID-last)) + extended(len(opt.Value)) + len(opt.Value)
+		last = opt.ID
 	}
 	return n
 }
 
-// maxBody returns how many bytes of body a message may have besides options, or
-// 0 when the session is over.
-func (c *conn) maxBody(options Options) int {
+// extended is how many bytes a number has beside the four bits in the first byte
+// of an option.
+func extended(v int) int {
+	switch {
+	case v < 13:
+		return 0
+	case v < 269:
+		return 1
+	}
+	return 2
+}
+
+// blockSZX is the size exponent of the blocks that this side sends and asks for.
+// libcoap takes no datagram that is larger than the MTU.
+func (c *conn) blockSZX() uint8 {
+	szx := c.l.config.blockSZX()
+	mtu := int(c.mtu.Load())
+	if mtu == 0 || c.proto.Reliable() {
+		return szx
+	}
+	if c.proto == DTLS {
+		mtu -= dtlsOverhead
+	}
+	return fitSZX(szx, mtu-headSize-otherOptions)
+}
+
+// roomFor returns how many bytes of body a message may have besides options of
+// a size. The loop is locked.
+func (c *conn) roomFor(options int) int {
+	most := c.native.MaxPDUSize()
+	if mtu := int(c.mtu.Load()); mtu != 0 && c.proto.Reliable() {
+		most = min(most, mtu-tcpHeader) // what the peer allows replaces it in libcoap
+	}
+	return most - tokenSize - 1 - options - blockOptions
+}
+
+// room is roomFor, with the loop not locked. It is 0 when the session is over.
+func (c *conn) room(options int) int {
 	if c.l.lock() != nil {
 		return 0
 	}
@@ -179,7 +220,7 @@ func (c *conn) maxBody(options Options) int {
 	if c.ended != nil {
 		return 0
 	}
-	return c.native.MaxPDUSize() - tokenSize - 1 - options.wireSize() - blockOptions
+	return c.roomFor(options)
 }
 
 // fitSZX returns the largest size exponent up to szx whose blocks have at most so

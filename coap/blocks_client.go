@@ -44,8 +44,8 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 	if own && (r.Source != nil || r.Sink != nil) {
 		return nil, errOwnBlocks
 	}
-	szx := c.l.config.blockSZX()
-	oneMessage := own || r.Source == nil && (c.proto.Reliable() || len(r.Body) <= 16<<szx)
+	szx := c.blockSZX()
+	oneMessage := own || r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.mtu.Load() == 0)
 	var m ccoap.Message
 	var err error
 	if oneMessage {
@@ -66,7 +66,7 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 	case !oneMessage && r.Source != nil:
 		m, err = t.send(newSource(r.Source), szx, false)
 	case !oneMessage || err != nil:
-		m, err = t.send(&source{body: r.Body}, szx, true)
+		m, err = t.send(&source{body: r.Body}, szx, err != nil)
 	default:
 		if hint, ok := t.smaller(&m, szx); ok && hint.size() < len(r.Body) {
 			m, err = t.send(&source{body: r.Body}, hint.szx, true)
@@ -135,8 +135,8 @@ func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
 // it fits and that is allowed, and returns the response, or its first block.
 func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, err error) {
 	t.progress.SendTotal = src.size()
-	own := szx
-	most := t.c.maxBody(t.options)
+	own := t.c.blockSZX()
+	most := t.c.room(t.options.wireSize())
 	if szx == maxSZX && t.c.bert.Load() {
 		szx = bertSZX
 	}
@@ -288,9 +288,11 @@ func (d *download) add(t *transfer, m *ccoap.Message) (next blockValue, more boo
 	if err != nil {
 		return next, false, fmt.Errorf("%w: Block2: %w", ErrBadBlock, err)
 	}
-	if d.offset > 0 && !code.IsSuccess() {
+	if d.offset > 0 && !code.IsSuccess() && code != d.response.Code { // in place of the rest
 		d.response, d.offset = nil, 0
-		b, has = blockValue{}, false
+		if b.num > 0 {
+			b, has = blockValue{}, false
+		}
 	}
 	if !has && d.offset > 0 {
 		return next, false, fmt.Errorf("%w: none in the response", ErrBadBlock)

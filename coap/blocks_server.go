@@ -105,7 +105,7 @@ func (s *blockStore) resize(b *stored, body []byte, most int) {
 
 // limit removes bodies until there are few enough, but the last one stays.
 func (s *blockStore) limit(most int) {
-	for s.used.Len() > 1 && (s.used.Len() > maxStored || s.bytes > most*maxStoredTimes) {
+	for s.used.Len() > 1 && (s.used.Len() > maxStored || s.bytes/maxStoredTimes > most) {
 		s.remove(s.used.Front().Value.(*stored))
 	}
 }
@@ -212,7 +212,7 @@ func (in *incoming) block1(more bool) Option {
 
 // ownSZX is the size exponent that this side uses where the other one uses szx.
 func (c *conn) ownSZX(szx uint8) uint8 {
-	own := c.l.config.blockSZX()
+	own := c.blockSZX()
 	if szx == bertSZX && own == maxSZX {
 		return szx
 	}
@@ -236,7 +236,8 @@ func (in *incoming) assemble() bool {
 		if old := in.c.blocks[b.key]; old != nil {
 			l.store.remove(old)
 		}
-		in.refuse(CodeRequestEntityTooLarge, "", in.block1(false), Option{OptionSize1, appendUint(nil, uint64(most))})
+		echo := blockValue{num: b.one.num, szx: b.one.szx} // a smaller size would not help
+		in.refuse(CodeRequestEntityTooLarge, "", Option{OptionBlock1, echo.encode()}, Option{OptionSize1, appendUint(nil, uint64(most))})
 		return false
 	case b.one.num == 0 && !b.one.more:
 		if old := in.c.blocks[b.key]; old != nil {
@@ -303,7 +304,7 @@ func (in *incoming) goOn() bool {
 	switch {
 	case t != nil:
 		in.done()
-		_ = in.respond(in.c.slice(t.response, &b.two, in.c.native.MaxPDUSize()))
+		_ = in.respond(in.c.slice(t.response, &b.two, int(b.two.offset())))
 		return true
 	case Code(in.m.Code) == MethodGet, Code(in.m.Code) == MethodFetch && len(in.m.Body) > 0:
 		return false
@@ -320,6 +321,9 @@ func (in *incoming) blockwise(w *response) *ccoap.Message {
 	if in.blocks == nil && len(w.body)+w.options.wireSize() <= smallResponse {
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
 	}
+	if !in.c.proto.Reliable() && len(w.body) > 16<<in.c.blockSZX() {
+		w.tag() // before the loop is locked: it takes long
+	}
 	if l.lock() != nil {
 		return &ccoap.Message{}
 	}
@@ -328,109 +332,97 @@ func (in *incoming) blockwise(w *response) *ccoap.Message {
 		return &ccoap.Message{}
 	}
 	b := in.blocks
-	if b != nil && b.has1 {
+	switch {
+	case b == nil && in.c.whole(w, nil):
+		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
+	case b == nil:
+		return in.c.publish(bodyKey(&in.m), w, nil)
+	}
+	if b.has1 {
 		w.options = w.options.without(OptionBlock1).with(in.block1(false))
 	}
 	var two *blockValue
-	if b != nil && b.has2 {
+	if b.has2 {
 		two = &b.two
 	}
-	key := ""
-	if b != nil {
-		key = b.key
-	}
-	m := in.c.publish(&in.m, key, w, two)
-	if b != nil && b.upload != nil {
+	m := in.c.publish(b.key, w, two)
+	if b.upload != nil {
 		b.upload.finished(&response{code: Code(m.Code), options: decodeOptions(m.Options), body: m.Body})
 	}
 	return m
 }
 
-// publish returns the message for a response to a request, and keeps what does not fit
-// into it for the requests of further blocks. key is the request's, or empty. The
-// loop is locked.
-func (c *conn) publish(request *ccoap.Message, key string, w *response, two *blockValue) *ccoap.Message {
-	max := c.native.MaxPDUSize()
-	if c.whole(w, two, max) {
+// publish returns the message for a response to a request, and keeps what does not
+// fit into it for the requests of further blocks. key is the request's. The loop is
+// locked, and the session is not over.
+func (c *conn) publish(key string, w *response, two *blockValue) *ccoap.Message {
+	if c.whole(w, two) {
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
 	}
-	if _, ok := w.options.find(OptionETag); !ok {
-		tag := binary.BigEndian.AppendUint64(nil, maphash.Bytes(messageSeed, w.body))
-		w.options = w.options.with(Option{OptionETag, tag})
-	}
-	if key == "" {
-		key = bodyKey(request)
-	}
+	w.tag()
+	kept := *w
+	kept.options = w.options.without(OptionBlock1, OptionObserve)
 	most := c.l.config.maxBody()
 	t := c.l.store.add(c, ofResponse(key), most)
-	kept := *w
-	kept.options = w.options.without(OptionBlock1, OptionBlock2)
 	t.response = &kept
 	c.l.store.resize(t, w.body, most)
-	return c.slice(w, two, max)
-}
-
-func (o Options) find(id OptionID) ([]byte, bool) {
-	for _, opt := range o {
-		if opt.ID == id {
-			return opt.Value, true
-		}
-	}
-	return nil, false
-}
-
-// room is how many bytes of body a message of at most max bytes has besides the
-// options of a response.
-func room(w *response, max int) int { return max - tokenSize - 1 - w.options.wireSize() - blockOptions }
-
-// whole reports whether a response goes in one message, without a word about
-// blocks.
-func (c *conn) whole(w *response, two *blockValue, max int) bool {
-	size := 16 << c.l.config.blockSZX()
-	if c.proto.Reliable() {
-		size = max
-	}
-	if two != nil && w.code.IsSuccess() {
-		if two.num > 0 {
-			return false
-		}
-		size = min(size, chunk(two.szx, max))
-	}
-	return len(w.body) <= min(size, room(w, max))
-}
-
-// slice returns the message with the block that was asked for, or the first one.
-func (c *conn) slice(w *response, two *blockValue, max int) *ccoap.Message {
-	want := blockValue{szx: c.l.config.blockSZX()}
-	if c.bert.Load() && want.szx == maxSZX {
-		want.szx = bertSZX
-	}
-	if two != nil {
-		want.szx = c.ownSZX(two.szx)
-		if w.code.IsSuccess() {
-			want.num = two.num
-		}
-	}
 	offset := 0
 	if two != nil && w.code.IsSuccess() {
 		offset = int(two.offset())
 	}
+	return c.slice(w, two, offset)
+}
+
+// tag adds an ETag made of the body, unless there is one.
+func (w *response) tag() {
+	if _, ok := w.options.Get(OptionETag); !ok {
+		tag := binary.BigEndian.AppendUint64(nil, maphash.Bytes(messageSeed, w.body))
+		w.options = w.options.with(Option{OptionETag, tag})
+	}
+}
+
+// whole reports whether a response goes in one message, without a word about
+// blocks.
+func (c *conn) whole(w *response, two *blockValue) bool {
+	most := c.roomFor(w.options.wireSize())
+	size := most
+	if !c.proto.Reliable() {
+		size = 16 << c.blockSZX()
+	}
+	if two != nil {
+		if two.num > 0 && w.code.IsSuccess() {
+			return false
+		}
+		size = min(size, chunk(two.szx, most))
+	}
+	return len(w.body) <= min(size, most)
+}
+
+// slice returns the message with the block at an offset, of the size that was asked
+// for, if any was.
+func (c *conn) slice(w *response, two *blockValue, offset int) *ccoap.Message {
+	szx := c.blockSZX()
+	switch {
+	case two != nil:
+		szx = c.ownSZX(two.szx)
+	case szx == maxSZX && c.bert.Load():
+		szx = bertSZX
+	}
 	if offset > 0 && offset >= len(w.body) {
 		return &ccoap.Message{Code: int(CodeBadRequest), Body: []byte("there is no such block")}
 	}
-	most := room(w, max)
-	szx := fitSZX(want.szx, most)
+	most := c.roomFor(w.options.wireSize())
+	szx = fitSZX(szx, most)
 	b := at(offset, szx)
 	end := min(offset+chunk(szx, most), len(w.body))
 	b.more = end < len(w.body)
-	options := make([]Option, 0, 2)
-	options = append(options, Option{OptionBlock2, b.encode()})
-	if offset == 0 {
-		options = append(options, Option{OptionSize2, appendUint(nil, uint64(len(w.body)))})
-	}
 	body := w.body[offset:end]
 	if !c.proto.Reliable() {
 		body = bytes.Clone(body) // it stays in the log
 	}
-	return &ccoap.Message{Code: int(w.code), Options: withOptions(w.options, options...), Body: body}
+	added := []Option{{OptionBlock2, b.encode()}}
+	if offset == 0 {
+		added = append(added, Option{OptionSize2, appendUint(nil, uint64(len(w.body)))})
+	}
+	return &ccoap.Message{Code: int(w.code), Options: withOptions(w.options, added...), Body: body}
 }

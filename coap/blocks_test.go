@@ -33,7 +33,8 @@ func TestBodiesArriveWhole(t *testing.T) {
 		{"default", nil, nil},
 		{"small server", &Config{BlockSize: 256}, nil},
 		{"small client", nil, &Config{BlockSize: 64}},
-		{"low MTU", nil, &Config{MTU: 200}},
+		{"low MTU of the client", nil, &Config{MTU: 200}},
+		{"low MTU of the server", &Config{MTU: 200}, nil},
 	}
 	for _, proto := range []Protocol{UDP, TCP} {
 		for _, config := range configs {

@@ -39,6 +39,7 @@ type conn struct {
 	uploads int         // requests whose body is being sent in blocks
 	tags    uint64      // the last Request-Tag
 	bert    atomic.Bool // the peer has sent a message of several blocks
+	mtu     atomic.Int32 // that the user has set, or 0
 	blocks  map[string]*stored
 }
 
@@ -76,6 +77,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *c
 		done:      make(chan struct{}),
 		connected: make(chan struct{}),
 	}
+	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
 	if server {
 		c.session = &Session{c: c}
