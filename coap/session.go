@@ -108,18 +108,27 @@ func (s *Session) Reference() *Session {
 // left to give back, or the session is over, the error is net.ErrClosed. It stands for
 // coap_session_release.
 func (s *Session) Release() error {
-	if err := s.c.l.lock(); err != nil {
+	last, err := s.c.release()
+	if err != nil {
 		return s.failed("release", err)
 	}
-	defer s.c.l.unlock()
-	if s.c.ended != nil || s.c.references == 0 {
-		return s.failed("release", net.ErrClosed)
-	}
-	s.c.references--
-	if s.c.references == 0 && !s.c.server {
-		s.c.end(net.ErrClosed)
+	if last {
+		return s.Close()
 	}
 	return nil
+}
+
+// release gives a reference back. It reports whether it was a client's last.
+func (c *conn) release() (last bool, err error) {
+	if err := c.l.lock(); err != nil {
+		return false, err
+	}
+	defer c.l.unlock()
+	if c.ended != nil || c.references == 0 {
+		return false, net.ErrClosed
+	}
+	c.references--
+	return c.references == 0 && !c.server, nil
 }
 
 // Close ends the session, whatever its reference count: whoever waits for

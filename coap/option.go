@@ -1,0 +1,278 @@
+package coap
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// An OptionID is the number of an option.
+type OptionID uint16
+
+// Options that IANA has registered.
+const (
+	OptionIfMatch       OptionID = 1
+	OptionURIHost       OptionID = 3
+	OptionETag          OptionID = 4
+	OptionIfNoneMatch   OptionID = 5
+	OptionObserve       OptionID = 6 // RFC 7641
+	OptionURIPort       OptionID = 7
+	OptionLocationPath  OptionID = 8
+	OptionOSCORE        OptionID = 9 // RFC 8613
+	OptionURIPath       OptionID = 11
+	OptionContentFormat OptionID = 12
+	OptionMaxAge        OptionID = 14
+	OptionURIQuery      OptionID = 15
+	OptionHopLimit      OptionID = 16 // RFC 8768
+	OptionAccept        OptionID = 17
+	OptionQBlock1       OptionID = 19 // RFC 9177
+	OptionLocationQuery OptionID = 20
+	OptionEDHOC         OptionID = 21 // RFC 9668
+	OptionBlock2        OptionID = 23 // RFC 7959
+	OptionBlock1        OptionID = 27 // RFC 7959
+	OptionSize2         OptionID = 28 // RFC 7959
+	OptionQBlock2       OptionID = 31 // RFC 9177
+	OptionProxyURI      OptionID = 35
+	OptionProxyScheme   OptionID = 39
+	OptionSize1         OptionID = 60  // RFC 7252, RFC 7959
+	OptionEcho          OptionID = 252 // RFC 9175
+	OptionNoResponse    OptionID = 258 // RFC 7967
+	OptionRequestTag    OptionID = 292 // RFC 9175
+)
+
+// A definition is what is known of an option: its name, the lengths that its
+// value may have, and whether it may occur more than once (RFC 7252, table 4).
+type definition struct {
+	name       string
+	min, max   int
+	repeatable bool
+}
+
+var definitions = map[OptionID]definition{
+	OptionIfMatch:       {"If-Match", 0, 8, true},
+	OptionURIHost:       {"Uri-Host", 1, 255, false},
+	OptionETag:          {"ETag", 1, 8, true},
+	OptionIfNoneMatch:   {"If-None-Match", 0, 0, false},
+	OptionObserve:       {"Observe", 0, 3, false},
+	OptionURIPort:       {"Uri-Port", 0, 2, false},
+	OptionLocationPath:  {"Location-Path", 0, 255, true},
+	OptionOSCORE:        {"OSCORE", 0, 255, false},
+	OptionURIPath:       {"Uri-Path", 0, 255, true},
+	OptionContentFormat: {"Content-Format", 0, 2, false},
+	OptionMaxAge:        {"Max-Age", 0, 4, false},
+	OptionURIQuery:      {"Uri-Query", 0, 255, true},
+	OptionHopLimit:      {"Hop-Limit", 1, 1, false},
+	OptionAccept:        {"Accept", 0, 2, false},
+	OptionQBlock1:       {"Q-Block1", 0, 3, false},
+	OptionLocationQuery: {"Location-Query", 0, 255, true},
+	OptionEDHOC:         {"EDHOC", 0, 0, false},
+	OptionBlock2:        {"Block2", 0, 3, false},
+	OptionBlock1:        {"Block1", 0, 3, false},
+	OptionSize2:         {"Size2", 0, 4, false},
+	OptionQBlock2:       {"Q-Block2", 0, 3, true},
+	OptionProxyURI:      {"Proxy-Uri", 1, 1034, false},
+	OptionProxyScheme:   {"Proxy-Scheme", 1, 255, false},
+	OptionSize1:         {"Size1", 0, 4, false},
+	OptionEcho:          {"Echo", 1, 40, false},
+	OptionNoResponse:    {"No-Response", 0, 1, false},
+	OptionRequestTag:    {"Request-Tag", 0, 8, true},
+}
+
+// maxOption is the most bytes that an option may have that nobody has defined: the
+// most of any that is (Proxy-Uri).
+const maxOption = 1034
+
+func (id OptionID) definition() definition {
+	if d, ok := definitions[id]; ok {
+		return d
+	}
+	return definition{"option " + strconv.Itoa(int(id)), 0, maxOption, true}
+}
+
+// String returns the name of the option, such as "Uri-Path", or "option 65000".
+func (id OptionID) String() string { return id.definition().name }
+
+// Critical reports whether whoever does not know the option must refuse the
+// message (RFC 7252, section 5.4.1).
+func (id OptionID) Critical() bool { return id&1 == 1 }
+
+// An Option is an option with its value.
+type Option struct {
+	ID    OptionID
+	Value []byte
+}
+
+// Options are the options of a message. The methods that change them keep them in
+// the order of their IDs, and those with the same ID in the order in which they
+// were added. They must not be called from several goroutines at once.
+type Options []Option
+
+// find returns where the options with an ID begin and end.
+func (o Options) find(id OptionID) (begin, end int) {
+	for begin = len(o); begin > 0 && o[begin-1].ID >= id; begin-- {
+	}
+	for end = begin; end < len(o) && o[end].ID == id; end++ {
+	}
+	return begin, end
+}
+
+// Add adds an option behind those with the same ID.
+func (o *Options) Add(id OptionID, value []byte) {
+	_, end := o.find(id)
+	*o = slices.Insert(*o, end, Option{id, value})
+}
+
+// AddString is Add for text.
+func (o *Options) AddString(id OptionID, value string) { o.Add(id, []byte(value)) }
+
+// AddUint is Add for a number, in the fewest bytes (RFC 7252, section 3.2).
+func (o *Options) AddUint(id OptionID, value uint64) { o.Add(id, encodeUint(value)) }
+
+// Set adds an option in place of those with the same ID.
+func (o *Options) Set(id OptionID, value []byte) {
+	o.Remove(id)
+	o.Add(id, value)
+}
+
+// SetString is Set for text.
+func (o *Options) SetString(id OptionID, value string) { o.Set(id, []byte(value)) }
+
+// SetUint is Set for a number, in the fewest bytes (RFC 7252, section 3.2).
+func (o *Options) SetUint(id OptionID, value uint64) { o.Set(id, encodeUint(value)) }
+
+// Remove removes all options with an ID.
+func (o *Options) Remove(id OptionID) {
+	begin, end := o.find(id)
+	*o = slices.Delete(*o, begin, end)
+}
+
+// Has reports whether there is an option with an ID.
+func (o Options) Has(id OptionID) bool {
+	begin, end := o.find(id)
+	return begin < end
+}
+
+// Get returns the value of the first option with an ID.
+func (o Options) Get(id OptionID) (value []byte, ok bool) {
+	begin, end := o.find(id)
+	if begin == end {
+		return nil, false
+	}
+	return o[begin].Value, true
+}
+
+// All returns the values of all options with an ID, in their order.
+func (o Options) All(id OptionID) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		begin, end := o.find(id)
+		for _, option := range o[begin:end] {
+			if !yield(option.Value) {
+				return
+			}
+		}
+	}
+}
+
+// Text returns the value of the first option with an ID as text.
+func (o Options) Text(id OptionID) (text string, ok bool) {
+	value, ok := o.Get(id)
+	return string(value), ok
+}
+
+// Uint returns the value of the first option with an ID as a number. It reports
+// false where there is none, or one of more than 8 bytes.
+func (o Options) Uint(id OptionID) (n uint64, ok bool) {
+	value, ok := o.Get(id)
+	if !ok || len(value) > 8 {
+		return 0, false
+	}
+	for _, b := range value {
+		n = n<<8 | uint64(b)
+	}
+	return n, true
+}
+
+// encodeUint returns a number in the fewest bytes, none for 0.
+func encodeUint(n uint64) []byte {
+	size := 0
+	for m := n; m > 0; m >>= 8 {
+		size++
+	}
+	b := make([]byte, size)
+	for i := range b {
+		b[size-1-i] = byte(n >> (8 * i))
+	}
+	return b
+}
+
+// Clone returns a copy that can be changed without changing o. The values are
+// shared.
+func (o Options) Clone() Options { return slices.Clone(o) }
+
+// ContentFormat returns the format of the body.
+func (o Options) ContentFormat() (format ContentFormat, ok bool) {
+	return o.format(OptionContentFormat)
+}
+
+// Accept returns the format that a client asks for.
+func (o Options) Accept() (format ContentFormat, ok bool) { return o.format(OptionAccept) }
+
+func (o Options) format(id OptionID) (ContentFormat, bool) {
+	n, ok := o.Uint(id)
+	if !ok || n > math.MaxUint16 {
+		return 0, false
+	}
+	return ContentFormat(n), true
+}
+
+// SetContentFormat says what format the body has.
+func (o *Options) SetContentFormat(format ContentFormat) {
+	o.SetUint(OptionContentFormat, uint64(format))
+}
+
+// SetAccept asks for a format.
+func (o *Options) SetAccept(format ContentFormat) { o.SetUint(OptionAccept, uint64(format)) }
+
+// MaxAge returns how long a response is fresh: 60 s where it does not say (RFC
+// 7252, section 5.10.5).
+func (o Options) MaxAge() time.Duration {
+	n, ok := o.Uint(OptionMaxAge)
+	if !ok || n > math.MaxUint32 {
+		return time.Minute
+	}
+	return time.Duration(n) * time.Second
+}
+
+// SetMaxAge says how long a response is fresh, in whole seconds up to 2^32-1.
+func (o *Options) SetMaxAge(age time.Duration) {
+	seconds := min(max(age/time.Second, 0), math.MaxUint32)
+	o.SetUint(OptionMaxAge, uint64(seconds))
+}
+
+// ErrOption is what Options.Validate and the functions that send messages return
+// for options that a message must not have.
+var ErrOption = errors.New("bad option")
+
+// Validate checks the lengths and the repetition of options that are known, and the order.
+func (o Options) Validate() error {
+	for i, option := range o {
+		d := option.ID.definition()
+		if n := len(option.Value); n < d.min || n > d.max {
+			return fmt.Errorf("%w: %s has %d bytes, not %d to %d", ErrOption, d.name, n, d.min, d.max)
+		}
+		if i == 0 {
+			continue
+		}
+		switch last := o[i-1].ID; {
+		case last > option.ID:
+			return fmt.Errorf("%w: %s comes after %s", ErrOption, d.name, last)
+		case last == option.ID && !d.repeatable:
+			return fmt.Errorf("%w: more than one %s", ErrOption, d.name)
+		}
+	}
+	return nil
+}
