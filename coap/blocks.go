@@ -2,6 +2,7 @@ package coap
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -22,10 +23,8 @@ var (
 
 const (
 	maxSZX       = 6    // blocks of 1024 bytes
-	bertSZX      = 7    // several blocks of 1024 bytes in one message (RFC 8323, section 6)
 	maxBlock     = 1024 // bytes in a block
 	maxBERT      = 64 << 10
-	maxBlockNum  = 1<<20 - 1
 	blockOptions = 24 // bytes that the options of a block-wise transfer may add
 	otherOptions = 48 // bytes that are left for the options of a block that is asked for
 	tcpHeader    = 6
@@ -68,20 +67,18 @@ func (c *conn) findBlock(e ccoap.EncodedOptions, id OptionID) (b blockValue, ok 
 	if !ok {
 		return b, false, nil
 	}
-	n := len(value)
-	if !c.proto.Reliable() || n == 0 || n > 3 || value[n-1]&7 != bertSZX {
-		b, err = parseBlock(value)
-		return b, true, err
+	b, err = parseBlock(value)
+	if err == errBlockSize && c.proto.Reliable() {
+		c.bert.Store(true)
+		err = nil
 	}
-	v := parseUint(value)
-	c.bert.Store(true)
-	return blockValue{num: uint32(v >> 4), more: v&8 != 0, szx: bertSZX}, true, nil
+	return b, true, err
 }
 
 // fits reports whether a body may be that of the block.
 func (b blockValue) fits(body int) bool {
 	switch {
-	case b.szx == bertSZX:
+	case b.szx == bert:
 		return !b.more || body > 0 && body%maxBlock == 0
 	case b.more:
 		return body == b.size()
@@ -100,15 +97,6 @@ func parseUint(value []byte) (v uint64) {
 		v = v<<8 | uint64(b)
 	}
 	return v
-}
-
-func appendUint(b []byte, v uint64) []byte {
-	for shift := 56; shift >= 0; shift -= 8 {
-		if v>>shift != 0 {
-			b = append(b, byte(v>>shift))
-		}
-	}
-	return b
 }
 
 // withOptions returns options with others, both ascending.
@@ -134,35 +122,26 @@ func withOptions(o Options, others ...Option) ccoap.EncodedOptions {
 	return e
 }
 
-// without returns options without some.
+// with returns a copy with one more option.
+func (o Options) with(added Option) Options {
+	out := append(make(Options, 0, len(o)+1), o...)
+	out.Add(added.ID, added.Value)
+	return out
+}
+
+// without returns a copy without some options.
 func (o Options) without(ids ...OptionID) Options {
 	out := make(Options, 0, len(o))
 	for _, opt := range o {
-		if !contains(ids, opt.ID) {
+		if !slices.Contains(ids, opt.ID) {
 			out = append(out, opt)
 		}
 	}
 	return out
 }
 
-func contains(ids []OptionID, id OptionID) bool {
-	for _, other := range ids {
-		if other == id {
-			return true
-		}
-	}
-	return false
-}
-
 // hasBlocks reports whether there are options of block-wise transfers.
-func (o Options) hasBlocks() bool {
-	for _, opt := range o {
-		if opt.ID == OptionBlock1 || opt.ID == OptionBlock2 {
-			return true
-		}
-	}
-	return false
-}
+func (o Options) hasBlocks() bool { return o.Has(OptionBlock1) || o.Has(OptionBlock2) }
 
 // wireSize is how many bytes the options have in a message (RFC 7252, section
 // 3.1).
@@ -226,10 +205,10 @@ func (c *conn) room(options int) int {
 // fitSZX returns the largest size exponent up to szx whose blocks have at most so
 // many bytes.
 func fitSZX(szx uint8, most int) uint8 {
-	if szx == bertSZX && most < maxBlock {
+	if szx == bert && most < maxBlock {
 		szx = maxSZX
 	}
-	for szx > 0 && szx < bertSZX && 16<<szx > most {
+	for szx > 0 && szx < bert && 16<<szx > most {
 		szx--
 	}
 	return szx
@@ -237,7 +216,7 @@ func fitSZX(szx uint8, most int) uint8 {
 
 // chunk is how many bytes of body one message has.
 func chunk(szx uint8, most int) int {
-	if szx == bertSZX {
+	if szx == bert {
 		return min(most, maxBERT) / maxBlock * maxBlock
 	}
 	return 16 << szx

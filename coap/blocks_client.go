@@ -138,7 +138,7 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 	own := t.c.blockSZX()
 	most := t.c.room(t.options.wireSize())
 	if szx == maxSZX && t.c.bert.Load() {
-		szx = bertSZX
+		szx = bert
 	}
 	szx = fitSZX(szx, most)
 	size := chunk(szx, most)
@@ -206,7 +206,7 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 	if b.more || b.num > 0 {
 		added = append(added, Option{OptionBlock1, b.encode()})
 		if b.num == 0 && t.progress.SendTotal >= 0 {
-			added = append(added, Option{OptionSize1, appendUint(nil, uint64(t.progress.SendTotal))})
+			added = append(added, Option{OptionSize1, encodeUint(uint64(t.progress.SendTotal))})
 		}
 	}
 	return withOptions(t.options, added...)
@@ -221,7 +221,7 @@ func (t *transfer) tag() func() {
 	defer c.l.mu.Unlock()
 	if c.uploads > 0 {
 		c.tags++
-		t.options = t.options.with(Option{OptionRequestTag, appendUint(nil, c.tags)})
+		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
 	}
 	c.uploads++
 	return func() {
@@ -229,18 +229,6 @@ func (t *transfer) tag() func() {
 		c.uploads--
 		c.l.mu.Unlock()
 	}
-}
-
-// with returns a copy with one more option.
-func (o Options) with(added Option) Options {
-	out := make(Options, 0, len(o)+1)
-	for i, opt := range o {
-		if opt.ID > added.ID {
-			return append(append(out, added), o[i:]...)
-		}
-		out = append(out, opt)
-	}
-	return append(out, added)
 }
 
 func (t *transfer) report() {

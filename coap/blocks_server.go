@@ -213,7 +213,7 @@ func (in *incoming) block1(more bool) Option {
 // ownSZX is the size exponent that this side uses where the other one uses szx.
 func (c *conn) ownSZX(szx uint8) uint8 {
 	own := c.blockSZX()
-	if szx == bertSZX && own == maxSZX {
+	if szx == bert && own == maxSZX {
 		return szx
 	}
 	return min(szx, own)
@@ -237,7 +237,7 @@ func (in *incoming) assemble() bool {
 			l.store.remove(old)
 		}
 		echo := blockValue{num: b.one.num, szx: b.one.szx} // a smaller size would not help
-		in.refuse(CodeRequestEntityTooLarge, "", Option{OptionBlock1, echo.encode()}, Option{OptionSize1, appendUint(nil, uint64(most))})
+		in.refuse(CodeRequestEntityTooLarge, "", Option{OptionBlock1, echo.encode()}, Option{OptionSize1, encodeUint(uint64(most))})
 		return false
 	case b.one.num == 0 && !b.one.more:
 		if old := in.c.blocks[b.key]; old != nil {
@@ -406,7 +406,7 @@ func (c *conn) slice(w *response, two *blockValue, offset int) *ccoap.Message {
 	case two != nil:
 		szx = c.ownSZX(two.szx)
 	case szx == maxSZX && c.bert.Load():
-		szx = bertSZX
+		szx = bert
 	}
 	if offset > 0 && offset >= len(w.body) {
 		return &ccoap.Message{Code: int(CodeBadRequest), Body: []byte("there is no such block")}
@@ -422,7 +422,7 @@ func (c *conn) slice(w *response, two *blockValue, offset int) *ccoap.Message {
 	}
 	added := []Option{{OptionBlock2, b.encode()}}
 	if offset == 0 {
-		added = append(added, Option{OptionSize2, appendUint(nil, uint64(len(w.body)))})
+		added = append(added, Option{OptionSize2, encodeUint(uint64(len(w.body)))})
 	}
 	return &ccoap.Message{Code: int(w.code), Options: withOptions(w.options, added...), Body: body}
 }
