@@ -1,8 +1,12 @@
 package coap
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -126,3 +130,85 @@ func (p *rawPeer) serve(t testing.TB, answer wireBlock) wireBlock {
 	p.send(t, rawMessage{wireACK, byte(answer.code), m.id, m.token, answer.raw(), m.from})
 	return parseWireBlock(t, m)
 }
+
+// codeCSM is a capabilities and settings message (RFC 8323, section 5.3).
+const codeCSM Code = 7<<5 | 1
+
+// A rawStream is one end of a CoAP connection over TCP (RFC 8323, section 3), whose
+// messages may have so many bytes.
+type rawStream struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func newRawStream(t testing.TB, conn net.Conn, maxMessage uint64) *rawStream {
+	t.Helper()
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+	s := &rawStream{conn, bufio.NewReader(conn)}
+	const maxMessageSize, blockWise = 2, 4
+	s.send(t, nil, wireBlock{code: codeCSM, options: Options{{maxMessageSize, encodeUint(maxMessage)}, {blockWise, nil}}})
+	_, csm := s.next(t)
+	require.Equal(t, codeCSM, csm.code)
+	return s
+}
+
+func (s *rawStream) send(t testing.TB, token []byte, b wireBlock) {
+	t.Helper()
+	rest := b.raw()
+	var head []byte
+	switch n := len(rest); {
+	case n < 13:
+		head = []byte{byte(n) << 4}
+	case n < 269:
+		head = []byte{13 << 4, byte(n - 13)}
+	case n < 65805:
+		head = []byte{14 << 4, byte((n - 269) >> 8), byte(n - 269)}
+	default:
+		require.Fail(t, "message too long")
+	}
+	head[0] |= byte(len(token))
+	_, err := s.Write(append(append(append(head, byte(b.code)), token...), rest...))
+	require.NoError(t, err)
+}
+
+func (s *rawStream) next(t testing.TB) (token []byte, b wireBlock) {
+	t.Helper()
+	read := func(n int) []byte {
+		p := make([]byte, n)
+		_, err := io.ReadFull(s.r, p)
+		require.NoError(t, err)
+		return p
+	}
+	number := func(p []byte) int { return int(parseUint(p)) }
+	first := read(1)[0]
+	n := int(first >> 4)
+	switch n {
+	case 13:
+		n = number(read(1)) + 13
+	case 14:
+		n = number(read(2)) + 269
+	case 15:
+		n = number(read(4)) + 65805
+	}
+	code := read(1)[0]
+	token = read(int(first & 15))
+	return token, parseWireBlock(t, rawMessage{code: code, rest: read(n)})
+}
+
+func (s *rawStream) ask(t testing.TB, b wireBlock) wireBlock {
+	t.Helper()
+	s.send(t, []byte{1}, b)
+	_, answer := s.next(t)
+	return answer
+}
+
+func (s *rawStream) serve(t testing.TB, answer wireBlock) wireBlock {
+	t.Helper()
+	token, request := s.next(t)
+	s.send(t, token, answer)
+	return request
+}
+
+// bertBlock is a block option that says that there are several blocks.
+func bertBlock(num uint32, more bool) []byte { return blockValue{num, more, bert}.encode() }

@@ -36,9 +36,9 @@ type conn struct {
 	newer      *conn
 	recent     exchangeLog
 
-	uploads int         // requests whose body is being sent in blocks
-	tags    uint64      // the last Request-Tag
-	bert    atomic.Bool // the peer has sent a message of several blocks
+	uploads int          // requests whose body is being sent in blocks
+	tags    uint64       // the last Request-Tag
+	bert    atomic.Bool  // the peer has sent a message of several blocks
 	mtu     atomic.Int32 // that the user has set, or 0
 	blocks  map[string]*stored
 }
