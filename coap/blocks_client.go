@@ -61,7 +61,7 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 			return nil, err
 		}
 	}
-	t := &transfer{c: c, ctx: ctx, r: r, options: options, progress: Progress{ReceiveTotal: -1}}
+	t := newTransfer(ctx, c, r, options)
 	switch {
 	case !oneMessage && r.Source != nil:
 		m, err = t.send(newSource(r.Source), szx, false)
@@ -78,6 +78,10 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 		return nil, err
 	}
 	return t.receive(m)
+}
+
+func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *transfer {
+	return &transfer{c: c, ctx: ctx, r: r, options: options, progress: Progress{ReceiveTotal: -1}}
 }
 
 // message is a message of the request.
@@ -141,6 +145,9 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 		szx = bert
 	}
 	szx = fitSZX(szx, most)
+	if t.progress.SendTotal > int64(maxBlockNum+1)<<(min(szx, maxSZX)+4) {
+		return m, ErrBodyTooLarge
+	}
 	size := chunk(szx, most)
 	if !blocks && t.c.proto.Reliable() {
 		size = t.oneMessage(src, most)
@@ -174,7 +181,7 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 		}
 		switch code := Code(m.Code); {
 		case code == CodeContinue && !(more && has && got.num == b.num):
-			return m, fmt.Errorf("%w: %v for block %d, the last is %v", ErrBadBlock, code, b.num, !more)
+			return m, fmt.Errorf("%w: %v does not fit block %d", ErrBadBlock, code, b.num)
 		case more && has && got.num == b.num && code.IsSuccess(): // of this block alone, or 2.31
 			offset += len(block)
 			src.skip(len(block))

@@ -459,3 +459,10 @@ func TestRestartNeedsASourceThatSeeks(t *testing.T) {
 		})
 	}
 }
+
+func TestBodyWithMoreBlocksThanNumbersIsNotSent(t *testing.T) {
+	peer := newRawPeer(t)
+	s := connect(t, &Config{BlockSize: 16}, peer.addr, UDP)
+	_, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: make([]byte, 16<<20+1)})
+	assert.ErrorIs(t, err, ErrBodyTooLarge)
+}

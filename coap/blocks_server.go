@@ -296,6 +296,23 @@ func (t *stored) finished(w *response) {
 	t.waiting = nil
 }
 
+// release is called when a request is handled. One that got no response is
+// forgotten, and those that wait for that get none either.
+func (s *blockStore) release(t *stored) {
+	if t.response != nil {
+		return
+	}
+	s.remove(t)
+	for _, in := range t.waiting {
+		in.done()
+		if in.c.ended == nil && in.confirmable && !in.acked {
+			in.acked = true
+			in.sendEmpty()
+		}
+	}
+	t.waiting = nil
+}
+
 // goOn answers the request for a further block of a response. It reports false
 // where that must be made anew.
 func (in *incoming) goOn() bool {

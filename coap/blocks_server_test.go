@@ -283,3 +283,28 @@ func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 	assert.Zero(t, ctx.l.store.used.Len())
 	assert.Zero(t, ctx.l.store.bytes)
 }
+
+func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
+	requests := make(chan *incoming)
+	ctx := newTestContext(t, nil)
+	ctx.l.serve = func(in *incoming) { go func() { requests <- in }() }
+	addr, err := ctx.Listen(loopback, UDP)
+	require.NoError(t, err)
+	c := newRawClient(t, addr)
+	c.ask(t, put(kilobyte).one(0, true, 1024))
+	last := put("end").one(1, false, 1024)
+	for id := range uint16(2) {
+		c.send(t, rawMessage{wireCON, byte(MethodPut), 100 + id, []byte{byte(id)}, last.raw(), c.server})
+	}
+	in := receive(t, requests)
+	assert.Equal(t, CodeBadRequest, c.ask(t, put("").with(OptionBlock2, []byte{7})).code, "what was sent before is taken")
+	in.silence()
+	for range 2 {
+		m := c.next(t)
+		assert.Equal(t, rawMessage{typ: wireACK, id: m.id, token: []byte{}, rest: []byte{}, from: c.server}, m)
+	}
+	assert.Equal(t, CodeRequestEntityIncomplete, c.ask(t, last).code)
+	ctx.l.mu.Lock()
+	defer ctx.l.mu.Unlock()
+	assert.Zero(t, in.c.busy)
+}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -58,4 +61,78 @@ func TestBodiesArriveWhole(t *testing.T) {
 			}
 		}
 	}
+}
+
+func BenchmarkMebibyte(b *testing.B) {
+	body := randomBytes(1 << 20)
+	for _, proto := range []Protocol{UDP, TCP} {
+		for _, method := range []Code{MethodGet, MethodPut} {
+			b.Run(proto.String()+" "+method.String(), func(b *testing.B) {
+				s := serveTo(b, proto, nil, nil, func(w ResponseWriter, r *Request) {
+					if r.Method == MethodGet {
+						w.Write(body)
+					}
+				})
+				r := &Request{Method: method}
+				if method == MethodPut {
+					r.Body = body
+				}
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for b.Loop() {
+					_, err := s.Do(waitContext(b), r)
+					require.NoError(b, err)
+				}
+			})
+		}
+	}
+}
+
+// lossy forwards datagrams to a server and back. It loses some of them, and sends each
+// again after the next one.
+func lossy(t testing.TB, server netip.AddrPort) netip.AddrPort {
+	front, back := newRawPeer(t), newRawPeer(t)
+	var client atomic.Pointer[netip.AddrPort]
+	go forward(front, back, func(from netip.AddrPort) netip.AddrPort {
+		client.Store(&from)
+		return server
+	})
+	go forward(back, front, func(netip.AddrPort) netip.AddrPort { return *client.Load() })
+	return front.addr
+}
+
+func forward(from, to *rawPeer, target func(from netip.AddrPort) netip.AddrPort) {
+	var last []byte
+	for i := 0; ; i++ {
+		buf := make([]byte, 2048)
+		n, source, err := from.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		addr := target(source)
+		if i%5 == 2 {
+			continue
+		}
+		_, _ = to.WriteToUDPAddrPort(buf[:n], addr)
+		if last != nil {
+			_, _ = to.WriteToUDPAddrPort(last, addr)
+		}
+		last = buf[:n]
+	}
+}
+
+func TestBodiesSurviveLossAndReordering(t *testing.T) {
+	t.Parallel()
+	body := randomBytes(5000)
+	var calls atomic.Int32
+	addr := lossy(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+		calls.Add(1)
+		assert.True(t, bytes.Equal(body, r.Body))
+		w.Write(r.Body)
+	})))
+	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001}, addr, UDP)
+	r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(body, r.Body))
+	assert.EqualValues(t, 1, calls.Load())
 }

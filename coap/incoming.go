@@ -64,7 +64,15 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if in.confirmable {
 		in.delay = time.AfterFunc(ackDelay, in.acknowledge)
 	}
-	l.serve(in)
+	if !hasBlocks(&m) {
+		l.serve(in)
+		return
+	}
+	l.events = append(l.events, func() {
+		if in.accept() {
+			l.serve(in)
+		}
+	})
 }
 
 // again answers a duplicate: what was lost is sent again.
@@ -119,6 +127,9 @@ func (in *incoming) silence() {
 }
 
 func (in *incoming) done() {
+	if in.blocks != nil && in.blocks.upload != nil {
+		in.c.l.store.release(in.blocks.upload)
+	}
 	in.c.busy--
 	in.c.l.touch(in.c)
 }

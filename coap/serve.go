@@ -11,17 +11,7 @@ import (
 // before the first call are answered with 4.04.
 func (c *Context) Handle(h Handler) {
 	c.l.mu.Lock()
-	c.l.serve = func(in *incoming) {
-		if !hasBlocks(&in.m) {
-			go in.handle(h)
-			return
-		}
-		c.l.events = append(c.l.events, func() {
-			if in.accept() {
-				go in.handle(h)
-			}
-		})
-	}
+	c.l.serve = func(in *incoming) { go in.handle(h) }
 	c.l.mu.Unlock()
 }
 
