@@ -28,7 +28,7 @@ const maxRestarts = 3
 type transfer struct {
 	c        *conn
 	ctx      context.Context
-	r        *Request
+	r        Request
 	options  Options // of the request, in each of its messages
 	progress Progress
 }
@@ -80,8 +80,12 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 	return t.receive(m)
 }
 
+// newTransfer copies the request, so that one that needs no transfer can stay on its
+// caller's stack.
 func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *transfer {
-	return &transfer{c: c, ctx: ctx, r: r, options: options, progress: Progress{ReceiveTotal: -1}}
+	t := &transfer{c: c, ctx: ctx, r: *r, options: options.Clone(), progress: Progress{ReceiveTotal: -1}}
+	t.r.Options = nil
+	return t
 }
 
 // message is a message of the request.

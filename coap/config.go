@@ -37,7 +37,9 @@ type Config struct {
 	BlockSize int
 	// MaxBody is the most bytes that a body of many blocks may have that is kept
 	// in memory: that of a request at a server, and that of a response at a
-	// client. Zero means 8 MiB.
+	// client. Zero means 8 MiB. A server keeps bodies that are not through for 247
+	// s, and forgets those that were not used for longest when a context has
+	// more than 8 times MaxBody bytes of them, or 4096.
 	MaxBody int
 
 	// Logger, if set, gets what no returned error tells, such as the panic of a

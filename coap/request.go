@@ -123,7 +123,9 @@ func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
 //
 // Bodies that are too large for one message go in blocks (RFC 7959), in as many
 // exchanges as that takes. Over TCP and TLS one message may be as large as the
-// peer allows. A request that has an option Block1 or Block2 is sent as it is, and
+// peer allows, and several blocks go in one message (RFC 8323, section 6) when the peer
+// has sent such a message: libcoap does not tell whether it takes them.
+// A request that has an option Block1 or Block2 is sent as it is, and
 // its response returned as it is. Where the body of a response to a GET changes
 // meanwhile, it is fetched anew, 3 times at most.
 func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
