@@ -31,6 +31,7 @@ type transfer struct {
 	r        Request
 	options  Options // of the request, in each of its messages
 	progress Progress
+	counted  bool // in conn.uploads
 }
 
 var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
@@ -62,6 +63,7 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 		}
 	}
 	t := newTransfer(ctx, c, r, options)
+	defer t.end()
 	switch {
 	case !oneMessage && r.Source != nil:
 		m, err = t.send(newSource(r.Source), szx, false)
@@ -156,7 +158,7 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 	if !blocks && t.c.proto.Reliable() {
 		size = t.oneMessage(src, most)
 	}
-	offset, restarts, tagged := 0, 0, false
+	offset, restarts := 0, 0
 	for {
 		block, more, err := src.peek(size)
 		if err != nil {
@@ -166,9 +168,8 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 			size = chunk(szx, most)
 			continue
 		}
-		if more && !tagged {
-			tagged = true
-			defer t.tag()()
+		if more {
+			t.tag()
 		}
 		b := at(offset, szx)
 		b.more = more
@@ -224,9 +225,12 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 }
 
 // tag adds a Request-Tag option where another transfer is under way in the
-// session, whose blocks could mix with this one's (RFC 9175, section 3.4). The
-// function that it returns is to be called at the end.
-func (t *transfer) tag() func() {
+// session, whose blocks could mix with this one's (RFC 9175, section 3.4).
+func (t *transfer) tag() {
+	if t.counted {
+		return
+	}
+	t.counted = true
 	c := t.c
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
@@ -235,10 +239,14 @@ func (t *transfer) tag() func() {
 		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
 	}
 	c.uploads++
-	return func() {
-		c.l.mu.Lock()
-		c.uploads--
-		c.l.mu.Unlock()
+}
+
+// end is called when all of the response is there, or never will be.
+func (t *transfer) end() {
+	if t.counted {
+		t.c.l.mu.Lock()
+		t.c.uploads--
+		t.c.l.mu.Unlock()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -465,4 +466,29 @@ func TestBodyWithMoreBlocksThanNumbersIsNotSent(t *testing.T) {
 	s := connect(t, &Config{BlockSize: 16}, peer.addr, UDP)
 	_, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: make([]byte, 16<<20+1)})
 	assert.ErrorIs(t, err, ErrBodyTooLarge)
+}
+
+func TestManyTransfersAtOnceDoNotMix(t *testing.T) {
+	for _, proto := range []Protocol{UDP, TCP} {
+		t.Run(proto.String(), func(t *testing.T) {
+			config := &Config{MTU: 1100, NSTART: 8}
+			s := serveTo(t, proto, config, config, func(w ResponseWriter, r *Request) { w.Write(r.Body) })
+			var group sync.WaitGroup
+			for i := range 8 {
+				group.Add(1)
+				go func() {
+					defer group.Done()
+					for j := range 10 {
+						body := randomBytes(10_000 + 100*i + j)
+						r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+						if assert.NoError(t, err) {
+							assert.Equal(t, CodeChanged, r.Code)
+							assert.True(t, bytes.Equal(body, r.Body))
+						}
+					}
+				}()
+			}
+			group.Wait()
+		})
+	}
 }

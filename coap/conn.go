@@ -36,7 +36,7 @@ type conn struct {
 	newer      *conn
 	recent     exchangeLog
 
-	uploads int          // requests whose body is being sent in blocks
+	uploads int          // requests with a body of many blocks, until their response is there
 	tags    uint64       // the last Request-Tag
 	bert    atomic.Bool  // the peer has sent a message of several blocks
 	mtu     atomic.Int32 // that the user has set, or 0
