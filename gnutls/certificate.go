@@ -190,8 +190,8 @@ func keyMismatch(leaf *x509.Certificate) error {
 	return fmt.Errorf("the private key does not belong to the certificate of %q: %w", leaf.Subject, CodeKeyMismatch)
 }
 
-// addTo adds the pair to native credentials.
-func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
+// check returns what is wrong with the pair.
+func (c *Certificate) check() error {
 	if len(c.Certificate) == 0 {
 		return errors.New("it holds no certificate")
 	}
@@ -206,8 +206,16 @@ func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
 	if !matches(leaf, key) {
 		return keyMismatch(leaf)
 	}
+	return nil
+}
+
+// addTo adds the pair to native credentials.
+func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	var code cgnutls.Code
-	switch key := key.(type) {
+	switch key := c.PrivateKey.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
 		pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 		if err != nil {
@@ -216,7 +224,7 @@ func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
 		code = creds.AddKey(c.Certificate, pkcs8)
 		clear(pkcs8)
 	default:
-		code = creds.AddSigner(c.Certificate, key)
+		code = creds.AddSigner(c.Certificate, key.(crypto.Signer))
 	}
 	if code < 0 {
 		return ErrorCode(code)

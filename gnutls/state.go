@@ -66,6 +66,18 @@ type ConnectionState struct {
 
 // connectionState turns what GnuTLS tells into a ConnectionState.
 func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
+	cs, err := connectionState(st)
+	if c.client {
+		cs.ServerName = c.serverName
+		if cs.PSK {
+			cs.PSKIdentity = c.config.PSKIdentity
+		}
+	}
+	return cs, err
+}
+
+// connectionState is what GnuTLS by itself tells.
+func connectionState(st cgnutls.State) (ConnectionState, error) {
 	cs := ConnectionState{
 		Version:            st.Version,
 		DidResume:          st.Resumed,
@@ -76,14 +88,10 @@ func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
 		ServerName:         st.ServerName,
 		OCSPResponse:       st.OCSPResponse,
 		PSK:                st.PSK && !(st.Resumed && len(st.PeerChain) > 0),
+		PSKIdentity:        string(st.PSKIdentity),
 	}
-	if c.client {
-		cs.ServerName = c.serverName
-		if cs.PSK {
-			cs.PSKIdentity = c.config.PSKIdentity
-		}
-	} else {
-		cs.PSKIdentity = string(st.PSKIdentity)
+	if st.RawKey {
+		return cs, nil
 	}
 	for i, der := range st.PeerChain {
 		cert, err := parseCertificate(der)

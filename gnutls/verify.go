@@ -113,29 +113,36 @@ func (e *CertificateError) alert() Alert {
 
 // verifyCertificate checks the certificates that the peer has sent. The error
 // is a *CertificateError where a check failed.
-func (c *Conn) verifyCertificate() ([]*x509.Certificate, error) {
+func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
+	lost := c.withSession(func(s *cgnutls.Session) { chain, err = verifyPeer(s, c.serverName, c.client) })
+	if lost != nil {
+		return nil, lost
+	}
+	return chain, err
+}
+
+// A peerSession is what verifyPeer needs of a native session.
+type peerSession interface {
+	VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []cgnutls.Link, code cgnutls.Code)
+	State() cgnutls.State
+}
+
+// verifyPeer verifies the peer for the name that a client expects, or, on a
+// server, as a client.
+func verifyPeer(s peerSession, serverName string, client bool) ([]*x509.Certificate, error) {
 	host, purpose := "", cgnutls.PurposeClient
 	var ip []byte
-	if c.client {
-		host, purpose = c.serverName, cgnutls.PurposeServer
+	if client {
+		host, purpose = serverName, cgnutls.PurposeServer
 		if addr, err := netip.ParseAddr(host); err == nil {
 			host, ip = "", addr.Unmap().WithZone("").AsSlice()
 		}
 	}
-	var status uint32
-	var path []cgnutls.Link
-	var code cgnutls.Code
-	var peer [][]byte
-	err := c.withSession(func(s *cgnutls.Session) {
-		status, path, code = s.VerifyPeer(host, ip, purpose)
-		peer = s.State().PeerChain
-	})
-	if err != nil {
-		return nil, err
-	}
+	status, path, code := s.VerifyPeer(host, ip, purpose)
 	if code < 0 {
 		return nil, check("verifying the certificate", code)
 	}
+	peer := s.State().PeerChain
 	if status == 0 {
 		return verifiedChain(peer[0], path)
 	}
@@ -147,14 +154,15 @@ func (c *Conn) verifyCertificate() ([]*x509.Certificate, error) {
 		}
 	}
 	e := &CertificateError{Status: CertificateStatus(status), Index: -1}
-	if c.client {
-		e.Host = c.serverName
+	if client {
+		e.Host = serverName
 	}
 	for i, der := range peer {
 		if bytes.Equal(der, failed) {
 			e.Index = i
 		}
 	}
+	var err error
 	if e.Certificate, err = parseCertificate(failed); err != nil {
 		return nil, err
 	}

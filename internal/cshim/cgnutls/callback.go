@@ -9,7 +9,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 	"unsafe"
 
@@ -49,31 +48,7 @@ type Callbacks struct {
 var ErrUnknownIdentity = errors.New("unknown identity")
 
 // A PanicError is the panic of a function that GnuTLS called.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic in a callback: %v", e.Value) }
-
-var errGoexit = errors.New("the callback ended its goroutine (runtime.Goexit)")
-
-// guard keeps a panic of f, and runtime.Goexit, out of C: f runs on a goroutine
-// of its own.
-func guard(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		err := errGoexit
-		defer func() {
-			if v := recover(); v != nil {
-				err = &PanicError{Value: v, Stack: debug.Stack()}
-			}
-			done <- err
-		}()
-		err = f()
-	}()
-	return <-done
-}
+type PanicError = handle.PanicError
 
 // failed records err for the handshake whose handle this is.
 func failed(session unsafe.Pointer, err error) {
@@ -103,7 +78,7 @@ func with(session unsafe.Pointer, what string, f func(cb *Callbacks) error) C.in
 	if !ok {
 		return -1
 	}
-	if err := guard(func() error { return f(cb) }); err != nil {
+	if err := handle.Guard(func() error { return f(cb) }); err != nil {
 		failed(session, fmt.Errorf("%s: %w", what, err))
 		return -1
 	}

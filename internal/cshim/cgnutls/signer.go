@@ -108,7 +108,7 @@ func goGnutlsSign(session, key unsafe.Pointer, algo, hash, prehashed C.int, data
 		return C.GNUTLS_E_PK_SIGN_FAILED
 	}
 	var signature []byte
-	err := guard(func() (err error) {
+	err := handle.Guard(func() (err error) {
 		signature, err = s.sign(int(algo), int(hash), prehashed != 0, C.GoBytes(data, C.int(size)))
 		return err
 	})

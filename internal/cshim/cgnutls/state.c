@@ -25,10 +25,10 @@ const char *cshim_cipher_suite(gnutls_session_t tls, unsigned *id)
 	return NULL;
 }
 
-int cshim_is_psk(cshim_session *s)
+int cshim_is_psk(gnutls_session_t tls, bool server)
 {
 	gnutls_credentials_type_t type =
-		s->server ? gnutls_auth_client_get_type(s->tls) : gnutls_auth_server_get_type(s->tls);
+		server ? gnutls_auth_client_get_type(tls) : gnutls_auth_server_get_type(tls);
 
 	return type == GNUTLS_CRD_PSK;
 }

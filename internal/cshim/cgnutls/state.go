@@ -22,6 +22,7 @@ type State struct {
 	ServerName   string // the name that the client asked for
 	ALPN         string
 	PeerChain    [][]byte // DER, leaf first
+	RawKey       bool     // PeerChain is a public key (SubjectPublicKeyInfo) in place of certificates
 	OCSPResponse []byte   // DER
 	SessionID    []byte
 }
@@ -43,10 +44,13 @@ type State struct {
 //	int gnutls_alpn_get_selected_protocol(gnutls_session_t session, gnutls_datum_t *protocol);
 //	const gnutls_datum_t *gnutls_certificate_get_peers(gnutls_session_t session,
 //		unsigned int *list_size);
+//	gnutls_certificate_type_t gnutls_certificate_type_get2(gnutls_session_t session,
+//		gnutls_ctype_target_t target);
 //	int gnutls_ocsp_status_request_get(gnutls_session_t session, gnutls_datum_t *response);
 //	int gnutls_session_get_id2(gnutls_session_t session, gnutls_datum_t *session_id);
-func (s *Session) State() State {
-	tls := s.tls()
+func (s *Session) State() State { return state(s.tls(), bool(s.s.server)) }
+
+func state(tls C.gnutls_session_t, server bool) State {
 	st := State{
 		Version: wireVersion(C.gnutls_protocol_get_version(tls)),
 		Resumed: C.gnutls_session_is_resumed(tls) != 0,
@@ -59,12 +63,12 @@ func (s *Session) State() State {
 	if group := C.gnutls_group_get(tls); group != 0 {
 		st.Group = C.GoString(C.gnutls_group_get_name(group))
 	}
-	st.PSK = C.cshim_is_psk(s.s) != 0
-	if s.s.server {
-		st.ServerName = s.serverName()
+	st.PSK = C.cshim_is_psk(tls, C.bool(server)) != 0
+	if server {
+		st.ServerName = serverName(tls)
 	}
 	var d C.gnutls_datum_t
-	if st.PSK && bool(s.s.server) && C.gnutls_psk_server_get_username2(tls, &d) >= 0 {
+	if st.PSK && server && C.gnutls_psk_server_get_username2(tls, &d) >= 0 {
 		st.PSKIdentity = view(d)
 	}
 	if C.gnutls_alpn_get_selected_protocol(tls, &d) >= 0 {
@@ -75,6 +79,7 @@ func (s *Session) State() State {
 		for _, cert := range unsafe.Slice(peers, n) {
 			st.PeerChain = append(st.PeerChain, view(cert))
 		}
+		st.RawKey = C.gnutls_certificate_type_get2(tls, C.GNUTLS_CTYPE_PEERS) == C.GNUTLS_CRT_RAWPK
 	}
 	if C.gnutls_ocsp_status_request_get(tls, &d) >= 0 {
 		st.OCSPResponse = view(d)
@@ -85,11 +90,11 @@ func (s *Session) State() State {
 	return st
 }
 
-func (s *Session) serverName() string {
+func serverName(tls C.gnutls_session_t) string {
 	var buf [256]byte
 	n := C.size_t(len(buf))
 	var kind C.uint
-	if C.gnutls_server_name_get(s.tls(), unsafe.Pointer(&buf[0]), &n, &kind, 0) < 0 {
+	if C.gnutls_server_name_get(tls, unsafe.Pointer(&buf[0]), &n, &kind, 0) < 0 {
 		return ""
 	}
 	return string(buf[:n])

@@ -8,6 +8,6 @@ const char *cshim_cipher_suite(gnutls_session_t tls, unsigned *id);
 
 /* Whether the peers authenticated with a pre-shared key of their own, not one
  * of a ticket. */
-int cshim_is_psk(cshim_session *s);
+int cshim_is_psk(gnutls_session_t tls, bool server);
 
 #endif

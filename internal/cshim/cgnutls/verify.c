@@ -54,7 +54,7 @@ static int on_link(gnutls_x509_crt_t cert, gnutls_x509_crt_t issuer, gnutls_x509
 	return 0;
 }
 
-int cshim_verify_peer(cshim_session *s, const char *name, unsigned ip_size, const char *purpose,
+int cshim_verify_peer(gnutls_session_t tls, const char *name, unsigned ip_size, const char *purpose,
 		      unsigned *status, struct cshim_path *path)
 {
 	gnutls_typed_vdata_st data[2];
@@ -72,9 +72,9 @@ int cshim_verify_peer(cshim_session *s, const char *name, unsigned ip_size, cons
 			.size = ip_size,
 		};
 	recording = path;
-	gnutls_session_set_verify_output_function(s->tls, on_link);
-	ret = gnutls_certificate_verify_peers(s->tls, data, n, status);
-	gnutls_session_set_verify_output_function(s->tls, NULL);
+	gnutls_session_set_verify_output_function(tls, on_link);
+	ret = gnutls_certificate_verify_peers(tls, data, n, status);
+	gnutls_session_set_verify_output_function(tls, NULL);
 	recording = NULL;
 	return ret;
 }

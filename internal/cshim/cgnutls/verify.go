@@ -32,6 +32,10 @@ const (
 //	void gnutls_session_set_verify_output_function(gnutls_session_t session,
 //		gnutls_verify_output_function *func);
 func (s *Session) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
+	return verifyPeer(s.tls(), host, ip, purpose)
+}
+
+func verifyPeer(tls C.gnutls_session_t, host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
 	var name *C.char
 	switch {
 	case len(ip) > 0:
@@ -45,7 +49,7 @@ func (s *Session) VerifyPeer(host string, ip []byte, purpose string) (status uin
 
 	var st C.uint
 	var p C.struct_cshim_path
-	code = Code(C.cshim_verify_peer(s.s, name, C.uint(len(ip)), cpurpose, &st, &p))
+	code = Code(C.cshim_verify_peer(tls, name, C.uint(len(ip)), cpurpose, &st, &p))
 	defer C.cshim_path_free(&p)
 	if code >= 0 && p.error < 0 {
 		code = Code(p.error)

@@ -31,7 +31,7 @@ struct cshim_path {
 /* Verifies the peer's certificate against the session's credentials. name is
  * a host name, or NULL, or the 4 or 16 bytes of an IP address with ip_size
  * set. The caller frees path with cshim_path_free. */
-int cshim_verify_peer(cshim_session *s, const char *name, unsigned ip_size, const char *purpose,
+int cshim_verify_peer(gnutls_session_t tls, const char *name, unsigned ip_size, const char *purpose,
 		      unsigned *status, struct cshim_path *path);
 void cshim_path_free(struct cshim_path *path);
 

@@ -1,0 +1,49 @@
+package gnutls
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+
+	"github.com/gnucoap/gnucoap/internal/bridge"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+func init() {
+	bridge.Credentials = func(pool, certs any) (*cgnutls.CertificateCredentials, any, error) {
+		trusted, _ := pool.(*CertPool)
+		if trusted == nil {
+			trusted = systemRoots
+		}
+		own, _ := certs.([]Certificate)
+		cr, err := newCredentials(trusted, own)
+		if err != nil {
+			return nil, nil, err
+		}
+		return cr.c, cr, nil
+	}
+	bridge.CertPEM = func(pool any) []byte { return pool.(*CertPool).pem() }
+	bridge.CheckCertificate = func(cert any) error { return cert.(*Certificate).check() }
+	bridge.VerifyPeer = func(b cgnutls.Borrowed, host string, client bool) ([]*x509.Certificate, error) {
+		return verifyPeer(b, host, client)
+	}
+	bridge.RejectionAlert = func(err error) uint8 {
+		var ce *CertificateError
+		if errors.As(err, &ce) {
+			return uint8(ce.alert())
+		}
+		return uint8(AlertBadCertificate)
+	}
+	bridge.ConnectionState = func(st cgnutls.State) (any, error) { return connectionState(st) }
+}
+
+func (p *CertPool) pem() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var b bytes.Buffer
+	for _, der := range p.certs {
+		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	return b.Bytes()
+}

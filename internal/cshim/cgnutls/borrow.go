@@ -1,0 +1,118 @@
+package cgnutls
+
+/*
+#include "borrow.h"
+#include "state.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+)
+
+// A Borrowed is a session that another library has made and will free. It must
+// not be used after that.
+type Borrowed struct {
+	tls    C.gnutls_session_t
+	server bool
+}
+
+// Borrow returns the session that p, a gnutls_session_t, is. It must not be nil.
+func Borrow(p unsafe.Pointer, server bool) Borrowed {
+	return Borrowed{C.gnutls_session_t(p), server}
+}
+
+// Transport returns the transport pointer that the other library has set.
+//
+// Implements:
+//
+//	gnutls_transport_ptr_t gnutls_transport_get_ptr(gnutls_session_t session);
+func (b Borrowed) Transport() unsafe.Pointer {
+	return unsafe.Pointer(C.gnutls_transport_get_ptr(b.tls))
+}
+
+// A Watcher is told what happens to a borrowed session. Its functions run inside
+// the other library and must not call it, nor panic.
+type Watcher struct {
+	// Verify reports whether to accept the peer, whose certificate has come. It
+	// replaces the verification by the credentials.
+	Verify func() bool
+	// End is called when the session is freed, with the last alert that has come,
+	// or 0.
+	End func(alert uint8)
+
+	h handle.Handle[*Watcher]
+}
+
+// Watch has the session watched. It must be called once at most.
+//
+// Implements:
+//
+//	void gnutls_session_set_verify_function(gnutls_session_t session,
+//		gnutls_certificate_verify_function *func);
+//	int gnutls_session_ext_register(gnutls_session_t session, const char *name, int type,
+//		gnutls_ext_parse_type_t parse_point, gnutls_ext_recv_func recv_func,
+//		gnutls_ext_send_func send_func, gnutls_ext_deinit_data_func deinit_func,
+//		gnutls_ext_pack_func pack_func, gnutls_ext_unpack_func unpack_func, unsigned flags);
+func (b Borrowed) Watch(w *Watcher) Code {
+	w.h = handle.New(w)
+	code := Code(C.cshim_borrow_watch(b.tls, w.h.Pointer()))
+	if code < 0 {
+		w.h.Delete()
+	}
+	return code
+}
+
+//export goGnutlsBorrowedVerify
+func goGnutlsBorrowedVerify(h unsafe.Pointer) C.int {
+	if w, ok := handle.Lookup[*Watcher](h); ok && w.Verify() {
+		return 0
+	}
+	return C.GNUTLS_E_CERTIFICATE_ERROR
+}
+
+//export goGnutlsBorrowedEnd
+func goGnutlsBorrowedEnd(h unsafe.Pointer, alert C.int) {
+	if w, ok := handle.Lookup[*Watcher](h); ok {
+		w.h.Delete()
+		w.End(uint8(alert))
+	}
+}
+
+// SetCertificateCredentials sets whom the session trusts and the keys that it may
+// present from now on. They must outlive it.
+//
+// Implements:
+//
+//	int gnutls_credentials_set(gnutls_session_t session, gnutls_credentials_type_t type, void *cred);
+func (b Borrowed) SetCertificateCredentials(c *CertificateCredentials) Code {
+	return Code(C.gnutls_credentials_set(b.tls, C.GNUTLS_CRD_CERTIFICATE, unsafe.Pointer(c.c)))
+}
+
+// VerifyPeer is as for Session.
+func (b Borrowed) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
+	return verifyPeer(b.tls, host, ip, purpose)
+}
+
+// State is as for Session.
+func (b Borrowed) State() State { return state(b.tls, b.server) }
+
+// ServerName returns the name that a client asks a server for, or "".
+//
+// Implements:
+//
+//	int gnutls_server_name_get(gnutls_session_t session, void *data,
+//		size_t *data_length, unsigned int *type, unsigned int indx);
+func (b Borrowed) ServerName() string { return serverName(b.tls) }
+
+// SendAlert sends a fatal alert.
+//
+// Implements:
+//
+//	int gnutls_alert_send(gnutls_session_t session, gnutls_alert_level_t level,
+//		gnutls_alert_description_t desc);
+func (b Borrowed) SendAlert(alert uint8) {
+	C.gnutls_alert_send(b.tls, C.GNUTLS_AL_FATAL, C.gnutls_alert_description_t(alert))
+}
