@@ -30,9 +30,16 @@ type Config struct {
 	// MaxSessions is how many idle sessions a server keeps: when it is exceeded,
 	// the one that was idle longest goes. Zero means 10000.
 	MaxSessions int
+	// BlockSize is how many bytes of a body one message has that is sent in
+	// blocks, and how many a client asks for: a power of 2 from 16 to 1024; others
+	// are rounded down. Zero means 1024. Over TCP and TLS bodies go in blocks only
+	// where they are larger than the peer's messages may be.
+	BlockSize int
 	// MaxBody is the most bytes that a body of many blocks may have that is kept
 	// in memory: that of a request at a server, and that of a response at a
-	// client. Zero means 8 MiB.
+	// client. Zero means 8 MiB. A server keeps bodies that are not through for 247
+	// s, and forgets those that were not used for longest when a context has
+	// more than 8 times MaxBody bytes of them, or 4096.
 	MaxBody int
 
 	// Logger, if set, gets what no returned error tells, such as the panic of a

@@ -3,6 +3,7 @@ package coap
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
@@ -34,6 +35,12 @@ type conn struct {
 	older      *conn // in loop.servers
 	newer      *conn
 	recent     exchangeLog
+
+	uploads int          // requests with a body of many blocks, until their response is there
+	tags    uint64       // the last Request-Tag
+	bert    atomic.Bool  // the peer has sent a message of several blocks
+	mtu     atomic.Int32 // that the user has set, or 0
+	blocks  map[string]*stored
 }
 
 // A token ties responses to their request. They are random, as RFC 7252,
@@ -70,6 +77,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *c
 		done:      make(chan struct{}),
 		connected: make(chan struct{}),
 	}
+	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
 	if server {
 		c.session = &Session{c: c}
@@ -111,6 +119,7 @@ func (c *conn) end(err error) {
 	if !c.isUp {
 		close(c.connected)
 	}
+	c.l.store.forget(c)
 	close(c.done)
 }
 

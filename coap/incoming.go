@@ -22,6 +22,7 @@ type incoming struct {
 	sum         uint64
 	confirmable bool
 	multicast   bool
+	blocks      *blockRequest // what it says about blocks, if anything
 
 	// Guarded by the loop.
 	acked    bool // an empty acknowledgement has been sent
@@ -63,7 +64,15 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if in.confirmable {
 		in.delay = time.AfterFunc(ackDelay, in.acknowledge)
 	}
-	l.serve(in)
+	if !hasBlocks(&m) {
+		l.serve(in)
+		return
+	}
+	l.events = append(l.events, func() {
+		if in.accept() {
+			l.serve(in)
+		}
+	})
 }
 
 // again answers a duplicate: what was lost is sent again.
@@ -118,6 +127,9 @@ func (in *incoming) silence() {
 }
 
 func (in *incoming) done() {
+	if in.blocks != nil && in.blocks.upload != nil {
+		in.c.l.store.release(in.blocks.upload)
+	}
 	in.c.busy--
 	in.c.l.touch(in.c)
 }
@@ -146,7 +158,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	default:
 		m.Type = ccoap.NonConfirmable
 	}
-	in.m.Options, in.m.Body = nil, nil // it stays in the log
+	in.m.Options, in.m.Body, in.blocks = nil, nil, nil // it stays in the log
 	_, err := in.c.native.Send(m)
 	return sendError(err)
 }

@@ -29,6 +29,7 @@ type loop struct {
 	events  []func()        // what libcoap told, to be dealt with before mu is free
 	late    []func()        // to be called when mu is free
 	serve   func(*incoming) // for each new request; nil: there is no server
+	store   blockStore      // bodies that are not through
 
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set
@@ -103,6 +104,9 @@ func (l *loop) poll() bool {
 		}
 		next := l.native.Poll()
 		if wait := l.sweep(); wait > 0 && (next < 0 || wait < next) {
+			next = wait
+		}
+		if wait := l.store.sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}
 		l.arm(next)

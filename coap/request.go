@@ -2,6 +2,7 @@ package coap
 
 import (
 	"context"
+	"io"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -19,6 +20,17 @@ type Request struct {
 	// NonConfirmable sends the request without asking for an acknowledgement (RFC
 	// 7252, section 4.3): it is not sent again when it is lost. It has no meaning over TCP and TLS.
 	NonConfirmable bool
+
+	// Source, if set, is read for the body in place of Body, in a client. Where the
+	// server makes the transfer start again and Source is no io.Seeker, the
+	// server's response is returned.
+	Source io.Reader
+	// Sink, if set, gets the body of a successful response as it comes, in a
+	// client; then Response.Body is empty. Config.MaxBody does not apply.
+	Sink io.Writer
+	// OnProgress, if set, is called in a client whenever a part of a body was
+	// sent or received, on the goroutine that makes the request.
+	OnProgress func(Progress)
 
 	// Session is the session that a server received the request in. It is ignored
 	// in requests of clients.
@@ -107,21 +119,25 @@ func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
 
 // Do sends a request and waits for its response, until ctx ends. A response of
 // any code is a response; the error tells that there is none: see the errors of
-// this package, net.ErrClosed, and those of ctx.
+// this package, net.ErrClosed, those of ctx, and those of Source and Sink.
+//
+// Bodies that are too large for one message go in blocks (RFC 7959), in as many
+// exchanges as that takes. Over TCP and TLS one message may be as large as the
+// peer allows, and several blocks go in one message (RFC 8323, section 6) when the peer
+// has sent such a message: libcoap does not tell whether it takes them.
+// A request that has an option Block1 or Block2 is sent as it is, and
+// its response returned as it is. Where the body of a response to a GET changes
+// meanwhile, it is fetched anew, 3 times at most.
 func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
 	options := r.Options
 	if s.host != "" {
 		options = withHost(options, s.host)
 	}
-	m := ccoap.Message{Type: ccoap.Confirmable, Code: int(r.Method), Options: options.encode(), Body: r.Body}
-	if r.NonConfirmable {
-		m.Type = ccoap.NonConfirmable
-	}
-	response, err := s.c.exchange(ctx, &m)
+	response, err := s.c.do(ctx, r, options)
 	if err != nil {
 		return nil, s.failed(r.Method.String(), err)
 	}
-	return &Response{Code: Code(response.Code), Options: decodeOptions(response.Options), Body: response.Body}, nil
+	return response, nil
 }
 
 // withHost adds the name of the server that the session was dialled with (RFC 7252,

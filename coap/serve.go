@@ -34,9 +34,13 @@ func (in *incoming) handle(h Handler) {
 
 // request returns the request as handlers see it.
 func (in *incoming) request() *Request {
+	options := decodeOptions(in.m.Options)
+	if in.blocks != nil {
+		options = options.without(OptionBlock1, OptionBlock2)
+	}
 	return &Request{
 		Method:         Code(in.m.Code),
-		Options:        decodeOptions(in.m.Options),
+		Options:        options,
 		Body:           in.m.Body,
 		NonConfirmable: in.m.Type == ccoap.NonConfirmable,
 		Session:        in.c.session,
@@ -49,7 +53,7 @@ func (in *incoming) reply(r *Request, w *response) {
 	if w.code == CodeEmpty {
 		w.code = successCode(r.Method)
 	}
-	_ = in.answer(&ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body})
+	_ = in.answer(in.blockwise(w))
 }
 
 func (l *loop) log(what string, args ...any) {

@@ -261,6 +261,7 @@ func (s *Session) SetMTU(bytes int) error {
 	}
 	defer s.c.l.unlock()
 	s.c.native.SetMTU(bytes)
+	s.c.mtu.Store(int32(bytes))
 	return nil
 }
 

@@ -1,0 +1,223 @@
+package coap
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// What can go wrong in a block-wise transfer (RFC 7959). They are found with
+// errors.Is in what Session.Do returns.
+var (
+	// ErrBodyChanged says that the body of a response changed while its blocks
+	// were fetched, again and again, or where it could not be fetched anew.
+	ErrBodyChanged = errors.New("the body changed during its transfer")
+	// ErrBodyTooLarge says that the body of a response exceeds Config.MaxBody, or
+	// that a body has more blocks than can be numbered.
+	ErrBodyTooLarge = errors.New("the body is too large")
+	// ErrBadBlock says that the peer sent a block that was not asked for, or one
+	// that contradicts its own options.
+	ErrBadBlock = errors.New("bad block")
+)
+
+const (
+	maxSZX       = 6    // blocks of 1024 bytes
+	maxBlock     = 1024 // bytes in a block
+	maxBERT      = 64 << 10
+	blockOptions = 24 // bytes that the options of a block-wise transfer may add
+	otherOptions = 48 // bytes that are left for the options of a block that is asked for
+	tcpHeader    = 6
+	headSize     = 4 + tokenSize + 1
+	dtlsOverhead = 37 // bytes of a record besides its content, at most
+)
+
+// blockSZX is the size exponent of Config.BlockSize.
+func (c *Config) blockSZX() uint8 {
+	if c.BlockSize == 0 {
+		return maxSZX
+	}
+	szx := uint8(0)
+	for szx < maxSZX && 32<<szx <= c.BlockSize {
+		szx++
+	}
+	return szx
+}
+
+func (c *Config) maxBody() int { return orDefault(c.MaxBody, defaultMaxBody) }
+
+// findOption returns the value of the first option with the ID.
+func findOption(e ccoap.EncodedOptions, id OptionID) ([]byte, bool) {
+	for {
+		number, value, rest, ok := e.Next()
+		switch {
+		case !ok || number > uint16(id):
+			return nil, false
+		case number == uint16(id):
+			return value, true
+		}
+		e = rest
+	}
+}
+
+// findBlock returns a block option, where there is one. A block size of 7 is
+// allowed over reliable transports only.
+func (c *conn) findBlock(e ccoap.EncodedOptions, id OptionID) (b blockValue, ok bool, err error) {
+	value, ok := findOption(e, id)
+	if !ok {
+		return b, false, nil
+	}
+	b, err = parseBlock(value)
+	if err == errBlockSize && c.proto.Reliable() {
+		c.bert.Store(true)
+		err = nil
+	}
+	return b, true, err
+}
+
+// fits reports whether a body may be that of the block.
+func (b blockValue) fits(body int) bool {
+	switch {
+	case b.szx == bert:
+		return !b.more || body > 0 && body%maxBlock == 0
+	case b.more:
+		return body == b.size()
+	default:
+		return body <= b.size()
+	}
+}
+
+// at is the block of a size at an offset, which is a multiple of that size.
+func at(offset int, szx uint8) blockValue {
+	return blockValue{num: uint32(offset >> (min(szx, maxSZX) + 4)), szx: szx}
+}
+
+func parseUint(value []byte) (v uint64) {
+	for _, b := range value {
+		v = v<<8 | uint64(b)
+	}
+	return v
+}
+
+// withOptions returns options with others, both ascending.
+func withOptions(o Options, others ...Option) ccoap.EncodedOptions {
+	size := 0
+	for _, opt := range o {
+		size += 4 + len(opt.Value)
+	}
+	for _, opt := range others {
+		size += 4 + len(opt.Value)
+	}
+	e := make(ccoap.EncodedOptions, 0, size)
+	for _, opt := range o {
+		for len(others) > 0 && others[0].ID < opt.ID {
+			e = e.Append(uint16(others[0].ID), others[0].Value)
+			others = others[1:]
+		}
+		e = e.Append(uint16(opt.ID), opt.Value)
+	}
+	for _, opt := range others {
+		e = e.Append(uint16(opt.ID), opt.Value)
+	}
+	return e
+}
+
+// with returns a copy with one more option.
+func (o Options) with(added Option) Options {
+	out := append(make(Options, 0, len(o)+1), o...)
+	out.Add(added.ID, added.Value)
+	return out
+}
+
+// without returns a copy without some options.
+func (o Options) without(ids ...OptionID) Options {
+	out := make(Options, 0, len(o))
+	for _, opt := range o {
+		if !slices.Contains(ids, opt.ID) {
+			out = append(out, opt)
+		}
+	}
+	return out
+}
+
+// hasBlocks reports whether there are options of block-wise transfers.
+func (o Options) hasBlocks() bool { return o.Has(OptionBlock1) || o.Has(OptionBlock2) }
+
+// wireSize is how many bytes the options have in a message (RFC 7252, section
+// 3.1).
+func (o Options) wireSize() int {
+	n, last := 0, OptionID(0)
+	for _, opt := range o {
+		n += 1 + extended(int(opt.ID-last)) + extended(len(opt.Value)) + len(opt.Value)
+		last = opt.ID
+	}
+	return n
+}
+
+// extended is how many bytes a number has beside the four bits in the first byte
+// of an option.
+func extended(v int) int {
+	switch {
+	case v < 13:
+		return 0
+	case v < 269:
+		return 1
+	}
+	return 2
+}
+
+// blockSZX is the size exponent of the blocks that this side sends and asks for.
+// libcoap takes no datagram that is larger than the MTU.
+func (c *conn) blockSZX() uint8 {
+	szx := c.l.config.blockSZX()
+	mtu := int(c.mtu.Load())
+	if mtu == 0 || c.proto.Reliable() {
+		return szx
+	}
+	if c.proto == DTLS {
+		mtu -= dtlsOverhead
+	}
+	return fitSZX(szx, mtu-headSize-otherOptions)
+}
+
+// roomFor returns how many bytes of body a message may have besides options of
+// a size. The loop is locked.
+func (c *conn) roomFor(options int) int {
+	most := c.native.MaxPDUSize()
+	if mtu := int(c.mtu.Load()); mtu != 0 && c.proto.Reliable() {
+		most = min(most, mtu-tcpHeader) // what the peer allows replaces it in libcoap
+	}
+	return most - tokenSize - 1 - options - blockOptions
+}
+
+// room is roomFor, with the loop not locked. It is 0 when the session is over.
+func (c *conn) room(options int) int {
+	if c.l.lock() != nil {
+		return 0
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return 0
+	}
+	return c.roomFor(options)
+}
+
+// fitSZX returns the largest size exponent up to szx whose blocks have at most so
+// many bytes.
+func fitSZX(szx uint8, most int) uint8 {
+	if szx == bert && most < maxBlock {
+		szx = maxSZX
+	}
+	for szx > 0 && szx < bert && 16<<szx > most {
+		szx--
+	}
+	return szx
+}
+
+// chunk is how many bytes of body one message has.
+func chunk(szx uint8, most int) int {
+	if szx == bert {
+		return min(most, maxBERT) / maxBlock * maxBlock
+	}
+	return 16 << szx
+}

@@ -1,0 +1,455 @@
+package coap
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A Progress says how far a request is, in bytes of the bodies. A total is -1
+// while it is not known.
+type Progress struct {
+	Sent         int64 // of the request's body, acknowledged by the server
+	SendTotal    int64
+	Received     int64 // of the response's body
+	ReceiveTotal int64
+}
+
+// maxRestarts is how often a transfer begins again, from block 0.
+const maxRestarts = 3
+
+// A transfer is a request and its response, where that takes several messages, or
+// somebody wants to know how far it is.
+type transfer struct {
+	c        *conn
+	ctx      context.Context
+	r        Request
+	options  Options // of the request, in each of its messages
+	progress Progress
+	counted  bool // in conn.uploads
+}
+
+var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
+
+// do sends a request, with options in place of its own, and returns its response.
+func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	own := options.hasBlocks()
+	if own && (r.Source != nil || r.Sink != nil) {
+		return nil, errOwnBlocks
+	}
+	szx := c.blockSZX()
+	oneMessage := own || r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.mtu.Load() == 0)
+	var m ccoap.Message
+	var err error
+	if oneMessage {
+		encoded := options.encode()
+		if !own && szx < maxSZX {
+			encoded = withOptions(options, early(szx))
+		}
+		m, err = c.exchange(ctx, r.message(encoded, r.Body))
+		switch {
+		case err == nil && (own || r.isSimple(&m)):
+			return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
+		case err != nil && (own || !errors.Is(err, ErrTooLarge) || len(r.Body) == 0):
+			return nil, err
+		}
+	}
+	t := newTransfer(ctx, c, r, options)
+	defer t.end()
+	switch {
+	case !oneMessage && r.Source != nil:
+		m, err = t.send(newSource(r.Source), szx, false)
+	case !oneMessage || err != nil:
+		m, err = t.send(&source{body: r.Body}, szx, err != nil)
+	default:
+		if hint, ok := t.smaller(&m, szx); ok && hint.size() < len(r.Body) {
+			m, err = t.send(&source{body: r.Body}, hint.szx, true)
+			break
+		}
+		t.progress.Sent, t.progress.SendTotal = int64(len(r.Body)), int64(len(r.Body))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.receive(m)
+}
+
+// newTransfer copies the request, so that one that needs no transfer can stay on its
+// caller's stack.
+func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *transfer {
+	t := &transfer{c: c, ctx: ctx, r: *r, options: options.Clone(), progress: Progress{ReceiveTotal: -1}}
+	t.r.Options = nil
+	return t
+}
+
+// message is a message of the request.
+func (r *Request) message(options ccoap.EncodedOptions, body []byte) *ccoap.Message {
+	m := &ccoap.Message{Type: ccoap.Confirmable, Code: int(r.Method), Options: options, Body: body}
+	if r.NonConfirmable {
+		m.Type = ccoap.NonConfirmable
+	}
+	return m
+}
+
+// isSimple reports whether nothing more is to be done than to return a response.
+func (r *Request) isSimple(response *ccoap.Message) bool {
+	return r.Sink == nil && r.OnProgress == nil && Code(response.Code) != CodeRequestEntityTooLarge && !hasBlocks(response)
+}
+
+// ready waits until messages can be exchanged, or the session is over.
+func (c *conn) ready(ctx context.Context) error {
+	select {
+	case <-c.connected:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// exchange sends one message of the request and returns what comes for it.
+func (t *transfer) exchange(options ccoap.EncodedOptions, body []byte) (ccoap.Message, error) {
+	return t.c.exchange(t.ctx, t.r.message(options, body))
+}
+
+// oneMessage is how many bytes of body are worth sending in one message over a
+// reliable transport.
+func (t *transfer) oneMessage(src *source, most int) int {
+	most = min(most, t.c.l.config.maxBody())
+	if total := t.progress.SendTotal; total >= 0 && total <= int64(most) {
+		return int(total)
+	}
+	return max(0, min(most, maxBERT))
+}
+
+// early asks for a response in blocks of a size (RFC 7959, section 2.4).
+func early(szx uint8) Option { return Option{OptionBlock2, blockValue{szx: szx}.encode()} }
+
+// smaller returns the block that a server asks for that finds one of size szx too large.
+func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
+	if Code(m.Code) != CodeRequestEntityTooLarge {
+		return blockValue{}, false
+	}
+	b, ok, err := t.c.findBlock(m.Options, OptionBlock1)
+	return b, ok && err == nil && b.szx < szx
+}
+
+// send sends the body in blocks (RFC 7959, section 2.5), or in one message where
+// it fits and that is allowed, and returns the response, or its first block.
+func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, err error) {
+	t.progress.SendTotal = src.size()
+	own := t.c.blockSZX()
+	most := t.c.room(t.options.wireSize())
+	if szx == maxSZX && t.c.bert.Load() {
+		szx = bert
+	}
+	szx = fitSZX(szx, most)
+	if t.progress.SendTotal > int64(maxBlockNum+1)<<(min(szx, maxSZX)+4) {
+		return m, ErrBodyTooLarge
+	}
+	size := chunk(szx, most)
+	if !blocks && t.c.proto.Reliable() {
+		size = t.oneMessage(src, most)
+	}
+	offset, restarts := 0, 0
+	for {
+		block, more, err := src.peek(size)
+		if err != nil {
+			return m, err
+		}
+		if more && size != chunk(szx, most) {
+			size = chunk(szx, most)
+			continue
+		}
+		if more {
+			t.tag()
+		}
+		b := at(offset, szx)
+		b.more = more
+		if b.num > maxBlockNum {
+			return m, ErrBodyTooLarge
+		}
+		m, err = t.exchange(t.blockOptions(b, own), block)
+		if err != nil {
+			return m, err
+		}
+		got, has, err := t.c.findBlock(m.Options, OptionBlock1)
+		if err != nil {
+			return m, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
+		}
+		switch code := Code(m.Code); {
+		case code == CodeContinue && !(more && has && got.num == b.num):
+			return m, fmt.Errorf("%w: %v does not fit block %d", ErrBadBlock, code, b.num)
+		case more && has && got.num == b.num && code.IsSuccess(): // of this block alone, or 2.31
+			offset += len(block)
+			src.skip(len(block))
+			t.progress.Sent = int64(offset)
+			t.report()
+			szx = min(szx, got.szx)
+		case code == CodeRequestEntityTooLarge && has && got.szx < szx && got.size() < len(block):
+			szx = got.szx
+		case code == CodeRequestEntityIncomplete && offset > 0 && restarts < maxRestarts && src.rewind():
+			restarts++
+			offset = 0
+		default:
+			if code.IsSuccess() {
+				t.progress.Sent = int64(offset + len(block))
+				t.progress.SendTotal = t.progress.Sent
+			}
+			return m, nil
+		}
+		size = chunk(szx, most)
+	}
+}
+
+// blockOptions returns the options of a message with a block, or with all of the body.
+func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
+	added := make([]Option, 0, 3)
+	if !b.more && szx < maxSZX {
+		added = append(added, early(szx))
+	}
+	if b.more || b.num > 0 {
+		added = append(added, Option{OptionBlock1, b.encode()})
+		if b.num == 0 && t.progress.SendTotal >= 0 {
+			added = append(added, Option{OptionSize1, encodeUint(uint64(t.progress.SendTotal))})
+		}
+	}
+	return withOptions(t.options, added...)
+}
+
+// tag adds a Request-Tag option where another transfer is under way in the
+// session, whose blocks could mix with this one's (RFC 9175, section 3.4).
+func (t *transfer) tag() {
+	if t.counted {
+		return
+	}
+	t.counted = true
+	c := t.c
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	if c.uploads > 0 {
+		c.tags++
+		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
+	}
+	c.uploads++
+}
+
+// end is called when all of the response is there, or never will be.
+func (t *transfer) end() {
+	if t.counted {
+		t.c.l.mu.Lock()
+		t.c.uploads--
+		t.c.l.mu.Unlock()
+	}
+}
+
+func (t *transfer) report() {
+	if t.r.OnProgress != nil {
+		t.r.OnProgress(t.progress)
+	}
+}
+
+// receive returns the response of which m is all, or the first block (RFC 7959,
+// section 2.4).
+func (t *transfer) receive(m ccoap.Message) (*Response, error) {
+	var d download
+	for {
+		b, more, err := d.add(t, &m)
+		if err != nil {
+			return nil, err
+		}
+		t.report()
+		if !more {
+			return d.response, nil
+		}
+		options := t.options.without(OptionObserve)
+		m, err = t.exchange(withOptions(options, Option{OptionBlock2, b.encode()}), nil)
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// A download is the part of a response that is there.
+type download struct {
+	response *Response
+	etag     []byte
+	hasETag  bool
+	offset   int
+	szx      uint8 // of the block that was asked for
+	restarts int
+}
+
+// add takes a message, and returns the block to be asked for next, unless all is
+// there.
+func (d *download) add(t *transfer, m *ccoap.Message) (next blockValue, more bool, err error) {
+	code := Code(m.Code)
+	b, has, err := t.c.findBlock(m.Options, OptionBlock2)
+	if err != nil {
+		return next, false, fmt.Errorf("%w: Block2: %w", ErrBadBlock, err)
+	}
+	if d.offset > 0 && !code.IsSuccess() && code != d.response.Code { // in place of the rest
+		d.response, d.offset = nil, 0
+		if b.num > 0 {
+			b, has = blockValue{}, false
+		}
+	}
+	if !has && d.offset > 0 {
+		return next, false, fmt.Errorf("%w: none in the response", ErrBadBlock)
+	}
+	if has {
+		switch {
+		case b.offset() != int64(d.offset):
+			return next, false, fmt.Errorf("%w: offset %d in place of %d", ErrBadBlock, b.offset(), d.offset)
+		case d.response != nil && b.szx > d.szx:
+			return next, false, fmt.Errorf("%w: larger than asked for", ErrBadBlock)
+		case !b.fits(len(m.Body)):
+			return next, false, fmt.Errorf("%w: %d bytes in a block of %d", ErrBadBlock, len(m.Body), b.size())
+		}
+	}
+	etag, hasETag := findOption(m.Options, OptionETag)
+	switch {
+	case d.response == nil:
+		d.response = &Response{Code: code, Options: decodeOptions(m.Options)}
+		if has || d.response.Options.hasBlocks() {
+			d.response.Options = d.response.Options.without(OptionBlock1, OptionBlock2)
+		}
+		d.etag, d.hasETag = etag, hasETag
+		if size, ok := findOption(m.Options, OptionSize2); ok {
+			if size := parseUint(size); size < 1<<40 {
+				t.progress.ReceiveTotal = int64(size)
+			}
+		} else if !b.more {
+			t.progress.ReceiveTotal = int64(len(m.Body))
+		}
+	case code != d.response.Code || hasETag != d.hasETag || !bytes.Equal(etag, d.etag):
+		written := d.offset > 0 && t.r.Sink != nil
+		if t.r.Method != MethodGet || written || d.restarts == maxRestarts {
+			return next, false, ErrBodyChanged
+		}
+		t.progress.Received = 0
+		t.progress.ReceiveTotal = -1
+		*d = download{restarts: d.restarts + 1}
+		return blockValue{szx: min(b.szx, maxSZX)}, true, nil
+	}
+	if err := d.write(t, m.Body, b.more); err != nil {
+		return next, false, err
+	}
+	if !b.more {
+		return next, false, nil
+	}
+	d.szx = b.szx
+	next = at(d.offset, b.szx)
+	if d.offset>>(min(b.szx, maxSZX)+4) > maxBlockNum {
+		return next, false, ErrBodyTooLarge
+	}
+	return next, true, nil
+}
+
+// write takes a part of the body.
+func (d *download) write(t *transfer, p []byte, more bool) error {
+	r := d.response
+	switch most := t.c.l.config.maxBody(); {
+	case t.r.Sink != nil && r.Code.IsSuccess():
+		if len(p) > 0 {
+			if _, err := t.r.Sink.Write(p); err != nil {
+				return err
+			}
+		}
+	case d.offset == 0 && !more:
+		r.Body = p
+	case d.offset+len(p) > most, more && t.progress.ReceiveTotal > int64(most):
+		return ErrBodyTooLarge
+	default:
+		if d.offset == 0 && t.progress.ReceiveTotal > 0 {
+			r.Body = make([]byte, 0, t.progress.ReceiveTotal)
+		}
+		r.Body = append(r.Body, p...)
+	}
+	d.offset += len(p)
+	t.progress.Received = int64(d.offset)
+	return nil
+}
+
+// A source is where the body of a request comes from.
+type source struct {
+	body   []byte // in all
+	pos    int
+	reader *bufio.Reader // or nil
+	from   io.Reader
+	start  int64 // of from, or -1 where it cannot go back
+}
+
+func newSource(from io.Reader) *source {
+	s := &source{reader: bufio.NewReaderSize(from, maxBlock+1), from: from, start: -1}
+	if seeker, ok := from.(io.Seeker); ok {
+		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil {
+			s.start = start
+		}
+	}
+	return s
+}
+
+// size is how many bytes there are, or -1.
+func (s *source) size() int64 {
+	switch from := s.from.(type) {
+	case nil:
+		return int64(len(s.body))
+	case interface{ Len() int }:
+		return int64(from.Len())
+	}
+	return -1
+}
+
+// peek returns the next bytes, n where there are so many, and whether there are
+// more. They are valid until the next call.
+func (s *source) peek(n int) (p []byte, more bool, err error) {
+	if s.reader == nil {
+		rest := s.body[s.pos:]
+		n = min(n, len(rest))
+		return rest[:n], n < len(rest), nil
+	}
+	if s.reader.Size() <= n {
+		s.reader = bufio.NewReaderSize(s.reader, n+1)
+	}
+	p, err = s.reader.Peek(n + 1)
+	switch {
+	case err == nil:
+		return p[:n], true, nil
+	case errors.Is(err, io.EOF):
+		return p, false, nil
+	}
+	return nil, false, err
+}
+
+// skip says that bytes are sent.
+func (s *source) skip(n int) {
+	if s.reader == nil {
+		s.pos += n
+	} else {
+		_, _ = s.reader.Discard(n)
+	}
+}
+
+// rewind goes back to the start, where that is possible.
+func (s *source) rewind() bool {
+	if s.reader == nil {
+		s.pos = 0
+		return true
+	}
+	if s.start < 0 {
+		return false
+	}
+	if _, err := s.from.(io.Seeker).Seek(s.start, io.SeekStart); err != nil {
+		return false
+	}
+	s.reader.Reset(s.from)
+	return true
+}

@@ -1,0 +1,142 @@
+package coap
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func randomBytes(n int) []byte {
+	r := rand.New(rand.NewPCG(1, uint64(n)))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+// serveTo starts a server, and returns a session with it.
+func serveTo(t testing.TB, proto Protocol, server, client *Config, h HandlerFunc) *Session {
+	t.Helper()
+	return connect(t, client, listen(t, server, proto, h), proto)
+}
+
+func TestBodiesArriveWhole(t *testing.T) {
+	configs := []struct {
+		name           string
+		server, client *Config
+	}{
+		{"default", nil, nil},
+		{"small server", &Config{BlockSize: 256}, nil},
+		{"small client", nil, &Config{BlockSize: 64}},
+		{"low MTU of the client", nil, &Config{MTU: 200}},
+		{"low MTU of the server", &Config{MTU: 200}, nil},
+	}
+	for _, proto := range []Protocol{UDP, TCP} {
+		for _, config := range configs {
+			for _, size := range []int{0, 1, 63, 64, 65, 256, 1023, 1024, 1025, 5000, 1 << 20} {
+				if size > 5000 && config.client != nil {
+					continue
+				}
+				t.Run(fmt.Sprint(proto, " ", config.name, " ", size), func(t *testing.T) {
+					body := randomBytes(size)
+					s := serveTo(t, proto, config.server, config.client, func(w ResponseWriter, r *Request) {
+						assert.True(t, bytes.Equal(body, r.Body))
+						assert.False(t, r.Options.hasBlocks())
+						w.Write(r.Body)
+					})
+					r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+					require.NoError(t, err)
+					assert.Equal(t, CodeChanged, r.Code)
+					assert.True(t, bytes.Equal(body, r.Body))
+					assert.False(t, r.Options.hasBlocks())
+				})
+			}
+		}
+	}
+}
+
+func BenchmarkMebibyte(b *testing.B) {
+	body := randomBytes(1 << 20)
+	for _, proto := range []Protocol{UDP, TCP} {
+		for _, method := range []Code{MethodGet, MethodPut} {
+			b.Run(proto.String()+" "+method.String(), func(b *testing.B) {
+				s := serveTo(b, proto, nil, nil, func(w ResponseWriter, r *Request) {
+					if r.Method == MethodGet {
+						w.Write(body)
+					}
+				})
+				r := &Request{Method: method}
+				if method == MethodPut {
+					r.Body = body
+				}
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for b.Loop() {
+					_, err := s.Do(waitContext(b), r)
+					require.NoError(b, err)
+				}
+			})
+		}
+	}
+}
+
+// lossy forwards datagrams to a server and back. It loses every fourth message once,
+// but for empty ones, and sends each again after the next one.
+func lossy(t testing.TB, server netip.AddrPort) netip.AddrPort {
+	front, back := newRawPeer(t), newRawPeer(t)
+	var client atomic.Pointer[netip.AddrPort]
+	go forward(front, back, func(from netip.AddrPort) netip.AddrPort {
+		client.Store(&from)
+		return server
+	})
+	go forward(back, front, func(netip.AddrPort) netip.AddrPort { return *client.Load() })
+	return front.addr
+}
+
+func forward(from, to *rawPeer, target func(from netip.AddrPort) netip.AddrPort) {
+	var last []byte
+	known := make(map[string]bool)
+	for {
+		buf := make([]byte, 2048)
+		n, source, err := from.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		addr := target(source)
+		if head := string(buf[:min(n, 16)]); n > 4 && !known[head] {
+			known[head] = true
+			if len(known)%4 == 3 {
+				continue
+			}
+		}
+		_, _ = to.WriteToUDPAddrPort(buf[:n], addr)
+		if last != nil {
+			_, _ = to.WriteToUDPAddrPort(last, addr)
+		}
+		last = buf[:n]
+	}
+}
+
+func TestBodiesSurviveLossAndReordering(t *testing.T) {
+	t.Parallel()
+	body := randomBytes(5000)
+	var calls atomic.Int32
+	addr := lossy(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+		calls.Add(1)
+		assert.True(t, bytes.Equal(body, r.Body))
+		w.Write(r.Body)
+	})))
+	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001}, addr, UDP)
+	r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(body, r.Body))
+	assert.EqualValues(t, 1, calls.Load())
+}
