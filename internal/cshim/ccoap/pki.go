@@ -65,7 +65,7 @@ func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, na
 	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
-	s, err := C.cshim_session_new_pki(c.c, &l, &r, C.coap_proto_t(proto), n)
+	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n)
 	return newSession(s, err)
 }
 
@@ -77,8 +77,13 @@ func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, na
 //	void *coap_session_get_tls(const coap_session_t *session, coap_tls_library_t *tls_lib);
 func (s Session) TLS() unsafe.Pointer { return C.cshim_session_tls(s.s) }
 
-// IDOf returns the number of the session that p, a coap_session_t, is; 0 where it
-// has none.
-func IDOf(p unsafe.Pointer) SessionID {
-	return SessionID(C.cshim_session_id((*C.coap_session_t)(p)))
+// Peer returns the number of the session that p, a coap_session_t, is, 0 where it has
+// none, and whether it is a client's.
+//
+// Implements:
+//
+//	coap_session_type_t coap_session_get_type(const coap_session_t *session);
+func Peer(p unsafe.Pointer) (id SessionID, client bool) {
+	s := (*C.coap_session_t)(p)
+	return SessionID(C.cshim_session_id(s)), bool(C.cshim_session_is_client(s))
 }

@@ -89,7 +89,7 @@ static const coap_dtls_cpsk_info_t *on_hint(coap_str_const_t *hint, coap_session
 	return &psk->client;
 }
 
-coap_session_t *cshim_session_new_psk(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
 				      const struct cshim_address *server, coap_proto_t proto, const char *name,
 				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
 				      size_t key_size, bool by_hint)
@@ -153,7 +153,7 @@ int cshim_psk_set(cshim_context *c, char **hints, size_t n, bool by_name)
 	return 0;
 }
 
-coap_session_t *cshim_session_new_psk(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
 				      const struct cshim_address *server, coap_proto_t proto, const char *name,
 				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
 				      size_t key_size, bool by_hint)

@@ -39,7 +39,7 @@ func (c *Context) NewSessionPSK(local, server netip.AddrPort, proto Protocol, na
 	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
-	s, err := C.cshim_session_new_psk(c.c, &l, &r, C.coap_proto_t(proto), n,
+	s, err := C.cshim_session_open_psk(c.c, &l, &r, C.coap_proto_t(proto), n,
 		(*C.uint8_t)(unsafe.SliceData(identity)), C.size_t(len(identity)),
 		(*C.uint8_t)(unsafe.SliceData(key)), C.size_t(len(key)), C.bool(byHint))
 	return newSession(s, err)

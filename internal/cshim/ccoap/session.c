@@ -10,7 +10,7 @@ coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session)
 	return session;
 }
 
-coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address *local,
 				  const struct cshim_address *server, coap_proto_t proto)
 {
 	coap_address_t from, to;
@@ -24,14 +24,14 @@ coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *
 
 #ifdef CSHIM_HAVE_CREDENTIALS
 
-coap_session_t *cshim_session_new_pki(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
 				      const struct cshim_address *server, coap_proto_t proto, const char *name)
 {
 	struct cshim_client *client = cshim_client_add(&c->clients, c->last_session + 1, name, NULL, 0, NULL, 0);
 
 	if (client == NULL || !cshim_pki_name(c, client->name))
 		return NULL;
-	return cshim_session_new(c, local, server, proto);
+	return cshim_session_open(c, local, server, proto);
 }
 
 void cshim_session_connected(cshim_context *c, coap_session_t *session)
@@ -50,7 +50,7 @@ void *cshim_session_tls(const coap_session_t *session)
 
 #else
 
-coap_session_t *cshim_session_new_pki(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
 				      const struct cshim_address *server, coap_proto_t proto, const char *name)
 {
 	return NULL;
