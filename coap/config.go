@@ -55,10 +55,11 @@ type Config struct {
 }
 
 const (
-	defaultAckTimeout  = 2 * time.Second
-	defaultIdleTimeout = 5 * time.Minute
-	defaultMaxSessions = 10000
-	defaultMaxBody     = 8 << 20
+	defaultMaxRetransmit = 4
+	defaultAckTimeout    = 2 * time.Second
+	defaultIdleTimeout   = 5 * time.Minute
+	defaultMaxSessions   = 10000
+	defaultMaxBody       = 8 << 20
 )
 
 func orDefault[T comparable](v, otherwise T) T {

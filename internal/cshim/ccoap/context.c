@@ -180,10 +180,12 @@ int cshim_context_poll(cshim_context *c)
 
 	c->stop = false;
 	for (i = 0; i < ROUNDS && !c->stop; i++) {
-		n = epoll_wait(fd, events, EVENTS, 0);
+		n = epoll_wait(fd, events, c->connecting > 0 ? 1 : EVENTS, 0);
 		if (n <= 0)
 			break;
 		CSHIM_DO_EVENTS(c->ctx, events, n);
+		if (c->stop)
+			cshim_session_secured(c);
 	}
 	if (n > 0)
 		return 0;

@@ -21,6 +21,7 @@ typedef struct cshim_context {
 	bool stop;		/* the poll ends: Go must see a new connection first */
 	struct cshim_buffer options;
 	struct cshim_client *clients;
+	size_t connecting; /* how many of them have yet to connect, and have certificates */
 	struct cshim_pki pki;
 	struct cshim_psk psk;
 } cshim_context;

@@ -40,8 +40,8 @@ type Watcher struct {
 	// replaces the verification by the credentials.
 	Verify func() bool
 	// End is called when the session is freed, with the last alert that has come,
-	// or 0.
-	End func(alert uint8)
+	// or 0, and whether any handshake message has.
+	End func(alert uint8, heard bool)
 
 	h handle.Handle[*Watcher]
 }
@@ -52,6 +52,7 @@ type Watcher struct {
 //
 //	void gnutls_session_set_verify_function(gnutls_session_t session,
 //		gnutls_certificate_verify_function *func);
+//	gnutls_handshake_description_t gnutls_handshake_get_last_in(gnutls_session_t session);
 //	int gnutls_session_ext_register(gnutls_session_t session, const char *name, int type,
 //		gnutls_ext_parse_type_t parse_point, gnutls_ext_recv_func recv_func,
 //		gnutls_ext_send_func send_func, gnutls_ext_deinit_data_func deinit_func,
@@ -74,10 +75,10 @@ func goGnutlsBorrowedVerify(h unsafe.Pointer) C.int {
 }
 
 //export goGnutlsBorrowedEnd
-func goGnutlsBorrowedEnd(h unsafe.Pointer, alert C.int) {
+func goGnutlsBorrowedEnd(h unsafe.Pointer, alert, heard C.int) {
 	if w, ok := handle.Lookup[*Watcher](h); ok {
 		w.h.Delete()
-		w.End(uint8(alert))
+		w.End(uint8(alert), heard != 0)
 	}
 }
 
