@@ -27,7 +27,7 @@ const (
 	CodeContent  Code = 2<<5 | 5
 	CodeContinue Code = 2<<5 | 31
 
-	CodeBadRequest               Code = 4<<5 | 0
+	CodeBadRequest               Code = 4 << 5
 	CodeUnauthorized             Code = 4<<5 | 1
 	CodeBadOption                Code = 4<<5 | 2
 	CodeForbidden                Code = 4<<5 | 3
@@ -42,7 +42,7 @@ const (
 	CodeUnprocessableEntity      Code = 4<<5 | 22
 	CodeTooManyRequests          Code = 4<<5 | 29
 
-	CodeInternalServerError  Code = 5<<5 | 0
+	CodeInternalServerError  Code = 5 << 5
 	CodeNotImplemented       Code = 5<<5 | 1
 	CodeBadGateway           Code = 5<<5 | 2
 	CodeServiceUnavailable   Code = 5<<5 | 3
