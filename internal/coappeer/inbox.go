@@ -54,7 +54,7 @@ func (in *inbox) changed() {
 
 // take returns what comes next. Where that is not here yet it returns a channel
 // that is closed at the next change.
-func (in *inbox) take() (r Received, err error, news <-chan struct{}) {
+func (in *inbox) take() (r Received, news <-chan struct{}, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
@@ -62,9 +62,9 @@ func (in *inbox) take() (r Received, err error, news <-chan struct{}) {
 		in.taken++
 		return in.all[in.taken-1], nil, nil
 	case in.end != nil:
-		return Received{}, in.end, nil
+		return Received{}, nil, in.end
 	}
-	return Received{}, nil, in.news
+	return Received{}, in.news, nil
 }
 
 var errNothing = errors.New("coappeer: nothing came")
@@ -72,7 +72,7 @@ var errNothing = errors.New("coappeer: nothing came")
 // next waits for what comes next.
 func (in *inbox) next(timeout <-chan time.Time) (Received, error) {
 	for {
-		r, err, news := in.take()
+		r, news, err := in.take()
 		if news == nil {
 			return r, err
 		}

@@ -92,6 +92,7 @@ func TestUDPPeerMovesBlocksWithLibcoap(t *testing.T) {
 }
 
 func TestUDPPeerObservesLibcoap(t *testing.T) {
+	t.Parallel()
 	s := testenv.StartCoAPServer(t, "gnutls")
 	p := NewUDP(t)
 	p.Send(s.Addr, get(1, "time", Uint(Observe, 0)))
@@ -398,6 +399,7 @@ func TestRelayKeepsClientsApart(t *testing.T) {
 }
 
 func TestLibcoapGetsThroughALossyRelay(t *testing.T) {
+	t.Parallel()
 	s := testenv.StartCoAPServer(t, "gnutls", testenv.CoAPServerPSK("secret")...)
 	t.Run("request lost once", func(t *testing.T) {
 		relay := NewRelay(t, s.Addr)

@@ -135,7 +135,7 @@ func (p *UDP) ExpectNothing(t testing.TB, to netip.AddrPort, id uint16) {
 			t.Fatalf("%v does not answer pings", to)
 		}
 	}
-	if r, err, news := p.take(); news == nil && err == nil {
+	if r, news, err := p.take(); news == nil && err == nil {
 		t.Fatalf("waiting for nothing: %v came", r.Message)
 	}
 }
