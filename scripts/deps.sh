@@ -8,9 +8,9 @@ set -eu
 packages=
 for group; do
 	case $group in
-	build) packages="$packages ca-certificates gcc libc6-dev libgnutls28-dev pkg-config" ;;
+	build) packages="$packages ca-certificates gcc libc6-dev libcoap3-dev libgnutls28-dev pkg-config" ;;
 	# redis-tools has the server too, as redis-check-rdb, and starts no service.
-	peers) packages="$packages curl gnutls-bin openssl redis-tools" ;;
+	peers) packages="$packages curl gnutls-bin libcoap3-bin openssl redis-tools" ;;
 	image) packages="$packages buildah debootstrap gnutls-bin openssl" ;;
 	*) echo "deps: no group $group" >&2; exit 2 ;;
 	esac
@@ -23,7 +23,7 @@ fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	case " $* " in *" build "*)
-		if ${CC:-cc} --version >/dev/null 2>&1 && pkg-config --exists gnutls 2>/dev/null; then
+		if ${CC:-cc} --version >/dev/null 2>&1 && pkg-config --exists gnutls libcoap-3-gnutls 2>/dev/null; then
 			exit 0 # the build can go on; tests skip the peers they do not find
 		fi
 	esac
@@ -31,9 +31,12 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	deps: this is no Debian. Please install, with your own package manager,
 	  to build: a C compiler, pkg-config and GnuTLS with its headers
 	            (Fedora: gcc pkgconf gnutls-devel, Alpine: build-base pkgconf gnutls-dev,
-	            Arch: base-devel gnutls, Homebrew: pkgconf gnutls)
+	            Arch: base-devel gnutls, Homebrew: pkgconf gnutls),
+	            and libcoap 4.3.1 or later, built with GnuTLS, with its headers
+	            (https://libcoap.net; pkg-config must know libcoap-3-gnutls)
 	  to test:  gnutls-cli, openssl, curl and redis-check-rdb
-	            (Fedora, Alpine: gnutls-utils openssl curl redis)
+	            (Fedora, Alpine: gnutls-utils openssl curl redis),
+	            and libcoap's coap-client and coap-server, named -gnutls and -openssl
 	END
 	exit 1
 fi
