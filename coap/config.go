@@ -42,6 +42,13 @@ type Config struct {
 	// more than 8 times MaxBody bytes of them, or 4096.
 	MaxBody int
 
+	// PSK and PKI secure sessions of clients over DTLS and TLS: PSK where it is set,
+	// and otherwise PKI, which by default trusts the system's certificate authorities. ServerPSK
+	// and PKI secure servers; at least one of them must be set there.
+	PSK       PSK
+	PKI       PKI
+	ServerPSK ServerPSK
+
 	// Logger, if set, gets what no returned error tells, such as the panic of a
 	// handler. Keys are never logged.
 	Logger *slog.Logger

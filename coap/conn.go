@@ -1,11 +1,13 @@
 package coap
 
 import (
+	"crypto"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -28,6 +30,11 @@ type conn struct {
 	exchanges map[token]*exchange
 	pings     []*ping
 	appData   any
+
+	security     *security // of a secured session of a client
+	tls          *gnutls.ConnectionState
+	peerIdentity string
+	peerKey      crypto.PublicKey
 
 	references int // of users
 	busy       int // requests that are being handled, and observations
@@ -82,19 +89,35 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *c
 	if server {
 		c.session = &Session{c: c}
 	}
+	l.conns[id] = c
 	if server || c.proto == UDP {
 		c.up()
 	}
-	l.conns[id] = c
 	return c
 }
 
 // up notes that messages can be exchanged.
 func (c *conn) up() {
 	if !c.isUp && c.ended == nil {
+		if c.proto.Secure() {
+			if err := c.established(); err != nil {
+				c.refuse(err)
+				return
+			}
+		}
 		c.isUp = true
 		close(c.connected)
 	}
+}
+
+// refuse ends a session whose peer is not accepted.
+func (c *conn) refuse(err error) {
+	if c.server {
+		c.l.warn("client refused", "peer", c.peer(), "error", err)
+	} else if c.security.failed == nil {
+		c.security.failed = err
+	}
+	c.l.events = append(c.l.events, func() { c.end(c.handshakeError()) })
 }
 
 // end ends the session. Whoever waits for something gets err.
@@ -220,7 +243,11 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 		return
 	}
 	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {
-		c.exchanges[t].fail(nackErrors[reason])
+		err := nackErrors[reason]
+		if reason == ccoap.TLSFailed {
+			err = c.lost()
+		}
+		c.exchanges[t].fail(err)
 	}
 }
 
@@ -228,7 +255,6 @@ var nackErrors = map[ccoap.Reason]error{
 	ccoap.TooManyRetries: ErrRetriesExhausted,
 	ccoap.NotDeliverable: ErrDisconnected,
 	ccoap.WasReset:       ErrReset,
-	ccoap.TLSFailed:      ErrHandshake,
 	ccoap.Unreachable:    ErrUnreachable,
 }
 
@@ -246,6 +272,8 @@ func (l *loop) onEvent(id ccoap.SessionID, event ccoap.Event) {
 // changed deals with a change of the native session's state.
 func (c *conn) changed(event ccoap.Event) {
 	switch event {
+	case ccoap.TCPConnected:
+		c.watch()
 	case ccoap.TLSConnected:
 		if !c.proto.Reliable() {
 			c.up()
@@ -253,14 +281,18 @@ func (c *conn) changed(event ccoap.Event) {
 	case ccoap.SessionConnected:
 		c.up()
 	case ccoap.TLSError:
-		c.end(ErrHandshake)
+		c.end(c.lost())
 	case ccoap.TCPFailed:
 		c.end(ErrUnreachable)
 	case ccoap.TLSClosed, ccoap.TCPClosed, ccoap.SessionClosed, ccoap.SessionFailed:
-		if c.proto.Secure() && !c.isUp {
-			c.end(ErrHandshake)
-		} else {
-			c.end(ErrDisconnected)
-		}
+		c.end(c.lost())
 	}
+}
+
+// lost says why the session was disconnected.
+func (c *conn) lost() error {
+	if c.proto.Secure() && !c.isUp {
+		return c.handshakeError()
+	}
+	return ErrDisconnected
 }

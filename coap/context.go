@@ -16,6 +16,10 @@ import (
 // Close frees it. A context that becomes unreachable is closed by the garbage
 // collector, unless it has endpoints or sessions of clients. Its methods may be
 // called from any goroutine. It stands for libcoap's coap_context_t.
+//
+// The callbacks of handshakes (PSK, ServerPSK, PKI) run while the context waits, one at a
+// time. They must be quick, and must not use the context or its sessions: one that does not return
+// within 10 s fails the handshake. A panic fails it with a *PanicError.
 type Context struct {
 	l       *loop
 	cleanup runtime.Cleanup
@@ -68,6 +72,12 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 		return failed(err)
 	}
 	defer c.l.unlock()
+	if proto.Secure() {
+		if err := c.l.secureEndpoint(); err != nil {
+			return failed(err)
+		}
+		c.l.listening = true
+	}
 	listening.Lock()
 	defer listening.Unlock()
 	bound, err := c.l.native.Listen(addr, nativeProtocols[proto])

@@ -76,7 +76,7 @@ func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config) (*Se
 }
 
 func (c *Context) dial(u *URI, addr netip.AddrPort) (*Session, error) {
-	s, err := c.NewClientSession(netip.AddrPort{}, addr, u.Protocol)
+	s, err := c.newSessionTo(u.Host, netip.AddrPort{}, addr, u.Protocol)
 	if err != nil {
 		return nil, err
 	}

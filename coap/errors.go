@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/gnucoap/gnucoap/gnutls"
 )
 
 // What can become of a request other than a response. They are found with
@@ -18,7 +20,7 @@ var (
 	// ErrUnreachable says that the network or the peer's host refused the
 	// message (ICMP), or that no TCP connection could be made.
 	ErrUnreachable = errors.New("the peer cannot be reached")
-	// ErrHandshake says that the DTLS or TLS handshake failed.
+	// ErrHandshake says that the DTLS or TLS handshake failed. See HandshakeError.
 	ErrHandshake = errors.New("the (D)TLS handshake failed")
 	// ErrDisconnected says that the peer or the network ended the session.
 	ErrDisconnected = errors.New("the session was disconnected")
@@ -37,6 +39,49 @@ func (e timeoutError) Timeout() bool   { return true }
 func (e timeoutError) Temporary() bool { return true }
 
 var _ net.Error = timeoutError("")
+
+// A HandshakeError says why a DTLS or TLS handshake failed. errors.Is matches it with
+// ErrHandshake, with its alert, and with whatever Err is, for instance
+// gnutls.CertificateExpired.
+type HandshakeError struct {
+	// Alert is what the peer sent, or was sent where Sent is true. It is 0 where there
+	// was none.
+	Alert gnutls.Alert
+	Sent  bool
+	// Err is what this side found wrong, or nil.
+	Err error
+}
+
+// Error describes the failure in one line.
+func (e *HandshakeError) Error() string {
+	switch {
+	case e.Err != nil:
+		return fmt.Sprintf("%v: %v", ErrHandshake, e.Err)
+	case e.Alert != 0:
+		return fmt.Sprintf("%v: the peer sent a %v", ErrHandshake, e.Alert)
+	}
+	return ErrHandshake.Error()
+}
+
+// Is reports whether target is ErrHandshake or the alert.
+func (e *HandshakeError) Is(target error) bool {
+	if alert, ok := target.(gnutls.Alert); ok {
+		return e.Alert != 0 && e.Alert == alert
+	}
+	return target == ErrHandshake
+}
+
+// Unwrap returns e.Err.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// A PanicError is the panic of a callback of a handshake, which fails with it.
+type PanicError struct {
+	Value any    // what panic was called with
+	Stack []byte // as of debug.Stack
+}
+
+// Error tells the value.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in a callback: %v", e.Value) }
 
 // An Error says what failed, and with whom.
 type Error struct {

@@ -37,7 +37,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		c = l.newConn(id, native, true)
 		l.servers.add(c)
 	}
-	if c == nil { // it has ended in this poll
+	if c == nil || !c.isUp { // it has ended in this poll, or is about to
 		return
 	}
 	l.touch(c)

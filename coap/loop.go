@@ -22,14 +22,17 @@ import (
 type loop struct {
 	config Config
 
-	mu      sync.Mutex     // serialises libcoap; guards what follows
-	native  *ccoap.Context // nil once closed
-	conns   map[ccoap.SessionID]*conn
-	servers idleList        // the server sessions among conns
-	events  []func()        // what libcoap told, to be dealt with before mu is free
-	late    []func()        // to be called when mu is free
-	serve   func(*incoming) // for each new request; nil: there is no server
-	store   blockStore      // bodies that are not through
+	mu        sync.Mutex     // serialises libcoap; guards what follows
+	native    *ccoap.Context // nil once closed
+	conns     map[ccoap.SessionID]*conn
+	servers   idleList // the server sessions among conns
+	events    []func() // what libcoap told, to be dealt with before mu is free
+	late      []func() // to be called when mu is free
+	secured   secured
+	greeting  []*conn         // clients over DTLS whose handshakes are not over
+	listening bool            // over DTLS or TLS
+	serve     func(*incoming) // for each new request; nil: there is no server
+	store     blockStore      // bodies that are not through
 
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set
@@ -50,6 +53,11 @@ func newLoop(config Config) (*loop, error) {
 		Nack:     l.onNack,
 		Pong:     l.onPong,
 		Event:    l.onEvent,
+
+		Verify:     l.onVerify,
+		PSK:        l.onPSK,
+		Hint:       l.onHint,
+		ServerName: l.onServerName,
 	})
 	if native == nil {
 		return nil, errNoContext
@@ -103,6 +111,7 @@ func (l *loop) poll() bool {
 			return false
 		}
 		next := l.native.Poll()
+		l.greet()
 		if wait := l.sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}

@@ -56,6 +56,13 @@ func (in *incoming) reply(r *Request, w *response) {
 	_ = in.answer(in.blockwise(w))
 }
 
+// warn logs what a server refuses.
+func (l *loop) warn(what string, args ...any) {
+	if l.config.Logger != nil {
+		l.config.Logger.Warn("coap: "+what, args...)
+	}
+}
+
 func (l *loop) log(what string, args ...any) {
 	if l.config.Logger != nil {
 		l.config.Logger.Error("coap: "+what, args...)

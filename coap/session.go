@@ -29,24 +29,35 @@ type Session struct {
 	cleanup runtime.Cleanup
 }
 
-// NewClientSession opens a session to a server, without credentials: it has a
-// reference count of 1. Port 0 of server means the default port of proto, and a
-// zero local leaves the local address to the system. It does not wait for the
-// connection, see Ready. With DTLS and TLS the server is not verified.
+// NewClientSession opens a session to a server: it has a reference count of 1.
+// Port 0 of server means the default port of proto, and a zero local leaves the local
+// address to the system. It does not wait for the connection, see Ready. DTLS and
+// TLS are secured as Config.PSK or Config.PKI says.
 //
 // It stands for coap_new_client_session.
 func (c *Context) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
-	return c.newSession(local, server, proto, (*ccoap.Context).NewSession)
+	return c.newSessionTo("", local, server, proto)
 }
 
-type maker func(c *ccoap.Context, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error)
+// newSessionTo is NewClientSession for a server of which the name is known.
+func (c *Context) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session, error) {
+	var s *security
+	if proto.Secure() {
+		s = c.l.security(host)
+	}
+	return c.newSession(local, server, proto, s)
+}
 
-func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, make maker) (*Session, error) {
+// newSession opens a session, with security where proto has some.
+func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, security *security) (*Session, error) {
 	if server.Port() == 0 {
 		server = netip.AddrPortFrom(server.Addr(), proto.DefaultPort())
 	}
 	failed := func(err error) (*Session, error) {
 		return nil, &Error{Op: "session", Peer: proto.String() + " " + server.String(), Err: err}
+	}
+	if proto.Secure() != (security != nil) {
+		return failed(errors.New("credentials are for DTLS and TLS"))
 	}
 	if !server.Addr().IsValid() {
 		return failed(errNoAddress)
@@ -58,11 +69,19 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, make 
 		return failed(err)
 	}
 	defer c.l.unlock()
-	native, id, err := make(c.l.native, local, server, nativeProtocols[proto])
+	open := c.l.native.NewSession
+	if security != nil {
+		open = func(local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
+			return security.open(c.l, local, server, proto)
+		}
+	}
+	native, id, err := open(local, server, nativeProtocols[proto])
 	if err != nil {
 		return failed(err)
 	}
 	conn := c.l.newConn(id, native, false)
+	conn.security = security
+	conn.watch()
 	conn.references = 1
 	conn.configure()
 	s := &Session{c: conn, context: c}

@@ -25,8 +25,12 @@ func init() {
 	}
 	bridge.CertPEM = func(pool any) []byte { return pool.(*CertPool).pem() }
 	bridge.CheckCertificate = func(cert any) error { return cert.(*Certificate).check() }
-	bridge.VerifyPeer = func(b cgnutls.Borrowed, host string, client bool) ([]*x509.Certificate, error) {
-		return verifyPeer(b, host, client)
+	bridge.VerifyPeer = func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool) (chain []*x509.Certificate, err error) {
+		code := b.WithCertificateCredentials(c, func() { chain, err = verifyPeer(b, host, client) })
+		if code < 0 {
+			return nil, check("verifying the certificate", code)
+		}
+		return chain, err
 	}
 	bridge.RejectionAlert = func(err error) uint8 {
 		var ce *CertificateError

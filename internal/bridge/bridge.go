@@ -18,10 +18,10 @@ var (
 	CertPEM func(pool any) []byte
 	// CheckCertificate returns what is wrong with a *gnutls.Certificate.
 	CheckCertificate func(cert any) error
-	// VerifyPeer verifies the peer's certificates with the session's credentials,
-	// as a server for the name host, or else as a client where that is empty. It returns the
-	// verified chain, or a *gnutls.CertificateError.
-	VerifyPeer func(b cgnutls.Borrowed, host string, client bool) ([]*x509.Certificate, error)
+	// VerifyPeer verifies the peer's certificates with c. client says that the peer is a
+	// server and must be called host. It returns the verified chain, or a
+	// *gnutls.CertificateError.
+	VerifyPeer func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool) ([]*x509.Certificate, error)
 	// RejectionAlert returns the alert that tells a peer of an error of VerifyPeer.
 	RejectionAlert func(err error) uint8
 	// ConnectionState returns st as a gnutls.ConnectionState.

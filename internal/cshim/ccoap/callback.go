@@ -1,6 +1,7 @@
 package ccoap
 
 /*
+#include <stdlib.h>
 #include "context.h"
 */
 import "C"
@@ -31,6 +32,19 @@ type Callbacks struct {
 	// Pong is called when a ping over a reliable transport was answered. Over an
 	// unreliable one a ping is answered by a reset, of which Nack tells.
 	Pong func(id SessionID)
+	// Verify reports whether to accept the peer of tls, a gnutls_session_t, that has
+	// sent certificates or a raw public key. It may use tls.
+	Verify func(tls unsafe.Pointer) bool
+	// PSK returns the key of a client's identity, or nil where there is none. It
+	// may use tls.
+	PSK func(tls unsafe.Pointer, identity []byte) []byte
+	// Hint returns what a client session answers to a server's hint. Nil for a key
+	// fails the handshake.
+	Hint func(id SessionID, hint string) (identity, key []byte)
+	// ServerName returns which of the named keys or hints a server has for a
+	// name, from 1, or 0 for the default, or a negative number to refuse the client. It is called
+	// once for each name.
+	ServerName func(name string) int
 	// Event is called when a session changes its state. A session that Go has
 	// not heard of has ID 0.
 	Event func(id SessionID, event Event)
@@ -54,6 +68,7 @@ const (
 	TLSClosed        = Event(C.COAP_EVENT_DTLS_CLOSED)
 	TLSConnected     = Event(C.COAP_EVENT_DTLS_CONNECTED)
 	TLSError         = Event(C.COAP_EVENT_DTLS_ERROR)
+	TCPConnected     = Event(C.COAP_EVENT_TCP_CONNECTED)
 	TCPClosed        = Event(C.COAP_EVENT_TCP_CLOSED)
 	TCPFailed        = Event(C.COAP_EVENT_TCP_FAILED)
 	SessionConnected = Event(C.COAP_EVENT_SESSION_CONNECTED)
@@ -92,4 +107,42 @@ func goCoapPong(p unsafe.Pointer, id C.uint64_t) {
 //export goCoapEvent
 func goCoapEvent(p unsafe.Pointer, id C.uint64_t, event C.int) {
 	callbacks(p).Event(SessionID(id), Event(event))
+}
+
+//export goCoapVerify
+func goCoapVerify(p, tls unsafe.Pointer) C.int {
+	return cBool(callbacks(p).Verify(tls))
+}
+
+//export goCoapPSK
+func goCoapPSK(p, tls unsafe.Pointer, identity *C.uint8_t, size C.size_t, out *C.struct_cshim_psk) C.int {
+	key := callbacks(p).PSK(tls, C.GoBytes(unsafe.Pointer(identity), C.int(size)))
+	if key == nil {
+		return 0
+	}
+	out.key, out.key_size = (*C.uint8_t)(C.CBytes(key)), C.size_t(len(key))
+	return 1
+}
+
+//export goCoapHint
+func goCoapHint(p unsafe.Pointer, id C.uint64_t, hint *C.uint8_t, size C.size_t, out *C.struct_cshim_psk) C.int {
+	identity, key := callbacks(p).Hint(SessionID(id), string(C.GoBytes(unsafe.Pointer(hint), C.int(size))))
+	if key == nil {
+		return 0
+	}
+	out.identity, out.identity_size = (*C.uint8_t)(C.CBytes(identity)), C.size_t(len(identity))
+	out.key, out.key_size = (*C.uint8_t)(C.CBytes(key)), C.size_t(len(key))
+	return 1
+}
+
+//export goCoapServerName
+func goCoapServerName(p unsafe.Pointer, name *C.char) C.int {
+	return C.int(callbacks(p).ServerName(C.GoString(name)))
+}
+
+func cBool(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -35,6 +35,9 @@ typedef struct {
 #define COAP_INVALID_MID COAP_INVALID_TID
 #define COAP_SIGNALING_CODE_PONG COAP_SIGNALING_PONG
 
+/* There are neither credentials from memory nor the sessions of GnuTLS. */
+#define CSHIM_CREDENTIALS 0
+
 /* Sessions have an NSTART of 1. */
 #define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
 
@@ -70,6 +73,10 @@ typedef struct {
 #if !defined(LIBCOAP_VERSION) || LIBCOAP_VERSION < 4003001U
 #error "gnucoap needs libcoap 4.3.1 or later"
 #endif
+
+/* Credentials from memory, and the sessions of GnuTLS. */
+#define CSHIM_HAVE_CREDENTIALS
+#define CSHIM_CREDENTIALS 1
 
 typedef coap_bin_const_t cshim_token;
 

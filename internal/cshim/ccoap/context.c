@@ -99,6 +99,10 @@ CSHIM_ON_EVENT(on_event, session, event)
 
 	if (id == 0 && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT)
 		id = c->new_client;
+	if (event == COAP_EVENT_TCP_CONNECTED && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT) {
+		cshim_session_connected(c, session);
+		c->stop = true;
+	}
 	goCoapEvent(c->handle, id, event);
 	return 0;
 }
@@ -158,6 +162,10 @@ cshim_context *cshim_context_new(void *handle)
 void cshim_context_free(cshim_context *c)
 {
 	coap_free_context(c->ctx);
+	while (c->clients != NULL)
+		cshim_client_remove(&c->clients, c->clients->id);
+	cshim_pki_free(&c->pki);
+	cshim_psk_free(&c->psk);
 	free(c->options.bytes);
 	free(c);
 }
@@ -170,7 +178,8 @@ int cshim_context_poll(cshim_context *c)
 	coap_tick_t now;
 	int i, n = 0;
 
-	for (i = 0; i < ROUNDS; i++) {
+	c->stop = false;
+	for (i = 0; i < ROUNDS && !c->stop; i++) {
 		n = epoll_wait(fd, events, EVENTS, 0);
 		if (n <= 0)
 			break;

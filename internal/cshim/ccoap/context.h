@@ -5,8 +5,11 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "client.h"
 #include "compat.h"
 #include "message.h"
+#include "pki.h"
+#include "psk.h"
 
 /* A coap_context_t, and what its callbacks need. libcoap is not safe for
  * threads: one thread at a time may use a context and what belongs to it. */
@@ -15,7 +18,11 @@ typedef struct cshim_context {
 	void *handle;		/* of the Go callbacks */
 	uint64_t last_session;	/* number of the session that came last */
 	uint64_t new_client;	/* number of the client session that is being made */
+	bool stop;		/* the poll ends: Go must see a new connection first */
 	struct cshim_buffer options;
+	struct cshim_client *clients;
+	struct cshim_pki pki;
+	struct cshim_psk psk;
 } cshim_context;
 
 /* Prepares libcoap, once in a process. */

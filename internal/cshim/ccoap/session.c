@@ -1,14 +1,16 @@
 #include "session.h"
 
-static coap_session_t *number(cshim_context *c, coap_session_t *session)
+coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session)
 {
 	if (session != NULL)
 		cshim_session_set_id(session, c->new_client);
+	else
+		cshim_client_remove(&c->clients, c->new_client);
 	c->new_client = 0;
 	return session;
 }
 
-coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address *local,
 				  const struct cshim_address *server, coap_proto_t proto)
 {
 	coap_address_t from, to;
@@ -17,8 +19,53 @@ coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
-	return number(c, coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto));
+	return cshim_session_number(c, coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto));
 }
+
+#ifdef CSHIM_HAVE_CREDENTIALS
+
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
+				      const struct cshim_address *server, coap_proto_t proto, const char *name)
+{
+	struct cshim_client *client = cshim_client_add(&c->clients, c->last_session + 1, name, NULL, 0, NULL, 0);
+
+	if (client == NULL || !cshim_pki_name(c, client->name))
+		return NULL;
+	return cshim_session_open(c, local, server, proto);
+}
+
+void cshim_session_connected(cshim_context *c, coap_session_t *session)
+{
+	uint64_t id = cshim_session_id(session);
+	struct cshim_client *client = cshim_client_find(c->clients, id != 0 ? id : c->new_client);
+
+	if (c->pki.set && client != NULL)
+		cshim_pki_name(c, client->name);
+}
+
+void *cshim_session_tls(const coap_session_t *session)
+{
+	return coap_session_get_tls(session, NULL);
+}
+
+#else
+
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
+				      const struct cshim_address *server, coap_proto_t proto, const char *name)
+{
+	return NULL;
+}
+
+void cshim_session_connected(cshim_context *c, coap_session_t *session)
+{
+}
+
+void *cshim_session_tls(const coap_session_t *session)
+{
+	return NULL;
+}
+
+#endif
 
 void cshim_session_close(coap_session_t *session)
 {
@@ -28,6 +75,7 @@ void cshim_session_close(coap_session_t *session)
 
 void cshim_session_forget(coap_session_t *session)
 {
+	cshim_client_remove(&cshim_context_of(session)->clients, cshim_session_id(session));
 	cshim_session_set_id(session, 0);
 	coap_session_release(session);
 }

@@ -24,7 +24,7 @@ type Session struct{ s *C.coap_session_t }
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto);
 func (c *Context) NewSession(local, server netip.AddrPort, proto Protocol) (Session, SessionID, error) {
 	l, r := toC(local), toC(server)
-	s, err := C.cshim_session_new(c.c, &l, &r, C.coap_proto_t(proto))
+	s, err := C.cshim_session_open(c.c, &l, &r, C.coap_proto_t(proto))
 	return newSession(s, err)
 }
 

@@ -23,6 +23,11 @@ static inline void cshim_session_set_id(coap_session_t *session, uint64_t id)
 	coap_session_set_app_data(session, (void *)(uintptr_t)id);
 }
 
+static inline bool cshim_session_is_client(const coap_session_t *session)
+{
+	return coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT;
+}
+
 static inline coap_proto_t cshim_session_proto(const coap_session_t *session)
 {
 	return coap_session_get_proto(session);
@@ -56,8 +61,32 @@ static inline void cshim_session_set_nstart(coap_session_t *session, uint16_t va
 
 /* The new_client of a context is set while f makes a session; so the events of
  * its making have a number. */
-coap_session_t *cshim_session_new(cshim_context *c, const struct cshim_address *local,
+coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address *local,
 				  const struct cshim_address *server, coap_proto_t proto);
+
+/* The same for a session with certificates or raw public keys, see
+ * cshim_pki_set. name is what to ask the server for, or NULL. */
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
+				      const struct cshim_address *server, coap_proto_t proto, const char *name);
+
+/* The same with a pre-shared key. by_hint: goCoapHint gives another one. */
+coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
+				      const struct cshim_address *server, coap_proto_t proto, const char *name,
+				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
+				      size_t key_size, bool by_hint);
+
+/* Gives a new session, or NULL, the number of the one that was being made. */
+coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session);
+
+/* A client's connection stands, and its TLS session is about to be made. */
+void cshim_session_connected(cshim_context *c, coap_session_t *session);
+
+/* The gnutls_session_t of a session, or NULL. */
+void *cshim_session_tls(const coap_session_t *session);
+
+/* The PSK identity that a session uses, and the hint of its server; or NULL. */
+const uint8_t *cshim_session_identity(const coap_session_t *session, size_t *size);
+const uint8_t *cshim_session_hint(const coap_session_t *session, size_t *size);
 
 /* Ends a session's traffic, and gives the reference back. */
 void cshim_session_close(coap_session_t *session);

@@ -91,6 +91,23 @@ func (b Borrowed) SetCertificateCredentials(c *CertificateCredentials) Code {
 	return Code(C.gnutls_credentials_set(b.tls, C.GNUTLS_CRD_CERTIFICATE, unsafe.Pointer(c.c)))
 }
 
+// WithCertificateCredentials calls f while the session has other credentials.
+//
+// Implements:
+//
+//	int gnutls_credentials_get(gnutls_session_t session, gnutls_credentials_type_t type, void **cred);
+func (b Borrowed) WithCertificateCredentials(c *CertificateCredentials, f func()) Code {
+	var own unsafe.Pointer
+	if code := Code(C.gnutls_credentials_get(b.tls, C.GNUTLS_CRD_CERTIFICATE, &own)); code < 0 {
+		return code
+	}
+	if code := b.SetCertificateCredentials(c); code < 0 {
+		return code
+	}
+	f()
+	return Code(C.gnutls_credentials_set(b.tls, C.GNUTLS_CRD_CERTIFICATE, own))
+}
+
 // VerifyPeer is as for Session.
 func (b Borrowed) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
 	return verifyPeer(b.tls, host, ip, purpose)

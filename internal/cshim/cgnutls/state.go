@@ -170,7 +170,7 @@ func (s *Session) Export(label string, context []byte, hasContext bool, n int) (
 }
 
 // wireVersion returns the number that stands for a TLS version in a record,
-// or 0 for anything but TLS.
+// or 0 for anything but TLS and DTLS.
 func wireVersion(v C.gnutls_protocol_t) uint16 {
 	switch v {
 	case C.GNUTLS_TLS1_0:
@@ -181,6 +181,10 @@ func wireVersion(v C.gnutls_protocol_t) uint16 {
 		return 0x0303
 	case C.GNUTLS_TLS1_3:
 		return 0x0304
+	case C.GNUTLS_DTLS1_0:
+		return 0xfeff
+	case C.GNUTLS_DTLS1_2:
+		return 0xfefd
 	}
 	return 0
 }

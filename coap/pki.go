@@ -1,0 +1,293 @@
+package coap
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/bridge"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// PKI is how sides prove who they are with certificates or raw public keys. Its zero
+// value is a safe client: it trusts the system's certificate authorities and
+// verifies the server's name or address. Fields have the names and meanings of package
+// gnutls where that has them. It stands for coap_dtls_pki_t.
+type PKI struct {
+	// Certificates are the key pairs to present. A server picks the first whose names
+	// match what the client asks for, and otherwise the first of all. Its keys are RSA,
+	// ECDSA or Ed25519 keys of the standard library; a client's may be any
+	// crypto.Signer.
+	Certificates []gnutls.Certificate
+
+	// RootCAs are the authorities that a client trusts; nil means those of
+	// Context.SetRootCAs, or the system's.
+	RootCAs *gnutls.CertPool
+	// ServerName is what a client verifies the server's certificate against: a name, or an IP
+	// address. Empty means the host of the URI with Dial, and otherwise the IP address that the session
+	// goes to. A name is sent to the server (SNI).
+	ServerName string
+	// InsecureSkipVerify makes a client accept any certificate; see VerifyConnection. What libcoap
+	// itself finds wrong with it is not asked for.
+	InsecureSkipVerify bool
+
+	// ClientAuth says what a server asks of its clients' certificates. libcoap knows
+	// gnutls.NoClientCert and gnutls.RequireAndVerifyClientCert; others are
+	// ErrNotSupported.
+	ClientAuth gnutls.ClientAuthType
+	// ClientCAs are the authorities that a server verifies its clients with. It must
+	// name them: those of the system are not enough.
+	ClientCAs *gnutls.CertPool
+
+	// VerifyConnection, if set, is called with the peer's certificates when all other
+	// checks are passed. Its error fails the handshake. It is called as Context says of
+	// callbacks.
+	VerifyConnection func(gnutls.ConnectionState) error
+
+	// RawPublicKey, if set, is a key to present in place of a certificate (RFC 7250): an
+	// RSA, ECDSA or Ed25519 key of the standard library.
+	RawPublicKey crypto.Signer
+	// VerifyRawPublicKey, if set, makes a side take a raw public key of its peer, and
+	// no certificate, if it returns nil. A server then requires one. It is called as
+	// Context says of callbacks.
+	VerifyRawPublicKey func(crypto.PublicKey) error
+}
+
+// NewClientSessionPKI opens a session to a server over DTLS or TLS that proves with
+// a certificate, or a raw public key, who it is. A nil pki means the zero PKI. See
+// NewClientSession for the rest. Sessions of a context may have different
+// names, authorities and certificates. They have one RawPublicKey, and there are no
+// others with pre-shared keys in the context.
+//
+// It stands for coap_new_client_session_pki.
+func (c *Context) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
+	if pki == nil {
+		pki = &PKI{}
+	}
+	return c.newSession(local, server, proto, &security{pki: pki})
+}
+
+// SetPKI gives the context's servers certificates or a raw public key, in place of
+// Config.PKI. It comes once, before the first Listen. It stands for
+// coap_context_set_pki.
+func (c *Context) SetPKI(pki *PKI) error {
+	return c.secureServer(func() error { return c.l.setPKI(pki) })
+}
+
+// SetRootCAs sets the authorities that client sessions trust that are opened from now
+// on with a PKI that names none. Nil means the system's. It stands for
+// coap_context_set_pki_root_cas.
+func (c *Context) SetRootCAs(pool *gnutls.CertPool) {
+	c.l.mu.Lock()
+	c.l.secured.roots = pool
+	c.l.mu.Unlock()
+}
+
+func (p *PKI) isServer() bool { return len(p.Certificates) > 0 || p.RawPublicKey != nil }
+
+func (p *PKI) checkServer() error {
+	switch {
+	case !p.isServer():
+		return errors.New("a server needs PKI.Certificates or PKI.RawPublicKey")
+	case len(p.Certificates) > 0 && p.RawPublicKey != nil:
+		return errors.New("PKI.Certificates and PKI.RawPublicKey are both set")
+	case p.ClientAuth != gnutls.NoClientCert && p.ClientAuth != gnutls.RequireAndVerifyClientCert:
+		return fmt.Errorf("PKI.ClientAuth %d: %w", p.ClientAuth, ErrNotSupported)
+	case p.ClientAuth != gnutls.NoClientCert && p.VerifyRawPublicKey != nil:
+		return errors.New("PKI.ClientAuth and PKI.VerifyRawPublicKey are both set")
+	case p.ClientAuth != gnutls.NoClientCert && (p.ClientCAs == nil || len(bridge.CertPEM(p.ClientCAs)) == 0):
+		return errors.New("PKI.ClientAuth verifies clients and PKI.ClientCAs names no authority")
+	}
+	return nil
+}
+
+// requests reports whether a server asks its clients who they are.
+func (p *PKI) requests() bool {
+	return p.ClientAuth != gnutls.NoClientCert || p.VerifyRawPublicKey != nil
+}
+
+func (l *loop) setPKI(pki *PKI) error {
+	if err := pki.checkServer(); err != nil {
+		return err
+	}
+	if l.secured.pki != nil {
+		return errors.New("the certificates are already set")
+	}
+	var err error
+	var owner any
+	var creds *cgnutls.CertificateCredentials
+	var ca []byte
+	if pki.ClientAuth != gnutls.NoClientCert {
+		ca = bridge.CertPEM(pki.ClientCAs)
+		if creds, owner, err = bridge.Credentials(pki.ClientCAs, nil); err != nil {
+			return err
+		}
+	}
+	keys, leaves, err := pki.keys(ca)
+	defer func() {
+		for _, key := range keys {
+			clear(key.Key)
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, key := range keys[1:] {
+		if !l.native.AddKey(key) {
+			return errRefused
+		}
+	}
+	if !l.native.SetPKI(keys[0], pki.RawPublicKey != nil, pki.requests(), len(keys) > 1) {
+		return errRefused
+	}
+	l.secured.pki, l.secured.leaves = pki, leaves
+	l.secured.clientCAs, l.secured.owner = creds, owner
+	l.secured.raw = pki.RawPublicKey
+	return nil
+}
+
+// keys returns what a side presents, as libcoap takes it.
+func (p *PKI) keys(ca []byte) (keys []ccoap.Key, leaves []*x509.Certificate, err error) {
+	if p.RawPublicKey != nil {
+		key, err := rawKey(p.RawPublicKey)
+		return []ccoap.Key{key}, nil, err
+	}
+	for i := range p.Certificates {
+		cert := &p.Certificates[i]
+		if err := bridge.CheckCertificate(cert); err != nil {
+			return keys, nil, fmt.Errorf("PKI.Certificates[%d]: %w", i, err)
+		}
+		private, err := privatePEM(cert.PrivateKey)
+		if err != nil {
+			return keys, nil, fmt.Errorf("PKI.Certificates[%d]: %w", i, err)
+		}
+		var chain []byte
+		for _, der := range cert.Certificate {
+			chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+		}
+		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		if err != nil {
+			return keys, nil, fmt.Errorf("PKI.Certificates[%d]: %w", i, err)
+		}
+		keys = append(keys, ccoap.Key{Chain: chain, Key: private, CA: ca})
+		leaves = append(leaves, leaf)
+	}
+	return keys, leaves, nil
+}
+
+// privatePEM encodes a key that is no more than its bytes.
+func privatePEM(key crypto.PrivateKey) ([]byte, error) {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+	default:
+		return nil, fmt.Errorf("libcoap needs the bytes of the private key, and a %T does not give them: %w", key, ErrNotSupported)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(der)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func rawKey(key crypto.Signer) (ccoap.Key, error) {
+	private, err := privatePEM(key)
+	if err != nil {
+		return ccoap.Key{}, fmt.Errorf("PKI.RawPublicKey: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return ccoap.Key{}, fmt.Errorf("PKI.RawPublicKey: %w", err)
+	}
+	return ccoap.Key{Chain: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), Key: private}, nil
+}
+
+// newPKI makes a client session. What the native session itself holds is the name
+// that it asks for, and a raw public key. All else is ours, see watch.
+func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
+	failed := func(err error) (ccoap.Session, ccoap.SessionID, error) { return ccoap.Session{}, 0, err }
+	if len(s.pki.Certificates) > 0 && s.pki.RawPublicKey != nil {
+		return failed(errors.New("PKI.Certificates and PKI.RawPublicKey are both set"))
+	}
+	if err := checkServerName("PKI.ServerName", s.name); err != nil {
+		return failed(err)
+	}
+	roots := s.pki.RootCAs
+	if roots == nil {
+		roots = l.secured.roots
+	}
+	var err error
+	if s.creds, s.owner, err = bridge.Credentials(roots, s.pki.Certificates); err != nil {
+		return failed(err)
+	}
+	if l.secured.clients == 0 && l.secured.pki == nil {
+		var key ccoap.Key
+		if s.pki.RawPublicKey != nil {
+			if key, err = rawKey(s.pki.RawPublicKey); err != nil {
+				return failed(err)
+			}
+			defer clear(key.Key)
+		}
+		if !l.native.SetPKI(key, s.pki.RawPublicKey != nil, false, false) {
+			return failed(errRefused)
+		}
+		l.secured.raw = s.pki.RawPublicKey
+	}
+	if s.pki.RawPublicKey != nil && !sameKey(s.pki.RawPublicKey, l.secured.raw) {
+		return failed(errors.New("the context has another raw public key, or none"))
+	}
+	return l.native.NewSessionPKI(local, server, proto, sni(s.name))
+}
+
+func sameKey(a, b crypto.Signer) bool {
+	if b == nil {
+		return false
+	}
+	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(b.Public())
+}
+
+// maxServerNames is how many names a server knows at a time that its credentials are not
+// expressly for: libcoap keeps credentials for each.
+const maxServerNames = 1000
+
+// onServerName chooses among a server's certificates, or hints.
+func (l *loop) onServerName(name string) int {
+	name = strings.ToLower(name)
+	s := &l.secured
+	if s.pki == nil {
+		if i, ok := slices.BinarySearch(s.hintNames, name); ok {
+			return i + 1
+		}
+		return l.otherName(0)
+	}
+	for i, leaf := range s.leaves {
+		if slices.Contains(leaf.DNSNames, name) {
+			return i
+		}
+	}
+	for i, leaf := range s.leaves {
+		if name != "" && leaf.VerifyHostname(name) == nil {
+			return l.otherName(i)
+		}
+	}
+	return l.otherName(0)
+}
+
+func (l *loop) otherName(i int) int {
+	if l.secured.otherNames >= maxServerNames {
+		return -1
+	}
+	l.secured.otherNames++
+	return i
+}

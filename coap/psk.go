@@ -1,0 +1,225 @@
+package coap
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+)
+
+// PSK is a client's pre-shared key (RFC 4279, RFC 7925 section 4.2). It stands for
+// coap_dtls_cpsk_t.
+type PSK struct {
+	// Identity says which key it is, in 1 to 65535 bytes without NUL, and Key is 1
+	// to 65535 bytes long. RFC 4279 has every server take 128 and 64 bytes.
+	Identity string
+	Key      []byte
+	// ForHint, if set, returns identity and key for the hint of a server, in place
+	// of Identity and Key. Its error fails the handshake. TLS 1.3 has no hints and
+	// is not used then. It is called as Context says of callbacks.
+	ForHint func(hint string) (identity string, key []byte, err error)
+	// ServerName is sent to the server (SNI), unless it is empty or an IP address. Dial sends the
+	// host of the URI where it is empty.
+	ServerName string
+}
+
+// isSet reports whether a client is to use a pre-shared key.
+func (p *PSK) isSet() bool { return p.Identity != "" || len(p.Key) > 0 || p.ForHint != nil }
+
+// ServerPSK makes a server accept pre-shared keys. It stands for
+// coap_dtls_spsk_t.
+type ServerPSK struct {
+	// GetKey returns the key of a client's identity, or nil where there is none:
+	// then the handshake fails, as it does with an error. serverName is the name that the
+	// client asked for (SNI), or empty. It is called as Context says of callbacks.
+	GetKey func(identity, serverName string) ([]byte, error)
+	// Hint tells clients which identity to use, in at most 127 bytes without NUL. TLS 1.3 does not
+	// send it. Hints are other ones for clients that ask for a name (SNI); names have no
+	// upper case. They work only where the server has no certificates.
+	Hint  string
+	Hints map[string]string
+}
+
+const (
+	maxPSK  = 65535 // in bytes, of identity and key
+	maxHint = 127
+)
+
+func checkIdentity(field, identity string) error {
+	switch {
+	case identity == "":
+		return fmt.Errorf("%s is empty", field)
+	case strings.ContainsRune(identity, 0):
+		return fmt.Errorf("%s holds a NUL byte", field)
+	case len(identity) > maxPSK:
+		return fmt.Errorf("%s has %d bytes, more than %d", field, len(identity), maxPSK)
+	}
+	return nil
+}
+
+func checkKey(field string, key []byte) error {
+	switch {
+	case len(key) == 0:
+		return fmt.Errorf("%s is empty", field)
+	case len(key) > maxPSK:
+		return fmt.Errorf("%s has %d bytes, more than %d", field, len(key), maxPSK)
+	}
+	return nil
+}
+
+func (p *PSK) check() error {
+	if p.ForHint != nil {
+		return checkServerName("PSK.ServerName", p.ServerName)
+	}
+	return errors.Join(
+		checkIdentity("PSK.Identity", p.Identity),
+		checkKey("PSK.Key", p.Key),
+		checkServerName("PSK.ServerName", p.ServerName))
+}
+
+// checkServerName applies the limit of GnuTLS.
+func checkServerName(field, name string) error {
+	const most = 255
+	switch {
+	case strings.ContainsRune(name, 0):
+		return fmt.Errorf("%s %q holds a NUL byte", field, name)
+	case len(name) > most:
+		return fmt.Errorf("%s has %d bytes, more than %d", field, len(name), most)
+	}
+	return nil
+}
+
+// sni returns the name to ask a server for: GnuTLS servers refuse addresses (RFC
+// 6066, section 3).
+func sni(name string) string {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return ""
+	}
+	return name
+}
+
+func checkHint(field, hint string) error {
+	switch {
+	case strings.ContainsRune(hint, 0):
+		return fmt.Errorf("%s holds a NUL byte", field)
+	case len(hint) > maxHint:
+		return fmt.Errorf("%s has %d bytes, more than %d", field, len(hint), maxHint)
+	}
+	return nil
+}
+
+func (p *ServerPSK) check() error {
+	if p.GetKey == nil {
+		return errors.New("ServerPSK.GetKey is nil")
+	}
+	errs := []error{checkHint("ServerPSK.Hint", p.Hint)}
+	for name, hint := range p.Hints {
+		field := fmt.Sprintf("ServerPSK.Hints[%.64q]", name)
+		errs = append(errs, checkServerName("the name of "+field, name), checkHint(field, hint))
+	}
+	return errors.Join(errs...)
+}
+
+// NewClientSessionPSK opens a session to a server over DTLS or TLS with a
+// pre-shared key: see PSK for what identity and key may be, and NewClientSession for the
+// rest. A context has client sessions either with pre-shared keys or with certificates,
+// because libcoap mixes them up.
+//
+// It stands for coap_new_client_session_psk.
+func (c *Context) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
+	return c.newSession(local, server, proto, &security{psk: &PSK{Identity: identity, Key: key}})
+}
+
+// SetPSK makes the context's servers accept pre-shared keys, in place of
+// Config.ServerPSK. It comes once, before the first Listen. It stands for
+// coap_context_set_psk.
+func (c *Context) SetPSK(psk *ServerPSK) error {
+	return c.secureServer(func() error { return c.l.setPSK(psk) })
+}
+
+func (l *loop) setPSK(psk *ServerPSK) error {
+	if err := psk.check(); err != nil {
+		return err
+	}
+	if l.secured.psk != nil {
+		return errors.New("the pre-shared keys are already set")
+	}
+	names := slices.Sorted(maps.Keys(psk.Hints))
+	hints := []string{psk.Hint}
+	for _, name := range names {
+		hints = append(hints, psk.Hints[name])
+	}
+	if !l.native.SetPSK(hints, len(names) > 0) {
+		return errRefused
+	}
+	l.secured.psk, l.secured.hintNames = psk, names
+	return nil
+}
+
+// onPSK returns the key of a client's identity.
+func (l *loop) onPSK(tls unsafe.Pointer, identity []byte) []byte {
+	b := cgnutls.Borrow(tls, true)
+	name := b.ServerName()
+	key, err := handle.GuardFor(callbackLimit, func() ([]byte, error) { return l.secured.psk.GetKey(string(identity), name) })
+	alert := gnutls.AlertInternalError
+	if err == nil {
+		alert = gnutls.AlertUnknownPSKIdentity
+		if len(key) == 0 {
+			err = errUnknownIdentity
+		} else {
+			err = checkKey("the key", key)
+		}
+	}
+	if err == nil {
+		return key
+	}
+	l.warn("no pre-shared key", "identity", string(identity), "error", err)
+	b.SendAlert(uint8(alert))
+	return nil
+}
+
+var errUnknownIdentity = errors.New("unknown identity")
+
+// onHint returns what a client answers to the hint of a server.
+func (l *loop) onHint(id ccoap.SessionID, hint string) ([]byte, []byte) {
+	c := l.conns[id]
+	if c == nil {
+		return nil, nil
+	}
+	type pair struct {
+		identity string
+		key      []byte
+	}
+	p, err := handle.GuardFor(callbackLimit, func() (p pair, err error) {
+		p.identity, p.key, err = c.security.psk.ForHint(hint)
+		return p, err
+	})
+	if err == nil {
+		err = errors.Join(checkIdentity("the identity", p.identity), checkKey("the key", p.key))
+	}
+	if err != nil {
+		c.security.failed = fmt.Errorf("PSK.ForHint: %w", callbackError(err))
+		return nil, nil
+	}
+	return []byte(p.identity), p.key
+}
+
+// newPSK makes a client session.
+func (s *security) newPSK(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
+	identity, key := []byte(s.psk.Identity), s.psk.Key
+	if s.psk.ForHint != nil {
+		// libcoap wants something, which it does not use then.
+		identity, key = []byte("hint"), make([]byte, 16)
+		rand.Read(key)
+	}
+	return l.native.NewSessionPSK(local, server, proto, sni(s.name), identity, key, s.psk.ForHint != nil)
+}

@@ -1,0 +1,142 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "_cgo_export.h"
+#include "client.h"
+#include "context.h"
+#include "pki.h"
+
+static void key_free(struct cshim_key *key)
+{
+	free(key->chain);
+	if (key->key != NULL)
+		cshim_wipe(key->key, strlen(key->key));
+	free(key->ca);
+}
+
+void cshim_pki_free(struct cshim_pki *pki)
+{
+	key_free(&pki->key);
+	for (size_t i = 0; i < pki->n_named; i++)
+		key_free(&pki->named[i]);
+	free(pki->named);
+}
+
+int cshim_pki_add(cshim_context *c, struct cshim_key *key)
+{
+	struct cshim_pki *pki = &c->pki;
+	struct cshim_key *named = realloc(pki->named, (pki->n_named + 1) * sizeof(*named));
+
+	if (named == NULL) {
+		key_free(key);
+		return 0;
+	}
+	pki->named = named;
+	named[pki->n_named++] = *key;
+	return 1;
+}
+
+#ifdef CSHIM_HAVE_CREDENTIALS
+
+/* The length counts the NUL, which saves libcoap a copy. */
+static size_t pem(const uint8_t **to, const char *from)
+{
+	*to = (const uint8_t *)from;
+	return from == NULL ? 0 : strlen(from) + 1;
+}
+
+static coap_dtls_key_t native_key(const struct cshim_key *from)
+{
+	coap_dtls_key_t key = { .key_type = COAP_PKI_KEY_PEM_BUF };
+
+	key.key.pem_buf.public_cert_len = pem(&key.key.pem_buf.public_cert, from->chain);
+	key.key.pem_buf.private_key_len = pem(&key.key.pem_buf.private_key, from->key);
+	key.key.pem_buf.ca_cert_len = pem(&key.key.pem_buf.ca_cert, from->ca);
+	return key;
+}
+
+/* Called with every chain of certificates that libcoap takes, whatever its size. */
+static int on_certificates(void *tls, coap_dtls_pki_t *setup)
+{
+	cshim_context *c = setup->cn_call_back_arg;
+
+	return goCoapVerify(c->handle, tls);
+}
+
+/* Called with every raw public key, and with certificates first. */
+static int on_raw_key(const char *name, const uint8_t *der, size_t size, coap_session_t *session, unsigned depth,
+		      int validated, void *arg)
+{
+	cshim_context *c = arg;
+
+	if (strcmp(name, COAP_DTLS_RPK_CERT_CN) != 0)
+		return 1;
+	return goCoapVerify(c->handle, coap_session_get_tls(session, NULL));
+}
+
+/* Called once for each name. */
+static coap_dtls_key_t *on_name(const char *name, void *arg)
+{
+	cshim_context *c = arg;
+	int i = goCoapServerName(c->handle, (char *)name);
+
+	if (i < 0)
+		return NULL;
+	c->pki.chosen = native_key(i == 0 ? &c->pki.key : &c->pki.named[i - 1]);
+	return &c->pki.chosen;
+}
+
+int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool request, bool by_name)
+{
+	coap_dtls_pki_t *setup = &c->pki.setup;
+
+	key_free(&c->pki.key);
+	c->pki.key = *key;
+	memset(setup, 0, sizeof(*setup));
+	setup->version = COAP_DTLS_PKI_SETUP_VERSION;
+	/* What libcoap allows here is up to goCoapVerify. */
+	setup->allow_self_signed = 1;
+	setup->allow_expired_certs = 1;
+	setup->cert_chain_validation = 1;
+	setup->cert_chain_verify_depth = 10;
+	setup->allow_no_crl = 1;
+	setup->allow_expired_crl = 1;
+	setup->allow_bad_md_hash = 1;
+	setup->allow_short_rsa_length = 1;
+	setup->verify_peer_cert = request;
+	setup->check_common_ca = request && key->ca != NULL;
+	setup->is_rpk_not_cert = raw;
+	setup->cn_call_back_arg = c;
+	setup->sni_call_back_arg = c;
+	setup->additional_tls_setup_call_back = on_certificates;
+	if (raw)
+		setup->validate_cn_call_back = on_raw_key;
+	if (by_name)
+		setup->validate_sni_call_back = on_name;
+	setup->pki_key = native_key(&c->pki.key);
+	c->pki.set = true;
+	return coap_context_set_pki(c->ctx, setup);
+}
+
+int cshim_pki_name(cshim_context *c, char *name)
+{
+	coap_dtls_pki_t setup = c->pki.setup;
+
+	setup.client_sni = name;
+	return coap_context_set_pki(c->ctx, &setup);
+}
+
+#else
+
+int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool request, bool by_name)
+{
+	key_free(key);
+	return 0;
+}
+
+int cshim_pki_name(cshim_context *c, char *name)
+{
+	return 0;
+}
+
+#endif

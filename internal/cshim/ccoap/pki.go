@@ -1,0 +1,89 @@
+package ccoap
+
+/*
+#include <stdlib.h>
+#include "session.h"
+*/
+import "C"
+
+import (
+	"net/netip"
+	"unsafe"
+)
+
+// HaveCredentials says that this version takes credentials from memory and gives
+// access to the sessions of GnuTLS. Without it all that needs them fails.
+const HaveCredentials = bool(C.CSHIM_CREDENTIALS != 0)
+
+// A Key is a private key with what goes with it, in PEM. Any part may be nil.
+type Key struct {
+	Chain []byte // certificates, the leaf first, or a raw public key
+	Key   []byte
+	CA    []byte // certificates of those who are trusted
+}
+
+func (k Key) c() C.struct_cshim_key {
+	return C.struct_cshim_key{chain: cString(k.Chain), key: cString(k.Key), ca: cString(k.CA)}
+}
+
+// cString returns a copy in C, which its receiver frees, or NULL.
+func cString(b []byte) *C.char {
+	if len(b) == 0 {
+		return nil
+	}
+	p := unsafe.Slice((*byte)(C.malloc(C.size_t(len(b)+1))), len(b)+1)
+	p[copy(p, b)] = 0
+	return (*C.char)(unsafe.Pointer(&p[0]))
+}
+
+// SetPKI sets the context up for certificates, or for raw public keys. Callbacks.Verify decides
+// on what peers send. request has servers ask clients for certificates, and byName has
+// Callbacks.ServerName choose among key and those of AddKey.
+//
+// Implements:
+//
+//	int coap_context_set_pki(coap_context_t *context, const coap_dtls_pki_t *setup_data);
+func (c *Context) SetPKI(key Key, raw, request, byName bool) bool {
+	k := key.c()
+	return C.cshim_pki_set(c.c, &k, C.bool(raw), C.bool(request), C.bool(byName)) != 0
+}
+
+// AddKey adds a key that Callbacks.ServerName may choose. The first is number 1.
+func (c *Context) AddKey(key Key) bool {
+	k := key.c()
+	return C.cshim_pki_add(c.c, &k) != 0
+}
+
+// NewSessionPKI starts a client session after SetPKI. name is what to ask the server for, or "".
+//
+// Implements:
+//
+//	coap_session_t *coap_new_client_session_pki(coap_context_t *context,
+//		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
+//		coap_dtls_pki_t *setup_data);
+func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string) (Session, SessionID, error) {
+	l, r := toC(local), toC(server)
+	n := cString([]byte(name))
+	defer C.free(unsafe.Pointer(n))
+	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n)
+	return newSession(s, err)
+}
+
+// TLS returns the session's gnutls_session_t, or nil where it has none. It must
+// not be used after the next call on the context.
+//
+// Implements:
+//
+//	void *coap_session_get_tls(const coap_session_t *session, coap_tls_library_t *tls_lib);
+func (s Session) TLS() unsafe.Pointer { return C.cshim_session_tls(s.s) }
+
+// Peer returns the number of the session that p, a coap_session_t, is, 0 where it has
+// none, and whether it is a client's.
+//
+// Implements:
+//
+//	coap_session_type_t coap_session_get_type(const coap_session_t *session);
+func Peer(p unsafe.Pointer) (id SessionID, client bool) {
+	s := (*C.coap_session_t)(p)
+	return SessionID(C.cshim_session_id(s)), bool(C.cshim_session_is_client(s))
+}
