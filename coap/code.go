@@ -27,7 +27,7 @@ const (
 	CodeContent  Code = 2<<5 | 5
 	CodeContinue Code = 2<<5 | 31
 
-	CodeBadRequest               Code = 4<<5 | 0
+	CodeBadRequest               Code = 4 << 5
 	CodeUnauthorized             Code = 4<<5 | 1
 	CodeBadOption                Code = 4<<5 | 2
 	CodeForbidden                Code = 4<<5 | 3
@@ -42,13 +42,22 @@ const (
 	CodeUnprocessableEntity      Code = 4<<5 | 22
 	CodeTooManyRequests          Code = 4<<5 | 29
 
-	CodeInternalServerError  Code = 5<<5 | 0
+	CodeInternalServerError  Code = 5 << 5
 	CodeNotImplemented       Code = 5<<5 | 1
 	CodeBadGateway           Code = 5<<5 | 2
 	CodeServiceUnavailable   Code = 5<<5 | 3
 	CodeGatewayTimeout       Code = 5<<5 | 4
 	CodeProxyingNotSupported Code = 5<<5 | 5
 	CodeHopLimitReached      Code = 5<<5 | 8
+)
+
+// Codes of the signalling messages of reliable transports (RFC 8323, section 5).
+const (
+	CodeCSM     Code = 7<<5 | 1
+	CodePing    Code = 7<<5 | 2
+	CodePong    Code = 7<<5 | 3
+	CodeRelease Code = 7<<5 | 4
+	CodeAbort   Code = 7<<5 | 5
 )
 
 var codeNames = map[Code]string{
@@ -90,6 +99,12 @@ var codeNames = map[Code]string{
 	CodeGatewayTimeout:       "Gateway Timeout",
 	CodeProxyingNotSupported: "Proxying Not Supported",
 	CodeHopLimitReached:      "Hop Limit Reached",
+
+	CodeCSM:     "CSM",
+	CodePing:    "Ping",
+	CodePong:    "Pong",
+	CodeRelease: "Release",
+	CodeAbort:   "Abort",
 }
 
 // String returns the name of a method, such as "GET", and the number of other
@@ -106,7 +121,7 @@ func (c Code) String() string {
 }
 
 // Class returns the number before the point: 0 for requests, 2 for success, 4 for
-// errors of the client, 5 for those of the server.
+// errors of the client, 5 for those of the server, 7 for signalling messages.
 func (c Code) Class() int { return int(c >> 5) }
 
 // Detail returns the number after the point.
@@ -114,6 +129,9 @@ func (c Code) Detail() int { return int(c & 31) }
 
 // IsRequest reports whether c is a method.
 func (c Code) IsRequest() bool { return c.Class() == 0 && c != CodeEmpty }
+
+// IsResponse reports whether c is what became of a request (2.00 to 5.31).
+func (c Code) IsResponse() bool { return c.Class() >= 2 && c.Class() <= 5 }
 
 // IsSuccess reports whether c says that a request succeeded (2.xx).
 func (c Code) IsSuccess() bool { return c.Class() == 2 }

@@ -8,27 +8,46 @@ type ContentFormat uint16
 // Formats that IANA has registered.
 const (
 	TextPlain      ContentFormat = 0
+	COSEEncrypt0   ContentFormat = 16 // RFC 9052, as the others of COSE
+	COSEMac0       ContentFormat = 17
+	COSESign1      ContentFormat = 18
+	ACECBOR        ContentFormat = 19 // RFC 9200
 	LinkFormat     ContentFormat = 40 // RFC 6690
 	XML            ContentFormat = 41
 	OctetStream    ContentFormat = 42
 	EXI            ContentFormat = 47
 	JSON           ContentFormat = 50
-	JSONPatch      ContentFormat = 51
-	MergePatch     ContentFormat = 52
+	JSONPatch      ContentFormat = 51 // RFC 6902
+	MergePatch     ContentFormat = 52 // RFC 7396
 	CBOR           ContentFormat = 60
-	CWT            ContentFormat = 61
-	CBORSequence   ContentFormat = 63
-	COSEEncrypt0   ContentFormat = 16
-	COSEMac0       ContentFormat = 17
-	COSESign1      ContentFormat = 18
-	SenMLJSON      ContentFormat = 110
+	CWT            ContentFormat = 61 // RFC 8392
+	MultipartCore  ContentFormat = 62 // RFC 8710
+	CBORSequence   ContentFormat = 63 // RFC 8742
+	COSEEncrypt    ContentFormat = 96
+	COSEMac        ContentFormat = 97
+	COSESign       ContentFormat = 98
+	COSEKey        ContentFormat = 101
+	COSEKeySet     ContentFormat = 102
+	SenMLJSON      ContentFormat = 110 // RFC 8428, as the others of SenML
+	SensMLJSON     ContentFormat = 111
 	SenMLCBOR      ContentFormat = 112
-	SenMLXML       ContentFormat = 310
+	SensMLCBOR     ContentFormat = 113
+	SenMLEXI       ContentFormat = 114
+	SensMLEXI      ContentFormat = 115
 	ProblemDetails ContentFormat = 257 // RFC 9290
+	MissingBlocks  ContentFormat = 272 // RFC 9177
+	SenMLXML       ContentFormat = 310
+	SensMLXML      ContentFormat = 311
+	SenMLETCHJSON  ContentFormat = 320 // RFC 8790
+	SenMLETCHCBOR  ContentFormat = 322 // RFC 8790
 )
 
 var mediaTypes = map[ContentFormat]string{
 	TextPlain:      "text/plain; charset=utf-8",
+	COSEEncrypt0:   `application/cose; cose-type="cose-encrypt0"`,
+	COSEMac0:       `application/cose; cose-type="cose-mac0"`,
+	COSESign1:      `application/cose; cose-type="cose-sign1"`,
+	ACECBOR:        "application/ace+cbor",
 	LinkFormat:     "application/link-format",
 	XML:            "application/xml",
 	OctetStream:    "application/octet-stream",
@@ -38,14 +57,25 @@ var mediaTypes = map[ContentFormat]string{
 	MergePatch:     "application/merge-patch+json",
 	CBOR:           "application/cbor",
 	CWT:            "application/cwt",
+	MultipartCore:  "application/multipart-core",
 	CBORSequence:   "application/cbor-seq",
-	COSEEncrypt0:   `application/cose; cose-type="cose-encrypt0"`,
-	COSEMac0:       `application/cose; cose-type="cose-mac0"`,
-	COSESign1:      `application/cose; cose-type="cose-sign1"`,
+	COSEEncrypt:    `application/cose; cose-type="cose-encrypt"`,
+	COSEMac:        `application/cose; cose-type="cose-mac"`,
+	COSESign:       `application/cose; cose-type="cose-sign"`,
+	COSEKey:        "application/cose-key",
+	COSEKeySet:     "application/cose-key-set",
 	SenMLJSON:      "application/senml+json",
+	SensMLJSON:     "application/sensml+json",
 	SenMLCBOR:      "application/senml+cbor",
-	SenMLXML:       "application/senml+xml",
+	SensMLCBOR:     "application/sensml+cbor",
+	SenMLEXI:       "application/senml-exi",
+	SensMLEXI:      "application/sensml-exi",
 	ProblemDetails: "application/concise-problem-details+cbor",
+	MissingBlocks:  "application/missing-blocks+cbor-seq",
+	SenMLXML:       "application/senml+xml",
+	SensMLXML:      "application/sensml+xml",
+	SenMLETCHJSON:  "application/senml-etch+json",
+	SenMLETCHCBOR:  "application/senml-etch+cbor",
 }
 
 // String returns the media type, or the number of one that has no name here.

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -64,6 +65,9 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	if !addr.Addr().IsValid() {
 		return failed(errNoAddress)
 	}
+	if err := checkFree(addr, proto); err != nil {
+		return failed(err)
+	}
 	if err := c.l.lock(); err != nil {
 		return failed(err)
 	}
@@ -81,6 +85,19 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 		return failed(err)
 	}
 	return bound, nil
+}
+
+// checkFree finds out whether somebody else has a UDP port: libcoap would share it
+// and take the other's messages.
+func checkFree(addr netip.AddrPort, proto Protocol) error {
+	if proto.Reliable() || addr.Port() == 0 {
+		return nil
+	}
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return cause(err)
+	}
+	return conn.Close()
 }
 
 var errNoAddress = errors.New("no IP address")

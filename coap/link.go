@@ -2,6 +2,7 @@ package coap
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,8 +18,8 @@ type Link struct {
 
 // An Attribute is an attribute of a Link, such as rt="temperature-c".
 type Attribute struct {
-	Name  string
-	Value string
+	Name  string // a token, without spaces and delimiters
+	Value string // without quotation marks
 	// Flag says that the attribute has no value at all, such as obs.
 	Flag bool
 }
@@ -34,32 +35,47 @@ func (l Link) Get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// String returns the link in the link format.
+// String returns the link in the link format. In the target, it percent-encodes
+// what a URI reference cannot have.
 func (l Link) String() string {
 	var b strings.Builder
-	b.WriteString("<" + l.Target + ">")
+	b.WriteByte('<')
+	for i := range len(l.Target) {
+		if c := l.Target[i]; c <= ' ' || c == 0x7f || strings.IndexByte(`<>"`, c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('>')
 	for _, a := range l.Attributes {
 		b.WriteString(";" + a.Name)
-		if a.Flag {
-			continue
+		switch {
+		case a.Flag:
+		case a.bare():
+			b.WriteString("=" + a.Value)
+		default:
+			b.WriteString(`="`)
+			for i := range len(a.Value) {
+				if c := a.Value[i]; c == '"' || c == '\\' {
+					b.WriteByte('\\')
+				}
+				b.WriteByte(a.Value[i])
+			}
+			b.WriteByte('"')
 		}
-		b.WriteByte('=')
-		if isNumber(a.Value) && (a.Name == "ct" || a.Name == "sz") {
-			b.WriteString(a.Value)
-			continue
-		}
-		b.WriteString(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Value) + `"`)
 	}
 	return b.String()
 }
 
-func isNumber(s string) bool {
-	for _, c := range s {
-		if c < '0' || c > '9' {
-			return false
-		}
+// bare reports whether the value stands without quotation marks: where that is the
+// only form that a single value has (RFC 6690, section 2; RFC 7252, section 7.2.1).
+func (a Attribute) bare() bool {
+	switch name := strings.ToLower(a.Name); {
+	case name == "ct", name == "sz", name == "hreflang", strings.HasSuffix(name, "*"):
+		return a.Value != "" && !strings.ContainsAny(a.Value, valueEnds+`\`)
 	}
-	return s != ""
+	return false
 }
 
 // FormatLinks returns links in the link format.
@@ -74,7 +90,13 @@ func FormatLinks(links []Link) []byte {
 	return b.Bytes()
 }
 
-// ParseLinks parses the link format.
+// The characters that end a name of an attribute, and a value that is not quoted.
+const (
+	nameEnds  = "=" + valueEnds
+	valueEnds = ";, \t\r\n\"<>"
+)
+
+// ParseLinks parses the link format. The error says at which byte it is broken.
 func ParseLinks(data []byte) ([]Link, error) {
 	p := &linkParser{rest: string(data)}
 	links, err := p.links()
@@ -98,26 +120,31 @@ func (p *linkParser) accept(c byte) bool {
 }
 
 func (p *linkParser) links() (links []Link, err error) {
-	for p.space(); p.rest != ""; {
+	if p.space(); p.rest == "" {
+		return nil, nil
+	}
+	for {
 		l, err := p.link()
 		if err != nil {
 			return nil, err
 		}
 		links = append(links, l)
-		if p.space(); p.rest != "" && !p.accept(',') {
-			return nil, fmt.Errorf("expected a comma")
+		if p.space(); p.rest == "" {
+			return links, nil
+		}
+		if !p.accept(',') {
+			return nil, errors.New("expected a comma")
 		}
 	}
-	return links, nil
 }
 
 func (p *linkParser) link() (l Link, err error) {
 	if !p.accept('<') {
-		return l, fmt.Errorf("expected <")
+		return l, errors.New("expected <")
 	}
 	end := strings.IndexByte(p.rest, '>')
 	if end < 0 {
-		return l, fmt.Errorf("no >")
+		return l, errors.New("no >")
 	}
 	l.Target, p.rest = p.rest[:end], p.rest[end+1:]
 	for p.accept(';') {
@@ -132,8 +159,8 @@ func (p *linkParser) link() (l Link, err error) {
 
 func (p *linkParser) attribute() (a Attribute, err error) {
 	p.space()
-	if a.Name = p.word("=;, \t\r\n\"<>"); a.Name == "" {
-		return a, fmt.Errorf("no name of an attribute")
+	if a.Name = p.word(nameEnds); a.Name == "" {
+		return a, errors.New("no name of an attribute")
 	}
 	if !p.accept('=') {
 		a.Flag = true
@@ -143,7 +170,7 @@ func (p *linkParser) attribute() (a Attribute, err error) {
 		a.Value, err = p.quoted()
 		return a, err
 	}
-	a.Value = p.word(";, \t\r\n\"<>")
+	a.Value = p.word(valueEnds)
 	return a, nil
 }
 
@@ -174,7 +201,7 @@ func (p *linkParser) quoted() (string, error) {
 			b.WriteByte(c)
 		}
 	}
-	return "", fmt.Errorf("no closing quotation mark")
+	return "", errors.New("no closing quotation mark")
 }
 
 // listAttributes hold several values, separated by spaces (RFC 6690, section 3).
@@ -182,7 +209,9 @@ var listAttributes = []string{"rt", "if", "rel", "rev", "ct"}
 
 // FilterLinks returns the links that match all query arguments of the form
 // name=value, where a value may end with * (RFC 6690, section 4.1). The name href
-// means the target.
+// means the target. Of attributes that are lists, such as rt="a b", one of the values
+// must match. A name alone asks for the attribute with any value or none, such as
+// obs.
 func FilterLinks(links []Link, queries []string) []Link {
 	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool {
 		return slices.ContainsFunc(queries, func(query string) bool { return !l.matches(query) })
@@ -190,14 +219,17 @@ func FilterLinks(links []Link, queries []string) []Link {
 }
 
 func (l Link) matches(query string) bool {
-	name, pattern, _ := strings.Cut(query, "=")
+	name, pattern, hasPattern := strings.Cut(query, "=")
 	match := func(value string) bool {
+		if !hasPattern {
+			return true
+		}
 		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 			return strings.HasPrefix(value, prefix)
 		}
 		return value == pattern
 	}
-	if name == "href" {
+	if strings.EqualFold(name, "href") {
 		return match(l.Target)
 	}
 	for _, a := range l.Attributes {

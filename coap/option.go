@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -90,15 +91,24 @@ func (id OptionID) definition() definition {
 	if d, ok := definitions[id]; ok {
 		return d
 	}
-	return definition{"option " + strconv.Itoa(int(id)), 0, maxOption, true}
+	return definition{"", 0, maxOption, true}
 }
 
 // String returns the name of the option, such as "Uri-Path", or "option 65000".
-func (id OptionID) String() string { return id.definition().name }
+func (id OptionID) String() string {
+	if name := id.definition().name; name != "" {
+		return name
+	}
+	return "option " + strconv.Itoa(int(id))
+}
 
 // Critical reports whether whoever does not know the option must refuse the
 // message (RFC 7252, section 5.4.1).
-func (id OptionID) Critical() bool { return id&1 == 1 }
+func (id OptionID) Critical() bool { return id&1 != 0 }
+
+// UnsafeToForward reports whether a proxy that does not know the option must not
+// forward the message (RFC 7252, section 5.4.2).
+func (id OptionID) UnsafeToForward() bool { return id&2 != 0 }
 
 // An Option is an option with its value.
 type Option struct {
@@ -253,26 +263,106 @@ func (o *Options) SetMaxAge(age time.Duration) {
 	o.SetUint(OptionMaxAge, uint64(seconds))
 }
 
+// Path returns the path of a request, such as "/sensors/1": "/" where it has none.
+// What a segment has of "/" and other characters that are not its own is
+// percent-encoded.
+func (o Options) Path() string { return joinPath(o.texts(OptionURIPath)) }
+
+// PathSegments returns the segments of the path of a request, decoded.
+func (o Options) PathSegments() []string { return o.texts(OptionURIPath) }
+
+// SetPath sets the path of a request, in the form that it has in a URI and in
+// Path: absolute or not. The segments "." and ".." are resolved. It fails, and
+// changes nothing, with a query or a fragment, with a bad percent-encoding, and
+// with a segment of more than 255 bytes.
+func (o *Options) SetPath(path string) error {
+	if strings.ContainsAny(path, "?#") {
+		return fmt.Errorf("coap: path %q: a query or a fragment is not allowed", path)
+	}
+	segments, err := splitPath(path)
+	if err != nil {
+		return fmt.Errorf("coap: path %q: %w", path, err)
+	}
+	o.setTexts(OptionURIPath, segments)
+	return nil
+}
+
+// Queries returns the arguments of the query of a request, decoded.
+func (o Options) Queries() []string { return o.texts(OptionURIQuery) }
+
+// AddQuery adds an argument to the query of a request, such as "unit=C", as it is:
+// not percent-encoded.
+func (o *Options) AddQuery(argument string) { o.AddString(OptionURIQuery, argument) }
+
+func (o Options) texts(id OptionID) (texts []string) {
+	for value := range o.All(id) {
+		texts = append(texts, string(value))
+	}
+	return texts
+}
+
+func (o *Options) setTexts(id OptionID, texts []string) {
+	o.Remove(id)
+	for _, text := range texts {
+		o.AddString(id, text)
+	}
+}
+
+// ETags returns the values of all ETag options.
+func (o Options) ETags() (tags [][]byte) {
+	for value := range o.All(OptionETag) {
+		tags = append(tags, value)
+	}
+	return tags
+}
+
 // ErrOption is what Options.Validate and the functions that send messages return
 // for options that a message must not have.
 var ErrOption = errors.New("bad option")
 
-// Validate checks the lengths and the repetition of options that are known, and the order.
+// Validate checks the order of the options, their lengths, that none occurs twice
+// that must not, and that no segment of a path is "." or "..". Options that are not
+// known here may occur any number of times, with up to 1034 bytes each. It returns
+// an error that matches ErrOption and names the option, but not its value (RFC
+// 7252, section 5.10; RFC 7641, 7959, 7967, 8613, 8768, 9175, 9177 and 9668).
 func (o Options) Validate() error {
 	for i, option := range o {
 		d := option.ID.definition()
 		if n := len(option.Value); n < d.min || n > d.max {
-			return fmt.Errorf("%w: %s has %d bytes, not %d to %d", ErrOption, d.name, n, d.min, d.max)
+			return badOption("%s has %d bytes, not %s", option.ID, n, d.lengths())
+		}
+		if isDots(option) {
+			return badOption("%s is %q", option.ID, option.Value)
 		}
 		if i == 0 {
 			continue
 		}
 		switch last := o[i-1].ID; {
 		case last > option.ID:
-			return fmt.Errorf("%w: %s comes after %s", ErrOption, d.name, last)
+			return badOption("%s comes after %s", option.ID, last)
 		case last == option.ID && !d.repeatable:
-			return fmt.Errorf("%w: more than one %s", ErrOption, d.name)
+			return badOption("more than one %s", option.ID)
 		}
 	}
 	return nil
+}
+
+func badOption(format string, args ...any) error {
+	return &Error{Op: "validate", Err: fmt.Errorf("%w: %s", ErrOption, fmt.Sprintf(format, args...))}
+}
+
+func (d definition) lengths() string {
+	if d.min == d.max {
+		return strconv.Itoa(d.min)
+	}
+	return fmt.Sprintf("%d to %d", d.min, d.max)
+}
+
+// isDots reports whether an option is a segment that only means something while a
+// reference is resolved (RFC 7252, sections 5.10.1 and 5.10.7).
+func isDots(option Option) bool {
+	if option.ID != OptionURIPath && option.ID != OptionLocationPath {
+		return false
+	}
+	return string(option.Value) == "." || string(option.Value) == ".."
 }

@@ -285,7 +285,8 @@ func (s *Session) SetMTU(bytes int) error {
 }
 
 // MaxPDUSize returns the most bytes that a message to the peer may have, with its
-// header, token and options; 0 when the session is over. It stands for
+// header, token and options; 0 when the session is over. Over TCP and TLS it is
+// 1152 until the peer has told (RFC 8323, section 5.3.1). It stands for
 // coap_session_max_pdu_size.
 func (s *Session) MaxPDUSize() int {
 	if s.use() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -256,6 +257,24 @@ func TestBadAddresses(t *testing.T) {
 	assert.ErrorContains(t, err, "no IP address")
 	_, err = c.Listen(netip.MustParseAddrPort("192.0.2.1:0"), UDP)
 	assert.ErrorContains(t, err, "listen udp 192.0.2.1:0")
+}
+
+func TestPortThatIsTaken(t *testing.T) {
+	c := newTestContext(t, nil)
+	for _, proto := range []Protocol{UDP, TCP} {
+		addr, err := c.Listen(loopback, proto)
+		require.NoError(t, err)
+		_, err = newTestContext(t, nil).Listen(addr, proto)
+		assert.ErrorIs(t, err, syscall.EADDRINUSE, proto)
+	}
+}
+
+func TestMaxPDUSizeBeforeTheConnectionStands(t *testing.T) {
+	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // that never sends its capabilities
+	require.NoError(t, err)
+	defer ln.Close()
+	s := connect(t, nil, ln.Addr().(*net.TCPAddr).AddrPort(), TCP)
+	assert.Equal(t, 1152, s.MaxPDUSize())
 }
 
 func TestReadyEndsWithItsContext(t *testing.T) {

@@ -1,12 +1,15 @@
 package coap
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A URI names a resource (RFC 7252, section 6; RFC 8323, section 8).
@@ -18,64 +21,137 @@ type URI struct {
 	Query    []string // decoded
 }
 
+// maxText is the most bytes that a host, a segment of a path and an argument of a
+// query may have: those of their options (RFC 7252, section 5.10).
+const maxText = 255
+
 // ParseURI parses an absolute URI with one of the schemes coap, coaps, coap+tcp
-// and coaps+tcp.
+// and coaps+tcp. It decodes what is percent-encoded and resolves the path segments
+// "." and "..". It fails with another scheme, user information, an empty host or
+// one that is neither a name nor an address, a port that is not one of 1 to 65535, a
+// bad percent-encoding, a fragment, and a host, a path segment or a query argument
+// of more than 255 bytes. The error says which of them it is.
 func ParseURI(uri string) (*URI, error) {
-	failed := func(format string, args ...any) (*URI, error) {
-		return nil, fmt.Errorf("coap: URI %q: %s", uri, fmt.Sprintf(format, args...))
-	}
-	parsed, err := url.Parse(uri)
-	if err != nil {
-		return failed("%v", err.(*url.Error).Err)
-	}
-	proto, ok := schemes[parsed.Scheme]
-	switch {
-	case !ok:
-		return failed("the scheme is none of coap, coaps, coap+tcp, coaps+tcp")
-	case parsed.Opaque != "" || parsed.Host == "":
-		return failed("no host")
-	case parsed.User != nil:
-		return failed("user information is not allowed")
-	case strings.Contains(uri, "#"):
-		return failed("a fragment is not allowed")
-	}
-	u := &URI{Protocol: proto, Host: strings.ToLower(parsed.Hostname())}
-	if problem := checkHost(u.Host); problem != "" {
-		return failed("%s", problem)
-	}
-	if port := parsed.Port(); port != "" {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return failed("port %q is not one of 0 to 65535", port)
+	scheme, rest, _ := strings.Cut(uri, ":")
+	// The authority is empty where no "//" comes first.
+	authority, reference := "", rest
+	if after, ok := strings.CutPrefix(rest, "//"); ok {
+		authority = after
+		if i := strings.IndexAny(after, "/?#"); i >= 0 {
+			authority = after[:i]
 		}
-		u.Port = uint16(n)
+		reference = after[len(authority):]
 	}
-	if u.Path, u.Query, err = splitReference(parsed.EscapedPath(), parsed.RawQuery, parsed.ForceQuery); err != nil {
-		return failed("%v", err)
+	if strings.Contains(authority, "@") {
+		// The URI stays out of the error: there may be a password in it.
+		return nil, errors.New("coap: URI: user information is not allowed")
+	}
+	u, err := parseParts(scheme, authority, reference)
+	if err != nil {
+		return nil, fmt.Errorf("coap: URI %q: %w", uri, err)
 	}
 	return u, nil
 }
 
-func checkHost(host string) (problem string) {
-	switch {
-	case host == "":
-		return "no host"
-	case len(host) > 255:
-		return fmt.Sprintf("the host has %d bytes, more than 255", len(host))
-	case strings.ContainsAny(host, "\x00 "):
-		return "the host has a space or a NUL"
+func parseParts(scheme, authority, reference string) (u *URI, err error) {
+	u = &URI{}
+	var ok bool
+	if u.Protocol, ok = schemes[strings.ToLower(scheme)]; !ok {
+		return nil, errors.New("the scheme is none of coap, coaps, coap+tcp, coaps+tcp")
 	}
-	return ""
+	// The last colon is that of the port, unless it is within brackets.
+	host, port := authority, ""
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host, port = host[:i], host[i+1:]
+	}
+	if u.Host, err = parseHost(host); err != nil {
+		return nil, err
+	}
+	if port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("port %q is not one of 1 to 65535", port)
+		}
+		u.Port = uint16(n)
+	}
+	u.Path, u.Query, err = splitReference(reference)
+	return u, err
 }
 
-// splitReference splits and decodes path and query.
-func splitReference(path, query string, hasQuery bool) (segments, arguments []string, err error) {
-	if path = strings.TrimPrefix(path, "/"); path != "" {
-		if segments, err = unescape("path segment", strings.Split(path, "/")); err != nil {
-			return nil, nil, err
-		}
+// parseHost returns a name, decoded, or the normal form of an address in brackets.
+func parseHost(s string) (host string, err error) {
+	switch {
+	case s == "":
+		return "", errors.New("no host")
+	case s[0] == '[':
+		host, err = parseLiteral(s)
+	default:
+		host, err = parseName(s)
 	}
-	if query != "" || hasQuery {
+	switch {
+	case err != nil:
+		return "", err
+	case len(host) > maxText:
+		return "", fmt.Errorf("the host has %d bytes, more than %d", len(host), maxText)
+	case strings.ContainsFunc(host, isControl) || strings.Contains(host, " "):
+		return "", fmt.Errorf("host %q has a space, a NUL or another control character", host)
+	}
+	return host, nil
+}
+
+func parseName(s string) (string, error) {
+	name, err := url.PathUnescape(s)
+	if err != nil {
+		return "", fmt.Errorf("host %q: %w", s, err)
+	}
+	if strings.ContainsAny(name, ":/?#[]@") || !utf8.ValidString(name) {
+		return "", fmt.Errorf("host %q is neither a name nor an address", s)
+	}
+	return strings.Map(lower, name), nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// lower is for ASCII alone (RFC 7252, section 6.4).
+func lower(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r - 'A' + 'a'
+	}
+	return r
+}
+
+// parseLiteral parses an IPv6 address in brackets. The "%" before a zone is encoded
+// itself (RFC 6874).
+func parseLiteral(s string) (string, error) {
+	literal, ok := strings.CutSuffix(s[1:], "]")
+	address, zone, hasZone := strings.Cut(literal, "%25")
+	if !ok || strings.Contains(address, "%") {
+		return "", fmt.Errorf("host %q is not an IPv6 address", s)
+	}
+	if hasZone {
+		decoded, err := url.PathUnescape(zone)
+		if err != nil {
+			return "", fmt.Errorf("host %q: %w", s, err)
+		}
+		address += "%" + decoded
+	}
+	ip, err := netip.ParseAddr(address)
+	if err != nil || !ip.Is6() {
+		return "", fmt.Errorf("host %q is not an IPv6 address", s)
+	}
+	return ip.String(), nil
+}
+
+// splitReference splits and decodes a path with an optional query.
+func splitReference(reference string) (segments, arguments []string, err error) {
+	if strings.Contains(reference, "#") {
+		return nil, nil, errors.New("a fragment is not allowed")
+	}
+	path, query, hasQuery := strings.Cut(reference, "?")
+	if segments, err = splitPath(path); err != nil {
+		return nil, nil, err
+	}
+	if hasQuery {
 		if arguments, err = unescape("query argument", strings.Split(query, "&")); err != nil {
 			return nil, nil, err
 		}
@@ -83,14 +159,44 @@ func splitReference(path, query string, hasQuery bool) (segments, arguments []st
 	return segments, arguments, nil
 }
 
+// splitPath returns the segments of a path without "." and ".." (RFC 3986, section
+// 5.2.4).
+func splitPath(path string) ([]string, error) {
+	parts, err := unescape("path segment", strings.Split(strings.TrimPrefix(path, "/"), "/"))
+	if err != nil {
+		return nil, err
+	}
+	var segments []string
+	for i, part := range parts {
+		switch part {
+		case "..":
+			segments = segments[:max(len(segments)-1, 0)]
+		case ".":
+		default:
+			segments = append(segments, part)
+			continue
+		}
+		if i == len(parts)-1 { // what is left ends with "/"
+			segments = append(segments, "")
+		}
+	}
+	if slices.Equal(segments, []string{""}) { // "/"
+		return nil, nil
+	}
+	return segments, nil
+}
+
 func unescape(what string, parts []string) ([]string, error) {
 	for i, part := range parts {
+		if strings.ContainsFunc(part, isControl) {
+			return nil, fmt.Errorf("%s %q has a control character that is not percent-encoded", what, part)
+		}
 		decoded, err := url.PathUnescape(part)
 		if err != nil {
-			return nil, fmt.Errorf("%s %q: %v", what, part, err)
+			return nil, fmt.Errorf("%s %q: %w", what, part, err)
 		}
-		if len(decoded) > 255 {
-			return nil, fmt.Errorf("a %s has %d bytes, more than 255", what, len(decoded))
+		if len(decoded) > maxText {
+			return nil, fmt.Errorf("a %s has %d bytes, more than %d", what, len(decoded), maxText)
 		}
 		parts[i] = decoded
 	}
@@ -99,27 +205,13 @@ func unescape(what string, parts []string) ([]string, error) {
 
 // setReference sets the path and the query as they stand in a URI.
 func (o *Options) setReference(reference string) error {
-	path, query, hasQuery := strings.Cut(reference, "?")
-	if strings.Contains(reference, "#") {
-		return fmt.Errorf("coap: path %q: a fragment is not allowed", reference)
-	}
-	segments, arguments, err := splitReference(path, query, hasQuery)
+	segments, arguments, err := splitReference(reference)
 	if err != nil {
-		return fmt.Errorf("coap: path %q: %v", reference, err)
+		return fmt.Errorf("coap: path %q: %w", reference, err)
 	}
-	o.setPath(segments, arguments)
+	o.setTexts(OptionURIPath, segments)
+	o.setTexts(OptionURIQuery, arguments)
 	return nil
-}
-
-func (o *Options) setPath(segments, arguments []string) {
-	o.Remove(OptionURIPath)
-	for _, segment := range segments {
-		o.AddString(OptionURIPath, segment)
-	}
-	o.Remove(OptionURIQuery)
-	for _, argument := range arguments {
-		o.AddString(OptionURIQuery, argument)
-	}
 }
 
 // Options returns the options of a request for the resource: the path, the query,
@@ -130,7 +222,8 @@ func (u *URI) Options() Options {
 	if _, err := netip.ParseAddr(u.Host); err != nil {
 		o.AddString(OptionURIHost, u.Host)
 	}
-	o.setPath(u.Path, u.Query)
+	o.setTexts(OptionURIPath, u.Path)
+	o.setTexts(OptionURIQuery, u.Query)
 	return o
 }
 
@@ -144,9 +237,15 @@ func (u *URI) String() string {
 	var b strings.Builder
 	b.WriteString(u.Protocol.Scheme() + "://")
 	if strings.Contains(u.Host, ":") {
-		b.WriteString("[" + strings.ReplaceAll(u.Host, "%", "%25") + "]")
+		address, zone, hasZone := strings.Cut(u.Host, "%")
+		b.WriteString("[" + address)
+		if hasZone {
+			b.WriteString("%25")
+			escape(&b, zone, "")
+		}
+		b.WriteByte(']')
 	} else {
-		b.WriteString(escape(u.Host, ""))
+		escape(&b, u.Host, "&")
 	}
 	if u.Port != 0 && u.Port != u.Protocol.DefaultPort() {
 		b.WriteString(":" + strconv.Itoa(int(u.Port)))
@@ -154,7 +253,7 @@ func (u *URI) String() string {
 	b.WriteString(joinPath(u.Path))
 	for i, argument := range u.Query {
 		b.WriteByte("?&"[min(i, 1)])
-		b.WriteString(escape(argument, ":@/?"))
+		escape(&b, argument, ":@/?")
 	}
 	return b.String()
 }
@@ -165,47 +264,22 @@ func joinPath(segments []string) string {
 	}
 	var b strings.Builder
 	for _, segment := range segments {
-		b.WriteString("/" + escape(segment, ":@&"))
+		b.WriteByte('/')
+		escape(&b, segment, ":@&")
 	}
 	return b.String()
 }
 
-// escape encodes all bytes but those that RFC 3986 never needs encoded, and more.
-func escape(s, more string) string {
-	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$'()*+,;="
-	var b strings.Builder
+// escape writes s with all bytes percent-encoded but those of more, and those that
+// need it nowhere in a host, a path or a query: the unreserved ones and the
+// sub-delims of RFC 3986 without "&".
+func escape(b *strings.Builder, s, more string) {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$'()*+,;="
 	for i := range len(s) {
-		if c := s[i]; strings.IndexByte(unreserved, c) >= 0 || strings.IndexByte(more, c) >= 0 {
+		if c := s[i]; strings.IndexByte(plain, c) >= 0 || strings.IndexByte(more, c) >= 0 {
 			b.WriteByte(c)
 		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
+			fmt.Fprintf(b, "%%%02X", c)
 		}
 	}
-	return b.String()
-}
-
-// Path returns the path of a request, such as "/sensors/1": "/" where it has none.
-// What a segment has of "/" and other characters that are not its own is
-// percent-encoded.
-func (o Options) Path() string { return joinPath(o.texts(OptionURIPath)) }
-
-// PathSegments returns the segments of the path of a request.
-func (o Options) PathSegments() []string { return o.texts(OptionURIPath) }
-
-// Queries returns the arguments of the query of a request.
-func (o Options) Queries() []string { return o.texts(OptionURIQuery) }
-
-func (o Options) texts(id OptionID) (texts []string) {
-	for value := range o.All(id) {
-		texts = append(texts, string(value))
-	}
-	return texts
-}
-
-// ETags returns the values of all ETag options.
-func (o Options) ETags() (tags [][]byte) {
-	for value := range o.All(OptionETag) {
-		tags = append(tags, value)
-	}
-	return tags
 }

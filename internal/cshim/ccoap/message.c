@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "session.h"
 
 enum { OPTION_HEADER = 4 };
 
@@ -58,7 +59,7 @@ int cshim_message_read(const coap_pdu_t *pdu, struct cshim_message *m, struct cs
 coap_pdu_t *cshim_message_make(coap_session_t *session, const struct cshim_message *m)
 {
 	int mid = m->mid >= 0 ? m->mid : coap_new_message_id(session);
-	coap_pdu_t *pdu = coap_pdu_init(m->type, m->code, mid, coap_session_max_pdu_size(session));
+	coap_pdu_t *pdu = coap_pdu_init(m->type, m->code, mid, cshim_session_max_size(session));
 	const uint8_t *p = m->options;
 	const uint8_t *end = p + m->options_size;
 

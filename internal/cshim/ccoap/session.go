@@ -158,12 +158,13 @@ func (s Session) String() string { return C.GoString(C.coap_session_str(s.s)) }
 //	void coap_session_set_mtu(coap_session_t *session, unsigned mtu);
 func (s Session) SetMTU(bytes int) { C.coap_session_set_mtu(s.s, C.uint(bytes)) }
 
-// MaxPDUSize returns the most bytes that a message to the peer may have.
+// MaxPDUSize returns the most bytes that a message to the peer may have: 1152 over
+// a connection that does not stand yet.
 //
 // Implements:
 //
 //	size_t coap_session_max_pdu_size(const coap_session_t *session);
-func (s Session) MaxPDUSize() int { return int(C.coap_session_max_pdu_size(s.s)) }
+func (s Session) MaxPDUSize() int { return int(C.cshim_session_max_size(s.s)) }
 
 // A Fixed is a decimal number with three digits after the point, in thousandths.
 type Fixed int
