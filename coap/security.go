@@ -324,6 +324,17 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 	return err == nil
 }
 
+// onAccepted tells a client over TLS whose handshake has failed as soon as it came, because
+// libcoap does not, and does not disconnect it either.
+func (l *loop) onAccepted(tls unsafe.Pointer) bool {
+	b := cgnutls.Borrow(tls, true)
+	if !b.Unanswered() {
+		return true
+	}
+	b.SendAlert(uint8(gnutls.AlertHandshakeFailure))
+	return false
+}
+
 // established notes what a handshake has settled. It fails where that is not
 // what was asked for: libcoap accepts raw public keys that nobody has verified.
 func (c *conn) established() error {

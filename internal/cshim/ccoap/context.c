@@ -103,6 +103,11 @@ CSHIM_ON_EVENT(on_event, session, event)
 		cshim_session_connected(c, session);
 		c->stop = true;
 	}
+	if (event == CSHIM_EVENT_ACCEPTED && coap_session_get_proto(session) == COAP_PROTO_TLS &&
+	    !goCoapAccepted(c->handle, cshim_session_tls(session))) {
+		coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
+		return 0;
+	}
 	goCoapEvent(c->handle, id, event);
 	return 0;
 }

@@ -125,6 +125,18 @@ func (b Borrowed) State() State { return state(b.tls, b.server) }
 //		size_t *data_length, unsigned int *type, unsigned int indx);
 func (b Borrowed) ServerName() string { return serverName(b.tls) }
 
+// Unanswered reports whether a server's session has read the ClientHello and has sent
+// nothing: then the handshake has failed.
+//
+// Implements:
+//
+//	gnutls_handshake_description_t gnutls_handshake_get_last_in(gnutls_session_t session);
+//	gnutls_handshake_description_t gnutls_handshake_get_last_out(gnutls_session_t session);
+func (b Borrowed) Unanswered() bool {
+	return C.gnutls_handshake_get_last_in(b.tls) == C.GNUTLS_HANDSHAKE_CLIENT_HELLO &&
+		int32(C.gnutls_handshake_get_last_out(b.tls)) < 0
+}
+
 // SendAlert sends a fatal alert.
 //
 // Implements:
