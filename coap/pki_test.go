@@ -160,14 +160,12 @@ func TestClientCertificate(t *testing.T) {
 				addr := listen(t, &Config{PKI: tc.server}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
 					certs <- r.Session.PeerCertificates()
 				}))
-				open := func() *Session {
-					return connect(t, &Config{PKI: PKI{RootCAs: ca, Certificates: tc.certs}}, addr, proto)
-				}
+				s := connect(t, &Config{PKI: PKI{RootCAs: ca, Certificates: tc.certs}}, addr, proto)
 				if tc.alert != 0 {
-					assert.Equal(t, tc.alert, refusedBy(t, open).Alert)
+					assert.Equal(t, tc.alert, refusedBy(t, s).Alert)
 					return
 				}
-				_, err := open().Do(waitContext(t), get())
+				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 				seen := receive(t, certs)
 				if tc.server.ClientAuth == gnutls.NoClientCert {
@@ -257,15 +255,13 @@ func TestVerifyConnection(t *testing.T) {
 					Certificates: pairs(t, "server"), ClientCAs: pool(t, "ca"), ClientAuth: gnutls.RequireAndVerifyClientCert,
 					VerifyConnection: tc.verify,
 				}}, proto, hello)
-				open := func() *Session {
-					return connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
-				}
+				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
 				if tc.want != "" {
-					assert.Equal(t, gnutls.AlertBadCertificate, refusedBy(t, open).Alert)
+					assert.Equal(t, gnutls.AlertBadCertificate, refusedBy(t, s).Alert)
 					assert.Contains(t, receive(t, lines), strings.ReplaceAll(tc.want, `"`, `\"`))
 					return
 				}
-				_, err := open().Do(waitContext(t), get())
+				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 			})
 		})
@@ -490,7 +486,7 @@ func TestRawPublicKey(t *testing.T) {
 				s := connect(t, &Config{PKI: tc.client}, addr, proto)
 				switch tc.want {
 				case "alert":
-					refusedBy(t, func() *Session { return connect(t, &Config{PKI: tc.client}, addr, proto) })
+					refusedBy(t, connect(t, &Config{PKI: tc.client}, addr, proto))
 				case "lost":
 					_, err := s.Do(prompt(t), get())
 					require.Error(t, err)

@@ -194,7 +194,11 @@ func (c *conn) tcpConnected() {
 	}
 	c.watch()
 	p := c.native.TLS()
-	if p == nil || s.verified || s.failed != nil {
+	switch {
+	case p == nil || s.verified:
+		return
+	case s.failed != nil: // libcoap does not see that
+		c.fail(s.failed)
 		return
 	}
 	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !c.verify(b) {
