@@ -39,9 +39,32 @@ func prompt(t testing.TB) context.Context {
 
 // eachSecure runs a test over DTLS and TLS.
 func eachSecure(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	if !secure(t) {
+		return
+	}
 	for _, proto := range secureProtocols {
 		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
 	}
+}
+
+// secure reports whether there are DTLS and TLS at all, and otherwise checks that all that needs them says
+// so.
+func secure(t *testing.T) bool {
+	if Supports(FeatureSecurity) {
+		return true
+	}
+	c := newTestContext(t, nil)
+	_, err := c.NewClientSession(netip.AddrPort{}, loopback, DTLS)
+	assert.ErrorIs(t, err, ErrNotSupported)
+	_, err = c.NewClientSessionPSK(netip.AddrPort{}, loopback, DTLS, "client1", testKey)
+	assert.ErrorIs(t, err, ErrNotSupported)
+	_, err = c.NewClientSessionPKI(netip.AddrPort{}, loopback, TLS, nil)
+	assert.ErrorIs(t, err, ErrNotSupported)
+	assert.ErrorIs(t, c.SetPSK(&pskServer), ErrNotSupported)
+	assert.ErrorIs(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}), ErrNotSupported)
+	_, err = c.Listen(loopback, TLS)
+	assert.ErrorIs(t, err, ErrNotSupported)
+	return false
 }
 
 // logs returns a logger, and what it has logged.
@@ -193,6 +216,9 @@ func TestPSKWrongKey(t *testing.T) {
 }
 
 func TestHandshakeWithNobody(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	other := newRawPeer(t)
 	for _, tc := range []struct {
 		name string
@@ -289,6 +315,9 @@ func TestPSKHintRefused(t *testing.T) {
 }
 
 func TestPSKBadInput(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	c := newTestContext(t, nil)
 	nowhere := netip.MustParseAddrPort("127.0.0.1:9")
 	long := strings.Repeat("x", maxPSK+1)
@@ -379,6 +408,9 @@ func TestCallbackUsesContext(t *testing.T) {
 }
 
 func TestCredentialsOfAContext(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	nowhere := newRawPeer(t).addr
 	psk := func(c *Context) error {
 		_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, DTLS, "me", testKey)

@@ -69,7 +69,7 @@ func (c *Context) secureServer(set func() error) error {
 }
 
 func checkCredentials() error {
-	if !ccoap.HaveCredentials {
+	if !Supports(FeatureSecurity) {
 		return fmt.Errorf("DTLS and TLS with libcoap %s: %w", Version(), ErrNotSupported)
 	}
 	return nil
