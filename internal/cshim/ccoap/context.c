@@ -167,6 +167,7 @@ void cshim_context_free(cshim_context *c)
 	cshim_pki_free(&c->pki);
 	cshim_psk_free(&c->psk);
 	free(c->options.bytes);
+	cshim_streams_free(&c->streams);
 	free(c);
 }
 
@@ -183,7 +184,9 @@ int cshim_context_poll(cshim_context *c)
 		n = epoll_wait(fd, events, EVENTS, 0);
 		if (n <= 0)
 			break;
+		cshim_streams_enter(&c->streams);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
+		cshim_streams_leave();
 	}
 	if (n > 0)
 		return 0;
