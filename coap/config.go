@@ -59,10 +59,12 @@ type Config struct {
 }
 
 const (
-	defaultLeisure     = 5 * time.Second
-	defaultIdleTimeout = 5 * time.Minute
-	defaultMaxSessions = 10000
-	defaultMaxBody     = 8 << 20
+	defaultLeisure       = 5 * time.Second
+	defaultMaxRetransmit = 4
+	defaultAckTimeout    = 2 * time.Second
+	defaultIdleTimeout   = 5 * time.Minute
+	defaultMaxSessions   = 10000
+	defaultMaxBody       = 8 << 20
 )
 
 func orDefault[T comparable](v, otherwise T) T {

@@ -128,12 +128,12 @@ func (c *conn) up() {
 
 // refuse ends a session whose peer is not accepted.
 func (c *conn) refuse(err error) {
-	if c.server {
-		c.l.warn("client refused", "peer", c.peer(), "error", err)
-	} else if c.security.failed == nil {
-		c.security.failed = err
+	if !c.server {
+		c.fail(err)
+		return
 	}
-	c.l.events = append(c.l.events, func() { c.end(c.handshakeError()) })
+	c.l.warn("client refused", "peer", c.peer(), "error", err)
+	c.l.events = append(c.l.events, func() { c.end(ErrHandshake) })
 }
 
 // end ends the session. Whoever waits for something gets err.
@@ -292,7 +292,7 @@ func (l *loop) onEvent(id ccoap.SessionID, event ccoap.Event) {
 func (c *conn) changed(event ccoap.Event) {
 	switch event {
 	case ccoap.TCPConnected:
-		c.watch()
+		c.tcpConnected()
 	case ccoap.TLSConnected:
 		if !c.proto.Reliable() {
 			c.up()

@@ -48,7 +48,9 @@ type HandshakeError struct {
 	// was none.
 	Alert gnutls.Alert
 	Sent  bool
-	// Err is what this side found wrong, or nil.
+	// Err is what this side found wrong, or nil. It is ErrRetriesExhausted where the peer
+	// fell silent: with DTLS that is also what comes of a pre-shared key that the peer has
+	// another value of.
 	Err error
 }
 

@@ -61,6 +61,7 @@ func newLoop(config Config) (*loop, error) {
 		PSK:        l.onPSK,
 		Hint:       l.onHint,
 		ServerName: l.onServerName,
+		Accepted:   l.onAccepted,
 	})
 	if native == nil {
 		return nil, errNoContext

@@ -26,8 +26,8 @@ import (
 type PKI struct {
 	// Certificates are the key pairs to present. A server picks the first whose names
 	// match what the client asks for, and otherwise the first of all. Its keys are RSA,
-	// ECDSA or Ed25519 keys of the standard library; a client's may be any
-	// crypto.Signer.
+	// ECDSA or Ed25519 keys of the standard library; those of a client over DTLS may be any
+	// crypto.Signer. A client over TLS has one certificate.
 	Certificates []gnutls.Certificate
 
 	// RootCAs are the authorities that a client trusts; nil means those of
@@ -66,8 +66,8 @@ type PKI struct {
 // NewClientSessionPKI opens a session to a server over DTLS or TLS that proves with
 // a certificate, or a raw public key, who it is. A nil pki means the zero PKI. See
 // NewClientSession for the rest. Sessions of a context may have different
-// names, authorities and certificates. They have one RawPublicKey, and there are no
-// others with pre-shared keys in the context.
+// names, authorities and certificates; there are none with pre-shared keys in the
+// context.
 //
 // It stands for coap_new_client_session_pki.
 func (c *Context) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
@@ -93,11 +93,12 @@ func (c *Context) SetRootCAs(pool *gnutls.CertPool) {
 	c.l.mu.Unlock()
 }
 
-func (p *PKI) isServer() bool { return len(p.Certificates) > 0 || p.RawPublicKey != nil }
+// presents reports whether there is something to present.
+func (p *PKI) presents() bool { return len(p.Certificates) > 0 || p.RawPublicKey != nil }
 
 func (p *PKI) checkServer() error {
 	switch {
-	case !p.isServer():
+	case !p.presents():
 		return errors.New("a server needs PKI.Certificates or PKI.RawPublicKey")
 	case len(p.Certificates) > 0 && p.RawPublicKey != nil:
 		return errors.New("PKI.Certificates and PKI.RawPublicKey are both set")
@@ -134,11 +135,7 @@ func (l *loop) setPKI(pki *PKI) error {
 		}
 	}
 	keys, leaves, err := pki.keys(ca)
-	defer func() {
-		for _, key := range keys {
-			clear(key.Key)
-		}
-	}()
+	defer wipe(keys)
 	if err != nil {
 		return err
 	}
@@ -152,7 +149,6 @@ func (l *loop) setPKI(pki *PKI) error {
 	}
 	l.secured.pki, l.secured.leaves = pki, leaves
 	l.secured.clientCAs, l.secured.owner = creds, owner
-	l.secured.raw = pki.RawPublicKey
 	return nil
 }
 
@@ -212,8 +208,8 @@ func rawKey(key crypto.Signer) (ccoap.Key, error) {
 	return ccoap.Key{Chain: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), Key: private}, nil
 }
 
-// newPKI makes a client session. What the native session itself holds is the name
-// that it asks for, and a raw public key. All else is ours, see watch.
+// newPKI makes a client session. Over DTLS its certificates are those of s.creds, see
+// watch. Over TLS the native session must have them from the start.
 func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
 	failed := func(err error) (ccoap.Session, ccoap.SessionID, error) { return ccoap.Session{}, 0, err }
 	if len(s.pki.Certificates) > 0 && s.pki.RawPublicKey != nil {
@@ -230,31 +226,25 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 	if s.creds, s.owner, err = bridge.Credentials(roots, s.pki.Certificates); err != nil {
 		return failed(err)
 	}
-	if l.secured.clients == 0 && l.secured.pki == nil {
-		var key ccoap.Key
-		if s.pki.RawPublicKey != nil {
-			if key, err = rawKey(s.pki.RawPublicKey); err != nil {
-				return failed(err)
-			}
-			defer clear(key.Key)
-		}
-		if !l.native.SetPKI(key, s.pki.RawPublicKey != nil, false, false) {
-			return failed(errRefused)
-		}
-		l.secured.raw = s.pki.RawPublicKey
+	if proto == ccoap.TLS && len(s.pki.Certificates) > 1 {
+		return failed(fmt.Errorf("%d PKI.Certificates of a client over TLS, more than one: %w", len(s.pki.Certificates), ErrNotSupported))
 	}
-	if s.pki.RawPublicKey != nil && !sameKey(s.pki.RawPublicKey, l.secured.raw) {
-		return failed(errors.New("the context has another raw public key, or none"))
+	keys := []ccoap.Key{{}}
+	if s.pki.presents() && (proto == ccoap.TLS || s.pki.RawPublicKey != nil) {
+		keys, _, err = s.pki.keys(nil)
+		defer wipe(keys)
+		if err != nil {
+			return failed(err)
+		}
 	}
-	return l.native.NewSessionPKI(local, server, proto, sni(s.name))
+	return l.native.NewSessionPKI(local, server, proto, sni(s.name), keys[0], s.pki.RawPublicKey != nil)
 }
 
-func sameKey(a, b crypto.Signer) bool {
-	if b == nil {
-		return false
+// wipe clears private keys.
+func wipe(keys []ccoap.Key) {
+	for _, key := range keys {
+		clear(key.Key)
 	}
-	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(b.Public())
 }
 
 // maxServerNames is how many names a server knows at a time that its credentials are not

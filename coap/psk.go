@@ -207,7 +207,7 @@ func (l *loop) onHint(id ccoap.SessionID, hint string) ([]byte, []byte) {
 		err = errors.Join(checkIdentity("the identity", p.identity), checkKey("the key", p.key))
 	}
 	if err != nil {
-		c.security.failed = fmt.Errorf("PSK.ForHint: %w", callbackError(err))
+		c.fail(fmt.Errorf("PSK.ForHint: %w", callbackError(err)))
 		return nil, nil
 	}
 	return []byte(p.identity), p.key

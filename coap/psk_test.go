@@ -1,45 +1,437 @@
 package coap
 
 import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/gnutls"
 )
 
 var secureProtocols = []Protocol{DTLS, TLS}
 
 var testKey = []byte("a key of 16 byte")
 
-func pskServer() ServerPSK {
-	return ServerPSK{GetKey: func(identity, _ string) ([]byte, error) {
-		if identity == "client1" {
-			return testKey, nil
+// pskServer knows client1.
+var pskServer = ServerPSK{GetKey: func(identity, _ string) ([]byte, error) {
+	if identity == "client1" {
+		return testKey, nil
+	}
+	return nil, nil
+}}
+
+// prompt bounds what must not wait for retransmissions to run out.
+func prompt(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eachSecure runs a test over DTLS and TLS.
+func eachSecure(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	for _, proto := range secureProtocols {
+		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
+	}
+}
+
+// logs returns a logger, and what it has logged.
+func logs() (*slog.Logger, <-chan string) {
+	lines := make(chan string, 100)
+	return slog.New(slog.NewTextHandler(lineWriter(lines), nil)), lines
+}
+
+type lineWriter chan<- string
+
+func (w lineWriter) Write(line []byte) (int, error) {
+	w <- string(line)
+	return len(line), nil
+}
+
+// refused returns why a session's handshake failed: Ready, a request that was made before it,
+// and Err all say it.
+func refused(t *testing.T, s *Session) *HandshakeError {
+	t.Helper()
+	ctx := prompt(t)
+	_, err := s.Do(ctx, get())
+	var failed *HandshakeError
+	require.ErrorAs(t, err, &failed)
+	require.ErrorIs(t, err, ErrHandshake)
+	require.ErrorIs(t, s.Ready(ctx), ErrHandshake)
+	require.ErrorIs(t, s.Err(), ErrHandshake)
+	_, ok := s.TLS()
+	assert.False(t, ok)
+	return failed
+}
+
+// refusedBy returns why a server refuses the sessions that open opens. Over TLS libcoap may read
+// the server's alert before this package can see it, and then there is none: so there may be several
+// sessions.
+func refusedBy(t *testing.T, open func() *Session) *HandshakeError {
+	t.Helper()
+	for range 20 {
+		s := open()
+		failed := refused(t, s)
+		assert.False(t, failed.Sent)
+		if failed.Alert != 0 || s.Protocol() == DTLS {
+			return failed
 		}
-		return nil, nil
-	}}
+		assert.ErrorIs(t, failed, io.ErrUnexpectedEOF)
+	}
+	require.Fail(t, "the alert is always lost")
+	return nil
 }
 
 func TestPSK(t *testing.T) {
-	for _, proto := range secureProtocols {
-		t.Run(proto.String(), func(t *testing.T) {
-			identity := make(chan string, 1)
-			addr := listen(t, &Config{ServerPSK: pskServer()}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-				identity <- r.Session.PeerIdentity()
-			}))
-			c := newTestContext(t, nil)
-			s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
-			require.NoError(t, err)
-			require.NoError(t, s.Ready(waitContext(t)))
-			r, err := s.Do(waitContext(t), get())
-			require.NoError(t, err)
-			assert.Equal(t, CodeContent, r.Code)
-			assert.Equal(t, "client1", receive(t, identity))
-			state, ok := s.TLS()
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		type peer struct {
+			identity string
+			state    gnutls.ConnectionState
+		}
+		peers := make(chan peer, 1)
+		addr := listen(t, &Config{ServerPSK: pskServer}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
+			state, _ := r.Session.TLS()
+			peers <- peer{r.Session.PeerIdentity(), state}
+		}))
+		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		require.NoError(t, err)
+		r, err := s.Do(waitContext(t), get())
+		require.NoError(t, err)
+		assert.Equal(t, CodeContent, r.Code)
+		seen := receive(t, peers)
+		assert.Equal(t, "client1", seen.identity)
+		version := gnutls.VersionTLS13
+		if proto == DTLS {
+			version = gnutls.VersionDTLS12
+		}
+		for _, state := range []func() (gnutls.ConnectionState, bool){
+			s.TLS,
+			func() (gnutls.ConnectionState, bool) { return seen.state, true },
+		} {
+			state, ok := state()
 			require.True(t, ok)
+			assert.True(t, state.HandshakeComplete)
 			assert.True(t, state.PSK)
-			t.Log(state.CipherSuiteName, state.Version)
+			assert.Equal(t, "client1", state.PSKIdentity)
+			assert.Equal(t, version, state.Version)
+			assert.NotEmpty(t, state.CipherSuiteName)
+			assert.Empty(t, state.PeerCertificates)
+		}
+	})
+}
+
+func TestPSKOfConfig(t *testing.T) {
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
+		s, err := Dial(waitContext(t), proto.Scheme()+"://"+addr.String(), &Config{PSK: PSK{Identity: "client1", Key: testKey}})
+		require.NoError(t, err)
+		defer s.Close()
+		r, err := s.Do(waitContext(t), get())
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(r.Body))
+	})
+}
+
+func TestPSKRefused(t *testing.T) {
+	boom := errors.New("the key store is down")
+	failing := func(f func() ([]byte, error)) ServerPSK {
+		return ServerPSK{GetKey: func(string, string) ([]byte, error) { return f() }}
+	}
+	for _, tc := range []struct {
+		name     string
+		server   ServerPSK
+		identity string
+		alert    gnutls.Alert
+		log      string
+	}{
+		{"unknown identity", pskServer, "nobody", gnutls.AlertUnknownPSKIdentity, "unknown identity"},
+		{"error", failing(func() ([]byte, error) { return nil, boom }), "client1", gnutls.AlertInternalError, boom.Error()},
+		{"panic", failing(func() ([]byte, error) { panic("ouch") }), "client1", gnutls.AlertInternalError, "ouch"},
+		{"Goexit", failing(func() ([]byte, error) { runtime.Goexit(); return nil, nil }), "client1", gnutls.AlertInternalError, "Goexit"},
+		{"key too long", failing(func() ([]byte, error) { return make([]byte, maxPSK+1), nil }), "client1", gnutls.AlertUnknownPSKIdentity, "65536 bytes"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			eachSecure(t, func(t *testing.T, proto Protocol) {
+				logger, lines := logs()
+				addr := listen(t, &Config{ServerPSK: tc.server, Logger: logger}, proto, hello)
+				failed := refusedBy(t, func() *Session {
+					return connect(t, &Config{PSK: PSK{Identity: tc.identity, Key: testKey}}, addr, proto)
+				})
+				assert.NoError(t, failed.Err)
+				assert.Equal(t, tc.alert, failed.Alert)
+				assert.ErrorIs(t, failed, tc.alert)
+				line := receive(t, lines)
+				assert.Contains(t, line, tc.log)
+				assert.NotContains(t, line, string(testKey))
+			})
+		})
+	}
+}
+
+// Over DTLS what cannot be decrypted is dropped, so that only silence tells a client that its
+// key is wrong. Over TLS the server ends the connection; an alert comes where the ClientHello was
+// there at once.
+func TestPSKWrongKey(t *testing.T) {
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
+		for range 5 {
+			c := newTestContext(t, &Config{MaxRetransmit: 1})
+			s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", []byte("wrong"))
+			require.NoError(t, err)
+			failed := refused(t, s)
+			switch {
+			case proto == DTLS:
+				assert.ErrorIs(t, failed, ErrRetriesExhausted)
+				assert.Zero(t, failed.Alert)
+				return
+			case failed.Alert != 0:
+				assert.Equal(t, gnutls.AlertHandshakeFailure, failed.Alert)
+			default:
+				assert.ErrorIs(t, failed, io.ErrUnexpectedEOF)
+			}
+		}
+	})
+}
+
+func TestHandshakeWithNobody(t *testing.T) {
+	other := newRawPeer(t)
+	for _, tc := range []struct {
+		name string
+		addr func(t *testing.T) netip.AddrPort
+		want error
+	}{
+		{"nobody listens", func(t *testing.T) netip.AddrPort {
+			// A connected socket keeps the port, and the system answers all but its peer with an error.
+			conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback), net.UDPAddrFromAddrPort(other.addr))
+			require.NoError(t, err)
+			t.Cleanup(func() { conn.Close() })
+			return conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		}, ErrUnreachable},
+		{"nobody answers", func(t *testing.T) netip.AddrPort { return newRawPeer(t).addr }, ErrRetriesExhausted},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			config := &Config{MaxRetransmit: 1, PSK: PSK{Identity: "client1", Key: testKey}}
+			_, err := Dial(prompt(t), "coaps://"+tc.addr(t).String(), config)
+			require.ErrorIs(t, err, tc.want)
+		})
+	}
+}
+
+// A server goes on after clients that it refused.
+func TestPSKServerGoesOn(t *testing.T) {
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
+		c := newTestContext(t, nil)
+		for range 3 {
+			s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "nobody", testKey)
+			require.NoError(t, err)
+			refused(t, s)
+		}
+		s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		require.NoError(t, err)
+		_, err = s.Do(waitContext(t), get())
+		require.NoError(t, err)
+	})
+}
+
+func TestPSKHint(t *testing.T) {
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		server := ServerPSK{
+			Hint:  "anybody",
+			Hints: map[string]string{"alpha.test": "alphabet"},
+			GetKey: func(identity, name string) ([]byte, error) {
+				return []byte(identity + " at " + name), nil
+			},
+		}
+		addr := listen(t, &Config{ServerPSK: server}, proto, hello)
+		for name, hint := range map[string]string{"": "anybody", "alpha.test": "alphabet", "ALPHA.test": "alphabet", "other.test": "anybody"} {
+			t.Run(name, func(t *testing.T) {
+				psk := PSK{ServerName: name, ForHint: func(hint string) (string, []byte, error) {
+					return "for " + hint, []byte("for " + hint + " at " + name), nil
+				}}
+				s := connect(t, &Config{PSK: psk}, addr, proto)
+				_, err := s.Do(waitContext(t), get())
+				require.NoError(t, err)
+				assert.Equal(t, hint, s.PeerIdentity())
+				state, _ := s.TLS()
+				assert.Equal(t, "for "+hint, state.PSKIdentity)
+				assert.NotEqual(t, gnutls.VersionTLS13, state.Version)
+			})
+		}
+	})
+}
+
+func TestPSKHintRefused(t *testing.T) {
+	boom := errors.New("no key for that")
+	for _, tc := range []struct {
+		name    string
+		forHint func(string) (string, []byte, error)
+		want    string
+		is      error
+	}{
+		{"error", func(string) (string, []byte, error) { return "", nil, boom }, "no key for that", boom},
+		{"empty identity", func(string) (string, []byte, error) { return "", testKey, nil }, "the identity is empty", nil},
+		{"empty key", func(string) (string, []byte, error) { return "client1", nil, nil }, "the key is empty", nil},
+		{"NUL", func(string) (string, []byte, error) { return "client\x001", testKey, nil }, "the identity holds a NUL byte", nil},
+		{"panic", func(string) (string, []byte, error) { panic("ouch") }, "panic in a callback: ouch", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			eachSecure(t, func(t *testing.T, proto Protocol) {
+				addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
+				s := connect(t, &Config{PSK: PSK{ForHint: tc.forHint}}, addr, proto)
+				failed := refused(t, s)
+				assert.ErrorContains(t, failed, tc.want)
+				if tc.is != nil {
+					assert.ErrorIs(t, failed, tc.is)
+				}
+			})
+		})
+	}
+}
+
+func TestPSKBadInput(t *testing.T) {
+	c := newTestContext(t, nil)
+	nowhere := netip.MustParseAddrPort("127.0.0.1:9")
+	long := strings.Repeat("x", maxPSK+1)
+	for _, tc := range []struct {
+		identity, key, want string
+	}{
+		{"", "key", "PSK.Identity is empty"},
+		{"me", "", "PSK.Key is empty"},
+		{"m\x00e", "key", "PSK.Identity holds a NUL byte"},
+		{long, "key", "PSK.Identity has 65536 bytes"},
+		{"me", long, "PSK.Key has 65536 bytes"},
+	} {
+		t.Run(tc.want, func(t *testing.T) {
+			_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, DTLS, tc.identity, []byte(tc.key))
+			require.ErrorContains(t, err, tc.want)
+			assert.True(t, strings.HasPrefix(err.Error(), "coap: "), err)
+			assert.NotContains(t, err.Error(), "\n")
+		})
+	}
+	t.Run("server name", func(t *testing.T) {
+		for name, want := range map[string]string{"a\x00b": "NUL byte", strings.Repeat("a", 256): "256 bytes"} {
+			c := newTestContext(t, &Config{PSK: PSK{Identity: "me", Key: testKey, ServerName: name}})
+			_, err := c.NewClientSession(netip.AddrPort{}, nowhere, TLS)
+			require.ErrorContains(t, err, want)
+		}
+	})
+	t.Run("transport without security", func(t *testing.T) {
+		_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, UDP, "me", testKey)
+		require.ErrorContains(t, err, "credentials are for DTLS and TLS")
+	})
+	getKey := func(string, string) ([]byte, error) { return nil, nil }
+	for want, psk := range map[string]*ServerPSK{
+		"GetKey is nil":                  {},
+		"ServerPSK.Hint holds a NUL":     {GetKey: getKey, Hint: "a\x00b"},
+		"ServerPSK.Hint has 128 bytes":   {GetKey: getKey, Hint: strings.Repeat("h", 128)},
+		`ServerPSK.Hints["n"] has 128 b`: {GetKey: getKey, Hints: map[string]string{"n": strings.Repeat("h", 128)}},
+	} {
+		t.Run(want, func(t *testing.T) {
+			require.ErrorContains(t, c.SetPSK(psk), want)
+		})
+	}
+}
+
+// As much as servers must take (RFC 4279, section 5.3), and more.
+func TestPSKLong(t *testing.T) {
+	for _, size := range []int{128, 2000} {
+		eachSecure(t, func(t *testing.T, proto Protocol) {
+			identity := strings.Repeat("i", size)
+			key := []byte(strings.Repeat("k", size))
+			seen := make(chan string, 1)
+			addr := listen(t, &Config{ServerPSK: ServerPSK{
+				Hint: strings.Repeat("h", maxHint),
+				GetKey: func(identity, _ string) ([]byte, error) {
+					seen <- identity
+					return key, nil
+				},
+			}}, proto, hello)
+			s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, identity, key)
+			require.NoError(t, err)
+			_, err = s.Do(waitContext(t), get())
+			require.NoError(t, err)
+			assert.Equal(t, identity, receive(t, seen))
+		})
+	}
+}
+
+// A callback that uses its context waits for itself.
+func TestCallbackUsesContext(t *testing.T) {
+	defer func(limit time.Duration) { callbackLimit = limit }(callbackLimit)
+	callbackLimit = 200 * time.Millisecond
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		logger, lines := logs()
+		c := newTestContext(t, &Config{Logger: logger})
+		stuck := make(chan struct{}, 20)
+		require.NoError(t, c.SetPSK(&ServerPSK{GetKey: func(string, string) ([]byte, error) {
+			c.SetRootCAs(nil)
+			stuck <- struct{}{}
+			return testKey, nil
+		}}))
+		c.Handle(hello)
+		addr, err := c.Listen(loopback, proto)
+		require.NoError(t, err)
+		failed := refusedBy(t, func() *Session {
+			return connect(t, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto)
+		})
+		assert.Equal(t, gnutls.AlertInternalError, failed.Alert)
+		assert.Contains(t, receive(t, lines), "did not return in time")
+		receive(t, stuck)
+	})
+}
+
+func TestCredentialsOfAContext(t *testing.T) {
+	nowhere := newRawPeer(t).addr
+	psk := func(c *Context) error {
+		_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, DTLS, "me", testKey)
+		return err
+	}
+	pki := func(c *Context) error {
+		_, err := c.NewClientSessionPKI(netip.AddrPort{}, nowhere, DTLS, nil)
+		return err
+	}
+	listen := func(c *Context) error {
+		_, err := c.Listen(loopback, DTLS)
+		return err
+	}
+	setPSK := func(c *Context) error { return c.SetPSK(&pskServer) }
+	for _, tc := range []struct {
+		name          string
+		first, second func(*Context) error
+		want          string // of the second
+	}{
+		{"sessions with keys", psk, psk, ""},
+		{"sessions with certificates", pki, pki, ""},
+		{"keys, then certificates", psk, pki, "the other kind"},
+		{"certificates, then keys", pki, psk, "the other kind"},
+		{"server with keys, session with certificates", setPSK, pki, "the other kind"},
+		{"server and session with keys", setPSK, psk, ""},
+		{"keys twice", setPSK, setPSK, "already set"},
+		{"too late for servers", psk, setPSK, "client sessions already"},
+		{"no credentials of a client's context", psk, listen, "client sessions already"},
+		{"no credentials", func(*Context) error { return nil }, listen, "neither certificates nor pre-shared keys"},
+		{"too late", func(c *Context) error { return errors.Join(setPSK(c), listen(c)) }, setPSK, "listens already"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newTestContext(t, nil)
+			require.NoError(t, tc.first(c))
+			err := tc.second(c)
+			if tc.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tc.want)
+			assert.True(t, strings.HasPrefix(err.Error(), "coap: "), err)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,7 +33,6 @@ type secured struct {
 	otherNames int
 
 	roots *gnutls.CertPool
-	raw   crypto.Signer
 }
 
 // Kinds of client sessions.
@@ -92,7 +92,7 @@ func (l *loop) secureEndpoint() error {
 			return err
 		}
 	}
-	if l.config.PKI.isServer() {
+	if l.config.PKI.presents() {
 		if err := l.setPKI(&l.config.PKI); err != nil {
 			return err
 		}
@@ -116,6 +116,8 @@ type security struct {
 	failed   error        // why the peer was not accepted
 	sent     gnutls.Alert // to tell it
 	received gnutls.Alert
+	heard    bool // something else has come from the server
+	began    time.Time
 }
 
 // security returns what the Config says for a session to a host.
@@ -154,8 +156,9 @@ func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Proto
 	return native, id, err
 }
 
-// watch takes the GnuTLS session of a client over, as soon as there is one. Before that nothing
-// has come from the server, or next to nothing.
+// watch takes the GnuTLS session of a client over, as soon as there is one. Before
+// that nothing has come from the server over DTLS. Over TLS libcoap may read once, and a
+// server that is fast has answered by then: see onVerify.
 func (c *conn) watch() {
 	s := c.security
 	if s == nil || s.watched {
@@ -166,21 +169,45 @@ func (c *conn) watch() {
 		return
 	}
 	s.watched = true
-	if c.proto == DTLS {
-		c.l.greeting = append(c.l.greeting, c)
-	}
+	s.began = time.Now()
 	b := cgnutls.Borrow(p, false)
 	code := b.Watch(&cgnutls.Watcher{
 		Verify: func() bool { return c.verify(b) },
-		End:    func(alert uint8) { s.received = gnutls.Alert(alert) },
+		End:    func(alert uint8, heard bool) { s.received, s.heard = gnutls.Alert(alert), heard },
 	})
-	if code >= 0 && s.creds != nil && s.pki.RawPublicKey == nil {
+	if code >= 0 && c.proto == DTLS && s.pki != nil && s.pki.RawPublicKey == nil {
 		code = b.SetCertificateCredentials(s.creds)
 	}
 	if code < 0 {
-		s.failed = gnutls.ErrorCode(code)
-		c.end(c.handshakeError())
+		c.fail(gnutls.ErrorCode(code))
 	}
+	if c.proto == DTLS {
+		c.l.greeting = append(c.l.greeting, c)
+	}
+}
+
+// tcpConnected is called when the connection of a client stands that TLS goes over.
+func (c *conn) tcpConnected() {
+	s := c.security
+	if s == nil {
+		return
+	}
+	c.watch()
+	p := c.native.TLS()
+	if p == nil || s.verified || s.failed != nil {
+		return
+	}
+	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !c.verify(b) {
+		c.fail(s.failed) // a raw public key, which libcoap takes as it is
+	}
+}
+
+// fail ends a client's session whose handshake goes wrong, when libcoap is done.
+func (c *conn) fail(err error) {
+	if c.security.failed == nil {
+		c.security.failed = err
+	}
+	c.l.events = append(c.l.events, func() { c.end(c.handshakeError()) })
 }
 
 // greet finds the clients over DTLS whose handshakes are over: libcoap tells only
@@ -199,6 +226,9 @@ func (c *conn) verify(b cgnutls.Borrowed) bool {
 	s := c.security
 	if s.pki == nil {
 		return false
+	}
+	if s.verified || s.failed != nil { // it was asked before: GnuTLS sees to it that the certificate stays the same
+		return s.verified
 	}
 	s.failed = s.pki.verify(b, s.creds, s.name, true)
 	if s.failed != nil {
@@ -277,7 +307,11 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 	b := cgnutls.Borrow(tls, !client)
 	if client {
 		c := l.conns[id]
-		return c != nil && c.security != nil && c.verify(b)
+		if c == nil || c.security == nil {
+			return false
+		}
+		c.watch()
+		return c.verify(b)
 	}
 	if l.secured.pki == nil {
 		return false
@@ -288,6 +322,17 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 		b.SendAlert(bridge.RejectionAlert(err))
 	}
 	return err == nil
+}
+
+// onAccepted tells a client over TLS whose handshake has failed as soon as it came, because
+// libcoap does not, and does not disconnect it either.
+func (l *loop) onAccepted(tls unsafe.Pointer) bool {
+	b := cgnutls.Borrow(tls, true)
+	if !b.Unanswered() {
+		return true
+	}
+	b.SendAlert(uint8(gnutls.AlertHandshakeFailure))
+	return false
 }
 
 // established notes what a handshake has settled. It fails where that is not
@@ -330,17 +375,31 @@ func (c *conn) established() error {
 	return nil
 }
 
+// retransmission is after what time libcoap sends the messages of a DTLS
+// handshake again.
+const retransmission = time.Second
+
 // handshakeError says why a handshake failed, as far as that is known.
 func (c *conn) handshakeError() error {
 	e := &HandshakeError{}
-	if s := c.security; s != nil {
-		e.Err = s.failed
-		switch {
-		case s.sent != 0:
-			e.Alert, e.Sent = s.sent, true
-		case s.received != 0:
-			e.Alert = s.received
-		}
+	s := c.security
+	if s == nil {
+		return e
+	}
+	e.Err = s.failed
+	exhausted := time.Duration(orDefault(c.l.config.MaxRetransmit, defaultMaxRetransmit)+1) * retransmission
+	switch {
+	case s.sent != 0:
+		e.Alert, e.Sent = s.sent, true
+	case s.failed != nil:
+	case s.received != 0:
+		e.Alert = s.received
+	case c.proto == TLS:
+		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
+	case time.Since(s.began) >= exhausted:
+		e.Err = ErrRetriesExhausted
+	case !s.heard:
+		return ErrUnreachable
 	}
 	return e
 }

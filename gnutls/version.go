@@ -6,12 +6,16 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// Versions of TLS, as numbered on the wire and in crypto/tls.
+// Versions of TLS, as numbered on the wire and in crypto/tls. DTLS is what
+// sessions of package coap may have; this package negotiates TLS alone.
 const (
 	VersionTLS10 uint16 = 0x0301
 	VersionTLS11 uint16 = 0x0302
 	VersionTLS12 uint16 = 0x0303
 	VersionTLS13 uint16 = 0x0304
+
+	VersionDTLS10 uint16 = 0xfeff
+	VersionDTLS12 uint16 = 0xfefd
 )
 
 var versions = []struct {
@@ -31,6 +35,12 @@ func VersionName(version uint16) string {
 		if v.wire == version {
 			return v.name
 		}
+	}
+	switch version {
+	case VersionDTLS10:
+		return "DTLS 1.0"
+	case VersionDTLS12:
+		return "DTLS 1.2"
 	}
 	return fmt.Sprintf("0x%04X", version)
 }

@@ -45,6 +45,9 @@ type Callbacks struct {
 	// name, from 1, or 0 for the default, or a negative number to refuse the client. It is called
 	// once for each name.
 	ServerName func(name string) int
+	// Accepted is called when a server has accepted a connection for TLS and has read what
+	// there was. It reports whether to go on, and may use tls.
+	Accepted func(tls unsafe.Pointer) bool
 	// Event is called when a session changes its state. A session that Go has
 	// not heard of has ID 0.
 	Event func(id SessionID, event Event)
@@ -113,6 +116,9 @@ func goCoapEvent(p unsafe.Pointer, id C.uint64_t, event C.int) {
 func goCoapVerify(p, tls unsafe.Pointer) C.int {
 	return cBool(callbacks(p).Verify(tls))
 }
+
+//export goCoapAccepted
+func goCoapAccepted(p, tls unsafe.Pointer) C.int { return cBool(callbacks(p).Accepted(tls)) }
 
 //export goCoapPSK
 func goCoapPSK(p, tls unsafe.Pointer, identity *C.uint8_t, size C.size_t, out *C.struct_cshim_psk) C.int {

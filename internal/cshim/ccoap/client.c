@@ -11,6 +11,14 @@ void cshim_wipe(void *p, size_t size)
 	free(p);
 }
 
+void cshim_key_free(struct cshim_key *key)
+{
+	free(key->chain);
+	if (key->key != NULL)
+		cshim_wipe(key->key, strlen(key->key));
+	free(key->ca);
+}
+
 static uint8_t *copy(const uint8_t *p, size_t size)
 {
 	uint8_t *c = malloc(size > 0 ? size : 1);
@@ -25,6 +33,7 @@ static void client_free(struct cshim_client *client)
 	free(client->name);
 	free(client->identity);
 	cshim_wipe(client->key, client->key_size);
+	cshim_key_free(&client->pair);
 	free(client);
 }
 

@@ -1,8 +1,16 @@
 #ifndef CSHIM_CLIENT_H
 #define CSHIM_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* A key and who is trusted, in PEM, each with its NUL; NULL where there is none. */
+struct cshim_key {
+	char *chain; /* the certificates, the leaf first, or a raw public key */
+	char *key;
+	char *ca;
+};
 
 /* What libcoap does not copy for a client session. It lives as long as the
  * session. */
@@ -14,7 +22,12 @@ struct cshim_client {
 	uint8_t *identity;
 	size_t key_size;
 	uint8_t *key;
+	bool connecting; /* over TLS, before there is a session of it */
+	bool raw; /* pair is a raw public key */
+	struct cshim_key pair;
 };
+
+void cshim_key_free(struct cshim_key *key);
 
 /* Adds a copy of what goes with a session. name may be NULL, and so may the
  * others be with a size of 0. Returns NULL where memory is short. */

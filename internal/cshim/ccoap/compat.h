@@ -37,6 +37,7 @@ typedef struct {
 
 /* There are neither credentials from memory nor the sessions of GnuTLS. */
 #define CSHIM_CREDENTIALS 0
+#define CSHIM_EVENT_ACCEPTED ((coap_event_t)-1)
 
 /* Sessions have an NSTART of 1. */
 #define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
@@ -77,6 +78,7 @@ typedef struct {
 /* Credentials from memory, and the sessions of GnuTLS. */
 #define CSHIM_HAVE_CREDENTIALS
 #define CSHIM_CREDENTIALS 1
+#define CSHIM_EVENT_ACCEPTED COAP_EVENT_SERVER_SESSION_NEW
 
 typedef coap_bin_const_t cshim_token;
 

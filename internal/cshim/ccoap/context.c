@@ -103,6 +103,11 @@ CSHIM_ON_EVENT(on_event, session, event)
 		cshim_session_connected(c, session);
 		c->stop = true;
 	}
+	if (event == CSHIM_EVENT_ACCEPTED && coap_session_get_proto(session) == COAP_PROTO_TLS &&
+	    !goCoapAccepted(c->handle, cshim_session_tls(session))) {
+		coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
+		return 0;
+	}
 	goCoapEvent(c->handle, id, event);
 	return 0;
 }
@@ -181,12 +186,14 @@ int cshim_context_poll(cshim_context *c)
 
 	c->stop = false;
 	for (i = 0; i < ROUNDS && !c->stop; i++) {
-		n = epoll_wait(fd, events, EVENTS, 0);
+		n = epoll_wait(fd, events, c->connecting > 0 ? 1 : EVENTS, 0);
 		if (n <= 0)
 			break;
 		cshim_streams_enter(&c->streams);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
 		cshim_streams_leave();
+		if (c->stop)
+			cshim_session_secured(c);
 	}
 	if (n > 0)
 		return 0;

@@ -23,6 +23,7 @@ typedef struct cshim_context {
 	struct cshim_buffer options;
 	struct cshim_streams streams;
 	struct cshim_client *clients;
+	size_t connecting; /* how many of them have yet to connect, and have certificates */
 	struct cshim_pki pki;
 	struct cshim_psk psk;
 } cshim_context;

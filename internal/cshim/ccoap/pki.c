@@ -6,19 +6,11 @@
 #include "context.h"
 #include "pki.h"
 
-static void key_free(struct cshim_key *key)
-{
-	free(key->chain);
-	if (key->key != NULL)
-		cshim_wipe(key->key, strlen(key->key));
-	free(key->ca);
-}
-
 void cshim_pki_free(struct cshim_pki *pki)
 {
-	key_free(&pki->key);
+	cshim_key_free(&pki->key);
 	for (size_t i = 0; i < pki->n_named; i++)
-		key_free(&pki->named[i]);
+		cshim_key_free(&pki->named[i]);
 	free(pki->named);
 }
 
@@ -28,7 +20,7 @@ int cshim_pki_add(cshim_context *c, struct cshim_key *key)
 	struct cshim_key *named = realloc(pki->named, (pki->n_named + 1) * sizeof(*named));
 
 	if (named == NULL) {
-		key_free(key);
+		cshim_key_free(key);
 		return 0;
 	}
 	pki->named = named;
@@ -86,56 +78,65 @@ static coap_dtls_key_t *on_name(const char *name, void *arg)
 	return &c->pki.chosen;
 }
 
-int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool request, bool by_name)
+/* What libcoap allows here is up to goCoapVerify. */
+static coap_dtls_pki_t lenient(cshim_context *c)
 {
-	coap_dtls_pki_t *setup = &c->pki.setup;
-
-	key_free(&c->pki.key);
-	c->pki.key = *key;
-	memset(setup, 0, sizeof(*setup));
-	setup->version = COAP_DTLS_PKI_SETUP_VERSION;
-	/* What libcoap allows here is up to goCoapVerify. */
-	setup->allow_self_signed = 1;
-	setup->allow_expired_certs = 1;
-	setup->cert_chain_validation = 1;
-	setup->cert_chain_verify_depth = 10;
-	setup->allow_no_crl = 1;
-	setup->allow_expired_crl = 1;
-	setup->allow_bad_md_hash = 1;
-	setup->allow_short_rsa_length = 1;
-	setup->verify_peer_cert = request;
-	setup->check_common_ca = request && key->ca != NULL;
-	setup->is_rpk_not_cert = raw;
-	setup->cn_call_back_arg = c;
-	setup->sni_call_back_arg = c;
-	setup->additional_tls_setup_call_back = on_certificates;
-	if (raw)
-		setup->validate_cn_call_back = on_raw_key;
-	if (by_name)
-		setup->validate_sni_call_back = on_name;
-	setup->pki_key = native_key(&c->pki.key);
-	c->pki.set = true;
-	return coap_context_set_pki(c->ctx, setup);
+	return (coap_dtls_pki_t){
+		.version = COAP_DTLS_PKI_SETUP_VERSION,
+		.allow_self_signed = 1,
+		.allow_expired_certs = 1,
+		.cert_chain_validation = 1,
+		.cert_chain_verify_depth = 10,
+		.allow_no_crl = 1,
+		.allow_expired_crl = 1,
+		.allow_bad_md_hash = 1,
+		.allow_short_rsa_length = 1,
+		.cn_call_back_arg = c,
+		.sni_call_back_arg = c,
+		.additional_tls_setup_call_back = on_certificates,
+	};
 }
 
-int cshim_pki_name(cshim_context *c, char *name)
+int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool request, bool by_name)
 {
-	coap_dtls_pki_t setup = c->pki.setup;
+	struct cshim_pki *pki = &c->pki;
 
-	setup.client_sni = name;
+	cshim_key_free(&pki->key);
+	pki->key = *key;
+	pki->set = true;
+	pki->setup = lenient(c);
+	pki->setup.verify_peer_cert = request;
+	pki->setup.check_common_ca = request && key->ca != NULL;
+	pki->setup.is_rpk_not_cert = raw;
+	if (raw)
+		pki->setup.validate_cn_call_back = on_raw_key;
+	if (by_name)
+		pki->setup.validate_sni_call_back = on_name;
+	pki->setup.pki_key = native_key(&pki->key);
+	return coap_context_set_pki(c->ctx, &pki->setup);
+}
+
+int cshim_pki_client(cshim_context *c, const struct cshim_client *client)
+{
+	coap_dtls_pki_t setup = lenient(c);
+
+	setup.client_sni = client->name;
+	setup.is_rpk_not_cert = client->raw;
+	setup.pki_key = native_key(&client->pair);
 	return coap_context_set_pki(c->ctx, &setup);
+}
+
+void cshim_pki_reset(cshim_context *c)
+{
+	if (c->pki.set)
+		coap_context_set_pki(c->ctx, &c->pki.setup);
 }
 
 #else
 
 int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool request, bool by_name)
 {
-	key_free(key);
-	return 0;
-}
-
-int cshim_pki_name(cshim_context *c, char *name)
-{
+	cshim_key_free(key);
 	return 0;
 }
 

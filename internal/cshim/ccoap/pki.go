@@ -36,9 +36,9 @@ func cString(b []byte) *C.char {
 	return (*C.char)(unsafe.Pointer(&p[0]))
 }
 
-// SetPKI sets the context up for certificates, or for raw public keys. Callbacks.Verify decides
-// on what peers send. request has servers ask clients for certificates, and byName has
-// Callbacks.ServerName choose among key and those of AddKey.
+// SetPKI sets servers up for certificates, or for raw public keys.
+// Callbacks.Verify decides on what peers send. request has them ask clients for
+// certificates, and byName has Callbacks.ServerName choose among key and those of AddKey.
 //
 // Implements:
 //
@@ -54,18 +54,21 @@ func (c *Context) AddKey(key Key) bool {
 	return C.cshim_pki_add(c.c, &k) != 0
 }
 
-// NewSessionPKI starts a client session after SetPKI. name is what to ask the server for, or "".
+// NewSessionPKI starts a client session with certificates, or raw public keys.
+// Callbacks.Verify decides on what the server sends. name is what to ask the server for,
+// or "".
 //
 // Implements:
 //
 //	coap_session_t *coap_new_client_session_pki(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_pki_t *setup_data);
-func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string) (Session, SessionID, error) {
+func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool) (Session, SessionID, error) {
 	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
-	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n)
+	k := key.c()
+	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n, &k, C.bool(raw))
 	return newSession(s, err)
 }
 

@@ -1,11 +1,21 @@
 #include "session.h"
 
+/* Frees what goes with a client session. */
+static void drop(cshim_context *c, uint64_t id)
+{
+	struct cshim_client *client = cshim_client_find(c->clients, id);
+
+	if (client != NULL && client->connecting)
+		c->connecting--;
+	cshim_client_remove(&c->clients, id);
+}
+
 coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session)
 {
 	if (session != NULL)
 		cshim_session_set_id(session, c->new_client);
 	else
-		cshim_client_remove(&c->clients, c->new_client);
+		drop(c, c->new_client);
 	c->new_client = 0;
 	return session;
 }
@@ -25,13 +35,27 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 #ifdef CSHIM_HAVE_CREDENTIALS
 
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
-				      const struct cshim_address *server, coap_proto_t proto, const char *name)
+				       const struct cshim_address *server, coap_proto_t proto, const char *name,
+				       struct cshim_key *pair, bool raw)
 {
 	struct cshim_client *client = cshim_client_add(&c->clients, c->last_session + 1, name, NULL, 0, NULL, 0);
+	coap_session_t *session;
 
-	if (client == NULL || !cshim_pki_name(c, client->name))
+	if (client == NULL) {
+		cshim_key_free(pair);
 		return NULL;
-	return cshim_session_open(c, local, server, proto);
+	}
+	client->pair = *pair;
+	client->raw = raw;
+	client->connecting = proto == COAP_PROTO_TLS;
+	c->connecting += client->connecting;
+	if (!cshim_pki_client(c, client)) {
+		drop(c, client->id);
+		return NULL;
+	}
+	session = cshim_session_open(c, local, server, proto);
+	cshim_pki_reset(c);
+	return session;
 }
 
 void cshim_session_connected(cshim_context *c, coap_session_t *session)
@@ -39,8 +63,16 @@ void cshim_session_connected(cshim_context *c, coap_session_t *session)
 	uint64_t id = cshim_session_id(session);
 	struct cshim_client *client = cshim_client_find(c->clients, id != 0 ? id : c->new_client);
 
-	if (c->pki.set && client != NULL)
-		cshim_pki_name(c, client->name);
+	if (client == NULL || !client->connecting)
+		return;
+	client->connecting = false;
+	c->connecting--;
+	cshim_pki_client(c, client);
+}
+
+void cshim_session_secured(cshim_context *c)
+{
+	cshim_pki_reset(c);
 }
 
 void *cshim_session_tls(const coap_session_t *session)
@@ -51,12 +83,18 @@ void *cshim_session_tls(const coap_session_t *session)
 #else
 
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
-				      const struct cshim_address *server, coap_proto_t proto, const char *name)
+				       const struct cshim_address *server, coap_proto_t proto, const char *name,
+				       struct cshim_key *pair, bool raw)
 {
+	cshim_key_free(pair);
 	return NULL;
 }
 
 void cshim_session_connected(cshim_context *c, coap_session_t *session)
+{
+}
+
+void cshim_session_secured(cshim_context *c)
 {
 }
 
@@ -75,7 +113,7 @@ void cshim_session_close(coap_session_t *session)
 
 void cshim_session_forget(coap_session_t *session)
 {
-	cshim_client_remove(&cshim_context_of(session)->clients, cshim_session_id(session));
+	drop(cshim_context_of(session), cshim_session_id(session));
 	cshim_session_set_id(session, 0);
 	coap_session_release(session);
 }

@@ -74,10 +74,11 @@ static inline void cshim_session_set_nstart(coap_session_t *session, uint16_t va
 coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address *local,
 				  const struct cshim_address *server, coap_proto_t proto);
 
-/* The same for a session with certificates or raw public keys, see
- * cshim_pki_set. name is what to ask the server for, or NULL. */
+/* The same for a session with certificates or raw public keys. name is what to ask
+ * the server for, or NULL. It takes the pair over. */
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
-				      const struct cshim_address *server, coap_proto_t proto, const char *name);
+				       const struct cshim_address *server, coap_proto_t proto, const char *name,
+				       struct cshim_key *pair, bool raw);
 
 /* The same with a pre-shared key. by_hint: goCoapHint gives another one. */
 coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
@@ -88,8 +89,10 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 /* Gives a new session, or NULL, the number of the one that was being made. */
 coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session);
 
-/* A client's connection stands, and its TLS session is about to be made. */
+/* A client's connection stands, and its TLS session is about to be made; and it is
+ * made, before another one is. */
 void cshim_session_connected(cshim_context *c, coap_session_t *session);
+void cshim_session_secured(cshim_context *c);
 
 /* The gnutls_session_t of a session, or NULL. */
 void *cshim_session_tls(const coap_session_t *session);

@@ -2,7 +2,7 @@
 
 /* Exported by borrow.go. */
 extern int goGnutlsBorrowedVerify(void *handle);
-extern void goGnutlsBorrowedEnd(void *handle, int alert);
+extern void goGnutlsBorrowedEnd(void *handle, int alert, int heard);
 
 /* From the range for private use. It never goes over the wire: it is valid only
  * in messages that come before a session is watched. */
@@ -34,7 +34,8 @@ static void on_end(gnutls_ext_priv_data_t data)
 {
 	gnutls_session_t tls = data;
 
-	goGnutlsBorrowedEnd(gnutls_session_get_ptr(tls), gnutls_alert_get(tls));
+	goGnutlsBorrowedEnd(gnutls_session_get_ptr(tls), gnutls_alert_get(tls),
+			    (int)gnutls_handshake_get_last_in(tls) >= 0);
 }
 
 int cshim_borrow_watch(gnutls_session_t tls, void *handle)

@@ -40,8 +40,8 @@ type Watcher struct {
 	// replaces the verification by the credentials.
 	Verify func() bool
 	// End is called when the session is freed, with the last alert that has come,
-	// or 0.
-	End func(alert uint8)
+	// or 0, and whether any handshake message has.
+	End func(alert uint8, heard bool)
 
 	h handle.Handle[*Watcher]
 }
@@ -52,6 +52,7 @@ type Watcher struct {
 //
 //	void gnutls_session_set_verify_function(gnutls_session_t session,
 //		gnutls_certificate_verify_function *func);
+//	gnutls_handshake_description_t gnutls_handshake_get_last_in(gnutls_session_t session);
 //	int gnutls_session_ext_register(gnutls_session_t session, const char *name, int type,
 //		gnutls_ext_parse_type_t parse_point, gnutls_ext_recv_func recv_func,
 //		gnutls_ext_send_func send_func, gnutls_ext_deinit_data_func deinit_func,
@@ -74,10 +75,10 @@ func goGnutlsBorrowedVerify(h unsafe.Pointer) C.int {
 }
 
 //export goGnutlsBorrowedEnd
-func goGnutlsBorrowedEnd(h unsafe.Pointer, alert C.int) {
+func goGnutlsBorrowedEnd(h unsafe.Pointer, alert, heard C.int) {
 	if w, ok := handle.Lookup[*Watcher](h); ok {
 		w.h.Delete()
-		w.End(uint8(alert))
+		w.End(uint8(alert), heard != 0)
 	}
 }
 
@@ -123,6 +124,18 @@ func (b Borrowed) State() State { return state(b.tls, b.server) }
 //	int gnutls_server_name_get(gnutls_session_t session, void *data,
 //		size_t *data_length, unsigned int *type, unsigned int indx);
 func (b Borrowed) ServerName() string { return serverName(b.tls) }
+
+// Unanswered reports whether a server's session has read the ClientHello and has sent
+// nothing: then the handshake has failed.
+//
+// Implements:
+//
+//	gnutls_handshake_description_t gnutls_handshake_get_last_in(gnutls_session_t session);
+//	gnutls_handshake_description_t gnutls_handshake_get_last_out(gnutls_session_t session);
+func (b Borrowed) Unanswered() bool {
+	return C.gnutls_handshake_get_last_in(b.tls) == C.GNUTLS_HANDSHAKE_CLIENT_HELLO &&
+		int32(C.gnutls_handshake_get_last_out(b.tls)) < 0
+}
 
 // SendAlert sends a fatal alert.
 //

@@ -52,7 +52,7 @@ func (s *Session) State() State { return state(s.tls(), bool(s.s.server)) }
 
 func state(tls C.gnutls_session_t, server bool) State {
 	st := State{
-		Version: wireVersion(C.gnutls_protocol_get_version(tls)),
+		Version: sessionVersion(C.gnutls_protocol_get_version(tls)),
 		Resumed: C.gnutls_session_is_resumed(tls) != 0,
 	}
 	var id C.uint
@@ -169,8 +169,20 @@ func (s *Session) Export(label string, context []byte, hasContext bool, n int) (
 	return out, OK
 }
 
+// sessionVersion is wireVersion for sessions, which may also be DTLS ones that
+// another library has made.
+func sessionVersion(v C.gnutls_protocol_t) uint16 {
+	switch v {
+	case C.GNUTLS_DTLS1_0:
+		return 0xfeff
+	case C.GNUTLS_DTLS1_2:
+		return 0xfefd
+	}
+	return wireVersion(v)
+}
+
 // wireVersion returns the number that stands for a TLS version in a record,
-// or 0 for anything but TLS and DTLS.
+// or 0 for anything but TLS.
 func wireVersion(v C.gnutls_protocol_t) uint16 {
 	switch v {
 	case C.GNUTLS_TLS1_0:
@@ -181,10 +193,6 @@ func wireVersion(v C.gnutls_protocol_t) uint16 {
 		return 0x0303
 	case C.GNUTLS_TLS1_3:
 		return 0x0304
-	case C.GNUTLS_DTLS1_0:
-		return 0xfeff
-	case C.GNUTLS_DTLS1_2:
-		return 0xfefd
 	}
 	return 0
 }
