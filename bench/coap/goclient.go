@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gnucoap/gnucoap/bench/coap/cpeer"
+)
+
+// patience is how long the answers to all requests of a run may take after its
+// end.
+const patience = 20 * time.Second
+
+var errWrong = errors.New("a response is wrong")
+
+// A session is one of a Go implementation.
+type session interface {
+	// do makes a request and checks the response.
+	do(ctx context.Context, k cpeer.Kind) error
+	close() error
+}
+
+// A dialer opens a session in which so many requests may be in flight.
+type dialer func(proto string, port, inFlight int) (session, error)
+
+// A goClient is the client of a Go implementation: so many goroutines make
+// requests in one session, or have a session each.
+type goClient struct {
+	inFlight int
+	dial     func(inFlight int) (session, error)
+	shared   session
+	kept     []session
+}
+
+func goClients(dial dialer) func(string, int, int) (client, error) {
+	return func(proto string, port, inFlight int) (client, error) {
+		return &goClient{
+			inFlight: inFlight,
+			dial:     func(inFlight int) (session, error) { return dial(proto, port, inFlight) },
+		}, nil
+	}
+}
+
+func (c *goClient) Run(k cpeer.Kind, d time.Duration) (int, error) {
+	if k != cpeer.Connect && c.shared == nil {
+		var err error
+		if c.shared, err = c.dial(c.inFlight); err != nil {
+			return 0, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d+patience)
+	defer cancel()
+	var stopping atomic.Bool
+	stop := time.AfterFunc(d, func() { stopping.Store(true) })
+	defer stop.Stop()
+	return c.each(func() (n int, err error) {
+		for first := true; first || !stopping.Load(); first = false {
+			if k == cpeer.Connect {
+				err = c.connect(ctx)
+			} else {
+				err = c.shared.do(ctx, k)
+			}
+			if err != nil {
+				return n, err
+			}
+			n++
+		}
+		return n, nil
+	})
+}
+
+// each has as many goroutines as requests are in flight do the work, and returns
+// the sum of what they return.
+func (c *goClient) each(work func() (int, error)) (int, error) {
+	var total atomic.Int64
+	var failure error
+	var once sync.Once
+	var wg sync.WaitGroup
+	for range c.inFlight {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			n, err := work()
+			total.Add(int64(n))
+			if err != nil {
+				once.Do(func() { failure = err })
+			}
+		}()
+	}
+	wg.Wait()
+	return int(total.Load()), failure
+}
+
+func (c *goClient) connect(ctx context.Context) error {
+	s, err := c.dial(1)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.do(ctx, cpeer.Small), s.close())
+}
+
+func (c *goClient) Open(n int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for range n {
+		s, err := c.dial(1)
+		if err != nil {
+			return err
+		}
+		c.kept = append(c.kept, s)
+		if err := s.do(ctx, cpeer.Small); err != nil {
+			return err
+		}
+	}
+	return nil
+}
