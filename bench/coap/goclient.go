@@ -32,7 +32,6 @@ type goClient struct {
 	inFlight int
 	dial     func(inFlight int) (session, error)
 	shared   session
-	kept     []session
 }
 
 func goClients(dial dialer) func(string, int, int) (client, error) {
@@ -102,18 +101,9 @@ func (c *goClient) connect(ctx context.Context) error {
 	return errors.Join(s.do(ctx, cpeer.Small), s.close())
 }
 
-func (c *goClient) Open(n int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for range n {
-		s, err := c.dial(1)
-		if err != nil {
-			return err
-		}
-		c.kept = append(c.kept, s)
-		if err := s.do(ctx, cpeer.Small); err != nil {
-			return err
-		}
+func (c *goClient) Close() error {
+	if c.shared == nil {
+		return nil
 	}
-	return nil
+	return c.shared.close()
 }

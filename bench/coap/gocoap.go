@@ -40,8 +40,7 @@ var (
 
 func pionKey([]byte) ([]byte, error) { return []byte(key), nil }
 
-// pionSuite is the one with a pre-shared key that both libraries prefer to the
-// others of the same strength.
+// pionSuite is what gnutlsPriority leaves to the others.
 var pionSuite = piondtls.TLS_PSK_WITH_AES_128_GCM_SHA256
 
 func serveGoCoAP(proto string, ready func(port int)) error {

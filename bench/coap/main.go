@@ -46,30 +46,38 @@ func main() {
 		}
 		return
 	}
-	match, err := regexp.Compile(*only)
-	if err != nil {
+	if err := compare(*only, &benchmark{rounds: *rounds, length: *length, sessions: 1000, profiles: *profiles}); err != nil {
 		log.Fatal(err)
 	}
-	b := benchmark{rounds: *rounds, length: *length, profiles: *profiles}
+}
+
+// compare prints the table of the workloads whose name matches.
+func compare(only string, b *benchmark) error {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	remove, err := b.configure()
+	if err != nil {
+		return err
+	}
+	defer remove()
 	fmt.Println("| workload | compared | rate | CPU a request | rate / C | CPU / C |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- |")
-	failed := false
+	var failures []error
 	for _, w := range workloads {
 		if !match.MatchString(w.name) {
 			continue
 		}
-		lines, err := b.run(w)
-		for _, l := range lines {
-			fmt.Println(l)
+		rows, err := b.run(w)
+		for _, r := range rows {
+			fmt.Println(r)
 		}
 		if err != nil {
-			failed = true
-			log.Printf("%s: %v", w.name, err)
+			failures = append(failures, fmt.Errorf("%s: %w", w.name, err))
 		}
 	}
-	if failed {
-		os.Exit(1)
-	}
+	return errors.Join(failures...)
 }
 
 // A workload is one kind of work over one transport.
@@ -78,20 +86,23 @@ type workload struct {
 	proto    string
 	kind     string
 	inFlight int
+	without  string // the entry that cannot do it
 }
 
 var workloads = []workload{
-	{"GET over UDP, 8 in flight", "udp", "small", 8},
-	{"GET over UDP, 16 in flight", "udp", "small", 16},
-	{"GET over DTLS, 8 in flight", "dtls", "small", 8},
-	{"GET over DTLS, 16 in flight", "dtls", "small", 16},
-	{"GET over TCP, 8 in flight", "tcp", "small", 8},
-	{"GET over TCP, 16 in flight", "tcp", "small", 16},
-	{"GET of 1 MiB over UDP", "udp", "get", 1},
-	{"PUT of 1 MiB over UDP", "udp", "put", 1},
-	{"DTLS handshakes, 8 at a time", "dtls", "connect", 8},
-	{"memory, 1000 UDP sessions", "udp", "memory", 1},
-	{"memory, 1000 DTLS sessions", "dtls", "memory", 8},
+	{"GET over UDP, 8 in flight", "udp", "small", 8, ""},
+	{"GET over UDP, 16 in flight", "udp", "small", 16, ""},
+	{"GET over DTLS, 8 in flight", "dtls", "small", 8, ""},
+	{"GET over DTLS, 16 in flight", "dtls", "small", 16, ""},
+	{"GET over TCP, 8 in flight", "tcp", "small", 8, ""},
+	{"GET over TCP, 16 in flight", "tcp", "small", 16, ""},
+	{"GET of 1 MiB over UDP", "udp", "get", 1, ""},
+	// go-coap's server knows the blocks of a body by their token, and libcoap's
+	// client gives each block another.
+	{"PUT of 1 MiB over UDP", "udp", "put", 1, "go-coap server"},
+	{"DTLS handshakes, 8 at a time", "dtls", "connect", 8, ""},
+	{"memory, 1000 UDP sessions", "udp", "memory", 1, ""},
+	{"memory, 1000 DTLS sessions", "dtls", "memory", 8, ""},
 }
 
 // An entry is a pair of which one is compared: its other end is in C.
@@ -115,18 +126,18 @@ func newEntries() []*entry {
 	}
 }
 
-// start runs the entry's processes.
-func (e *entry) start(w workload, profiles string) (err error) {
+// start runs the processes of an entry.
+func (b *benchmark) start(e *entry, w workload) (err error) {
 	impls := map[string]string{"client": "c", "server": "c"}
 	profile := make(map[string]string)
 	if e.impl != "c" {
 		impls[e.role] = e.impl
-		if profiles != "" {
+		if b.profiles != "" {
 			file := strings.NewReplacer(" ", "-", ",", "").Replace(w.name + " " + e.name() + ".prof")
-			profile[e.role] = filepath.Join(profiles, file)
+			profile[e.role] = filepath.Join(b.profiles, file)
 		}
 	}
-	e.pair, err = startPair(impls["client"], impls["server"], w.proto, w.inFlight, profile)
+	e.pair, err = b.startPair(impls["client"], impls["server"], w, profile)
 	return err
 }
 
@@ -150,7 +161,25 @@ func (e *entry) medians(role string) (rate, cpu float64) {
 type benchmark struct {
 	rounds   int
 	length   time.Duration
+	sessions int // in workloads of memory
 	profiles string
+	priority string // the file of GnuTLS's configuration
+}
+
+// configure writes the configuration of the peers' processes.
+func (b *benchmark) configure() (remove func(), err error) {
+	f, err := os.CreateTemp("", "gnutls-*.conf")
+	if err != nil {
+		return nil, err
+	}
+	b.priority = f.Name()
+	remove = func() { os.Remove(b.priority) }
+	if _, err := f.WriteString(gnutlsPriority); err != nil {
+		f.Close()
+		remove()
+		return nil, err
+	}
+	return remove, f.Close()
 }
 
 // run returns the rows of a workload. Where an entry fails, the others go on.
@@ -158,9 +187,9 @@ func (b *benchmark) run(w workload) (rows []string, err error) {
 	if w.kind == "memory" {
 		return b.memory(w)
 	}
-	entries := newEntries()
+	entries := slices.DeleteFunc(newEntries(), func(e *entry) bool { return e.name() == w.without })
 	for _, e := range entries {
-		if e.failure = e.start(w, b.profiles); e.failure == nil { // and warm it up
+		if e.failure = b.start(e, w); e.failure == nil { // and warm it up
 			_, e.failure = e.pair.round(w.kind, b.length/4)
 		}
 	}
@@ -203,13 +232,11 @@ func row(workload, who string, rate, cpu, rateRatio, cpuRatio float64) string {
 	return fmt.Sprintf("| %s | %s | %.0f /s | %.1f µs | %.2f | %.2f |", workload, who, rate, cpu/1000, rateRatio, cpuRatio)
 }
 
-const memorySessions = 1000
-
 // memory returns what a session of a server holds.
 func (b *benchmark) memory(w workload) (rows []string, err error) {
 	held := make(map[string]float64)
 	for _, impl := range []string{"c", "ours", "go-coap"} {
-		if held[impl], err = sessionMemory(w, impl); err != nil {
+		if held[impl], err = b.sessionMemory(w, impl); err != nil {
 			return rows, fmt.Errorf("%s server: %w", impl, err)
 		}
 		rows = append(rows, fmt.Sprintf("| %s | %s server | %.1f KB a session | | %.2f | |", w.name, impl,
@@ -218,8 +245,8 @@ func (b *benchmark) memory(w workload) (rows []string, err error) {
 	return rows, nil
 }
 
-func sessionMemory(w workload, impl string) (bytes float64, err error) {
-	p, err := startPair("c", impl, w.proto, w.inFlight, nil)
+func (b *benchmark) sessionMemory(w workload, impl string) (bytes float64, err error) {
+	p, err := b.startPair("c", impl, w, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -232,13 +259,13 @@ func sessionMemory(w workload, impl string) (bytes float64, err error) {
 	if err := p.server.ask("resident", &before); err != nil {
 		return 0, err
 	}
-	if err := p.client.ask(fmt.Sprint("open ", memorySessions), &opened); err != nil {
+	if err := p.client.ask(fmt.Sprint("open ", b.sessions), &opened); err != nil {
 		return 0, err
 	}
 	if err := p.server.ask("resident", &after); err != nil {
 		return 0, err
 	}
-	return (after - before) / memorySessions, nil
+	return (after - before) / float64(b.sessions), nil
 }
 
 func median(values []float64) float64 {

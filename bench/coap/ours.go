@@ -114,4 +114,10 @@ func (s ourSession) do(ctx context.Context, k cpeer.Kind) error {
 	return nil
 }
 
+// suite returns the name of the cipher suite.
+func (s ourSession) suite() string {
+	state, _ := s.s.TLS()
+	return state.CipherSuiteName
+}
+
 func (s ourSession) close() error { return errors.Join(s.s.Close(), s.c.Close()) }

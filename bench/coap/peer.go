@@ -26,6 +26,7 @@ type peer struct {
 	port     int // of the server
 	inFlight int
 	profile  string // the file that gets a CPU profile, if not empty
+	priority string // the file of GnuTLS's configuration
 }
 
 // What both ends know.
@@ -65,8 +66,7 @@ type client interface {
 	// Run makes requests for a while and returns how many were answered. A wrong
 	// answer is an error.
 	Run(k cpeer.Kind, d time.Duration) (int, error)
-	// Open makes n sessions, with one request each, and keeps them.
-	Open(n int) error
+	Close() error
 }
 
 // An implementation is one of those that are compared.
@@ -144,7 +144,9 @@ func (p *peer) do(c client, words []string) (answer string, err error) {
 		if err != nil {
 			return "", err
 		}
-		return "open", c.Open(n)
+		return "open", c.(*cpeer.Client).Open(n)
+	case "suite":
+		return c.(*goClient).shared.(ourSession).suite(), nil
 	case "run":
 		kind, ok := kinds[words[1]]
 		d, err := time.ParseDuration(words[2])

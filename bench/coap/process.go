@@ -31,7 +31,7 @@ func start(p peer) (*process, string, error) {
 	ctx, kill := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, self, "-peer", p.role, "-impl", p.impl, "-proto", p.proto,
 		"-port", strconv.Itoa(p.port), "-in-flight", strconv.Itoa(p.inFlight), "-profile", p.profile)
-	cmd.Env = append(os.Environ(), peerEnv+"=1")
+	cmd.Env = append(os.Environ(), peerEnv+"=1", "GNUTLS_SYSTEM_PRIORITY_FILE="+p.priority)
 	cmd.Stderr = os.Stderr
 	proc := &process{name: p.impl + " " + p.role, cmd: cmd, kill: kill}
 	if proc.in, err = cmd.StdinPipe(); err != nil {
@@ -89,13 +89,26 @@ func (p *process) stop() error {
 	return nil
 }
 
+// gnutlsPriority is GnuTLS's configuration in the processes of peers: all have the
+// only cipher suite that pion and the defaults of libcoap share without an
+// exchange of keys, TLS_PSK_WITH_AES_128_GCM_SHA256.
+const gnutlsPriority = `[overrides]
+tls-disabled-kx = ecdhe-psk
+tls-disabled-kx = dhe-psk
+tls-disabled-cipher = aes-256-gcm
+tls-disabled-cipher = chacha20-poly1305
+tls-disabled-cipher = aes-256-ccm
+tls-disabled-cipher = aes-256-cbc
+`
+
 // A pair is a client and the server that it talks to.
 type pair struct{ client, server *process }
 
 // startPair runs both. profile says which of them writes a CPU profile, to which
 // file.
-func startPair(clientImpl, serverImpl, proto string, inFlight int, profile map[string]string) (*pair, error) {
-	server, port, err := start(peer{role: "server", impl: serverImpl, proto: proto, profile: profile["server"]})
+func (b *benchmark) startPair(clientImpl, serverImpl string, w workload, profile map[string]string) (*pair, error) {
+	server, port, err := start(peer{role: "server", impl: serverImpl, proto: w.proto, profile: profile["server"],
+		priority: b.priority})
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +116,8 @@ func startPair(clientImpl, serverImpl, proto string, inFlight int, profile map[s
 	if err != nil {
 		return nil, errors.Join(err, server.stop())
 	}
-	client, _, err := start(peer{role: "client", impl: clientImpl, proto: proto, port: n, inFlight: inFlight,
-		profile: profile["client"]})
+	client, _, err := start(peer{role: "client", impl: clientImpl, proto: w.proto, port: n, inFlight: w.inFlight,
+		profile: profile["client"], priority: b.priority})
 	if err != nil {
 		return nil, errors.Join(err, server.stop())
 	}

@@ -95,6 +95,12 @@ func (c *Client) Open(n int) error {
 	return err
 }
 
+// Close frees the client. Sessions that Open has made must not be there.
+func (c *Client) Close() error {
+	C.cpeer_client_free(c.c)
+	return nil
+}
+
 func (c *Client) run(k Kind, milliseconds uint64, limit uint) (int, error) {
 	var done C.size_t
 	failure := C.cpeer_client_run(c.c, C.enum_cpeer_kind(k), C.uint64_t(milliseconds), C.size_t(limit), &done)

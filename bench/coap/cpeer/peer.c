@@ -257,7 +257,15 @@ static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *se
 static void on_nack(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,
 		    const coap_mid_t mid)
 {
-	fail(coap_get_app_data(coap_session_get_context(session)), "a request failed");
+	static const char *const failures[] = {
+		[COAP_NACK_TOO_MANY_RETRIES] = "nobody acknowledges a request",
+		[COAP_NACK_NOT_DELIVERABLE] = "a request cannot be delivered",
+		[COAP_NACK_RST] = "a request was rejected",
+		[COAP_NACK_TLS_FAILED] = "a handshake failed",
+		[COAP_NACK_ICMP_ISSUE] = "the server cannot be reached",
+	};
+
+	fail(coap_get_app_data(coap_session_get_context(session)), failures[reason]);
 }
 
 cpeer_client *cpeer_client_new(coap_proto_t proto, int port, int in_flight, const struct cpeer_bodies *bodies)
@@ -356,4 +364,18 @@ const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t mil
 	}
 	*done = c->done;
 	return c->failure;
+}
+
+void cpeer_client_free(cpeer_client *c)
+{
+	int i;
+
+	for (i = 0; i < c->in_flight; i++)
+		if (c->slots[i].session != NULL && c->slots[i].session != c->session)
+			coap_session_release(c->slots[i].session);
+	if (c->session != NULL)
+		coap_session_release(c->session);
+	coap_free_context(c->ctx);
+	free(c->slots);
+	free(c);
 }

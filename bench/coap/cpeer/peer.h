@@ -35,4 +35,7 @@ cpeer_client *cpeer_client_new(coap_proto_t proto, int port, int in_flight, cons
  * NULL, or what failed. */
 const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t milliseconds, size_t limit, size_t *done);
 
+/* Frees a client that keeps no sessions. */
+void cpeer_client_free(cpeer_client *c);
+
 #endif
