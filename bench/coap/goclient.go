@@ -31,7 +31,7 @@ type dialer func(proto string, port, inFlight int) (session, error)
 type goClient struct {
 	inFlight int
 	dial     func(inFlight int) (session, error)
-	shared   session
+	session  session // of the last Run
 }
 
 func goClients(dial dialer) func(string, int, int) (client, error) {
@@ -44,23 +44,28 @@ func goClients(dial dialer) func(string, int, int) (client, error) {
 }
 
 func (c *goClient) Run(k cpeer.Kind, d time.Duration) (int, error) {
-	if k != cpeer.Connect && c.shared == nil {
+	if k != cpeer.Connect {
+		if err := c.Close(); err != nil {
+			return 0, err
+		}
 		var err error
-		if c.shared, err = c.dial(c.inFlight); err != nil {
+		if c.session, err = c.dial(c.inFlight); err != nil {
 			return 0, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d+patience)
 	defer cancel()
-	var stopping atomic.Bool
-	stop := time.AfterFunc(d, func() { stopping.Store(true) })
+	var left atomic.Int64
+	left.Store(int64(k.MaxRequests()))
+	stop := time.AfterFunc(d, func() { left.Store(0) })
 	defer stop.Stop()
 	return c.each(func() (n int, err error) {
-		for first := true; first || !stopping.Load(); first = false {
+		for n == 0 || left.Load() > 0 {
+			left.Add(-1)
 			if k == cpeer.Connect {
 				err = c.connect(ctx)
 			} else {
-				err = c.shared.do(ctx, k)
+				err = c.session.do(ctx, k)
 			}
 			if err != nil {
 				return n, err
@@ -102,8 +107,10 @@ func (c *goClient) connect(ctx context.Context) error {
 }
 
 func (c *goClient) Close() error {
-	if c.shared == nil {
+	if c.session == nil {
 		return nil
 	}
-	return c.shared.close()
+	err := c.session.close()
+	c.session = nil
+	return err
 }

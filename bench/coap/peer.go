@@ -63,8 +63,8 @@ var cProtos = map[string]cpeer.Proto{"udp": cpeer.UDP, "dtls": cpeer.DTLS, "tcp"
 
 // A client makes requests.
 type client interface {
-	// Run makes requests for a while and returns how many were answered. A wrong
-	// answer is an error.
+	// Run makes requests in a new session for a while, see cpeer.Kind.MaxRequests,
+	// and returns how many were answered. A wrong answer is an error.
 	Run(k cpeer.Kind, d time.Duration) (int, error)
 	Close() error
 }
@@ -146,7 +146,7 @@ func (p *peer) do(c client, words []string) (answer string, err error) {
 		}
 		return "open", c.(*cpeer.Client).Open(n)
 	case "suite":
-		return c.(*goClient).shared.(ourSession).suite(), nil
+		return c.(*goClient).session.(ourSession).suite(), nil
 	case "run":
 		kind, ok := kinds[words[1]]
 		d, err := time.ParseDuration(words[2])

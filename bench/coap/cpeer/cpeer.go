@@ -83,8 +83,17 @@ func NewClient(proto Proto, port, inFlight int, b Bodies) (*Client, error) {
 	return &Client{c}, nil
 }
 
-// Run makes requests for a while, and returns how many were answered. A wrong
-// answer is an error.
+// MaxRequests returns how many requests Run makes at most, so that a session does
+// not use a message ID again.
+func (k Kind) MaxRequests() int {
+	if k == Get || k == Put {
+		return C.CPEER_MAX_LARGE
+	}
+	return C.CPEER_MAX_REQUESTS
+}
+
+// Run makes requests in a new session for a while, and returns how many were
+// answered. A wrong answer is an error.
 func (c *Client) Run(k Kind, d time.Duration) (int, error) {
 	return c.run(k, uint64(d.Milliseconds()), 0)
 }

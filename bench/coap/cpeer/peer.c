@@ -152,7 +152,8 @@ struct cpeer_client {
 	int in_flight;
 
 	enum cpeer_kind kind;
-	size_t limit;
+	size_t limit; /* that the caller has set, or 0 */
+	size_t most;
 	size_t started;
 	size_t done;
 	int waiting;
@@ -188,7 +189,7 @@ static void request(cpeer_client *c, struct slot *slot)
 	struct token token = { slot - c->slots, ++slot->sequence };
 	coap_pdu_t *pdu;
 
-	if (c->stopping || (c->limit > 0 && c->started == c->limit))
+	if (c->stopping || c->started == c->most)
 		return;
 	pdu = coap_new_pdu(COAP_MESSAGE_CON, c->kind == CPEER_PUT ? COAP_REQUEST_CODE_PUT : COAP_REQUEST_CODE_GET,
 			   slot->session);
@@ -293,7 +294,9 @@ static int open_sessions(cpeer_client *c)
 {
 	int i;
 
-	if (c->kind != CPEER_CONNECT && c->session == NULL) {
+	if (c->kind != CPEER_CONNECT) {
+		if (c->session != NULL)
+			coap_session_release(c->session);
 		c->session = new_session(c);
 		if (c->session == NULL)
 			return 0;
@@ -320,7 +323,7 @@ static void renew_sessions(cpeer_client *c)
 		if (c->limit == 0)
 			coap_session_release(slot->session);
 		slot->session = NULL;
-		if (c->stopping || (c->limit > 0 && c->started == c->limit))
+		if (c->stopping || c->started == c->most)
 			continue;
 		slot->session = new_session(c);
 		if (slot->session == NULL)
@@ -338,6 +341,7 @@ const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t mil
 
 	c->kind = kind;
 	c->limit = limit;
+	c->most = limit > 0 ? limit : kind == CPEER_GET || kind == CPEER_PUT ? CPEER_MAX_LARGE : CPEER_MAX_REQUESTS;
 	c->started = c->done = 0;
 	c->waiting = c->stopping = 0;
 	c->failure = NULL;
