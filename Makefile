@@ -70,7 +70,7 @@ cgocheck: deps ## run the tests with the full check of pointers passed to C
 	$(call each,$(MODULES),GOEXPERIMENT=cgocheck2 go test ./...)
 
 lint: deps-build ## gofmt, go vet, staticcheck, and C warnings as errors
-	@files=$$(gofmt -l .) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
+	@files=$$(find . -path ./.build -prune -o -name '*.go' -print | xargs gofmt -l) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
 	CGO_CFLAGS='$(WARNINGS)' go build ./internal/cshim/...
 	$(call each,$(MODULES) bench,go vet ./...; go run $(STATICCHECK) ./...)
 

@@ -285,20 +285,24 @@ func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 }
 
 func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
-	requests := make(chan *incoming)
+	requests, goOn := make(chan *Request), make(chan struct{})
 	ctx := newTestContext(t, nil)
-	ctx.l.serve = func(in *incoming) { go func() { requests <- in }() }
+	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+		requests <- r
+		<-goOn
+	}))
 	addr, err := ctx.Listen(loopback, UDP)
 	require.NoError(t, err)
 	c := newRawClient(t, addr)
-	c.ask(t, put(kilobyte).one(0, true, 1024))
-	last := put("end").one(1, false, 1024)
+	nobody := []byte{2 | 8 | 16}
+	c.ask(t, put(kilobyte).with(OptionNoResponse, nobody).one(0, true, 1024))
+	last := put("end").with(OptionNoResponse, nobody).one(1, false, 1024)
 	for id := range uint16(2) {
 		c.send(t, rawMessage{wireCON, byte(MethodPut), 100 + id, []byte{byte(id)}, last.raw(), c.server})
 	}
-	in := receive(t, requests)
+	r := receive(t, requests)
 	assert.Equal(t, CodeBadRequest, c.ask(t, put("").with(OptionBlock2, []byte{7})).code, "what was sent before is taken")
-	in.silence()
+	close(goOn)
 	for range 2 {
 		m := c.next(t)
 		assert.Equal(t, rawMessage{typ: wireACK, id: m.id, token: []byte{}, rest: []byte{}, from: c.server}, m)
@@ -306,5 +310,5 @@ func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 	assert.Equal(t, CodeRequestEntityIncomplete, c.ask(t, last).code)
 	ctx.l.mu.Lock()
 	defer ctx.l.mu.Unlock()
-	assert.Zero(t, in.c.busy)
+	assert.Zero(t, r.Session.c.busy)
 }

@@ -49,12 +49,17 @@ type Config struct {
 	PKI       PKI
 	ServerPSK ServerPSK
 
+	// Leisure bounds the random time that a server waits before it answers a request
+	// for a group (RFC 7252, section 8.2). Zero means 5 s.
+	Leisure time.Duration
+
 	// Logger, if set, gets what no returned error tells, such as the panic of a
 	// handler. Keys are never logged.
 	Logger *slog.Logger
 }
 
 const (
+	defaultLeisure       = 5 * time.Second
 	defaultMaxRetransmit = 4
 	defaultAckTimeout    = 2 * time.Second
 	defaultIdleTimeout   = 5 * time.Minute

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"context"
 	"crypto"
 	"math/rand/v2"
 	"net/netip"
@@ -30,6 +31,8 @@ type conn struct {
 	exchanges map[token]*exchange
 	pings     []*ping
 	appData   any
+	ctx       context.Context // made when it is asked for
+	cancel    context.CancelCauseFunc
 
 	security     *security // of a secured session of a client
 	tls          *gnutls.ConnectionState
@@ -96,6 +99,19 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *c
 	return c
 }
 
+// context returns a context that ends with the session. The loop is not locked.
+func (c *conn) context() context.Context {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.ended != nil {
+			c.cancel(c.ended)
+		}
+	}
+	return c.ctx
+}
+
 // up notes that messages can be exchanged.
 func (c *conn) up() {
 	if !c.isUp && c.ended == nil {
@@ -143,6 +159,9 @@ func (c *conn) end(err error) {
 		close(c.connected)
 	}
 	c.l.store.forget(c)
+	if c.cancel != nil {
+		c.cancel(err)
+	}
 	close(c.done)
 }
 

@@ -84,6 +84,7 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	if err != nil {
 		return failed(err)
 	}
+	c.cleanup.Stop() // it serves until Close
 	return bound, nil
 }
 

@@ -56,11 +56,12 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			return
 		}
 	}
-	if l.serve == nil {
+	if l.handler == nil {
 		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
 		return
 	}
 	c.busy++
+	l.handling++
 	if in.confirmable {
 		in.delay = time.AfterFunc(ackDelay, in.acknowledge)
 	}
@@ -113,7 +114,8 @@ func (in *incoming) answer(m *ccoap.Message) error {
 	return in.respond(m)
 }
 
-// silence ends the handling of the request without a response.
+// silence ends the handling of the request without a response: it is only
+// acknowledged.
 func (in *incoming) silence() {
 	if in.c.l.lock() != nil {
 		return
@@ -131,6 +133,7 @@ func (in *incoming) done() {
 		in.c.l.store.release(in.blocks.upload)
 	}
 	in.c.busy--
+	in.c.l.handled()
 	in.c.l.touch(in.c)
 }
 

@@ -22,17 +22,20 @@ import (
 type loop struct {
 	config Config
 
-	mu        sync.Mutex     // serialises libcoap; guards what follows
-	native    *ccoap.Context // nil once closed
-	conns     map[ccoap.SessionID]*conn
-	servers   idleList // the server sessions among conns
-	events    []func() // what libcoap told, to be dealt with before mu is free
-	late      []func() // to be called when mu is free
+	mu      sync.Mutex     // serialises libcoap; guards what follows
+	native  *ccoap.Context // nil once closed
+	conns   map[ccoap.SessionID]*conn
+	servers idleList // the server sessions among conns
+	events  []func() // what libcoap told, to be dealt with before mu is free
+	late    []func() // to be called when mu is free
+
+	handler   Handler       // nil: there is no server
+	handling  int           // requests that wait for their answer
+	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
-	greeting  []*conn         // clients over DTLS whose handshakes are not over
-	listening bool            // over DTLS or TLS
-	serve     func(*incoming) // for each new request; nil: there is no server
-	store     blockStore      // bodies that are not through
+	greeting  []*conn    // clients over DTLS whose handshakes are not over
+	listening bool       // over DTLS or TLS
+	store     blockStore // bodies that are not through
 
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set

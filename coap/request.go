@@ -37,6 +37,21 @@ type Request struct {
 	Session *Session
 	// Multicast says that a server received the request for a group.
 	Multicast bool
+
+	values map[string]string // of the wildcards of a pattern
+}
+
+// PathValue returns what a wildcard of the pattern stands for that the request was
+// matched with, or "".
+func (r *Request) PathValue(name string) string { return r.values[name] }
+
+// Context returns a context that ends when the session does: when the client is
+// gone, or the server closes. For requests of clients it never ends.
+func (r *Request) Context() context.Context {
+	if r.Session == nil {
+		return context.Background()
+	}
+	return r.Session.c.context()
 }
 
 // A Response is what a server answers.

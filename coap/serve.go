@@ -1,7 +1,9 @@
 package coap
 
 import (
+	"math/rand/v2"
 	"runtime/debug"
+	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -11,13 +13,67 @@ import (
 // before the first call are answered with 4.04.
 func (c *Context) Handle(h Handler) {
 	c.l.mu.Lock()
-	c.l.serve = func(in *incoming) { go in.handle(h) }
+	c.l.handler = h
 	c.l.mu.Unlock()
 }
 
-// handle answers a request.
-func (in *incoming) handle(h Handler) {
+// serve has a request handled: on a goroutine of its own, or by whoever unlocks the
+// loop, if that is how its handler is marked.
+func (l *loop) serve(in *incoming) {
+	h := l.handler
+	if l.drained != nil {
+		h = answer(CodeServiceUnavailable)
+	}
 	r := in.request()
+	for {
+		m, ok := h.(*Mux)
+		if !ok {
+			break
+		}
+		h, _ = m.Handler(r)
+	}
+	if i, ok := h.(inline); ok {
+		l.late = append(l.late, func() { in.handle(i.Handler, r) })
+		return
+	}
+	go in.handle(h, r)
+}
+
+// Inline marks a handler that is so cheap that a goroutine of its own would cost
+// more: it must return at once, without waiting for anything. It is called by the
+// goroutine that reads from the network: until it has returned, the context does
+// nothing else. The mark counts for a context's handler and for those in its Mux.
+func Inline(h Handler) Handler { return inline{h} }
+
+type inline struct{ Handler }
+
+// drain has new requests refused. The channel is closed when no handler runs.
+func (l *loop) drain() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drained == nil {
+		l.drained = make(chan struct{})
+		if l.handling == 0 || l.native == nil {
+			close(l.drained)
+		}
+	}
+	return l.drained
+}
+
+// handled notes that a handler has returned. The loop is locked.
+func (l *loop) handled() {
+	l.handling--
+	if l.handling == 0 && l.drained != nil {
+		select {
+		case <-l.drained:
+		default:
+			close(l.drained)
+		}
+	}
+}
+
+// handle answers a request.
+func (in *incoming) handle(h Handler, r *Request) {
 	w := &response{}
 	returned := false
 	defer func() {
@@ -53,7 +109,24 @@ func (in *incoming) reply(r *Request, w *response) {
 	if w.code == CodeEmpty {
 		w.code = successCode(r.Method)
 	}
-	_ = in.answer(in.blockwise(w))
+	switch {
+	case in.unwanted(r, w):
+		in.silence()
+	case in.multicast:
+		time.AfterFunc(rand.N(orDefault(in.c.l.config.Leisure, defaultLeisure)), func() { _ = in.answer(in.blockwise(w)) })
+	default:
+		_ = in.answer(in.blockwise(w))
+	}
+}
+
+// unwanted reports whether the response is not to be sent: because the client does
+// not want to hear of it (RFC 7967), or because it is an error and the request was
+// for a group (RFC 7252, section 8.1).
+func (in *incoming) unwanted(r *Request, w *response) bool {
+	if classes, ok := r.Options.Uint(OptionNoResponse); ok {
+		return classes>>(w.code.Class()-1)&1 == 1
+	}
+	return in.multicast && !w.code.IsSuccess()
 }
 
 // warn logs what a server refuses.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -285,4 +286,22 @@ func TestReadyEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	assert.ErrorIs(t, s.Ready(ctx), context.DeadlineExceeded)
+}
+
+func TestAContextThatListensIsNotCollected(t *testing.T) {
+	l, addr := func() (*loop, netip.AddrPort) {
+		c, err := NewContext(nil)
+		require.NoError(t, err)
+		c.Handle(hello)
+		addr, err := c.Listen(loopback, UDP)
+		require.NoError(t, err)
+		return c.l, addr
+	}()
+	t.Cleanup(func() { l.close() })
+	s := connect(t, nil, addr, UDP)
+	for range 5 {
+		runtime.GC()
+		_, err := s.Get(waitContext(t), "/")
+		require.NoError(t, err)
+	}
 }

@@ -172,6 +172,7 @@ void cshim_context_free(cshim_context *c)
 	cshim_pki_free(&c->pki);
 	cshim_psk_free(&c->psk);
 	free(c->options.bytes);
+	cshim_streams_free(&c->streams);
 	free(c);
 }
 
@@ -188,7 +189,9 @@ int cshim_context_poll(cshim_context *c)
 		n = epoll_wait(fd, events, c->connecting > 0 ? 1 : EVENTS, 0);
 		if (n <= 0)
 			break;
+		cshim_streams_enter(&c->streams);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
+		cshim_streams_leave();
 		if (c->stop)
 			cshim_session_secured(c);
 	}

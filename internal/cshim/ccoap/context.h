@@ -8,6 +8,7 @@
 #include "client.h"
 #include "compat.h"
 #include "message.h"
+#include "stream.h"
 #include "pki.h"
 #include "psk.h"
 
@@ -20,6 +21,7 @@ typedef struct cshim_context {
 	uint64_t new_client;	/* number of the client session that is being made */
 	bool stop;		/* the poll ends: Go must see a new connection first */
 	struct cshim_buffer options;
+	struct cshim_streams streams;
 	struct cshim_client *clients;
 	size_t connecting; /* how many of them have yet to connect, and have certificates */
 	struct cshim_pki pki;

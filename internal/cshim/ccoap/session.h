@@ -38,14 +38,24 @@ static inline coap_session_state_t cshim_session_state(const coap_session_t *ses
 	return coap_session_get_state(session);
 }
 
+/* A message over TLS must fit one record: libcoap goes on in the wrong place with
+ * the rest of a longer one. */
+enum { CSHIM_TLS_MESSAGE = 16000 };
+
 /* The most bytes that a message may have, without its header. Until a connection
  * stands, that is what any peer must take (RFC 8323, section 5.3.1): libcoap would
  * wait for it. */
 static inline size_t cshim_session_max_size(const coap_session_t *session)
 {
-	if (coap_session_get_proto(session) >= COAP_PROTO_TCP && coap_session_get_state(session) != COAP_SESSION_STATE_ESTABLISHED)
+	size_t size;
+
+	if (coap_session_get_proto(session) >= COAP_PROTO_TCP &&
+	    coap_session_get_state(session) != COAP_SESSION_STATE_ESTABLISHED)
 		return COAP_DEFAULT_MTU;
-	return coap_session_max_pdu_size(session);
+	size = coap_session_max_pdu_size(session);
+	if (coap_session_get_proto(session) == COAP_PROTO_TLS && size > CSHIM_TLS_MESSAGE)
+		return CSHIM_TLS_MESSAGE;
+	return size;
 }
 
 /* The type of the number differs among versions. */

@@ -1,0 +1,43 @@
+#ifndef CSHIM_STREAM_H
+#define CSHIM_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* libcoap up to 4.3.5 loses bytes when what it reads from a TCP connection ends
+ * within the header of a message (RFC 8323, section 3.2), and then understands
+ * nothing any more: that happens when messages come so fast that they fill its
+ * buffer. So its calls of recv come here, which keeps the start of a header back
+ * until the rest is there. */
+
+/* What is known of a connection. */
+struct cshim_stream {
+	uint64_t cookie; /* of the socket; 0: none seen */
+	enum { CSHIM_STREAM_UNKNOWN, CSHIM_STREAM_COAP, CSHIM_STREAM_OTHER } kind;
+	uint64_t remaining; /* bytes of the message after its header */
+	size_t kept_size;
+	uint8_t kept[8];
+};
+
+/* The connections of a context by their file descriptor. */
+struct cshim_streams {
+	struct cshim_stream *by_fd;
+	size_t size;
+};
+
+/* Until cshim_streams_leave, the calls of recv by this thread are those of
+ * libcoap. */
+void cshim_streams_enter(struct cshim_streams *streams);
+void cshim_streams_leave(void);
+void cshim_streams_free(struct cshim_streams *streams);
+
+/* Divides what has come over a connection: returns how many bytes of it libcoap may
+ * have. The others, the start of a header, are kept for the next time. */
+size_t cshim_stream_divide(struct cshim_stream *s, const uint8_t *bytes, size_t size);
+
+/* How many calls of recv came here from libcoap. */
+uint64_t cshim_stream_calls(void);
+
+#endif
