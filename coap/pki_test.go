@@ -22,12 +22,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
 // pair loads a certificate of the test data.
 func pair(t testing.TB, name string) gnutls.Certificate {
 	t.Helper()
-	cert, err := gnutls.LoadX509KeyPair("../testdata/"+name+".pem", "../testdata/"+name+".key")
+	cert, err := gnutls.LoadX509KeyPair(testenv.File(name+".pem"), testenv.File(name+".key"))
 	require.NoError(t, err)
 	return cert
 }
@@ -44,7 +45,7 @@ func pool(t testing.TB, names ...string) *gnutls.CertPool {
 	t.Helper()
 	p := gnutls.NewCertPool()
 	for _, name := range names {
-		data, err := os.ReadFile("../testdata/" + name + ".pem")
+		data, err := os.ReadFile(testenv.File(name + ".pem"))
 		require.NoError(t, err)
 		require.NoError(t, p.AppendCertsFromPEM(data))
 	}
@@ -54,7 +55,7 @@ func pool(t testing.TB, names ...string) *gnutls.CertPool {
 func TestPKI(t *testing.T) {
 	ca, otherCA := pool(t, "ca"), pool(t, "other-ca")
 	revoked := pool(t, "ca")
-	crl, err := os.ReadFile("../testdata/ca.crl.pem")
+	crl, err := os.ReadFile(testenv.File("ca.crl.pem"))
 	require.NoError(t, err)
 	require.NoError(t, revoked.AppendRevocationsFromPEM(crl))
 	for _, tc := range []struct {
@@ -160,14 +161,12 @@ func TestClientCertificate(t *testing.T) {
 				addr := listen(t, &Config{PKI: tc.server}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
 					certs <- r.Session.PeerCertificates()
 				}))
-				open := func() *Session {
-					return connect(t, &Config{PKI: PKI{RootCAs: ca, Certificates: tc.certs}}, addr, proto)
-				}
+				s := connect(t, &Config{PKI: PKI{RootCAs: ca, Certificates: tc.certs}}, addr, proto)
 				if tc.alert != 0 {
-					assert.Equal(t, tc.alert, refusedBy(t, open).Alert)
+					assert.Equal(t, tc.alert, refusedBy(t, s).Alert)
 					return
 				}
-				_, err := open().Do(waitContext(t), get())
+				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 				seen := receive(t, certs)
 				if tc.server.ClientAuth == gnutls.NoClientCert {
@@ -191,6 +190,9 @@ func signerOf(t testing.TB, name string) gnutls.Certificate {
 
 // A client over DTLS needs no more of its key than signatures.
 func TestClientCertificateOfSigner(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	before := LiveObjects()
 	t.Cleanup(func() { // of what the garbage collector frees
 		collect(t, func() bool { return LiveObjects() == before })
@@ -257,15 +259,13 @@ func TestVerifyConnection(t *testing.T) {
 					Certificates: pairs(t, "server"), ClientCAs: pool(t, "ca"), ClientAuth: gnutls.RequireAndVerifyClientCert,
 					VerifyConnection: tc.verify,
 				}}, proto, hello)
-				open := func() *Session {
-					return connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
-				}
+				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
 				if tc.want != "" {
-					assert.Equal(t, gnutls.AlertBadCertificate, refusedBy(t, open).Alert)
+					assert.Equal(t, gnutls.AlertBadCertificate, refusedBy(t, s).Alert)
 					assert.Contains(t, receive(t, lines), strings.ReplaceAll(tc.want, `"`, `\"`))
 					return
 				}
-				_, err := open().Do(waitContext(t), get())
+				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 			})
 		})
@@ -384,6 +384,9 @@ func TestServerAndClientInOneContext(t *testing.T) {
 }
 
 func TestRootCAsOfAContext(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello)
 	c := newTestContext(t, nil)
 	s, err := c.NewClientSessionPKI(netip.AddrPort{}, addr, DTLS, nil)
@@ -490,7 +493,7 @@ func TestRawPublicKey(t *testing.T) {
 				s := connect(t, &Config{PKI: tc.client}, addr, proto)
 				switch tc.want {
 				case "alert":
-					refusedBy(t, func() *Session { return connect(t, &Config{PKI: tc.client}, addr, proto) })
+					refusedBy(t, connect(t, &Config{PKI: tc.client}, addr, proto))
 				case "lost":
 					_, err := s.Do(prompt(t), get())
 					require.Error(t, err)
@@ -514,6 +517,9 @@ func TestRawPublicKey(t *testing.T) {
 }
 
 func TestPKIBadInput(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	key := pair(t, "alpha").PrivateKey
 	mismatched := pair(t, "server")
 	mismatched.PrivateKey = key
@@ -575,6 +581,9 @@ func TestPKIBadInput(t *testing.T) {
 
 // A peer that goes away in the middle of the handshake.
 func TestPeerClosesDuringHandshake(t *testing.T) {
+	if !secure(t) {
+		return
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()

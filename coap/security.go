@@ -69,7 +69,7 @@ func (c *Context) secureServer(set func() error) error {
 }
 
 func checkCredentials() error {
-	if !ccoap.HaveCredentials {
+	if !Supports(FeatureSecurity) {
 		return fmt.Errorf("DTLS and TLS with libcoap %s: %w", Version(), ErrNotSupported)
 	}
 	return nil
@@ -194,7 +194,11 @@ func (c *conn) tcpConnected() {
 	}
 	c.watch()
 	p := c.native.TLS()
-	if p == nil || s.verified || s.failed != nil {
+	switch {
+	case p == nil || s.verified:
+		return
+	case s.failed != nil: // libcoap does not see that
+		c.fail(s.failed)
 		return
 	}
 	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !c.verify(b) {

@@ -6,7 +6,7 @@
 #include "session.h"
 
 /* What a server does in one poll before somebody else may have the context. */
-enum { ROUNDS = 16, EVENTS = 16 };
+enum { ROUNDS = 16 };
 
 static void ignore_log(coap_log_t level, const char *message)
 {
@@ -104,10 +104,8 @@ CSHIM_ON_EVENT(on_event, session, event)
 		c->stop = true;
 	}
 	if (event == CSHIM_EVENT_ACCEPTED && coap_session_get_proto(session) == COAP_PROTO_TLS &&
-	    !goCoapAccepted(c->handle, cshim_session_tls(session))) {
-		coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
-		return 0;
-	}
+	    c->n_accepted < CSHIM_EVENTS)
+		c->accepted[c->n_accepted++] = coap_session_reference(session);
 	goCoapEvent(c->handle, id, event);
 	return 0;
 }
@@ -176,9 +174,23 @@ void cshim_context_free(cshim_context *c)
 	free(c);
 }
 
+static void check_accepted(cshim_context *c)
+{
+	coap_session_t *session;
+	void *tls;
+
+	while (c->n_accepted > 0) {
+		session = c->accepted[--c->n_accepted];
+		tls = cshim_session_tls(session);
+		if (tls != NULL && !goCoapAccepted(c->handle, tls))
+			coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
+		coap_session_release(session);
+	}
+}
+
 int cshim_context_poll(cshim_context *c)
 {
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[CSHIM_EVENTS];
 	int fd = coap_context_get_coap_fd(c->ctx);
 	unsigned next;
 	coap_tick_t now;
@@ -186,7 +198,7 @@ int cshim_context_poll(cshim_context *c)
 
 	c->stop = false;
 	for (i = 0; i < ROUNDS && !c->stop; i++) {
-		n = epoll_wait(fd, events, c->connecting > 0 ? 1 : EVENTS, 0);
+		n = epoll_wait(fd, events, c->connecting > 0 ? 1 : CSHIM_EVENTS, 0);
 		if (n <= 0)
 			break;
 		cshim_streams_enter(&c->streams);
@@ -194,6 +206,7 @@ int cshim_context_poll(cshim_context *c)
 		cshim_streams_leave();
 		if (c->stop)
 			cshim_session_secured(c);
+		check_accepted(c);
 	}
 	if (n > 0)
 		return 0;

@@ -12,6 +12,9 @@
 #include "pki.h"
 #include "psk.h"
 
+/* How many events are dealt with at once. */
+enum { CSHIM_EVENTS = 16 };
+
 /* A coap_context_t, and what its callbacks need. libcoap is not safe for
  * threads: one thread at a time may use a context and what belongs to it. */
 typedef struct cshim_context {
@@ -20,6 +23,8 @@ typedef struct cshim_context {
 	uint64_t last_session;	/* number of the session that came last */
 	uint64_t new_client;	/* number of the client session that is being made */
 	bool stop;		/* the poll ends: Go must see a new connection first */
+	coap_session_t *accepted[CSHIM_EVENTS]; /* by servers over TLS, since the last event */
+	int n_accepted;
 	struct cshim_buffer options;
 	struct cshim_streams streams;
 	struct cshim_client *clients;
