@@ -4,6 +4,6 @@
 //
 // libcoap moves the messages: it owns the sockets, the security, the
 // retransmissions. What goes above that, and differs from version to version of
-// libcoap, is done here: block-wise transfers (RFC 7959), observation (RFC 7641),
-// and the choice of who handles a request.
+// libcoap, is done here: block-wise transfers (RFC 7959), and the choice of who
+// handles a request.
 package coap

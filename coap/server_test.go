@@ -255,10 +255,10 @@ func TestManyClientsWhileTheServerCloses(t *testing.T) {
 	var group sync.WaitGroup
 	served := make(chan struct{}, 1000)
 	for i := range 8 {
+		s := dialEndpoint(t, endpoints[i%2])
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			s := dialEndpoint(t, endpoints[i%2])
 			for {
 				r := get()
 				r.NonConfirmable = true
