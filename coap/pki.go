@@ -37,8 +37,8 @@ type PKI struct {
 	// address. Empty means the host of the URI with Dial, and otherwise the IP address that the session
 	// goes to. A name is sent to the server (SNI).
 	ServerName string
-	// InsecureSkipVerify makes a client accept any certificate; see VerifyConnection. What libcoap
-	// itself finds wrong with it is not asked for.
+	// InsecureSkipVerify makes a client accept any certificate. What the verification would
+	// have said is in the VerifyError that VerifyConnection gets. For tests and diagnosis only.
 	InsecureSkipVerify bool
 
 	// ClientAuth says what a server asks of its clients' certificates. libcoap knows
