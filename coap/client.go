@@ -104,6 +104,12 @@ func (c *Client) current() (*Session, error) {
 	return nil, nil
 }
 
+func (c *Client) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 func (c *Client) failed(err error) error { return &Error{Op: "dial", Peer: c.uri, Err: err} }
 
 // judge gives a session up that its server does not seem to know any more. Who

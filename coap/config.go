@@ -42,6 +42,11 @@ type Config struct {
 	// more than 8 times MaxBody bytes of them, or 4096.
 	MaxBody int
 
+	// MaxObservers is how many observations a context has as a server: beyond it
+	// requests for more are answered as if they were none (RFC 7641, section 4.1).
+	// Zero means 10000.
+	MaxObservers int
+
 	// PSK and PKI secure sessions of clients over DTLS and TLS: PSK where it is set,
 	// and otherwise PKI, which by default trusts the system's certificate authorities. ServerPSK
 	// and PKI secure servers; at least one of them must be set there.
@@ -59,12 +64,14 @@ type Config struct {
 }
 
 const (
+	defaultMaxAge        = time.Minute
 	defaultLeisure       = 5 * time.Second
 	defaultMaxRetransmit = 4
 	defaultAckTimeout    = 2 * time.Second
 	defaultIdleTimeout   = 5 * time.Minute
 	defaultMaxSessions   = 10000
 	defaultMaxBody       = 8 << 20
+	defaultMaxObservers  = 10000
 )
 
 func orDefault[T comparable](v, otherwise T) T {

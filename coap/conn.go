@@ -51,6 +51,8 @@ type conn struct {
 	bert    atomic.Bool  // the peer has sent a message of several blocks
 	mtu     atomic.Int32 // that the user has set, or 0
 	blocks  map[string]*stored
+
+	observers map[string]*observer // by token
 }
 
 // A token ties responses to their request. They are random, as RFC 7252,
@@ -159,6 +161,9 @@ func (c *conn) end(err error) {
 		close(c.connected)
 	}
 	c.l.store.forget(c)
+	for _, o := range c.observers {
+		o.end()
+	}
 	if c.cancel != nil {
 		c.cancel(err)
 	}
@@ -204,6 +209,19 @@ func (x *exchange) close() {
 func (x *exchange) fail(err error) {
 	x.close()
 	x.to.fail(err)
+}
+
+// begin sends a request, under a new message ID. Where it cannot, the exchange is
+// closed.
+func (x *exchange) begin(m *ccoap.Message) error {
+	m.ID = ccoap.NewID
+	err := x.send(m)
+	if err == nil {
+		return nil
+	}
+	x.close()
+	x.c.l.settle() // it may tell the reason
+	return orDefault(x.c.ended, err)
 }
 
 // send sends a message of an exchange.
@@ -259,6 +277,10 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 		return
 	}
 	if c.pinged(reason, m) {
+		return
+	}
+	if o := c.observers[string(m.Token)]; o != nil {
+		o.end()
 		return
 	}
 	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {

@@ -23,6 +23,7 @@ type incoming struct {
 	confirmable bool
 	multicast   bool
 	blocks      *blockRequest // what it says about blocks, if anything
+	observer    *observer     // that its response makes
 
 	// Guarded by the loop.
 	acked    bool // an empty acknowledgement has been sent

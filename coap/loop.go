@@ -33,8 +33,10 @@ type loop struct {
 	handling  int           // requests that wait for their answer
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
-	greeting  []*conn    // clients over DTLS whose handshakes are not over
-	listening bool       // over DTLS or TLS
+	greeting  []*conn // clients over DTLS whose handshakes are not over
+	listening bool    // over DTLS or TLS
+	observers int
+	notified  map[notificationID]*observer
 	store     blockStore // bodies that are not through
 
 	timer *time.Timer
@@ -47,13 +49,15 @@ var errNoContext = errors.New("libcoap could not make a context")
 
 func newLoop(config Config) (*loop, error) {
 	l := &loop{
-		config: config,
-		conns:  make(map[ccoap.SessionID]*conn),
+		config:   config,
+		conns:    make(map[ccoap.SessionID]*conn),
+		notified: make(map[notificationID]*observer),
 	}
 	native := ccoap.NewContext(&ccoap.Callbacks{
 		Request:  l.onRequest,
 		Response: l.onResponse,
 		Nack:     l.onNack,
+		Empty:    l.onEmpty,
 		Pong:     l.onPong,
 		Event:    l.onEvent,
 

@@ -252,7 +252,7 @@ func (o *Options) SetAccept(format ContentFormat) { o.SetUint(OptionAccept, uint
 func (o Options) MaxAge() time.Duration {
 	n, ok := o.Uint(OptionMaxAge)
 	if !ok || n > math.MaxUint32 {
-		return time.Minute
+		return defaultMaxAge
 	}
 	return time.Duration(n) * time.Second
 }

@@ -39,6 +39,7 @@ type Request struct {
 	Multicast bool
 
 	values map[string]string // of the wildcards of a pattern
+	origin *incoming         // of a request that came
 }
 
 // PathValue returns what a wildcard of the pattern stands for that the request was
@@ -122,12 +123,9 @@ func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
 	if c.ended != nil {
 		return nil, c.ended
 	}
-	m.ID = ccoap.NewID
 	x := c.open(to)
-	if err := x.send(m); err != nil {
-		x.close()
-		c.l.settle() // it may tell the reason
-		return nil, orDefault(c.ended, err)
+	if err := x.begin(m); err != nil {
+		return nil, err
 	}
 	return x, nil
 }

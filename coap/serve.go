@@ -33,10 +33,10 @@ func (l *loop) serve(in *incoming) {
 		h, _ = m.Handler(r)
 	}
 	if i, ok := h.(inline); ok {
-		l.late = append(l.late, func() { in.handle(i.Handler, r) })
+		l.late = append(l.late, func() { in.c.handle(i.Handler, r, in) })
 		return
 	}
-	go in.handle(h, r)
+	go in.c.handle(h, r, in)
 }
 
 // Inline marks a handler that is so cheap that a goroutine of its own would cost
@@ -72,17 +72,25 @@ func (l *loop) handled() {
 	}
 }
 
-// handle answers a request.
-func (in *incoming) handle(h Handler, r *Request) {
+// A replier sends what a handler has answered to a request.
+type replier interface {
+	reply(r *Request, w *response)
+}
+
+// handle has a handler answer a request. There is an answer also where it panics.
+func (c *conn) handle(h Handler, r *Request, to replier) {
 	w := &response{}
 	returned := false
 	defer func() {
 		if !returned {
 			v := recover() // nil: it called runtime.Goexit
-			in.c.l.log("handler panicked", "method", r.Method, "peer", in.c.peer(), "panic", v, "stack", string(debug.Stack()))
+			c.l.log("handler panicked", "method", r.Method, "peer", c.peer(), "panic", v, "stack", string(debug.Stack()))
 			w = &response{code: CodeInternalServerError}
 		}
-		in.reply(r, w)
+		if w.code == CodeEmpty {
+			w.code = successCode(r.Method)
+		}
+		to.reply(r, w)
 	}()
 	h.ServeCoAP(w, r)
 	returned = true
@@ -101,14 +109,13 @@ func (in *incoming) request() *Request {
 		NonConfirmable: in.m.Type == ccoap.NonConfirmable,
 		Session:        in.c.session,
 		Multicast:      in.multicast,
+		origin:         in,
 	}
 }
 
 // reply sends what a handler has written.
 func (in *incoming) reply(r *Request, w *response) {
-	if w.code == CodeEmpty {
-		w.code = successCode(r.Method)
-	}
+	in.mark(w)
 	switch {
 	case in.unwanted(r, w):
 		in.silence()
@@ -117,6 +124,7 @@ func (in *incoming) reply(r *Request, w *response) {
 	default:
 		_ = in.answer(in.blockwise(w))
 	}
+	in.begin()
 }
 
 // unwanted reports whether the response is not to be sent: because the client does

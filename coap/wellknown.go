@@ -9,7 +9,8 @@ var wellKnownCore = []string{".well-known", "core"}
 
 // Links returns the resources of the Mux as /.well-known/core lists them (RFC 6690):
 // one link for each path without wildcards, in the order of registration, with the
-// attributes that it was registered with.
+// attributes that it was registered with, and obs where that is a Resource (RFC 7641,
+// section 6).
 func (m *Mux) Links() []Link {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -34,12 +35,24 @@ func addLink(links []Link, target string, r *route) []Link {
 		i = len(links)
 		links = append(links, Link{Target: target})
 	}
-	for _, a := range r.attributes {
+	attributes := r.attributes
+	if isObservable(r.handler) {
+		attributes = append(slices.Clone(attributes), Attr("obs"))
+	}
+	for _, a := range attributes {
 		if !slices.Contains(links[i].Attributes, a) {
 			links[i].Attributes = append(links[i].Attributes, a)
 		}
 	}
 	return links
+}
+
+func isObservable(h Handler) bool {
+	if i, ok := h.(inline); ok {
+		h = i.Handler
+	}
+	_, ok := h.(*Resource)
+	return ok
 }
 
 // wellKnown answers for /.well-known/core.

@@ -7,6 +7,7 @@ package ccoap
 import "C"
 
 import (
+	"net/netip"
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
@@ -29,6 +30,9 @@ type Callbacks struct {
 	// Nack is called when a confirmable message was not taken, with that
 	// message.
 	Nack func(id SessionID, reason Reason, m Message)
+	// Empty is called when an empty acknowledgement or a reset comes, before libcoap
+	// deals with it: with the session's number, or else with the peer's address.
+	Empty func(id SessionID, peer netip.AddrPort, reset bool, mid uint16)
 	// Pong is called when a ping over a reliable transport was answered. Over an
 	// unreliable one a ping is answered by a reset, of which Nack tells.
 	Pong func(id SessionID)
@@ -100,6 +104,11 @@ func goCoapResponse(p unsafe.Pointer, id C.uint64_t, m *C.struct_cshim_message) 
 //export goCoapNack
 func goCoapNack(p unsafe.Pointer, id C.uint64_t, reason C.int, m *C.struct_cshim_message) {
 	callbacks(p).Nack(SessionID(id), Reason(reason), readMessage(m))
+}
+
+//export goCoapEmpty
+func goCoapEmpty(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, reset C.bool, mid C.uint16_t) {
+	callbacks(p).Empty(SessionID(id), fromC(*peer), bool(reset), uint16(mid))
 }
 
 //export goCoapPong

@@ -3,6 +3,7 @@
 
 #include "_cgo_export.h"
 #include "context.h"
+#include "empty.h"
 #include "session.h"
 
 /* What a server does in one poll before somebody else may have the context. */
@@ -202,7 +203,9 @@ int cshim_context_poll(cshim_context *c)
 		if (n <= 0)
 			break;
 		cshim_streams_enter(&c->streams);
+		cshim_empty_enter(c);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
+		cshim_empty_leave();
 		cshim_streams_leave();
 		if (c->stop)
 			cshim_session_secured(c);

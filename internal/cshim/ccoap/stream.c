@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "empty.h"
 #include "stream.h"
 
 static __thread struct cshim_streams *current;
@@ -146,8 +147,12 @@ ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 		return next_receive()(fd, buffer, size, flags);
 	__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
 	s = find(streams, fd);
-	if (s == NULL || s->kind == CSHIM_STREAM_OTHER || s->kept_size >= size)
-		return next_receive()(fd, buffer, size, flags);
+	if (s == NULL || s->kind == CSHIM_STREAM_OTHER || s->kept_size >= size) {
+		n = next_receive()(fd, buffer, size, flags);
+		if (n > 0)
+			cshim_empty_received(fd, buffer, n);
+		return n;
+	}
 	kept = s->kept_size;
 	n = next_receive()(fd, bytes + kept, size - kept, flags);
 	if (n <= 0)

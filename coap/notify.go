@@ -1,0 +1,338 @@
+package coap
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A Resource is a Handler for something that clients may observe (RFC 7641). It
+// hands requests on to the handler that it was made of. A GET or FETCH that asks
+// for observation and is answered with success makes its client an observer: until
+// the client wants no more, rejects a notification, does not acknowledge one, or
+// its session is over.
+//
+// Its methods may be called from any goroutine, also by its handler.
+type Resource struct {
+	// NonConfirmable has notifications sent without asking for an acknowledgement.
+	// Every fifth one is confirmable nevertheless, and so is one after a day, to
+	// find clients that are gone (RFC 7641, section 4.5). Over TCP and TLS it has
+	// no meaning. It must not be changed once requests come.
+	NonConfirmable bool
+
+	handler Handler
+
+	mu        sync.Mutex // guards what follows; nothing else is locked under it
+	observers map[*observer]struct{}
+	changes   uint32 // how often it was notified
+}
+
+// NewResource returns a resource that h answers for.
+func NewResource(h Handler) *Resource {
+	return &Resource{handler: h, observers: make(map[*observer]struct{})}
+}
+
+// ServeCoAP has the request handled, and notes who wants to observe.
+func (res *Resource) ServeCoAP(w ResponseWriter, r *Request) {
+	if r.origin != nil {
+		r.origin.observe(res, r)
+	}
+	res.handler.ServeCoAP(w, r)
+}
+
+// Notify tells the observers that the resource has changed. It returns at once: the
+// handler is called for each observer, with the request that it has sent, on a
+// goroutine of its own, and what it answers goes to the observer. An answer that is
+// no success ends the observation. An observer that has not acknowledged the last
+// notification gets the next one when it has, in the state of then: so it may not
+// see every change, but it sees the last one (RFC 7641, section 4.5).
+func (res *Resource) Notify() {
+	res.mu.Lock()
+	res.changes++
+	res.mu.Unlock()
+	for _, o := range res.list() {
+		o.changed()
+	}
+}
+
+// Cancel ends all observations with a last notification of a code, which must be an
+// error: 4.04 for a resource that is no more. It returns when they are sent.
+func (res *Resource) Cancel(code Code) {
+	for _, o := range res.list() {
+		o.cancel(&response{code: code})
+	}
+}
+
+// Observers returns how many clients observe the resource.
+func (res *Resource) Observers() int {
+	res.mu.Lock()
+	defer res.mu.Unlock()
+	return len(res.observers)
+}
+
+func (res *Resource) list() []*observer {
+	res.mu.Lock()
+	defer res.mu.Unlock()
+	observers := make([]*observer, 0, len(res.observers))
+	for o := range res.observers {
+		observers = append(observers, o)
+	}
+	return observers
+}
+
+// sequence is what the Observe option says of a notification that is about to be
+// made.
+func (res *Resource) sequence() uint32 {
+	res.mu.Lock()
+	defer res.mu.Unlock()
+	return res.changes & maxSequence
+}
+
+// An observer is a client that observes a resource.
+type observer struct {
+	res     *Resource
+	c       *conn
+	token   string
+	key     string // of the request: see bodyKey
+	request Request
+	block   *blockValue // which size of blocks it asks for
+
+	// Guarded by the loop.
+	ended      bool
+	waiting    bool   // for the response to the request, a handler, or an acknowledgement
+	dirty      bool   // the resource has changed since its handler was called last
+	sequence   uint32 // of the last notification
+	id         notificationID
+	unchecked  int       // notifications since the last confirmable one
+	acceptedAt time.Time // of that one, or of the request
+}
+
+// A notificationID tells which notification an empty message is about.
+type notificationID struct {
+	peer netip.AddrPort
+	mid  uint16
+}
+
+const (
+	maxSequence  = 1<<24 - 1
+	maxUnchecked = 4
+	uncheckedAge = 24 * time.Hour
+
+	observeRegister   = 0
+	observeDeregister = 1
+)
+
+// observe does what the request's Observe option asks for (RFC 7641, section 4.1).
+func (in *incoming) observe(res *Resource, r *Request) {
+	value, ok := r.Options.Uint(OptionObserve)
+	if !ok || value > observeDeregister || in.multicast || r.Method != MethodGet && r.Method != MethodFetch {
+		return
+	}
+	c, l := in.c, in.c.l
+	if l.lock() != nil {
+		return
+	}
+	defer l.unlock()
+	token := string(in.m.Token)
+	if old := c.observers[token]; old != nil {
+		old.end()
+	}
+	if c.ended != nil || value == observeDeregister || l.observers >= orDefault(l.config.MaxObservers, defaultMaxObservers) {
+		return
+	}
+	o := &observer{
+		res:        res,
+		c:          c,
+		token:      token,
+		key:        bodyKey(&in.m),
+		request:    *r,
+		waiting:    true,
+		sequence:   res.sequence(),
+		acceptedAt: time.Now(),
+	}
+	o.request.Options = r.Options.Clone()
+	o.request.origin = nil
+	if in.blocks != nil && in.blocks.has2 {
+		o.block = &in.blocks.two
+	}
+	if c.observers == nil {
+		c.observers = make(map[string]*observer)
+	}
+	c.observers[token] = o
+	c.busy++
+	l.observers++
+	in.observer = o
+	res.mu.Lock()
+	res.observers[o] = struct{}{}
+	res.mu.Unlock()
+}
+
+// mark marks the response to a request for observation. One that is no success
+// makes no observer.
+func (in *incoming) mark(w *response) {
+	o := in.observer
+	if o == nil {
+		return
+	}
+	if w.code.IsSuccess() {
+		w.options.SetUint(OptionObserve, uint64(o.sequence))
+		return
+	}
+	in.observer = nil
+	if o.c.l.lock() == nil {
+		o.end()
+		o.c.l.unlock()
+	}
+}
+
+// begin starts the observation when the response to its request is sent.
+func (in *incoming) begin() {
+	o := in.observer
+	if o == nil {
+		return
+	}
+	in.observer = nil // the request stays in the log
+	if o.c.l.lock() == nil {
+		o.ready()
+		o.c.l.unlock()
+	}
+}
+
+// end removes the observer. The loop is locked.
+func (o *observer) end() {
+	if o.ended {
+		return
+	}
+	o.ended = true
+	delete(o.c.observers, o.token)
+	delete(o.c.l.notified, o.id)
+	o.c.busy--
+	o.c.l.observers--
+	o.res.mu.Lock()
+	delete(o.res.observers, o)
+	o.res.mu.Unlock()
+}
+
+func (o *observer) changed() {
+	if o.c.l.lock() != nil {
+		return
+	}
+	defer o.c.l.unlock()
+	o.dirty = true
+	o.proceed()
+}
+
+// ready notes that what the observer waited for is there. The loop is locked.
+func (o *observer) ready() {
+	o.waiting = false
+	o.proceed()
+}
+
+func (o *observer) proceed() {
+	if o.dirty && !o.waiting && !o.ended {
+		o.dirty, o.waiting = false, true
+		go o.notify()
+	}
+}
+
+// notify has the handler called.
+func (o *observer) notify() {
+	n := &notification{o: o, sequence: o.res.sequence()}
+	r := o.request
+	r.Options = r.Options.Clone()
+	o.c.handle(o.res.handler, &r, n)
+}
+
+// A notification is on its way.
+type notification struct {
+	o        *observer
+	sequence uint32 // of before the handler was called
+}
+
+func (n *notification) reply(_ *Request, w *response) {
+	o := n.o
+	if !w.code.IsSuccess() {
+		o.cancel(w)
+		return
+	}
+	w.options.SetUint(OptionObserve, uint64(n.sequence))
+	if !o.c.proto.Reliable() && len(w.body) > 16<<o.c.blockSZX() {
+		w.tag() // before the loop is locked: it takes long
+	}
+	if o.c.l.lock() != nil {
+		return
+	}
+	defer o.c.l.unlock()
+	switch {
+	case o.ended:
+	case n.sequence == o.sequence: // the handler has seen this change before
+		o.ready()
+	default:
+		o.sequence = n.sequence
+		o.send(w)
+	}
+}
+
+// send sends a notification. The loop is locked.
+func (o *observer) send(w *response) {
+	m := o.c.publish(o.key, w, o.block)
+	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
+	switch {
+	case o.c.proto.Reliable():
+	case o.res.NonConfirmable && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
+		m.Type = ccoap.NonConfirmable
+		o.unchecked++
+	default:
+		o.unchecked = 0
+	}
+	mid, err := o.c.native.Send(m)
+	if err != nil {
+		o.end()
+		return
+	}
+	if o.c.proto.Reliable() {
+		o.ready()
+		return
+	}
+	delete(o.c.l.notified, o.id)
+	o.id = notificationID{o.c.remote, uint16(mid)}
+	o.c.l.notified[o.id] = o
+	if m.Type == ccoap.NonConfirmable || !ccoap.TellsEmpty() { // libcoap holds what waits for NSTART
+		o.ready()
+	}
+}
+
+// cancel ends the observation with a last notification.
+func (o *observer) cancel(w *response) {
+	if o.c.l.lock() != nil {
+		return
+	}
+	defer o.c.l.unlock()
+	if o.ended {
+		return
+	}
+	m := o.c.publish(o.key, w, o.block)
+	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
+	o.end()
+	_, _ = o.c.native.Send(m)
+}
+
+// onEmpty deals with an acknowledgement, or a reset, of a notification. The address
+// is that of the peer where id is 0.
+func (l *loop) onEmpty(id ccoap.SessionID, peer netip.AddrPort, reset bool, mid uint16) {
+	if c := l.conns[id]; c != nil {
+		peer = c.remote
+	}
+	o := l.notified[notificationID{peer, mid}]
+	switch {
+	case o == nil:
+	case reset:
+		o.end()
+	case o.unchecked == 0: // it was confirmable
+		delete(l.notified, o.id)
+		o.acceptedAt = time.Now()
+		o.ready()
+	}
+}

@@ -1,0 +1,261 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// Observe registers for the resource that a GET or FETCH names (RFC 7641), and
+// iterates over its states as the server tells them: the first one is the response
+// to the request.
+//
+//	for response, err := range session.Observe(ctx, request) {
+//
+// An older state never follows a newer one. One that was not taken before the next
+// one came is left out: a slow loop sees fewer states, and always the last. When
+// nothing has come for the time that a state may be used (Max-Age, and 5 to 15 s on
+// top), the registration is sent again, and its response is one more state.
+//
+// The iteration ends after a response that is an error, or that has no Observe
+// option because the server does not let the resource be observed. It ends with an
+// error when ctx ends, when the session is over, and when the server does not
+// acknowledge. When it ends, or the loop is left, the server is told, without
+// waiting for its answer. The errors are those of Do.
+func (s *Session) Observe(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
+	return func(yield func(*Response, error) bool) {
+		if err := s.observe(ctx, r, yield); err != nil {
+			yield(nil, s.failed("observe", err))
+		}
+	}
+}
+
+// Observe observes as Session.Observe does, over one session after another: where
+// that ends with an error, the error is one step of the iteration, and then the
+// client registers anew, after a pause of half a second that grows to a minute
+// while there is no response. The iteration ends when ctx does or the client is
+// closed.
+func (c *Client) Observe(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
+	return func(yield func(*Response, error) bool) {
+		const first, longest = 500 * time.Millisecond, time.Minute
+		pause := first
+		taken := func(response *Response, _ error) bool {
+			pause = first
+			return yield(response, nil)
+		}
+		for {
+			err := c.observe(ctx, r, taken)
+			if err == nil || !yield(nil, err) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && c.isClosed() {
+				return
+			}
+			select {
+			case <-time.After(pause/2 + rand.N(pause)):
+			case <-ctx.Done():
+			}
+			pause = min(2*pause, longest)
+		}
+	}
+}
+
+// observe observes in the session that there is.
+func (c *Client) observe(ctx context.Context, r *Request, yield func(*Response, error) bool) error {
+	s, err := c.Session(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Release()
+	if err := s.observe(ctx, r, yield); err != nil {
+		c.judge(s, err)
+		return s.failed("observe", err)
+	}
+	return nil
+}
+
+var errObserveBody = errors.New("a request for observation cannot have a Source or a Sink")
+
+// observe returns nil where the iteration came to its end, or was left.
+func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response, error) bool) error {
+	switch {
+	case r.Method != MethodGet && r.Method != MethodFetch:
+		return fmt.Errorf("only GET and FETCH can observe, not %v", r.Method)
+	case r.Source != nil || r.Sink != nil:
+		return errObserveBody
+	}
+	if err := s.c.ready(ctx); err != nil {
+		return err
+	}
+	options := r.Options
+	if s.host != "" {
+		options = withHost(options, s.host)
+	}
+	t := newTransfer(ctx, s.c, r, options.without(OptionObserve))
+	o := &observation{t: t, news: make(chan struct{}, 1)}
+	defer o.end()
+	return o.run(yield)
+}
+
+// An observation is what a client knows of a resource.
+type observation struct {
+	t    *transfer
+	news chan struct{} // has an element when latest or err is set
+
+	// Guarded by the loop.
+	x      *exchange
+	fresh  freshness
+	latest *ccoap.Message // nil: taken
+	err    error          // there will be no more
+}
+
+func (o *observation) receive(m ccoap.Message) {
+	if sequence, ok := findOption(m.Options, OptionObserve); ok && !o.t.c.proto.Reliable() &&
+		!o.fresh.isNew(uint32(parseUint(sequence)), time.Now()) {
+		return
+	}
+	o.latest = &m
+	o.wake()
+}
+
+func (o *observation) fail(err error) {
+	o.err = err
+	o.wake()
+}
+
+func (o *observation) wake() {
+	select {
+	case o.news <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what came last, or why nothing will come.
+func (o *observation) take() (*ccoap.Message, error) {
+	o.t.c.l.mu.Lock()
+	defer o.t.c.l.mu.Unlock()
+	m := o.latest
+	o.latest = nil
+	if m == nil {
+		return nil, o.err
+	}
+	if o.err != nil { // comes next
+		o.wake()
+	}
+	return m, nil
+}
+
+func (o *observation) run(yield func(*Response, error) bool) error {
+	if err := o.register(); err != nil {
+		return err
+	}
+	silence := time.NewTimer(untilSilence(defaultMaxAge))
+	defer silence.Stop()
+	for {
+		select {
+		case <-o.t.ctx.Done():
+			return o.t.ctx.Err()
+		case <-silence.C:
+			if err := o.register(); err != nil {
+				return err
+			}
+			silence.Reset(untilSilence(defaultMaxAge))
+		case <-o.news:
+			m, err := o.take()
+			if err != nil {
+				return err
+			}
+			if m == nil {
+				continue
+			}
+			_, more := findOption(m.Options, OptionObserve)
+			more = more && Code(m.Code).IsSuccess()
+			if !more {
+				o.forget()
+			}
+			response, err := o.t.receive(*m)
+			switch {
+			case errors.Is(err, ErrBodyChanged) && more: // the new one will be told
+				continue
+			case err != nil:
+				return err
+			}
+			silence.Reset(untilSilence(response.Options.MaxAge()))
+			if !yield(response, nil) || !more {
+				return nil
+			}
+		}
+	}
+}
+
+// untilSilence is how long to wait after a state that is fresh for a time (RFC
+// 7641, section 3.3.1).
+func untilSilence(fresh time.Duration) time.Duration {
+	return fresh + 5*time.Second + rand.N(10*time.Second)
+}
+
+// message asks the server to begin, or to end.
+func (o *observation) message(value uint64) *ccoap.Message {
+	options := []Option{{OptionObserve, encodeUint(value)}}
+	if szx := o.t.c.blockSZX(); szx < maxSZX && !o.t.options.hasBlocks() {
+		options = append(options, early(szx))
+	}
+	return o.t.r.message(withOptions(o.t.options, options...), o.t.r.Body)
+}
+
+// register sends the request, with the same token each time.
+func (o *observation) register() error {
+	m := o.message(observeRegister)
+	c := o.t.c
+	if err := c.l.lock(); err != nil {
+		return err
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	if o.x == nil {
+		o.x = c.open(o)
+	}
+	return o.x.begin(m)
+}
+
+// forget has what comes from now on rejected.
+func (o *observation) forget() {
+	c := o.t.c
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	o.x.close()
+	o.x = nil
+}
+
+// end tells the server that nobody observes any more.
+func (o *observation) end() {
+	m := o.message(observeDeregister)
+	c := o.t.c
+	if c.l.lock() != nil {
+		return
+	}
+	defer c.l.unlock()
+	x := o.x
+	if x == nil || c.ended != nil || o.err != nil {
+		return
+	}
+	x.to = &farewell{x}
+	_ = x.begin(m)
+}
+
+// A farewell waits for the response to a request for the end of an observation. A
+// notification that comes before it has an Observe option.
+type farewell struct{ x *exchange }
+
+func (f *farewell) receive(m ccoap.Message) {
+	if _, ok := findOption(m.Options, OptionObserve); !ok {
+		f.x.close()
+	}
+}
+
+func (f *farewell) fail(error) {}

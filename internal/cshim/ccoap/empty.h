@@ -1,0 +1,25 @@
+#ifndef CSHIM_EMPTY_H
+#define CSHIM_EMPTY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* libcoap has no callback for an acknowledgement, nor for the reset of a message
+ * that was not confirmable. Who sends notifications needs both (RFC 7641, section
+ * 4.5). They are messages of four bytes: so what libcoap reads is looked at on its
+ * way, and goCoapEmpty is called for these. */
+
+struct cshim_context;
+
+/* Until cshim_empty_leave, what this thread reads is for the context. */
+void cshim_empty_enter(struct cshim_context *c);
+void cshim_empty_leave(void);
+
+/* Reports whether libcoap's calls come here: they do where it is linked dynamically
+ * into the program. */
+bool cshim_empty_works(void);
+
+/* Looks at what was received over a connected socket. */
+void cshim_empty_received(int fd, const void *bytes, size_t size);
+
+#endif
