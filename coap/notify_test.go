@@ -271,8 +271,7 @@ func TestRequestsThatMakeNoObserver(t *testing.T) {
 }
 
 func TestNotificationsAreForTheRequestThatRegistered(t *testing.T) {
-	var res *Resource
-	res = NewResource(HandlerFunc(func(w ResponseWriter, r *Request) {
+	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) {
 		fmt.Fprint(w, r.PathValue("name"), r.Options.Queries(), r.Session.RemoteAddr().IsValid())
 	}))
 	mux := &Mux{}
@@ -417,22 +416,22 @@ func TestObservableResourcesAreListedAsSuch(t *testing.T) {
 }
 
 func TestLibcoapClientObserves(t *testing.T) {
+	t.Parallel()
 	for _, flavour := range testenv.CoAPFlavours {
 		t.Run(flavour, func(t *testing.T) {
-			for _, proto := range []Protocol{UDP, TCP} {
-				t.Run(proto.String(), func(t *testing.T) {
-					res := newCounter()
-					addr := listen(t, nil, proto, res)
-					client := testenv.Start(t, "coap-client-"+flavour, "-s", "3", "-w", uri(proto, addr, "/"))
-					res.awaitObservers(t, 1)
-					for i := 1; i <= 3; i++ {
-						res.set(1000 + i)
-						client.Expect(t, strconv.Itoa(1000+i))
-					}
-					assert.Zero(t, client.Wait(t), client.Output())
-					res.awaitObservers(t, 0)
-				})
-			}
+			t.Parallel()
+			eachTransport(t, func(t *testing.T, proto Protocol, _ *Config, arguments []string) {
+				res := newCounter()
+				addr := listen(t, &Config{ServerPSK: pskServer}, proto, res)
+				client := testenv.Start(t, "coap-client-"+flavour, append(arguments, "-s", "3", "-w", uri(proto, addr, "/"))...)
+				res.awaitObservers(t, 1)
+				for i := 1; i <= 3; i++ {
+					res.set(1000 + i)
+					client.Expect(t, strconv.Itoa(1000+i))
+				}
+				assert.Zero(t, client.Wait(t), client.Output())
+				res.awaitObservers(t, 0)
+			})
 		})
 	}
 }

@@ -314,23 +314,21 @@ func TestObserveLibcoapServer(t *testing.T) {
 	for _, flavour := range testenv.CoAPFlavours {
 		t.Run(flavour, func(t *testing.T) {
 			t.Parallel()
-			server := testenv.StartCoAPServer(t, flavour)
-			for _, proto := range []Protocol{UDP, TCP} {
-				t.Run(proto.String(), func(t *testing.T) {
-					t.Parallel()
-					s, err := Dial(waitContext(t), server.URI(proto.Scheme(), ""), nil)
-					require.NoError(t, err)
-					defer s.Close()
-					r := get()
-					require.NoError(t, r.Options.SetPath("/time"))
-					next := pull(t, s.Observe(waitContext(t), r))
-					first := state(t, next)
-					assert.NotEmpty(t, first)
-					for range 3 { // one a second
-						assert.NotEqual(t, first, state(t, next))
-					}
-				})
-			}
+			server := testenv.StartCoAPServer(t, flavour, testenv.CoAPServerPSK(string(testKey))...)
+			eachTransport(t, func(t *testing.T, proto Protocol, config *Config, _ []string) {
+				t.Parallel()
+				s, err := Dial(waitContext(t), server.URI(proto.Scheme(), ""), config)
+				require.NoError(t, err)
+				defer s.Close()
+				r, err := NewRequest(MethodGet, "/time")
+				require.NoError(t, err)
+				next := pull(t, s.Observe(waitContext(t), r))
+				first := state(t, next)
+				assert.NotEmpty(t, first)
+				for range 3 { // one a second
+					assert.NotEqual(t, first, state(t, next))
+				}
+			})
 		})
 	}
 }
