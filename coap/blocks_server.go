@@ -201,6 +201,9 @@ func (in *incoming) refuse(code Code, why string, options ...Option) {
 
 func (in *incoming) reject(w *response) {
 	in.done()
+	if in.multicast { // RFC 7252, section 8.1
+		return
+	}
 	_ = in.respond(&ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body})
 }
 

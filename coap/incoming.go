@@ -57,6 +57,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			return
 		}
 	}
+	if l.handler == nil && multicast {
+		return
+	}
 	if l.handler == nil {
 		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
 		return

@@ -39,6 +39,10 @@ typedef struct {
 #define CSHIM_CREDENTIALS 0
 #define CSHIM_EVENT_ACCEPTED ((coap_event_t)-1)
 
+/* Groups of IPv6 alone, on the system's choice of an interface. */
+#define CSHIM_JOINS_ANY_GROUP 0
+#define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
+
 /* Sessions have an NSTART of 1. */
 #define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
 
@@ -79,6 +83,8 @@ typedef struct {
 #define CSHIM_HAVE_CREDENTIALS
 #define CSHIM_CREDENTIALS 1
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_SERVER_SESSION_NEW
+
+#define CSHIM_JOINS_ANY_GROUP 1
 
 typedef coap_bin_const_t cshim_token;
 

@@ -1,0 +1,261 @@
+package coap
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
+)
+
+// testGroup is a group of no meaning (RFC 5771, section 10). Messages for it stay on
+// loopback.
+var testGroup = netip.MustParseAddr("239.255.71.83")
+
+const loopbackName = "lo"
+
+// groupServer listens for the test group.
+func groupServer(t *testing.T, h Handler) netip.AddrPort {
+	t.Helper()
+	s := &Server{Handler: h, Config: &Config{Leisure: time.Millisecond}}
+	t.Cleanup(func() { s.Close() })
+	endpoints, err := s.Listen("coap://0.0.0.0:0", "coap+tcp://127.0.0.1:0", "coap://127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, s.JoinGroup(testGroup, loopbackName))
+	return netip.AddrPortFrom(testGroup, endpoints[0].Addr.Port())
+}
+
+// groupPeer answers requests for the group from a loopback address of its own.
+func groupPeer(t *testing.T, group, from netip.AddrPort, answer func(coappeer.Message) []coappeer.Message) {
+	t.Helper()
+	lo, err := net.InterfaceByName(loopbackName)
+	require.NoError(t, err)
+	in, err := net.ListenMulticastUDP("udp4", lo, net.UDPAddrFromAddrPort(group))
+	require.NoError(t, err)
+	out, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(from))
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	t.Cleanup(func() {
+		in.Close()
+		<-ended
+		out.Close()
+	})
+	go func() {
+		defer close(ended)
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := in.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			m, err := coappeer.ParseUDP(buf[:n])
+			if !assert.NoError(t, err) {
+				return
+			}
+			for _, r := range answer(m) {
+				_, err := out.WriteToUDPAddrPort(r.AppendUDP(nil), from)
+				assert.NoError(t, err)
+			}
+		}
+	}()
+}
+
+func TestMulticastCollectsTheResponsesOfAllPeers(t *testing.T) {
+	group := groupServer(t, HandlerFunc(func(w ResponseWriter, r *Request) {
+		assert.True(t, r.Multicast)
+		assert.True(t, r.NonConfirmable)
+		w.Write([]byte("server " + r.Options.Path()))
+	}))
+	respond := func(text string) func(coappeer.Message) []coappeer.Message {
+		return func(m coappeer.Message) []coappeer.Message {
+			wrong := m.Separate(coappeer.NON, 8, coappeer.Content, []byte("not asked for"))
+			wrong.Token = []byte("who?")
+			return []coappeer.Message{
+				wrong,
+				m.Separate(coappeer.NON, 9, coappeer.Content, []byte(text)),
+				m.Separate(coappeer.NON, 10, coappeer.Content, []byte("again")),
+			}
+		}
+	}
+	groupPeer(t, group, netip.MustParseAddrPort("127.0.0.2:0"), respond("peer 2"))
+	groupPeer(t, group, netip.MustParseAddrPort("127.0.0.3:0"), respond("peer 3"))
+
+	ctx, cancel := context.WithCancel(waitContext(t))
+	defer cancel()
+	got := make(map[string]netip.AddrPort)
+	request, err := NewRequest(MethodGet, "/a")
+	require.NoError(t, err)
+	for r, err := range newTestContext(t, nil).Multicast(ctx, loopback, group, request) {
+		require.NoError(t, err)
+		assert.Equal(t, CodeContent, r.Code)
+		got[string(r.Body)] = r.From
+		if len(got) == 3 {
+			cancel()
+		}
+	}
+	require.Len(t, got, 3)
+	assert.Equal(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), group.Port()), got["server /a"])
+	assert.Equal(t, "127.0.0.2", got["peer 2"].Addr().String())
+	assert.Equal(t, "127.0.0.3", got["peer 3"].Addr().String())
+}
+
+// ipv6Interface returns an interface for multicast over IPv6, which loopback is not
+// as a rule; "" where the machine has none.
+func ipv6Interface(t *testing.T) string {
+	t.Helper()
+	interfaces, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagMulticast == 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		require.NoError(t, err)
+		for _, addr := range addrs {
+			if ip, ok := addr.(*net.IPNet); ok && ip.IP.IsLinkLocalUnicast() && ip.IP.To4() == nil {
+				return i.Name
+			}
+		}
+	}
+	return ""
+}
+
+func TestServerOnAllAddressesJoinsGroupsOfBothFamilies(t *testing.T) {
+	s := &Server{Handler: hello, Config: &Config{Leisure: time.Millisecond}}
+	defer s.Close()
+	endpoints, err := s.Listen("coap://:0")
+	require.NoError(t, err)
+	joined := []netip.AddrPort{netip.AddrPortFrom(testGroup, endpoints[0].Addr.Port())}
+	require.NoError(t, s.JoinGroup(testGroup, loopbackName))
+	if i := ipv6Interface(t); i != "" && endpoints[0].Addr.Addr().Is6() {
+		// Messages of this scope do not leave the machine.
+		group := netip.MustParseAddr("ff01::4753").WithZone(i)
+		joined = append(joined, netip.AddrPortFrom(group, endpoints[0].Addr.Port()))
+		require.NoError(t, s.JoinGroup(group, ""))
+	}
+	for _, group := range joined {
+		local := netip.AddrPort{}
+		if group.Addr().Is4() {
+			local = loopback
+		}
+		var from netip.AddrPort
+		for r, err := range newTestContext(t, nil).Multicast(waitContext(t), local, group, get()) {
+			require.NoError(t, err)
+			assert.Equal(t, "hello", string(r.Body))
+			from = r.From
+			break
+		}
+		assert.Equal(t, group.Port(), from.Port())
+		assert.Equal(t, group.Addr().Is4(), from.Addr().Is4())
+	}
+}
+
+func TestRequestsForAGroupGetNoUselessResponses(t *testing.T) {
+	var m Mux
+	m.HandleFunc("GET /empty", func(w ResponseWriter, r *Request) {})
+	m.HandleFunc("GET /panic", func(w ResponseWriter, r *Request) { panic("in a test") })
+	m.Handle("GET /hello", hello, Attr("rt", "greeting"))
+	group := groupServer(t, &m)
+	client := coappeer.NewUDP(t)
+	send := func(id uint16, typ coappeer.Type, path string, options ...coappeer.Option) {
+		m := coappeer.Message{Type: typ, Code: coappeer.GET, ID: id, Token: []byte{byte(id)}}
+		m.Options = append(coappeer.Path(path), options...)
+		client.Send(group, m)
+	}
+	send(1, coappeer.NON, "nothing")
+	send(2, coappeer.NON, "empty")
+	send(3, coappeer.NON, "panic")
+	send(4, coappeer.CON, "hello")
+	send(5, coappeer.NON, ".well-known/core", coappeer.String(coappeer.URIQuery, "rt=none"))
+	send(6, coappeer.NON, "hello", coappeer.Uint(coappeer.NoResponse, 2))
+	send(7, coappeer.NON, "hello", coappeer.Block{Num: 0, SZX: 7}.Option(coappeer.Block2))
+	// Those that follow are answered.
+	send(8, coappeer.NON, "nothing", coappeer.Uint(coappeer.NoResponse, 2))
+	send(9, coappeer.NON, ".well-known/core", coappeer.String(coappeer.URIQuery, "rt=greeting"))
+	got := make(map[byte]coappeer.Message)
+	for range 2 {
+		r := client.Receive(t)
+		assert.Equal(t, coappeer.NON, r.Type)
+		assert.Equal(t, group.Port(), r.From.Port())
+		got[r.Token[0]] = r.Message
+	}
+	assert.Equal(t, coappeer.NotFound, got[8].Code)
+	assert.Equal(t, `</hello>;rt="greeting"`, string(got[9].Payload))
+	client.ExpectNothing(t, netip.AddrPortFrom(loopback.Addr(), group.Port()), 100)
+}
+
+func TestAddressOfTheServerIsNoGroup(t *testing.T) {
+	group := groupServer(t, HandlerFunc(func(w ResponseWriter, r *Request) {
+		assert.False(t, r.Multicast)
+		w.SetCode(CodeNotFound)
+	}))
+	s := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), group.Port()), UDP)
+	r, err := s.Do(waitContext(t), get())
+	require.NoError(t, err)
+	assert.Equal(t, CodeNotFound, r.Code)
+}
+
+func TestJoinGroupRefusesWhatItCannotDo(t *testing.T) {
+	specific := newTestContext(t, nil)
+	_, err := specific.Listen(loopback, UDP)
+	require.NoError(t, err)
+	all := newTestContext(t, nil)
+	_, err = all.Listen(netip.MustParseAddrPort("0.0.0.0:0"), UDP)
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		c     *Context
+		group netip.Addr
+		on    string
+		want  string
+	}{
+		"an address that is no group":   {all, loopback.Addr(), "", "coap: join 127.0.0.1: not a multicast address"},
+		"no address":                    {all, netip.Addr{}, "", "coap: join invalid IP: not a multicast address"},
+		"an unknown interface":          {all, testGroup, "no-such-0", `coap: join 239.255.71.83: there is no interface "no-such-0"`},
+		"an endpoint of one address":    {specific, testGroup, "", "coap: join 239.255.71.83: no UDP endpoint listens on all addresses of the group's family"},
+		"an endpoint of another family": {all, AllNodesLinkLocal, "", "coap: join ff02::fd: no UDP endpoint listens on all addresses of the group's family"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.EqualError(t, test.c.JoinGroup(test.group, test.on), test.want)
+		})
+	}
+	require.NoError(t, all.JoinGroup(testGroup, loopbackName))
+	assert.Error(t, all.JoinGroup(testGroup, loopbackName), "it is in the group already")
+	require.NoError(t, all.Close())
+	assert.ErrorIs(t, all.JoinGroup(testGroup, loopbackName), net.ErrClosed)
+	var s Server
+	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackName), errNoGroupEndpoint)
+}
+
+func TestMulticastEndsWithTheContext(t *testing.T) {
+	c := newTestContext(t, nil)
+	ended := make(chan error, 1)
+	started := make(chan struct{})
+	group := groupServer(t, hello)
+	go func() {
+		var last error
+		for r, err := range c.Multicast(waitContext(t), loopback, group, get()) {
+			if last = err; err == nil {
+				assert.Equal(t, "hello", string(r.Body))
+				close(started)
+			}
+		}
+		ended <- last
+	}()
+	receive(t, started)
+	require.NoError(t, c.Close())
+	assert.ErrorIs(t, receive(t, ended), net.ErrClosed)
+}
+
+func TestMulticastRefusesWhatIsNoGroup(t *testing.T) {
+	for _, err := range newTestContext(t, nil).Multicast(waitContext(t), loopback, loopback, get()) {
+		assert.EqualError(t, err, "coap: GET coap://127.0.0.1:0: not a multicast address")
+		assert.ErrorIs(t, err, errNoGroup)
+		return
+	}
+	require.Fail(t, "no error")
+}
