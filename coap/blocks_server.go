@@ -322,7 +322,7 @@ func (in *incoming) goOn() bool {
 	b := in.blocks
 	t := in.c.l.store.find(in.c, ofResponse(b.key))
 	switch {
-	case t != nil:
+	case t != nil && !in.multicast:
 		in.done()
 		_ = in.respond(in.c.slice(t.response, &b.two, int(b.two.offset())))
 		return true

@@ -42,6 +42,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		return
 	}
 	l.touch(c)
+	if multicast && (m.Type == ccoap.Confirmable || l.handler == nil) { // RFC 7252, section 8.1
+		return
+	}
 	in := &incoming{
 		c:           c,
 		m:           m,
@@ -56,9 +59,6 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			l.events = append(l.events, first.again)
 			return
 		}
-	}
-	if l.handler == nil && multicast {
-		return
 	}
 	if l.handler == nil {
 		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })

@@ -25,15 +25,15 @@ var (
 // is "". They must listen on all addresses, and of IPv6 for a group of IPv6. The
 // group is left when the context is closed.
 //
-// Requests for a group have Request.Multicast set. They are answered after a
-// random time, see Config.Leisure, and those whose response is an error or has no
-// body are not answered at all (RFC 7252, section 8), unless they have the option
-// No-Response, which then says what is not answered (RFC 7967, section 2.1).
-// Confirmable ones are dropped.
+// Requests for a group have Request.Multicast set. Their responses go out after a
+// random time, see Config.Leisure, and errors and 2.05 without a body not at all (RFC
+// 7252, section 8), unless the request has the option No-Response, which then says
+// what is not wanted (RFC 7967, section 2.1). Confirmable requests are dropped.
 //
 // libcoap 4.2.1 joins groups of IPv6 alone, and on no interface that is named:
-// otherwise the error is ErrNotSupported. JoinGroup stands for
-// coap_join_mcast_group_intf.
+// otherwise the error is ErrNotSupported. It never sends an error to a group.
+//
+// JoinGroup stands for coap_join_mcast_group_intf.
 func (c *Context) JoinGroup(group netip.Addr, network string) error {
 	failed := func(err error) error { return &Error{Op: "join", Peer: group.String(), Err: err} }
 	if network == "" {
@@ -104,8 +104,11 @@ var errNoGroup = errors.New("not a multicast address")
 // listen already.
 func (s *Server) JoinGroup(group netip.Addr, network string) error {
 	s.mu.Lock()
-	contexts := s.contexts
+	contexts, closed := s.contexts, s.closed
 	s.mu.Unlock()
+	if closed {
+		return ErrServerClosed
+	}
 	err := error(&Error{Op: "join", Peer: group.String(), Err: errNoGroupEndpoint})
 	for _, c := range contexts {
 		switch e := c.JoinGroup(group, network); {
@@ -133,9 +136,12 @@ type GroupResponse struct {
 //
 // Port 0 of group means 5683. Which interface the request leaves by is said by
 // local's address with IPv4, and by group's zone with IPv6; a zero local leaves it
-// to the system. The session for this is not shared with anything else. Large
-// responses are not put together: where one has the option Block2, the rest is to be asked
-// of its sender (RFC 7959, section 2.8).
+// to the system. Large responses are not put together: where one has the option
+// Block2, the rest is to be asked of its sender (RFC 7959, section 2.8). The request
+// must fit into one message, and cannot have a Source or a Sink.
+//
+// Any number of goroutines may do this at once: each request has a session of its own.
+// libcoap sends to groups as to anybody else, with coap_send.
 func (c *Context) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
 	return func(yield func(*GroupResponse, error) bool) {
 		if err := c.multicast(ctx, local, group, r, func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
@@ -147,6 +153,9 @@ func (c *Context) Multicast(ctx context.Context, local, group netip.AddrPort, r 
 func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
 	if !group.Addr().Unmap().IsMulticast() {
 		return errNoGroup
+	}
+	if r.Source != nil || r.Sink != nil {
+		return errGroupBody
 	}
 	s, err := c.NewClientSession(local, group, UDP)
 	if err != nil {
@@ -175,6 +184,8 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 		}
 	}
 }
+
+var errGroupBody = errors.New("a request for a group cannot have a Source or a Sink")
 
 // A groupCall collects the responses to a request for a group.
 type groupCall struct {

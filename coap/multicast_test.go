@@ -2,8 +2,10 @@ package coap
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
 // testGroup is a group of no meaning (RFC 5771, section 10). Messages for it stay on
@@ -174,6 +177,7 @@ func TestRequestsForAGroupGetNoUselessResponses(t *testing.T) {
 	send(5, coappeer.NON, ".well-known/core", coappeer.String(coappeer.URIQuery, "rt=none"))
 	send(6, coappeer.NON, "hello", coappeer.Uint(coappeer.NoResponse, 2))
 	send(7, coappeer.NON, "hello", coappeer.Block{Num: 0, SZX: 7}.Option(coappeer.Block2))
+	send(10, coappeer.NON, "hello", coappeer.Block{Num: 1, SZX: 6}.Option(coappeer.Block1))
 	// Those that follow are answered.
 	send(8, coappeer.NON, "nothing", coappeer.Uint(coappeer.NoResponse, 2))
 	send(9, coappeer.NON, ".well-known/core", coappeer.String(coappeer.URIQuery, "rt=greeting"))
@@ -229,9 +233,71 @@ func TestJoinGroupRefusesWhatItCannotDo(t *testing.T) {
 	assert.ErrorIs(t, all.JoinGroup(testGroup, loopbackName), net.ErrClosed)
 	var s Server
 	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackName), errNoGroupEndpoint)
+	require.NoError(t, s.Close())
+	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackName), ErrServerClosed)
 }
 
-func TestMulticastEndsWithTheContext(t *testing.T) {
+func TestResponsesForAGroupTakeTheirTime(t *testing.T) {
+	requests := make(chan struct{}, 1)
+	s := &Server{Handler: HandlerFunc(func(w ResponseWriter, r *Request) {
+		requests <- struct{}{}
+		w.Write([]byte("late"))
+	}), Config: &Config{Leisure: 1000 * time.Hour}}
+	defer s.Close()
+	endpoints, err := s.Listen("coap://0.0.0.0:0")
+	require.NoError(t, err)
+	require.NoError(t, s.JoinGroup(testGroup, loopbackName))
+	addr := netip.AddrPortFrom(loopback.Addr(), endpoints[0].Addr.Port())
+	client := coappeer.NewUDP(t)
+	request := coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 1, Token: []byte{1}}
+	client.Send(netip.AddrPortFrom(testGroup, addr.Port()), request)
+	receive(t, requests)
+	request.ID = 2
+	client.Send(addr, request)
+	receive(t, requests)
+	assert.Equal(t, "late", string(client.Expect(t, coappeer.NON, coappeer.Content).Payload))
+	client.ExpectNothing(t, addr, 100)
+}
+
+func TestLargeResponsesForAGroupAreFetchedFromTheirSender(t *testing.T) {
+	group := groupServer(t, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(body(3000)) }))
+	c := newTestContext(t, nil)
+	for r, err := range c.Multicast(waitContext(t), loopback, group, get()) {
+		require.NoError(t, err)
+		assert.Equal(t, body(3000)[:1024], r.Body)
+		_, more := r.Options.Get(OptionBlock2)
+		assert.True(t, more)
+		s, err := c.NewClientSession(netip.AddrPort{}, r.From, UDP)
+		require.NoError(t, err)
+		rest, err := s.Get(waitContext(t), "/")
+		require.NoError(t, err)
+		assert.Equal(t, body(3000), rest.Body)
+		return
+	}
+	require.Fail(t, "no response")
+}
+
+func TestGroupsWithLibcoapsPrograms(t *testing.T) {
+	group := groupServer(t, hello)
+	got := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{
+		URI:  "coap://" + group.String() + "/x",
+		Args: []string{"-N", "-B", "2", "-a", loopback.Addr().String()},
+	})
+	assert.Equal(t, "2.05", got.Code)
+	assert.Equal(t, "hello", string(got.Body))
+
+	server := testenv.StartCoAPServer(t, "gnutls", "-A", "0.0.0.0", "-g", testGroup.String(), "-G", loopbackName)
+	group = netip.AddrPortFrom(testGroup, server.Addr.Port())
+	for r, err := range newTestContext(t, nil).Multicast(waitContext(t), loopback, group, get()) {
+		require.NoError(t, err)
+		assert.Equal(t, server.Addr, r.From)
+		assert.Contains(t, string(r.Body), "libcoap")
+		return
+	}
+	require.Fail(t, "no response")
+}
+
+func TestMulticastEndsWhenTheContextIsClosed(t *testing.T) {
 	c := newTestContext(t, nil)
 	ended := make(chan error, 1)
 	started := make(chan struct{})
@@ -251,11 +317,34 @@ func TestMulticastEndsWithTheContext(t *testing.T) {
 	assert.ErrorIs(t, receive(t, ended), net.ErrClosed)
 }
 
-func TestMulticastRefusesWhatIsNoGroup(t *testing.T) {
-	for _, err := range newTestContext(t, nil).Multicast(waitContext(t), loopback, loopback, get()) {
-		assert.EqualError(t, err, "coap: GET coap://127.0.0.1:0: not a multicast address")
-		assert.ErrorIs(t, err, errNoGroup)
-		return
+func TestMulticastRefusesWhatItCannotSend(t *testing.T) {
+	group := netip.AddrPortFrom(testGroup, 5683)
+	for name, test := range map[string]struct {
+		group netip.AddrPort
+		r     *Request
+		want  string
+	}{
+		"to an address that is no group": {loopback, get(), "coap: GET coap://127.0.0.1:0: not a multicast address"},
+		"with a source":                  {group, &Request{Method: MethodPut, Source: strings.NewReader("x")}, "coap: PUT coap://239.255.71.83:5683: " + errGroupBody.Error()},
+		"with a sink":                    {group, &Request{Method: MethodGet, Sink: io.Discard}, "coap: GET coap://239.255.71.83:5683: " + errGroupBody.Error()},
+		"of more than one message":       {group, &Request{Method: MethodPut, Body: body(2000)}, "coap: PUT coap://239.255.71.83:5683: " + ErrTooLarge.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []error
+			for r, err := range newTestContext(t, nil).Multicast(waitContext(t), loopback, test.group, test.r) {
+				assert.Nil(t, r)
+				got = append(got, err)
+			}
+			require.Len(t, got, 1)
+			assert.EqualError(t, got[0], test.want)
+		})
 	}
-	require.Fail(t, "no error")
+}
+
+func TestMulticastEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for r, err := range newTestContext(t, nil).Multicast(ctx, loopback, netip.AddrPortFrom(testGroup, 1), get()) {
+		assert.Fail(t, "something came", "%v %v", r, err)
+	}
 }
