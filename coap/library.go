@@ -20,6 +20,9 @@ const (
 	FeatureRawPublicKeys
 	// FeaturePSKHints is PSK.ForHint and ServerPSK.Hints.
 	FeaturePSKHints
+	// FeatureAnyGroup is JoinGroup for groups of IPv4, and on an interface that is
+	// named.
+	FeatureAnyGroup
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
@@ -28,6 +31,8 @@ func Supports(f Feature) bool {
 	switch f {
 	case FeatureSecurity, FeatureRawPublicKeys, FeaturePSKHints:
 		return ccoap.HaveCredentials
+	case FeatureAnyGroup:
+		return ccoap.JoinsAnyGroup
 	}
 	return false
 }

@@ -73,7 +73,7 @@ func checkGroup(group netip.Addr, network string) error {
 	switch {
 	case !group.IsMulticast():
 		return errNoGroup
-	case !ccoap.JoinsAnyGroup && (group.Is4() || network != ""):
+	case !Supports(FeatureAnyGroup) && (group.Is4() || network != ""):
 		return ErrNotSupported
 	case network == "":
 		return nil

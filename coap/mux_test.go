@@ -1,6 +1,8 @@
 package coap
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -143,6 +145,20 @@ func TestMuxInsideMuxAndMiddleware(t *testing.T) {
 	}
 	outer.Handle("/in", twice(&inner))
 	assert.Equal(t, "hellohello", string(serveDirectly(t, &outer, MethodGet, "/in").body))
+}
+
+func TestMiddlewareGivesRequestsAnotherContext(t *testing.T) {
+	type key struct{}
+	var m Mux
+	m.HandleFunc("/{name}", func(w ResponseWriter, r *Request) {
+		fmt.Fprint(w, r.PathValue("name"), " ", r.Context().Value(key{}))
+	})
+	outer := HandlerFunc(func(w ResponseWriter, r *Request) {
+		assert.Nil(t, r.Context().Value(key{}))
+		m.ServeCoAP(w, r.WithContext(context.WithValue(r.Context(), key{}, "a value")))
+		assert.Nil(t, r.Context().Value(key{}), "the request itself is the same")
+	})
+	assert.Equal(t, "a a value", string(serveDirectly(t, outer, MethodGet, "/a").body))
 }
 
 func TestWellKnownCoreListsTheResources(t *testing.T) {
