@@ -39,15 +39,15 @@ typedef struct {
 #define CSHIM_CREDENTIALS 0
 #define CSHIM_EVENT_ACCEPTED ((coap_event_t)-1)
 
-/* Groups of IPv6 alone, on the system's choice of an interface. */
-#define CSHIM_JOINS_ANY_GROUP 0
-#define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
-
 /* Sessions have an NSTART of 1. */
 #define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
 
 #define CSHIM_DATA(data) ((uint8_t **)(data))
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).type)
+
+/* Groups of IPv6 alone, on the system's choice of an interface. */
+#define CSHIM_JOINS_ANY_GROUP 0
+#define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
 
 /* The loop is not divided: it looks for the events itself. */
 #define CSHIM_DO_EVENTS(ctx, events, n) ((void)coap_run_once(ctx, COAP_RUN_NONBLOCK))
@@ -84,12 +84,11 @@ typedef struct {
 #define CSHIM_CREDENTIALS 1
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_SERVER_SESSION_NEW
 
-#define CSHIM_JOINS_ANY_GROUP 1
-
 typedef coap_bin_const_t cshim_token;
 
 #define CSHIM_DATA(data) (data)
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).number)
+#define CSHIM_JOINS_ANY_GROUP 1
 #define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
