@@ -16,13 +16,13 @@ type Feature int
 const (
 	// FeatureSecurity is DTLS and TLS: endpoints, and client sessions.
 	FeatureSecurity Feature = iota + 1
+	// FeatureAnyGroup is JoinGroup for groups of IPv4, and on an interface that is
+	// named.
+	FeatureAnyGroup
 	// FeatureRawPublicKeys is PKI.RawPublicKey and PKI.VerifyRawPublicKey.
 	FeatureRawPublicKeys
 	// FeaturePSKHints is PSK.ForHint and ServerPSK.Hints.
 	FeaturePSKHints
-	// FeatureAnyGroup is JoinGroup for groups of IPv4, and on an interface that is
-	// named.
-	FeatureAnyGroup
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
