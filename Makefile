@@ -77,7 +77,7 @@ lint: deps-build ## gofmt, go vet, staticcheck, and C warnings as errors
 bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./...
 
-fuzz: deps-build ## run every fuzz target for FUZZTIME (10s)
+fuzz: deps-build ## run every fuzz target for FUZZTIME (10s; 1000x is a thousand inputs)
 	scripts/fuzz.sh
 
 image: ## build the image of tls-serve with docker, podman or buildah

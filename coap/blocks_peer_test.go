@@ -2,7 +2,6 @@ package coap
 
 import (
 	"bytes"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,9 +56,7 @@ func TestLibcoapClientSendsAndFetchesABody(t *testing.T) {
 }
 
 func TestLibcoapServerTakesAndGivesABody(t *testing.T) {
-	_, address := testenv.StartServer(t, "created TCP  endpoint 127.0.0.1:{port}",
-		"coap-server-gnutls", "-A", "127.0.0.1", "-p", "{port}", "-d", "100", "-v", "7")
-	addr := netip.MustParseAddrPort(address)
+	addr := testenv.StartCoAPServer(t, "gnutls", "-d", "100").Addr
 	for name, test := range map[string]struct {
 		proto  Protocol
 		config *Config

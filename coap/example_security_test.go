@@ -3,13 +3,12 @@
 package coap_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log"
 	"net/netip"
 	"os"
-	"time"
+	"strings"
 
 	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/gnutls"
@@ -20,14 +19,14 @@ var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
 // ask prints what a server answers.
 func ask(s *coap.Session) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := within()
 	defer cancel()
 	response, err := s.Get(ctx, "/")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(string(response.Body))
+	fmt.Println(strings.TrimSpace(string(response.Body)))
 }
 
 func read(name string) []byte {
@@ -84,8 +83,54 @@ func ExampleContext_NewClientSessionPSK() {
 	// Output: hello sensor 1
 }
 
+// The order in which a server is set up: what secures it, and then its endpoints.
+func ExampleContext_Listen() {
+	roots := gnutls.NewCertPool()
+	if err := roots.AppendCertsFromPEM(read("ca.pem")); err != nil {
+		log.Fatal(err)
+	}
+	server, err := coap.NewContext(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	server.SetRootCAs(roots)
+	if err := server.SetPKI(&coap.PKI{Certificates: []gnutls.Certificate{load("server")}}); err != nil {
+		log.Fatal(err)
+	}
+	key := []byte("correct horse battery staple")
+	err = server.SetPSK(&coap.ServerPSK{GetKey: func(identity, _ string) ([]byte, error) { return key, nil }})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server.Handle(greet)
+	for _, proto := range []coap.Protocol{coap.UDP, coap.DTLS, coap.TCP, coap.TLS} {
+		addr, err := server.Listen(loopback, proto)
+		if err != nil {
+			log.Fatal(err)
+		}
+		config := &coap.Config{}
+		if proto.Secure() {
+			config.PSK = coap.PSK{Identity: "over " + proto.String(), Key: key}
+		}
+		ctx, cancel := within()
+		defer cancel()
+		session, err := coap.Dial(ctx, proto.Scheme()+"://"+addr.String(), config)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer session.Close()
+		ask(session)
+	}
+	// Output:
+	// hello
+	// hello over dtls
+	// hello
+	// hello over tls
+}
+
 // A client that asks more of the server's certificate than that it is for the right name and by a
-// trusted authority; and the order in which a server is set up.
+// trusted authority.
 func ExampleContext_NewClientSessionPKI() {
 	roots := gnutls.NewCertPool()
 	if err := roots.AppendCertsFromPEM(read("ca.pem")); err != nil {
@@ -153,7 +198,7 @@ func ExampleContext_NewClientSession_defaults() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := within()
 	defer cancel()
 	err = session.Ready(ctx)
 	fmt.Println(errors.Is(err, coap.ErrHandshake), errors.Is(err, gnutls.CertificateUnknownAuthority))

@@ -37,6 +37,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if isNew {
 		c = l.newConn(id, native, true)
 		l.servers.add(c)
+		l.events = append(l.events, c.configure)
 	}
 	if c == nil || !c.isUp { // it has ended in this poll, or is about to
 		return

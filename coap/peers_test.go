@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,37 +12,28 @@ import (
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
-// eachPlain runs a test for the transports without security.
-func eachPlain(t *testing.T, f func(t *testing.T, proto Protocol)) {
+// eachTransport runs a test for each transport that there is. config is that of
+// clients with testKey, and arguments what libcoap's client needs.
+func eachTransport(t *testing.T, f func(t *testing.T, proto Protocol, config *Config, arguments []string)) {
 	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
+		t.Run(proto.String(), func(t *testing.T) { f(t, proto, nil, nil) })
 	}
-}
-
-// body returns n bytes that differ from place to place.
-func body(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i) ^ byte(i>>8)
-	}
-	return b
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		f(t, proto, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, testenv.CoAPClientPSK("client1", string(testKey)))
+	})
 }
 
 func uri(proto Protocol, addr netip.AddrPort, path string) string {
 	return fmt.Sprintf("%s://%s%s", proto.Scheme(), addr, path)
 }
 
-var (
-	coapServers = []string{"coap-server-gnutls", "coap-server-openssl"}
-	coapClients = []string{"coap-client-gnutls", "coap-client-openssl"}
-)
-
 func TestLibcoapServer(t *testing.T) {
-	for _, server := range coapServers {
-		t.Run(server, func(t *testing.T) {
-			_, addr := testenv.CoapServer(t, server, "-d", "10")
-			eachPlain(t, func(t *testing.T, proto Protocol) {
-				s, err := Dial(waitContext(t), uri(proto, addr, "/"), nil)
+	t.Parallel()
+	for _, flavour := range testenv.CoAPFlavours {
+		t.Run(flavour, func(t *testing.T) {
+			server := testenv.StartCoAPServer(t, flavour, append(testenv.CoAPServerPSK(string(testKey)), "-d", "10")...)
+			eachTransport(t, func(t *testing.T, proto Protocol, config *Config, _ []string) {
+				s, err := Dial(waitContext(t), server.URI(proto.Scheme(), "/"), config)
 				require.NoError(t, err)
 				defer s.Close()
 				r, err := s.Get(waitContext(t), "/")
@@ -52,14 +41,14 @@ func TestLibcoapServer(t *testing.T) {
 				assert.Equal(t, CodeContent, r.Code)
 				assert.Contains(t, string(r.Body), "This is a test server made with libcoap")
 
-				path := "/made-" + proto.String()
-				r, err = s.Put(waitContext(t), path, OctetStream, body(5000))
+				body, path := randomBytes(5000), "/made-"+proto.String()
+				r, err = s.Put(waitContext(t), path, OctetStream, body)
 				require.NoError(t, err)
 				assert.Equal(t, CodeCreated, r.Code)
 				r, err = s.Get(waitContext(t), path)
 				require.NoError(t, err)
 				assert.Equal(t, CodeContent, r.Code)
-				assert.Equal(t, body(5000), r.Body)
+				assert.True(t, bytes.Equal(body, r.Body))
 
 				r, err = s.Get(waitContext(t), "/none")
 				require.NoError(t, err)
@@ -74,23 +63,27 @@ func TestLibcoapServer(t *testing.T) {
 }
 
 func TestLibcoapClient(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "body")
-	require.NoError(t, os.WriteFile(file, body(5000), 0o600))
-	for _, client := range coapClients {
-		t.Run(client, func(t *testing.T) {
-			eachPlain(t, func(t *testing.T, proto Protocol) {
+	for _, flavour := range testenv.CoAPFlavours {
+		t.Run(flavour, func(t *testing.T) {
+			eachTransport(t, func(t *testing.T, proto Protocol, _ *Config, arguments []string) {
 				bodies := make(chan []byte, 1)
-				addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
+				addr := listen(t, &Config{ServerPSK: pskServer}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
 					if r.Method == MethodPut {
 						bodies <- r.Body
 						return
 					}
 					fmt.Fprintf(w, "%v %s %q\n", r.Method, r.Options.Path(), r.Options.Queries())
 				}))
-				out := testenv.CoapClient(t, client, "-m", "get", uri(proto, addr, "/some/path?a=1&b"))
-				assert.Contains(t, out, `GET /some/path ["a=1" "b"]`)
-				testenv.CoapClient(t, client, "-m", "put", "-f", file, uri(proto, addr, "/x"))
-				assert.True(t, bytes.Equal(body(5000), receive(t, bodies)))
+				got := testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{
+					URI: uri(proto, addr, "/some/path?a=1&b"), Args: arguments,
+				})
+				assert.Equal(t, "GET /some/path [\"a=1\" \"b\"]\n", string(got.Body), got.Output)
+
+				body := randomBytes(5000)
+				testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{
+					Method: "put", URI: uri(proto, addr, "/x"), Payload: body, Args: arguments,
+				})
+				assert.True(t, bytes.Equal(body, receive(t, bodies)))
 			})
 		})
 	}

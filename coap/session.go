@@ -95,6 +95,9 @@ func abandon(c *conn) { go c.close() }
 
 // configure sets the transmission parameters of a new session.
 func (c *conn) configure() {
+	if c.ended != nil {
+		return
+	}
 	config := c.l.config
 	c.native.SetTransmission(
 		ccoap.Fixed(config.AckTimeout/time.Millisecond),

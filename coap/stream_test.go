@@ -3,7 +3,10 @@ package coap
 import (
 	"io"
 	"net"
+	"os"
 	"runtime"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,4 +50,36 @@ func TestTCPMessagesThatComeInPieces(t *testing.T) {
 		require.NoError(t, err, "cut at %d", cut)
 		assert.Equal(t, []byte{2<<4 | 1, byte(CodeChanged), byte(cut), 0xff, 'a' + byte(cut)}, answer)
 	}
+}
+
+func TestMessagesDoNotWaitForOneAnother(t *testing.T) {
+	addr := listen(t, nil, TCP, hello)
+	s := connect(t, nil, addr, TCP)
+	_, err := s.Do(waitContext(t), get())
+	require.NoError(t, err)
+	descriptors, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	found := 0
+	for _, d := range descriptors {
+		fd, err := strconv.Atoi(d.Name())
+		require.NoError(t, err)
+		local, remote := port(syscall.Getsockname(fd)), port(syscall.Getpeername(fd))
+		kind, _ := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
+		if kind != syscall.SOCK_STREAM || remote == 0 || local != addr.Port() && remote != addr.Port() {
+			continue
+		}
+		found++
+		on, err := syscall.GetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY)
+		require.NoError(t, err)
+		assert.Equal(t, 1, on)
+	}
+	assert.Equal(t, 2, found, "both ends")
+}
+
+// port returns the port of a socket's address, or 0.
+func port(addr syscall.Sockaddr, err error) uint16 {
+	if in, ok := addr.(*syscall.SockaddrInet4); ok && err == nil {
+		return uint16(in.Port)
+	}
+	return 0
 }

@@ -148,6 +148,29 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 		brokenLinks("docs/a.md", "[a](none.md#x) [b](../README.md) [c](https://example.org/none) [d](#e)"))
 }
 
+// testNames finds the tests and examples that a text names.
+var testNames = regexp.MustCompile(`\b(?:Test|Example)[A-Z]\w+`)
+
+func TestTestsThatDocumentsNameExist(t *testing.T) {
+	var sources strings.Builder
+	require.NoError(t, filepath.WalkDir(testenv.Root(), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
+		}
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			text, err := os.ReadFile(path)
+			sources.Write(text)
+			return err
+		}
+		return err
+	}))
+	for _, document := range documents(t) {
+		for _, name := range testNames.FindAllString(read(t, document), -1) {
+			assert.True(t, strings.Contains(sources.String(), "func "+name), "%s: there is no %s", document, name)
+		}
+	}
+}
+
 // undocumented returns the exported names of a package that have no comment.
 // A comment on a group of constants or variables is one for each of them.
 func undocumented(t *testing.T, importPath string, fset *token.FileSet, files []*ast.File) []string {

@@ -2,7 +2,8 @@
 // client over GnuTLS in one process, once with TLS 1.2 and once with TLS 1.3:
 // the client connects, gets its tickets, resumes with each of them, and then
 // compares full with resumed handshakes. A third client asks for as many tickets
-// as it needs and sends early data. It fails if anything did not resume.
+// as it needs and sends early data. It fails if anything did not resume. Then a CoAP
+// server and clients talk over UDP, TCP, DTLS and TLS.
 //
 //	go run ./examples/demo
 package main
@@ -27,6 +28,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
@@ -63,10 +65,13 @@ func run(w io.Writer, rounds int) error {
 	if err != nil {
 		return fmt.Errorf("tickets on request: %w", err)
 	}
+	if err := showCoAP(w); err != nil {
+		return fmt.Errorf("CoAP: %w", err)
+	}
 	left := objectsLeft()
-	fmt.Fprintf(w, "\nNative objects left: %d sessions, %d credentials, %d priorities, %d buffers, %d handles, %d for anti-replay.\n",
-		left.Sessions, left.Credentials, left.Priorities, left.Buffers, left.Handles, left.AntiReplays)
-	if left.Total() != 0 {
+	fmt.Fprintf(w, "\nNative objects left: %d sessions, %d credentials, %d priorities, %d buffers, %d handles, %d for anti-replay; of CoAP %d.\n",
+		left.Sessions, left.Credentials, left.Priorities, left.Buffers, left.Handles, left.AntiReplays, coap.LiveObjects().Total())
+	if left.Total() != 0 || coap.LiveObjects().Total() != 0 {
 		return errors.New("native objects are left")
 	}
 	return nil

@@ -11,14 +11,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	testenv.Main(m, func() (any, int64) {
-		counts := gnutls.LiveObjects()
-		return counts, counts.Total()
+		counts := []any{gnutls.LiveObjects(), coap.LiveObjects()}
+		return counts, gnutls.LiveObjects().Total() + coap.LiveObjects().Total()
 	})
 }
 
@@ -33,8 +34,14 @@ func TestReport(t *testing.T) {
 	require.Len(t, sections, 3)
 	assert.Regexp(t, `ticket 1 of 1 +lifetime \S+, resumed\n`, sections[1])
 	assert.Regexp(t, `ticket 1 of 2 +lifetime \S+, resumed\n.*ticket 2 of 2 +lifetime \S+, resumed\n`, sections[2])
+	for _, proto := range []coap.Protocol{coap.UDP, coap.TCP, coap.DTLS, coap.TLS} {
+		if proto.Secure() && !coap.Supports(coap.FeatureSecurity) {
+			continue
+		}
+		assert.Regexp(t, `(?m)^  `+proto.String()+` .* 100 kB to the server and back in \d+ ms +states observed: \[.*\]$`, report)
+	}
 	assert.NotContains(t, report, "NOT resumed")
-	assert.Contains(t, report, "Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles, 0 for anti-replay.\n")
+	assert.Contains(t, report, "Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles, 0 for anti-replay; of CoAP 0.\n")
 	assert.Contains(t, report, "asked for 4 tickets, the server announced 4, 4 came\n")
 	assert.Contains(t, report, "8 resumed, 8 with early data, 4 tickets left\n")
 

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -112,6 +114,8 @@ static struct cshim_stream *find(struct cshim_streams *streams, int fd)
 		n = sizeof(type);
 		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_STREAM)
 			s->kind = CSHIM_STREAM_OTHER;
+		else /* a message must not wait for the acknowledgement of the last one */
+			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	}
 	return s;
 }
