@@ -127,7 +127,7 @@ func TestMulticastRefusesWhatItCannotSend(t *testing.T) {
 		"to an address that is no group": {loopback, get(), "coap: GET coap://127.0.0.1:0: not a multicast address"},
 		"with a source":                  {group, &Request{Method: MethodPut, Source: strings.NewReader("x")}, "coap: PUT coap://239.255.71.83:5683: " + errGroupBody.Error()},
 		"with a sink":                    {group, &Request{Method: MethodGet, Sink: io.Discard}, "coap: GET coap://239.255.71.83:5683: " + errGroupBody.Error()},
-		"of more than one message":       {group, &Request{Method: MethodPut, Body: body(2000)}, "coap: PUT coap://239.255.71.83:5683: " + ErrTooLarge.Error()},
+		"of more than one message":       {group, &Request{Method: MethodPut, Body: randomBytes(2000)}, "coap: PUT coap://239.255.71.83:5683: " + ErrTooLarge.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []error
