@@ -201,6 +201,9 @@ func (in *incoming) refuse(code Code, why string, options ...Option) {
 
 func (in *incoming) reject(w *response) {
 	in.done()
+	if in.multicast { // RFC 7252, section 8.1
+		return
+	}
 	_ = in.respond(&ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body})
 }
 
@@ -319,7 +322,7 @@ func (in *incoming) goOn() bool {
 	b := in.blocks
 	t := in.c.l.store.find(in.c, ofResponse(b.key))
 	switch {
-	case t != nil:
+	case t != nil && !in.multicast:
 		in.done()
 		_ = in.respond(in.c.slice(t.response, &b.two, int(b.two.offset())))
 		return true

@@ -84,6 +84,9 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	if err != nil {
 		return failed(err)
 	}
+	if proto == UDP {
+		c.l.udp = append(c.l.udp, bound.Addr())
+	}
 	c.cleanup.Stop() // it serves until Close
 	return bound, nil
 }

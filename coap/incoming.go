@@ -43,6 +43,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		return
 	}
 	l.touch(c)
+	if multicast && (m.Type == ccoap.Confirmable || l.handler == nil) { // RFC 7252, section 8.1
+		return
+	}
 	in := &incoming{
 		c:           c,
 		m:           m,

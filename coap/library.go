@@ -16,6 +16,9 @@ type Feature int
 const (
 	// FeatureSecurity is DTLS and TLS: endpoints, and client sessions.
 	FeatureSecurity Feature = iota + 1
+	// FeatureAnyGroup is JoinGroup for groups of IPv4, and on an interface that is
+	// named.
+	FeatureAnyGroup
 	// FeatureRawPublicKeys is PKI.RawPublicKey and PKI.VerifyRawPublicKey.
 	FeatureRawPublicKeys
 	// FeaturePSKHints is PSK.ForHint and ServerPSK.Hints.
@@ -28,6 +31,8 @@ func Supports(f Feature) bool {
 	switch f {
 	case FeatureSecurity, FeatureRawPublicKeys, FeaturePSKHints:
 		return ccoap.HaveCredentials
+	case FeatureAnyGroup:
+		return ccoap.JoinsAnyGroup
 	}
 	return false
 }

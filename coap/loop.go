@@ -3,6 +3,7 @@ package coap
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -33,8 +34,9 @@ type loop struct {
 	handling  int           // requests that wait for their answer
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
-	greeting  []*conn // clients over DTLS whose handshakes are not over
-	listening bool    // over DTLS or TLS
+	greeting  []*conn      // clients over DTLS whose handshakes are not over
+	listening bool         // over DTLS or TLS
+	udp       []netip.Addr // of the endpoints for UDP
 	observers int
 	notified  map[notificationID]*observer
 	store     blockStore // bodies that are not through

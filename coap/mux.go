@@ -13,13 +13,16 @@ import (
 // A pattern is a path, with a method before it where it is for that method alone:
 // "/time", "GET /sensors/{name}", "PUT /files/{path...}". {name} stands for one
 // segment, and {path...}, at the end, for all segments that are left, also none:
-// Request.PathValue returns them. A segment that is written out wins over one that
+// Request.PathValue returns them. What is written out is percent-encoded as in a URI;
+// {$} at the end stands for nothing, as in "/{$}". A segment that is written out wins over one that
 // is not, and that over the rest of a path. Two patterns for the same requests are an
 // error of the program.
 //
 // A request for a path that no pattern matches is answered with 4.04, and one with
-// a method that no pattern for its path has with 4.05. A GET of /.well-known/core is
-// answered with the list of what the Mux has, unless there is a pattern for it.
+// a method that no pattern for its path has with 4.05. One whose path has a segment
+// "." or ".." is answered with 4.00 (RFC 7252, section 5.10.1). A GET of
+// /.well-known/core is answered with the list of what the Mux has, unless there is a
+// pattern without wildcards for it.
 //
 // The methods may be called from any goroutine.
 type Mux struct {
@@ -40,9 +43,15 @@ type node struct {
 type route struct {
 	pattern    string
 	method     Code
-	segments   []string // as in the pattern
+	segments   []segment
 	handler    Handler
 	attributes []Attribute
+}
+
+// A segment is a part of a pattern between slashes.
+type segment struct {
+	text       string // a wildcard's name, or what is written out, decoded
+	wild, rest bool   // {text}, {text...}
 }
 
 // Handle registers a handler for a pattern. The attributes describe the resource in
@@ -92,51 +101,59 @@ func parsePattern(pattern string) (*route, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("the path does not begin with /")
 	}
-	if path == "/" {
+	if path == "/" || path == "/{$}" {
 		return r, nil
 	}
-	r.segments = strings.Split(path[1:], "/")
-	var names []string
-	for i, segment := range r.segments {
-		name, rest, ok := wildcard(segment)
-		switch {
-		case !ok && strings.ContainsAny(segment, "{}"):
-			return nil, fmt.Errorf("braces must enclose a whole segment")
-		case !ok:
-		case name == "":
-			return nil, fmt.Errorf("a wildcard has no name")
-		case slices.Contains(names, name):
-			return nil, fmt.Errorf("two wildcards have the name %q", name)
-		case rest && i < len(r.segments)-1:
-			return nil, fmt.Errorf("{%s...} is not at the end", name)
-		default:
-			names = append(names, name)
+	parts := strings.Split(path[1:], "/")
+	for i, part := range parts {
+		last := i == len(parts)-1
+		if part == "{$}" && last {
+			part = ""
 		}
+		next, err := parseSegment(part)
+		switch {
+		case err != nil:
+			return nil, err
+		case next.rest && !last:
+			return nil, fmt.Errorf("%s is not at the end", part)
+		case next.wild && slices.ContainsFunc(r.segments, func(s segment) bool { return s.wild && s.text == next.text }):
+			return nil, fmt.Errorf("two wildcards have the name %q", next.text)
+		}
+		r.segments = append(r.segments, next)
 	}
 	return r, nil
 }
 
-// wildcard splits {name} and {name...}.
-func wildcard(segment string) (name string, rest, ok bool) {
-	name, ok = strings.CutPrefix(segment, "{")
-	if !ok {
-		return "", false, false
+func parseSegment(part string) (segment, error) {
+	if !strings.ContainsAny(part, "{}") {
+		text, err := unescape("segment", []string{part})
+		if err != nil {
+			return segment{}, err
+		}
+		return segment{text: text[0]}, nil
 	}
-	if name, ok = strings.CutSuffix(name, "}"); !ok {
-		return "", false, false
+	name, opened := strings.CutPrefix(part, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	if !opened || !closed || strings.ContainsAny(name, "{}") {
+		return segment{}, fmt.Errorf("braces must enclose a whole segment")
 	}
-	name, rest = strings.CutSuffix(name, "...")
-	return name, rest, true
+	name, rest := strings.CutSuffix(name, "...")
+	switch name {
+	case "":
+		return segment{}, fmt.Errorf("a wildcard has no name")
+	case "$":
+		return segment{}, fmt.Errorf("{$} is not at the end")
+	}
+	return segment{text: name, wild: true, rest: rest}, nil
 }
 
 // at returns the routes for a pattern, making the way to them.
-func (n *node) at(segments []string) *map[Code]*route {
-	for _, segment := range segments {
-		_, rest, ok := wildcard(segment)
+func (n *node) at(segments []segment) *map[Code]*route {
+	for _, s := range segments {
 		switch {
-		case rest:
+		case s.rest:
 			return &n.rest
-		case ok:
+		case s.wild:
 			if n.one == nil {
 				n.one = &node{}
 			}
@@ -145,10 +162,10 @@ func (n *node) at(segments []string) *map[Code]*route {
 			if n.literal == nil {
 				n.literal = make(map[string]*node)
 			}
-			if n.literal[segment] == nil {
-				n.literal[segment] = &node{}
+			if n.literal[s.text] == nil {
+				n.literal[s.text] = &node{}
 			}
-			n = n.literal[segment]
+			n = n.literal[s.text]
 		}
 	}
 	return &n.routes
@@ -184,20 +201,24 @@ func pick(routes map[Code]*route, method Code) (r *route, known bool) {
 	return r, len(routes) > 0
 }
 
+// hasWildcard reports whether the pattern is for more than one path.
+func (r *route) hasWildcard() bool {
+	return slices.ContainsFunc(r.segments, func(s segment) bool { return s.wild })
+}
+
 // values returns what the wildcards of the pattern stand for in a path.
 func (r *route) values(path []string) (values map[string]string) {
-	for i, segment := range r.segments {
-		name, rest, ok := wildcard(segment)
-		if !ok {
+	for i, s := range r.segments {
+		if !s.wild {
 			continue
 		}
 		if values == nil {
 			values = make(map[string]string)
 		}
-		if rest {
-			values[name] = strings.Join(path[i:], "/")
+		if s.rest {
+			values[s.text] = strings.Join(path[i:], "/")
 		} else {
-			values[name] = path[i]
+			values[s.text] = path[i]
 		}
 	}
 	return values
@@ -207,15 +228,21 @@ func (r *route) values(path []string) (values map[string]string) {
 // matches. It sets what PathValue returns.
 func (m *Mux) Handler(r *Request) (h Handler, pattern string) {
 	path := r.Options.PathSegments()
+	if len(path) == 1 && path[0] == "" { // the same URI (RFC 7252, section 6.5)
+		path = nil
+	}
+	if slices.Contains(path, ".") || slices.Contains(path, "..") {
+		return answer(CodeBadRequest), ""
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	found, known := m.root.find(r.Method, path)
 	switch {
+	case slices.Equal(path, wellKnownCore) && (found == nil || found.hasWildcard()):
+		return wellKnown{m}, ""
 	case found != nil:
 		r.values = found.values(path)
 		return found.handler, found.pattern
-	case !known && slices.Equal(path, wellKnownCore):
-		return wellKnown{m}, ""
 	case known:
 		return answer(CodeMethodNotAllowed), ""
 	}

@@ -1,6 +1,8 @@
 package coap
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +23,7 @@ func TestMuxPicksTheMostSpecificPattern(t *testing.T) {
 	var m Mux
 	for _, pattern := range []string{
 		"/", "/a", "GET /a/b", "PUT /a/b", "/a/{x}", "/a/{x}/c", "/a/b/{rest...}", "POST /a/{x}", "/a//", "/{one}/{two}/{three...}", "/q%2Fr",
+		"/%C3%A9/%7Bx%7D/{$}",
 	} {
 		m.HandleFunc(pattern, func(w ResponseWriter, r *Request) {
 			w.Write([]byte(pattern))
@@ -53,6 +56,9 @@ func TestMuxPicksTheMostSpecificPattern(t *testing.T) {
 		{MethodGet, "/a/x%2Fy", "/a/{x} x=x/y", 0},
 		{MethodGet, "/a//", "/a//", 0},
 		{MethodGet, "/s/t", "/{one}/{two}/{three...} one=s two=t", 0},
+		{MethodGet, "/q%2Fr", "/q%2Fr", 0},
+		{MethodGet, "/%C3%A9/%7Bx%7D/", "/%C3%A9/%7Bx%7D/{$}", 0},
+		{MethodGet, "/%C3%A9/%7Bx%7D", "/{one}/{two}/{three...} one=é two={x}", 0},
 		{MethodGet, "/s", "", CodeNotFound},
 	} {
 		w := serveDirectly(t, &m, test.method, test.path)
@@ -84,6 +90,9 @@ func TestMuxRefusesBadPatterns(t *testing.T) {
 		"GET /taken":           "same requests",
 		"GET /wild/{other}":    "same requests",
 		"/rest/{something...}": "same requests",
+		"GET /%74aken":         "same requests",
+		"/{$}/a":               "{$} is not at the end",
+		"/a/%zz":               "%zz",
 	} {
 		var m Mux
 		m.Handle("GET /taken", hello)
@@ -97,6 +106,34 @@ func TestMuxRefusesBadPatterns(t *testing.T) {
 	assert.Panics(t, func() { new(Mux).Handle("/", nil) })
 }
 
+func TestMuxRefusesSegmentsThatAreNone(t *testing.T) {
+	var m Mux
+	m.Handle("/files/{path...}", hello)
+	for _, path := range [][]string{{"files", ".."}, {"files", "a", "..", "b"}, {"."}} {
+		r := get()
+		for _, segment := range path {
+			r.Options.AddString(OptionURIPath, segment)
+		}
+		w := &response{}
+		m.ServeCoAP(w, r)
+		assert.Equal(t, CodeBadRequest, w.code, path)
+		assert.Empty(t, w.body)
+	}
+}
+
+func TestMuxTakesAnEmptySegmentForTheRoot(t *testing.T) {
+	for _, pattern := range []string{"/", "/{$}"} {
+		var m Mux
+		m.Handle(pattern, hello)
+		r := get()
+		r.Options.AddString(OptionURIPath, "")
+		w := &response{}
+		m.ServeCoAP(w, r)
+		assert.Equal(t, "hello", string(w.body))
+		assert.Equal(t, CodeNotFound, serveDirectly(t, &m, MethodGet, "/a").code)
+	}
+}
+
 func TestMuxInsideMuxAndMiddleware(t *testing.T) {
 	var inner, outer Mux
 	inner.Handle("/in", hello)
@@ -108,6 +145,20 @@ func TestMuxInsideMuxAndMiddleware(t *testing.T) {
 	}
 	outer.Handle("/in", twice(&inner))
 	assert.Equal(t, "hellohello", string(serveDirectly(t, &outer, MethodGet, "/in").body))
+}
+
+func TestMiddlewareGivesRequestsAnotherContext(t *testing.T) {
+	type key struct{}
+	var m Mux
+	m.HandleFunc("/{name}", func(w ResponseWriter, r *Request) {
+		fmt.Fprint(w, r.PathValue("name"), " ", r.Context().Value(key{}))
+	})
+	outer := HandlerFunc(func(w ResponseWriter, r *Request) {
+		assert.Nil(t, r.Context().Value(key{}))
+		m.ServeCoAP(w, r.WithContext(context.WithValue(r.Context(), key{}, "a value")))
+		assert.Nil(t, r.Context().Value(key{}), "the request itself is the same")
+	})
+	assert.Equal(t, "a a value", string(serveDirectly(t, outer, MethodGet, "/a").body))
 }
 
 func TestWellKnownCoreListsTheResources(t *testing.T) {
@@ -136,4 +187,17 @@ func TestWellKnownCoreListsTheResources(t *testing.T) {
 	assert.Equal(t, CodeMethodNotAllowed, serveDirectly(t, &m, MethodPut, "/.well-known/core").code)
 	m.Handle("/.well-known/core", hello)
 	assert.Equal(t, "hello", string(serveDirectly(t, &m, MethodGet, "/.well-known/core").body))
+}
+
+func TestWildcardsLeaveWellKnownCoreAlone(t *testing.T) {
+	var m Mux
+	m.Handle("/{all...}", hello)
+	m.Handle("PUT /{a}/{b}", hello)
+	m.Handle("GET /%7B", hello, Attr("rt", "first"), Attr("ct", "0"))
+	m.Handle("PUT /%7B", hello, Attr("rt", "second"), Attr("sz", "5"))
+	assert.Equal(t, `</%7B>;rt="first";ct=0;sz=5`, string(serveDirectly(t, &m, MethodGet, "/.well-known/core").body))
+	assert.Equal(t, CodeMethodNotAllowed, serveDirectly(t, &m, MethodPut, "/.well-known/core").code)
+	m.Handle("PUT /.well-known/core", hello)
+	assert.Equal(t, "hello", string(serveDirectly(t, &m, MethodPut, "/.well-known/core").body))
+	assert.Contains(t, string(serveDirectly(t, &m, MethodGet, "/.well-known/core").body), "rt=")
 }

@@ -153,7 +153,7 @@ func (in *incoming) observe(res *Resource, r *Request) {
 		acceptedAt: time.Now(),
 	}
 	o.request.Options = r.Options.Clone()
-	o.request.origin = nil
+	o.request.origin, o.request.ctx = nil, nil
 	if in.blocks != nil && in.blocks.has2 {
 		o.block = &in.blocks.two
 	}

@@ -38,6 +38,7 @@ type Request struct {
 	// Multicast says that a server received the request for a group.
 	Multicast bool
 
+	ctx    context.Context   // that WithContext has set, or nil
 	values map[string]string // of the wildcards of a pattern
 	origin *incoming         // of a request that came
 }
@@ -46,13 +47,25 @@ type Request struct {
 // matched with, or "".
 func (r *Request) PathValue(name string) string { return r.values[name] }
 
-// Context returns a context that ends when the session does: when the client is
-// gone, or the server closes. For requests of clients it never ends.
+// Context returns the context of a request that a server handles: unless WithContext
+// has set another, it ends when the session does: when the client is gone, or the
+// server closes. For requests of clients it never ends, and has no meaning.
 func (r *Request) Context() context.Context {
-	if r.Session == nil {
+	switch {
+	case r.ctx != nil:
+		return r.ctx
+	case r.Session == nil:
 		return context.Background()
 	}
 	return r.Session.c.context()
+}
+
+// WithContext returns a shallow copy of the request with another context, for handlers
+// that hand it on to others.
+func (r *Request) WithContext(ctx context.Context) *Request {
+	other := *r
+	other.ctx = ctx
+	return &other
 }
 
 // A Response is what a server answers.

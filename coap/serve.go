@@ -128,13 +128,13 @@ func (in *incoming) reply(r *Request, w *response) {
 }
 
 // unwanted reports whether the response is not to be sent: because the client does
-// not want to hear of it (RFC 7967), or because it is an error and the request was
-// for a group (RFC 7252, section 8.1).
+// not want to hear of it (RFC 7967), or because it is an error or has no content and
+// the request was for a group (RFC 7252, section 8.1).
 func (in *incoming) unwanted(r *Request, w *response) bool {
 	if classes, ok := r.Options.Uint(OptionNoResponse); ok {
 		return classes>>(w.code.Class()-1)&1 == 1
 	}
-	return in.multicast && !w.code.IsSuccess()
+	return in.multicast && (!w.code.IsSuccess() || w.code == CodeContent && len(w.body) == 0)
 }
 
 // warn logs what a server refuses.

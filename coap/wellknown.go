@@ -9,23 +9,30 @@ var wellKnownCore = []string{".well-known", "core"}
 
 // Links returns the resources of the Mux as /.well-known/core lists them (RFC 6690):
 // one link for each path without wildcards, in the order of registration, with the
-// attributes that it was registered with, and obs where that is a Resource (RFC 7641,
-// section 6).
+// attributes that it was registered with (of several with one name, the first), and
+// obs where that is a Resource (RFC 7641, section 6).
 func (m *Mux) Links() []Link {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var links []Link
 	for _, r := range m.list {
-		if !slices.ContainsFunc(r.segments, isWildcard) && !slices.Equal(r.segments, wellKnownCore) {
-			links = addLink(links, joinPath(r.segments), r)
+		if r.hasWildcard() {
+			continue
+		}
+		if target := r.target(); target != "/.well-known/core" {
+			links = addLink(links, target, r)
 		}
 	}
 	return links
 }
 
-func isWildcard(segment string) bool {
-	_, _, ok := wildcard(segment)
-	return ok
+// target returns the path of a pattern without wildcards.
+func (r *route) target() string {
+	path := make([]string, len(r.segments))
+	for i, s := range r.segments {
+		path[i] = s.text
+	}
+	return joinPath(path)
 }
 
 // addLink adds a link, or to the link that there is for another method.
@@ -40,7 +47,7 @@ func addLink(links []Link, target string, r *route) []Link {
 		attributes = append(slices.Clone(attributes), Attr("obs"))
 	}
 	for _, a := range attributes {
-		if !slices.Contains(links[i].Attributes, a) {
+		if _, ok := links[i].Get(a.Name); !ok { // most may be there only once
 			links[i].Attributes = append(links[i].Attributes, a)
 		}
 	}

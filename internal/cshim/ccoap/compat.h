@@ -45,6 +45,10 @@ typedef struct {
 #define CSHIM_DATA(data) ((uint8_t **)(data))
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).type)
 
+/* Groups of IPv6 alone, on the system's choice of an interface. */
+#define CSHIM_JOINS_ANY_GROUP 0
+#define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
+
 /* The loop is not divided: it looks for the events itself. */
 #define CSHIM_DO_EVENTS(ctx, events, n) ((void)coap_run_once(ctx, COAP_RUN_NONBLOCK))
 
@@ -84,6 +88,7 @@ typedef coap_bin_const_t cshim_token;
 
 #define CSHIM_DATA(data) (data)
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).number)
+#define CSHIM_JOINS_ANY_GROUP 1
 #define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \

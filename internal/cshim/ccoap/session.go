@@ -105,7 +105,9 @@ func (s Session) Ping() (id int, err error) {
 	return int(n), nil
 }
 
-// Addresses returns both ends.
+// Addresses returns both ends. The remote address of a client session with a group
+// is that of the peer that a message came from last: in Callbacks.Response, of
+// the peer that responded. It may be called in a callback.
 //
 // Implements:
 //

@@ -1,0 +1,234 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// The groups of all CoAP nodes (RFC 7252, section 12.8): of IPv4, and of IPv6 on
+// a link and in a site.
+var (
+	AllNodesIPv4      = netip.MustParseAddr("224.0.1.187")
+	AllNodesLinkLocal = netip.MustParseAddr("ff02::fd")
+	AllNodesSiteLocal = netip.MustParseAddr("ff05::fd")
+)
+
+// JoinGroup has the context's endpoints for UDP take requests for a multicast
+// group too, that come over the named interface, or the system's choice where it
+// is "". They must listen on all addresses, and of IPv6 for a group of IPv6. The
+// group is left when the context is closed.
+//
+// Requests for a group have Request.Multicast set. Their responses go out after a
+// random time, see Config.Leisure, and errors and 2.05 without a body not at all (RFC
+// 7252, section 8), unless the request has the option No-Response, which then says
+// what is not wanted (RFC 7967, section 2.1). Confirmable requests are dropped.
+//
+// libcoap 4.2.1 joins groups of IPv6 alone, and on no interface that is named:
+// otherwise the error is ErrNotSupported. It never sends an error to a group.
+//
+// JoinGroup stands for coap_join_mcast_group_intf.
+func (c *Context) JoinGroup(group netip.Addr, network string) error {
+	failed := func(err error) error { return &Error{Op: "join", Peer: group.String(), Err: err} }
+	if network == "" {
+		network = group.Zone()
+	}
+	group = group.Unmap().WithZone("")
+	if err := checkGroup(group, network); err != nil {
+		return failed(err)
+	}
+	if err := c.l.lock(); err != nil {
+		return failed(err)
+	}
+	defer c.l.unlock()
+	if !c.l.hears(group) {
+		return failed(errNoGroupEndpoint)
+	}
+	if err := c.l.native.JoinGroup(group, network); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+var errNoGroupEndpoint = errors.New("no UDP endpoint listens on all addresses of the group's family")
+
+// hears reports whether messages for a group reach an endpoint.
+func (l *loop) hears(group netip.Addr) bool {
+	for _, addr := range l.udp {
+		if addr.IsUnspecified() && (group.Is4() || addr.Is6()) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkGroup finds what libcoap would take for an interface of the system's choice.
+func checkGroup(group netip.Addr, network string) error {
+	switch {
+	case !group.IsMulticast():
+		return errNoGroup
+	case !Supports(FeatureAnyGroup) && (group.Is4() || network != ""):
+		return ErrNotSupported
+	case network == "":
+		return nil
+	}
+	i, err := net.InterfaceByName(network)
+	if err != nil {
+		return fmt.Errorf("there is no interface %q", network)
+	}
+	if group.Is6() {
+		return nil
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		if ip, ok := addr.(*net.IPNet); ok && ip.IP.To4() != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("interface %q has no address of IPv4", network)
+}
+
+var errNoGroup = errors.New("not a multicast address")
+
+// JoinGroup has the server's endpoints for UDP that listen on all addresses, as with
+// "coap://:5683", join a multicast group, see Context.JoinGroup. It is for those that
+// listen already.
+func (s *Server) JoinGroup(group netip.Addr, network string) error {
+	s.mu.Lock()
+	contexts, closed := s.contexts, s.closed
+	s.mu.Unlock()
+	if closed {
+		return ErrServerClosed
+	}
+	err := error(&Error{Op: "join", Peer: group.String(), Err: errNoGroupEndpoint})
+	for _, c := range contexts {
+		switch e := c.JoinGroup(group, network); {
+		case e == nil:
+			err = nil
+		case !errors.Is(e, errNoGroupEndpoint):
+			return e
+		}
+	}
+	return err
+}
+
+// A GroupResponse is what one peer answers to a request for a group.
+type GroupResponse struct {
+	From netip.AddrPort
+	Response
+}
+
+// Multicast sends a request to a multicast group over UDP, once and not
+// confirmable, and yields the responses as they come, one a peer, until ctx ends:
+// nobody knows who will respond, so that is no error. An error, if any, comes
+// last: the request could not be sent, or the context was closed. Peers take
+// some seconds to respond, see Config.Leisure, and those that have nothing to say
+// do not.
+//
+// Port 0 of group means 5683. Which interface the request leaves by is said by
+// local's address with IPv4, and by group's zone with IPv6; a zero local leaves it
+// to the system. Large responses are not put together: where one has the option
+// Block2, the rest is to be asked of its sender (RFC 7959, section 2.8). The request
+// must fit into one message, and cannot have a Source or a Sink.
+//
+// Any number of goroutines may do this at once: each request has a session of its own.
+// libcoap sends to groups as to anybody else, with coap_send.
+func (c *Context) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
+	return func(yield func(*GroupResponse, error) bool) {
+		if err := c.multicast(ctx, local, group, r, func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
+			yield(nil, &Error{Op: r.Method.String(), Peer: UDP.Scheme() + "://" + group.String(), Err: cause(err)})
+		}
+	}
+}
+
+func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
+	if !group.Addr().Unmap().IsMulticast() {
+		return errNoGroup
+	}
+	if r.Source != nil || r.Sink != nil {
+		return errGroupBody
+	}
+	s, err := c.NewClientSession(local, group, UDP)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	responses := &groupCall{c: s.c, heard: make(map[netip.AddrPort]bool), news: make(chan struct{}, 1)}
+	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Options: r.Options.encode(), Body: r.Body}
+	if _, err := s.c.start(&m, responses); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-responses.news:
+		case <-ctx.Done():
+			return nil
+		}
+		came, err := responses.take()
+		for _, g := range came {
+			if !yield(g) {
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+var errGroupBody = errors.New("a request for a group cannot have a Source or a Sink")
+
+// A groupCall collects the responses to a request for a group.
+type groupCall struct {
+	c     *conn
+	heard map[netip.AddrPort]bool // who has responded
+	news  chan struct{}
+
+	mu   sync.Mutex // guards what follows
+	came []*GroupResponse
+	err  error
+}
+
+func (g *groupCall) receive(m ccoap.Message) {
+	_, from := g.c.native.Addresses()
+	if g.heard[from] {
+		return
+	}
+	g.heard[from] = true
+	response := Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}
+	g.mu.Lock()
+	g.came = append(g.came, &GroupResponse{from, response})
+	g.mu.Unlock()
+	g.notify()
+}
+
+func (g *groupCall) fail(err error) {
+	g.mu.Lock()
+	g.err = err
+	g.mu.Unlock()
+	g.notify()
+}
+
+func (g *groupCall) notify() {
+	select {
+	case g.news <- struct{}{}:
+	default:
+	}
+}
+
+func (g *groupCall) take() ([]*GroupResponse, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	came := g.came
+	g.came = nil
+	return came, g.err
+}

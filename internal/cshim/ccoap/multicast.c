@@ -1,0 +1,6 @@
+#include "multicast.h"
+
+int cshim_multicast_join(cshim_context *c, const char *group, const char *interface)
+{
+	return coap_join_mcast_group_intf(c->ctx, group, interface) == 0 ? 0 : -1;
+}

@@ -1,0 +1,10 @@
+#ifndef CSHIM_MULTICAST_H
+#define CSHIM_MULTICAST_H
+
+#include "context.h"
+
+/* Has the UDP endpoints of a context, of which there must be one, join a group. The
+ * interface may be NULL. Returns 0, or -1 with errno set. */
+int cshim_multicast_join(cshim_context *c, const char *group, const char *interface);
+
+#endif
