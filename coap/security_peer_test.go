@@ -13,6 +13,7 @@ import (
 )
 
 func TestSecureLibcoapServer(t *testing.T) {
+	t.Parallel()
 	ca := pool(t, "ca")
 	withPSK := func(identity, key string) *Config {
 		return &Config{MaxRetransmit: 1, PSK: PSK{Identity: identity, Key: []byte(key)}}
