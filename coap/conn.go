@@ -3,6 +3,7 @@ package coap
 import (
 	"context"
 	"crypto"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
@@ -284,13 +285,18 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 		return
 	}
 	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {
-		err := nackErrors[reason]
+		err := nackError(reason)
 		if reason == ccoap.TLSFailed {
 			err = c.lost()
 		}
 		c.exchanges[t].fail(err)
 	}
 }
+
+// nackError never returns nil: some versions of libcoap have more reasons.
+func nackError(reason ccoap.Reason) error { return orDefault(nackErrors[reason], errBadMessage) }
+
+var errBadMessage = errors.New("the peer sent a message that is not valid")
 
 var nackErrors = map[ccoap.Reason]error{
 	ccoap.TooManyRetries: ErrRetriesExhausted,

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // start makes a request on a goroutine of its own.
@@ -295,4 +297,15 @@ func TestSlowHandlerGetsASeparateResponse(t *testing.T) {
 	assert.Equal(t, []any{byte(wireCON), byte(wireContent), []byte{1, 2}, "\xffat last"}, []any{m.typ, m.code, m.token, string(m.rest)})
 	peer.send(t, rawMessage{wireACK, 0, m.id, nil, nil, addr})
 	assert.EqualValues(t, 1, handled.Load())
+}
+
+func TestReasonThatIsNotKnownIsAnErrorToo(t *testing.T) {
+	peer := newRawPeer(t)
+	s := connect(t, nil, peer.addr, UDP)
+	waiting := start(waitContext(t), s, get())
+	request := peer.next(t)
+	require.NoError(t, s.c.l.lock())
+	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.token})
+	s.c.l.unlock()
+	assert.ErrorIs(t, receive(t, waiting).err, errBadMessage)
 }

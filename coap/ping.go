@@ -69,7 +69,7 @@ func (c *conn) pinged(reason ccoap.Reason, m ccoap.Message) bool {
 		if reason == ccoap.WasReset {
 			p.receive(m)
 		} else {
-			p.fail(nackErrors[reason])
+			p.fail(nackError(reason))
 		}
 	}
 	return true
