@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/gnucoap/gnucoap/coap"
@@ -42,7 +42,6 @@ func runCases(ctx context.Context, uri string, config *coap.Config, w io.Writer)
 	if err := reachable(ctx, uri, config); err != nil {
 		return err
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	counts := map[string]int{}
 	for _, c := range slices.Concat(coreCases, linkCases, blockCases, observeCases) {
 		if ctx.Err() != nil {
@@ -58,10 +57,8 @@ func runCases(ctx context.Context, uri string, config *coap.Config, w io.Writer)
 			result, why = "FAIL", err.Error()
 		}
 		counts[result]++
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", c.name, c.what, result, why)
-	}
-	if err := tw.Flush(); err != nil {
-		return err
+		// Not aligned by a tabwriter, which would hold the lines back to the end.
+		fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("%-9s %-50s %-8s %s", c.name, c.what, result, why)))
 	}
 	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", counts["pass"], counts["FAIL"], counts["skipped"])
 	if counts["FAIL"] > 0 {

@@ -66,7 +66,7 @@ func results(t *testing.T, args ...string) map[string]string {
 	var out bytes.Buffer
 	err := run(ctx, args, &out)
 	found := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^([A-Z]+_\d+) .*? {2,}(pass|FAIL|skipped) *(.*)$`).FindAllStringSubmatch(out.String(), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^([A-Z]+_\d+) .*? +(pass|FAIL|skipped)(?: +(.*))?$`).FindAllStringSubmatch(out.String(), -1) {
 		found[m[1]] = m[2]
 		if m[2] != "pass" {
 			found[m[1]] += ": " + m[3]
