@@ -14,27 +14,37 @@ func Version() string { return ccoap.Version() }
 type Feature int
 
 const (
-	// FeatureSecurity is DTLS and TLS: endpoints, and client sessions.
-	FeatureSecurity Feature = iota + 1
 	// FeatureAnyGroup is JoinGroup for groups of IPv4, and on an interface that is
 	// named.
-	FeatureAnyGroup
+	FeatureAnyGroup Feature = iota + 1
 	// FeatureRawPublicKeys is PKI.RawPublicKey and PKI.VerifyRawPublicKey.
 	FeatureRawPublicKeys
-	// FeaturePSKHints is PSK.ForHint and ServerPSK.Hints.
+	// FeaturePSKHints is PSK.ForHint, PSK.ServerName, ServerPSK.Hint and
+	// ServerPSK.Hints.
 	FeaturePSKHints
+	// FeatureBothRoles is a Context that has endpoints and client sessions over DTLS
+	// or TLS.
+	FeatureBothRoles
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
 // lacks is ErrNotSupported. It may be called from any goroutine.
 func Supports(f Feature) bool {
 	switch f {
-	case FeatureSecurity, FeatureRawPublicKeys, FeaturePSKHints:
+	case FeatureRawPublicKeys, FeaturePSKHints, FeatureBothRoles:
 		return ccoap.HaveCredentials
 	case FeatureAnyGroup:
 		return ccoap.JoinsAnyGroup
 	}
 	return false
+}
+
+// need returns an error where what is asked for needs a feature that is not there.
+func need(f Feature, what string, asked bool) error {
+	if !asked || Supports(f) {
+		return nil
+	}
+	return fmt.Errorf("%s with libcoap %s: %w", what, Version(), ErrNotSupported)
 }
 
 // checkLibrary refuses a libcoap that is secured by another library than GnuTLS:

@@ -423,7 +423,14 @@ func TestLibcoapClientObserves(t *testing.T) {
 			eachTransport(t, func(t *testing.T, proto Protocol, _ *Config, arguments []string) {
 				res := newCounter()
 				addr := listen(t, &Config{ServerPSK: pskServer}, proto, res)
-				client := testenv.Start(t, "coap-client-"+flavour, append(arguments, "-s", "3", "-w", uri(proto, addr, "/"))...)
+				if oldTools {
+					if flavour == "gnutls" && proto == TLS {
+						return // it aborts where the server is fast
+					}
+				} else {
+					arguments = append(arguments, "-w") // a line for each
+				}
+				client := testenv.Start(t, "coap-client-"+flavour, append(arguments, "-s", "3", uri(proto, addr, "/"))...)
 				res.awaitObservers(t, 1)
 				for i := 1; i <= 3; i++ {
 					res.set(1000 + i)

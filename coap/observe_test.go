@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -173,7 +174,11 @@ func TestLeavingTheLoopTellsTheServer(t *testing.T) {
 	server.ExpectReply(t, peer.ACK, peer.Empty, 100)
 	server.Send(m.From, end.Respond(peer.Content, nil))
 	server.Send(m.From, notifies(m, peer.CON, 101, 3, "too late"))
-	server.ExpectReply(t, peer.RST, peer.Empty, 101)
+	if ccoap.Rejects {
+		server.ExpectReply(t, peer.RST, peer.Empty, 101)
+	} else {
+		server.ExpectReply(t, peer.ACK, peer.Empty, 101)
+	}
 }
 
 func TestObserveEndsWithItsContext(t *testing.T) {
@@ -315,6 +320,9 @@ func TestObserveLibcoapServer(t *testing.T) {
 			server := testenv.StartCoAPServer(t, flavour, testenv.CoAPServerPSK(string(testKey))...)
 			eachTransport(t, func(t *testing.T, proto Protocol, config *Config, _ []string) {
 				t.Parallel()
+				if oldTools && flavour == "gnutls" && proto == DTLS {
+					return // it does nothing else any more some seconds after a handshake
+				}
 				s, err := Dial(waitContext(t), server.URI(proto.Scheme(), ""), config)
 				require.NoError(t, err)
 				defer s.Close()

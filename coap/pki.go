@@ -96,6 +96,10 @@ func (c *Context) SetRootCAs(pool *gnutls.CertPool) {
 // presents reports whether there is something to present.
 func (p *PKI) presents() bool { return len(p.Certificates) > 0 || p.RawPublicKey != nil }
 
+func (p *PKI) checkRaw() error {
+	return need(FeatureRawPublicKeys, "PKI.RawPublicKey or PKI.VerifyRawPublicKey", p.RawPublicKey != nil || p.VerifyRawPublicKey != nil)
+}
+
 func (p *PKI) checkServer() error {
 	switch {
 	case !p.presents():
@@ -136,6 +140,9 @@ func (l *loop) setPKI(pki *PKI) error {
 	}
 	keys, leaves, err := pki.keys(ca)
 	defer wipe(keys)
+	if err == nil {
+		err = pki.checkRaw()
+	}
 	if err != nil {
 		return err
 	}
@@ -236,6 +243,9 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 		if err != nil {
 			return failed(err)
 		}
+	}
+	if err := s.pki.checkRaw(); err != nil {
+		return failed(err)
 	}
 	return l.native.NewSessionPKI(local, server, proto, sni(s.name), keys[0], s.pki.RawPublicKey != nil)
 }

@@ -162,6 +162,10 @@ func TestClientCertificate(t *testing.T) {
 					certs <- r.Session.PeerCertificates()
 				}))
 				s := connect(t, &Config{PKI: PKI{RootCAs: ca, Certificates: tc.certs}}, addr, proto)
+				if tc.server.ClientAuth != gnutls.NoClientCert && tc.alert == gnutls.AlertBadCertificate && oldTools && proto == TLS {
+					assert.ErrorIs(t, refused(t, s), io.ErrUnexpectedEOF) // libcoap 4.2.1 sends none
+					return
+				}
 				if tc.alert != 0 {
 					assert.Equal(t, tc.alert, refusedBy(t, s).Alert)
 					return
@@ -190,9 +194,6 @@ func signerOf(t testing.TB, name string) gnutls.Certificate {
 
 // A client over DTLS needs no more of its key than signatures.
 func TestClientCertificateOfSigner(t *testing.T) {
-	if !secure(t) {
-		return
-	}
 	before := LiveObjects()
 	t.Cleanup(func() { // of what the garbage collector frees
 		collect(t, func() bool { return LiveObjects() == before })
@@ -361,6 +362,14 @@ func TestSessionsDoNotMix(t *testing.T) {
 
 // A context may be a server and a client with certificates at once.
 func TestServerAndClientInOneContext(t *testing.T) {
+	if lacks(t, FeatureBothRoles, func() error {
+		c := newTestContext(t, nil)
+		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))
+		_, err := c.NewClientSessionPKI(netip.AddrPort{}, newRawPeer(t).addr, DTLS, nil)
+		return err
+	}) {
+		return
+	}
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		other := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "alpha")}}, proto, hello)
 		c := newTestContext(t, &Config{PKI: PKI{
@@ -384,9 +393,6 @@ func TestServerAndClientInOneContext(t *testing.T) {
 }
 
 func TestRootCAsOfAContext(t *testing.T) {
-	if !secure(t) {
-		return
-	}
 	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello)
 	c := newTestContext(t, nil)
 	s, err := c.NewClientSessionPKI(netip.AddrPort{}, addr, DTLS, nil)
@@ -467,6 +473,13 @@ func TestRawPublicKey(t *testing.T) {
 			return nil
 		}
 	}
+	if lacks(t, FeatureRawPublicKeys, func() error { return newTestContext(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
+		lacks(t, FeatureRawPublicKeys, func() error {
+			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, newRawPeer(t).addr, DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
+			return err
+		})
+		return
+	}
 	certificate := PKI{Certificates: pairs(t, "server")}
 	for _, tc := range []struct {
 		name           string
@@ -517,9 +530,6 @@ func TestRawPublicKey(t *testing.T) {
 }
 
 func TestPKIBadInput(t *testing.T) {
-	if !secure(t) {
-		return
-	}
 	key := pair(t, "alpha").PrivateKey
 	mismatched := pair(t, "server")
 	mismatched.PrivateKey = key
@@ -581,9 +591,6 @@ func TestPKIBadInput(t *testing.T) {
 
 // A peer that goes away in the middle of the handshake.
 func TestPeerClosesDuringHandshake(t *testing.T) {
-	if !secure(t) {
-		return
-	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()

@@ -60,30 +60,37 @@ func checkIdentity(field, identity string) error {
 		return fmt.Errorf("%s is empty", field)
 	case strings.ContainsRune(identity, 0):
 		return fmt.Errorf("%s holds a NUL byte", field)
-	case len(identity) > maxPSK:
-		return fmt.Errorf("%s has %d bytes, more than %d", field, len(identity), maxPSK)
 	}
-	return nil
+	return checkPSKSize(field, len(identity), ccoap.MaxPSKIdentity)
 }
 
 func checkKey(field string, key []byte) error {
-	switch {
-	case len(key) == 0:
+	if len(key) == 0 {
 		return fmt.Errorf("%s is empty", field)
-	case len(key) > maxPSK:
-		return fmt.Errorf("%s has %d bytes, more than %d", field, len(key), maxPSK)
+	}
+	return checkPSKSize(field, len(key), ccoap.MaxPSKKey)
+}
+
+func checkPSKSize(field string, size, most int) error {
+	switch {
+	case size > maxPSK:
+		return fmt.Errorf("%s has %d bytes, more than %d", field, size, maxPSK)
+	case size > most:
+		return fmt.Errorf("%s has %d bytes, more than %d, with libcoap %s: %w", field, size, most, Version(), ErrNotSupported)
 	}
 	return nil
 }
 
 func (p *PSK) check() error {
-	if p.ForHint != nil {
-		return checkServerName("PSK.ServerName", p.ServerName)
+	name := errors.Join(
+		checkServerName("PSK.ServerName", p.ServerName),
+		need(FeaturePSKHints, "PSK.ForHint or PSK.ServerName", p.ForHint != nil || p.ServerName != ""))
+	if name != nil || p.ForHint != nil {
+		return name
 	}
 	return errors.Join(
 		checkIdentity("PSK.Identity", p.Identity),
-		checkKey("PSK.Key", p.Key),
-		checkServerName("PSK.ServerName", p.ServerName))
+		checkKey("PSK.Key", p.Key))
 }
 
 // checkServerName applies the limit of GnuTLS.
@@ -126,6 +133,7 @@ func (p *ServerPSK) check() error {
 		field := fmt.Sprintf("ServerPSK.Hints[%.64q]", name)
 		errs = append(errs, checkServerName("the name of "+field, name), checkHint(field, hint))
 	}
+	errs = append(errs, need(FeaturePSKHints, "ServerPSK.Hint or ServerPSK.Hints", p.Hint != "" || len(p.Hints) > 0))
 	return errors.Join(errs...)
 }
 

@@ -51,7 +51,6 @@ func (c *Context) secureServer(set func() error) error {
 	err := c.l.lock()
 	if err == nil {
 		defer c.l.unlock()
-		err = checkCredentials()
 	}
 	if err == nil && c.l.secured.clients != 0 {
 		err = errors.New("the context has client sessions already")
@@ -68,19 +67,9 @@ func (c *Context) secureServer(set func() error) error {
 	return nil
 }
 
-func checkCredentials() error {
-	if !Supports(FeatureSecurity) {
-		return fmt.Errorf("DTLS and TLS with libcoap %s: %w", Version(), ErrNotSupported)
-	}
-	return nil
-}
-
 // secureEndpoint makes sure that a server has credentials, those of the Config if
 // it was given no others.
 func (l *loop) secureEndpoint() error {
-	if err := checkCredentials(); err != nil {
-		return err
-	}
 	if l.secured.psk != nil || l.secured.pki != nil {
 		return nil
 	}
@@ -130,15 +119,15 @@ func (l *loop) security(host string) *security {
 
 // open makes the native session.
 func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (native ccoap.Session, id ccoap.SessionID, err error) {
-	if err := checkCredentials(); err != nil {
-		return native, 0, err
-	}
 	kind, others := withPKI, l.secured.psk != nil
 	if s.psk != nil {
 		kind, others = withPSK, l.secured.pki != nil
 	}
 	if others || l.secured.clients&^kind != 0 {
 		return native, 0, errors.New("the context has sessions with pre-shared keys or with certificates, and this one is of the other kind")
+	}
+	if err := need(FeatureBothRoles, "secured clients and servers in one context", l.secured.psk != nil || l.secured.pki != nil); err != nil {
+		return native, 0, err
 	}
 	if s.psk != nil {
 		if err := s.psk.check(); err != nil {
@@ -238,6 +227,7 @@ func (c *conn) verify(b cgnutls.Borrowed) bool {
 	if s.failed != nil {
 		s.sent = gnutls.Alert(bridge.RejectionAlert(s.failed))
 		b.SendAlert(uint8(s.sent))
+		c.fail(s.failed) // libcoap 4.2.1 would wait for a timeout
 		return false
 	}
 	s.verified = true
@@ -392,6 +382,9 @@ func (c *conn) handshakeError() error {
 	}
 	e.Err = s.failed
 	exhausted := time.Duration(orDefault(c.l.config.MaxRetransmit, defaultMaxRetransmit)+1) * retransmission
+	if !ccoap.CountsTimeouts {
+		exhausted = retransmission
+	}
 	switch {
 	case s.sent != 0:
 		e.Alert, e.Sent = s.sent, true

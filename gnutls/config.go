@@ -159,7 +159,7 @@ type Config struct {
 	// a client that resumes, at most 65536; 0 means none. Early data can be
 	// replayed within limits, see docs/resumption.md for what they may be used
 	// for. GnuTLS's tickets do not tell which application protocol they are for,
-	// so NextProtos may hold one at most.
+	// so NextProtos may hold one at most. A server with GnuTLS 3.7.1 accepts none.
 	MaxEarlyData int
 	// AntiReplay keeps a server from accepting the same early data twice. Nil
 	// means one in memory for this Config; servers that share a TicketKey must

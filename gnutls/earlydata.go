@@ -184,6 +184,10 @@ func (c *Config) newEarlyDataGuard() (*earlyDataGuard, error) {
 	case len(c.NextProtos) > 1:
 		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is set and NextProtos has %d entries", len(c.NextProtos))
 	}
+	if !cgnutls.AtLeast("3.7.2") {
+		// A ClientHello with early data and no valid ticket would crash it.
+		return nil, nil
+	}
 	g := &earlyDataGuard{max: c.MaxEarlyData, store: c.AntiReplay, free: list.New()}
 	if g.store == nil {
 		g.store = NewAntiReplay(0)

@@ -110,7 +110,7 @@ const (
 	// BindingUnique is tls-unique, for TLS 1.2 and earlier.
 	BindingUnique BindingKind = iota
 	// BindingServerEndPoint is tls-server-end-point: a hash of the server's
-	// certificate.
+	// certificate. GnuTLS 3.7.1 has none: CodeNotAvailable.
 	BindingServerEndPoint
 	// BindingExporter is tls-exporter, for TLS 1.3, and for TLS 1.2 with the
 	// extended master secret.
@@ -136,6 +136,9 @@ func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
 		}
 		return c.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 	case BindingServerEndPoint:
+		if !cgnutls.AtLeast("3.7.2") {
+			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("GnuTLS %s has no tls-server-end-point: %w", LibraryVersion(), CodeNotAvailable)}
+		}
 		native = cgnutls.BindingServerEnd
 	case BindingUnique:
 		if c.ConnectionState().Version == VersionTLS13 {

@@ -406,6 +406,7 @@ func TestDialVerifiesTheHostOfTheAddress(t *testing.T) {
 			_, port, err := net.SplitHostPort(ln.Addr().String())
 			require.NoError(t, err)
 			conn, err := Dial("tcp4", net.JoinHostPort(c.host, port), &Config{RootCAs: testPool(t, "ca.pem")})
+			ln.Close() // it may never have been reached
 			s := <-served
 			require.NotNil(t, s)
 			if c.is != nil {

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/root.sh
 
 # What depends on the versions of the libraries is tested in full.
-packages="./internal/cshim/... ./gnutls ./coap"
+packages="./internal/cshim/... ./gnutls ./coap ./examples/..."
 
 # in_root SUITE COMMAND… runs a command in the checkout inside a root.
 in_root() {
@@ -38,6 +38,7 @@ make_root() {
 	debootstrap --variant=minbase --include=ca-certificates "$1" "$root" "$(mirror)" >"$root.log" 2>&1 ||
 		{ tail "$root.log"; return 1; }
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
+	echo "127.0.0.1 localhost" >"$root/etc/hosts"
 	touch "$root.made"
 }
 

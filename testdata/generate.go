@@ -96,6 +96,8 @@ func main() {
 	issue("client", clientLeaf("client one"), ecKey(), ca)
 	issue("client-other", clientLeaf("client other"), ecKey(), otherCA)
 
+	// GnuTLS 3.7.1 takes no response that the authority itself has signed.
+	issue("ocsp", leaf("gnucoap test OCSP", x509.ExtKeyUsageOCSPSigning, nil), ecKey(), ca)
 	ocspResponse("ocsp-good.der", server, false)
 	ocspResponse("ocsp-revoked.der", server, true)
 
@@ -211,7 +213,7 @@ func revocationList(name string, issuer, revoked *pair) {
 	write(name, pemBlock("X509 CRL", der), certMode)
 }
 
-// ocspResponse writes a response about server.pem, signed by ca. It is valid
+// ocspResponse writes a response about server.pem, signed by ocsp. It is valid
 // from now, as openssl cannot date it back.
 func ocspResponse(name string, server *pair, revoked bool) {
 	tmp := must(os.MkdirTemp("", "ocsp"))
@@ -230,9 +232,9 @@ func ocspResponse(name string, server *pair, revoked bool) {
 
 	response := filepath.Join(tmp, "response.der")
 	days := int(time.Until(validTo)/(24*time.Hour)) + 1
-	must(openssl("ocsp", "-index", index, "-CA", file("ca.pem"), "-rsigner", file("ca.pem"), "-rkey", file("ca.key"),
+	must(openssl("ocsp", "-index", index, "-CA", file("ca.pem"), "-rsigner", file("ocsp.pem"), "-rkey", file("ocsp.key"),
 		"-issuer", file("ca.pem"), "-cert", file("server.pem"), "-CAfile", file("ca.pem"), "-no_nonce",
-		"-resp_no_certs", "-rmd", "sha256", "-ndays", fmt.Sprint(days), "-respout", response))
+		"-rmd", "sha256", "-ndays", fmt.Sprint(days), "-respout", response))
 	write(name, must(os.ReadFile(response)), certMode)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"regexp"
 	"strconv"
 	"testing"
@@ -35,15 +36,16 @@ func TestReport(t *testing.T) {
 	assert.Regexp(t, `ticket 1 of 1 +lifetime \S+, resumed\n`, sections[1])
 	assert.Regexp(t, `ticket 1 of 2 +lifetime \S+, resumed\n.*ticket 2 of 2 +lifetime \S+, resumed\n`, sections[2])
 	for _, proto := range []coap.Protocol{coap.UDP, coap.TCP, coap.DTLS, coap.TLS} {
-		if proto.Secure() && !coap.Supports(coap.FeatureSecurity) {
-			continue
-		}
 		assert.Regexp(t, `(?m)^  `+proto.String()+` .* 100 kB to the server and back in \d+ ms +states observed: \[.*\]$`, report)
 	}
 	assert.NotContains(t, report, "NOT resumed")
 	assert.Contains(t, report, "Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles, 0 for anti-replay; of CoAP 0.\n")
 	assert.Contains(t, report, "asked for 4 tickets, the server announced 4, 4 came\n")
-	assert.Contains(t, report, "8 resumed, 8 with early data, 4 tickets left\n")
+	early := 8
+	if gnutls.LibraryVersion() == "3.7.1" {
+		early = 0
+	}
+	assert.Contains(t, report, fmt.Sprintf("8 resumed, %d with early data, 4 tickets left\n", early))
 
 	full, resumed := costs(t, sections[1], "full"), costs(t, sections[1], "resumed")
 	assert.Equal(t, 2, full.roundTrips, "TLS 1.2")

@@ -49,7 +49,11 @@ func showPool(w io.Writer, serverConfig, clientConfig *gnutls.Config) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	if resumed != further || early != further || left != wanted {
+	wantedEarly := further
+	if gnutls.LibraryVersion() == "3.7.1" { // its servers take none
+		wantedEarly = 0
+	}
+	if resumed != further || early != wantedEarly || left != wanted {
 		return fmt.Errorf("%d of %d connections resumed, %d with early data, and %d of %d tickets are left", resumed, further, early, left, wanted)
 	}
 	return nil

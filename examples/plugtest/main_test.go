@@ -86,9 +86,6 @@ func TestEachCasePassesOverEachTransport(t *testing.T) {
 	for i, name := range []string{"udp", "tcp", "dtls", "tls"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if i > 1 && !coap.Supports(coap.FeatureSecurity) {
-				return
-			}
 			uris := startServer(t, "-psk", secret)
 			for name, result := range results(t, "-run", uris[i], "-psk", secret) {
 				switch {
@@ -105,9 +102,6 @@ func TestEachCasePassesOverEachTransport(t *testing.T) {
 
 func TestCertificates(t *testing.T) {
 	t.Parallel()
-	if !coap.Supports(coap.FeatureSecurity) {
-		return
-	}
 	uris := startServer(t, "-cert", testenv.File("server.pem"), "-key", testenv.File("server.key"))
 	assert.Equal(t, "pass", results(t, "-run", uris[3], "-ca", testenv.File("ca.pem"))["CORE_01"])
 	err := run(context.Background(), []string{"-run", uris[3]}, io.Discard)

@@ -25,7 +25,7 @@ type Callbacks struct {
 	// a reference to it. multicast says that the request was sent to a group.
 	Request func(id SessionID, session Session, isNew, multicast bool, m Message)
 	// Response is called for every response. It reports whether a request waits
-	// for it; otherwise a confirmable one is rejected.
+	// for it; otherwise a confirmable one is rejected, where Rejects is true.
 	Response func(id SessionID, m Message) bool
 	// Nack is called when a confirmable message was not taken, with that
 	// message.
@@ -56,6 +56,12 @@ type Callbacks struct {
 	// not heard of has ID 0.
 	Event func(id SessionID, event Event)
 }
+
+// Rejects says that this version asks before it acknowledges a response.
+const Rejects = bool(C.CSHIM_REJECTS != 0)
+
+// CountsTimeouts says that this version counts each timeout of a DTLS handshake once.
+const CountsTimeouts = bool(C.CSHIM_COUNTS_TIMEOUTS != 0)
 
 // A Reason says why a message was not taken.
 type Reason int

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 
@@ -17,6 +18,10 @@ void cshim_key_free(struct cshim_key *key)
 	if (key->key != NULL)
 		cshim_wipe(key->key, strlen(key->key));
 	free(key->ca);
+	for (int i = 0; i < 3; i++) {
+		if (key->files[i] > 0)
+			close(key->files[i] - 1);
+	}
 }
 
 static uint8_t *copy(const uint8_t *p, size_t size)

@@ -10,6 +10,7 @@ struct cshim_key {
 	char *chain; /* the certificates, the leaf first, or a raw public key */
 	char *key;
 	char *ca;
+	int files[3]; /* that they are in, each its number and 1: they are paths then */
 };
 
 /* What libcoap does not copy for a client session. It lives as long as the
@@ -28,6 +29,9 @@ struct cshim_client {
 };
 
 void cshim_key_free(struct cshim_key *key);
+
+/* Makes a key one that libcoap can take. Returns false where it cannot. */
+bool cshim_key_load(struct cshim_key *key);
 
 /* Adds a copy of what goes with a session. name may be NULL, and so may the
  * others be with a size of 0. Returns NULL where memory is short. */

@@ -35,12 +35,32 @@ typedef struct {
 #define COAP_INVALID_MID COAP_INVALID_TID
 #define COAP_SIGNALING_CODE_PONG COAP_SIGNALING_PONG
 
-/* There are neither credentials from memory nor the sessions of GnuTLS. */
+/* Credentials come from files, and are the same for all sessions: libcoap2.c. */
 #define CSHIM_CREDENTIALS 0
-#define CSHIM_EVENT_ACCEPTED ((coap_event_t)-1)
+#define CSHIM_PSK_IDENTITY_MAX 63
+#define CSHIM_PSK_KEY_MAX 64
+#define CSHIM_EVENT_ACCEPTED COAP_EVENT_TCP_CONNECTED
 
-/* Sessions have an NSTART of 1. */
+/* libcoap2.c does what this version does not. */
+#define CSHIM_CONTEXT_HOOKS(ctx) cshim_libcoap2_hooks(ctx)
+#define CSHIM_CONNECTED(session) cshim_libcoap2_connected(session)
+#define CSHIM_BEFORE_SEND(session, nstart) cshim_libcoap2_before_send(session, nstart)
 #define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
+
+/* Nothing may be read in the call that makes a TLS session of a client. */
+#define CSHIM_MUST_WAIT(fd) cshim_libcoap2_must_wait(fd)
+
+/* One timeout of DTLS may count as several. */
+#define CSHIM_COUNTS_TIMEOUTS 0
+
+void cshim_libcoap2_do_events(coap_context_t *ctx);
+int cshim_libcoap2_must_wait(int fd);
+void cshim_libcoap2_hooks(coap_context_t *ctx);
+void cshim_libcoap2_connected(coap_session_t *session);
+void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
+
+/* It sends the wrong bytes after a part of a message. */
+#define CSHIM_SENDS_WRONG_REST
 
 #define CSHIM_DATA(data) ((uint8_t **)(data))
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).type)
@@ -50,13 +70,14 @@ typedef struct {
 #define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
 
 /* The loop is not divided: it looks for the events itself. */
-#define CSHIM_DO_EVENTS(ctx, events, n) ((void)coap_run_once(ctx, COAP_RUN_NONBLOCK))
+#define CSHIM_DO_EVENTS(ctx, events, n) ((void)(events), (void)(n), cshim_libcoap2_do_events(ctx))
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
 	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, coap_session_t *session,      \
 			 coap_pdu_t *request, coap_binary_t *cshim_token, coap_string_t *cshim_query,              \
 			 coap_pdu_t *response)
 /* Every response is acknowledged before its handler is called. */
+#define CSHIM_REJECTS 0
 #define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
 	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
 			 coap_pdu_t *received, const coap_tid_t cshim_mid)
@@ -79,9 +100,11 @@ typedef struct {
 #error "gnucoap needs libcoap 4.3.1 or later"
 #endif
 
-/* Credentials from memory, and the sessions of GnuTLS. */
+/* Credentials come from memory, and differ among sessions. */
 #define CSHIM_HAVE_CREDENTIALS
 #define CSHIM_CREDENTIALS 1
+#define CSHIM_PSK_IDENTITY_MAX 65535
+#define CSHIM_PSK_KEY_MAX 65535
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_SERVER_SESSION_NEW
 
 typedef coap_bin_const_t cshim_token;
@@ -90,6 +113,13 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).number)
 #define CSHIM_JOINS_ANY_GROUP 1
 #define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
+
+#define CSHIM_CONTEXT_HOOKS(ctx) ((void)(ctx))
+#define CSHIM_CONNECTED(session) ((void)(session))
+#define CSHIM_MUST_WAIT(fd) ((void)(fd), 0)
+#define CSHIM_COUNTS_TIMEOUTS 1
+#define CSHIM_BEFORE_SEND(session, nstart) ((void)(session), (void)(nstart))
+#define CSHIM_REJECTS 1
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
 	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request,      \

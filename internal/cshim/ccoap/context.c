@@ -1,5 +1,8 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "_cgo_export.h"
 #include "context.h"
@@ -101,11 +104,12 @@ CSHIM_ON_EVENT(on_event, session, event)
 	if (id == 0 && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT)
 		id = c->new_client;
 	if (event == COAP_EVENT_TCP_CONNECTED && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT) {
+		CSHIM_CONNECTED(session);
 		cshim_session_connected(c, session);
 		c->stop = true;
 	}
-	if (event == CSHIM_EVENT_ACCEPTED && coap_session_get_proto(session) == COAP_PROTO_TLS &&
-	    c->n_accepted < CSHIM_EVENTS)
+	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
+	    coap_session_get_proto(session) == COAP_PROTO_TLS && c->n_accepted < CSHIM_EVENTS)
 		c->accepted[c->n_accepted++] = coap_session_reference(session);
 	goCoapEvent(c->handle, id, event);
 	return 0;
@@ -151,6 +155,7 @@ cshim_context *cshim_context_new(void *handle)
 		return NULL;
 	}
 	coap_set_app_data(c->ctx, c);
+	CSHIM_CONTEXT_HOOKS(c->ctx);
 	coap_register_response_handler(c->ctx, on_response);
 	coap_register_nack_handler(c->ctx, on_nack);
 	coap_register_ping_handler(c->ctx, on_ping);
@@ -214,9 +219,29 @@ int cshim_context_poll(cshim_context *c)
 	if (n > 0)
 		return 0;
 	coap_ticks(&now);
+	cshim_streams_enter(&c->streams);
 	next = coap_io_prepare_epoll(c->ctx, now);
+	cshim_streams_leave();
 	/* The clock that libcoap reads goes in milliseconds. */
 	return next == 0 ? -1 : next >= INT32_MAX ? INT32_MAX : (int)next + 1;
+}
+
+/* Reports whether an address can be bound, and sets errno: libcoap 4.2.1 crashes
+ * where it cannot, and 4.3.4 loses the reason. */
+static bool can_bind(const coap_address_t *address, coap_proto_t proto)
+{
+	bool stream = proto == COAP_PROTO_TCP || proto == COAP_PROTO_TLS;
+	int fd = socket(address->addr.sa.sa_family, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	int on = 1, result, error;
+
+	if (fd < 0)
+		return false;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	result = bind(fd, &address->addr.sa, address->size);
+	error = errno;
+	close(fd);
+	errno = error;
+	return result == 0;
 }
 
 coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto)
@@ -224,5 +249,5 @@ coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address
 	coap_address_t a;
 
 	cshim_address_to(address, &a);
-	return coap_new_endpoint(c->ctx, &a, proto);
+	return can_bind(&a, proto) ? coap_new_endpoint(c->ctx, &a, proto) : NULL;
 }

@@ -25,6 +25,7 @@ typedef struct cshim_context {
 	bool stop;		/* the poll ends: Go must see a new connection first */
 	coap_session_t *accepted[CSHIM_EVENTS]; /* by servers over TLS, since the last event */
 	int n_accepted;
+	unsigned nstart;	/* of its sessions; 0: 1 */
 	struct cshim_buffer options;
 	struct cshim_streams streams;
 	struct cshim_client *clients;

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// HaveCredentials says that this version takes credentials from memory and gives
-// access to the sessions of GnuTLS. Without it all that needs them fails.
+// HaveCredentials says that this version has raw public keys, and hints and names
+// for pre-shared keys, and that a context may have secured clients and servers.
 const HaveCredentials = bool(C.CSHIM_CREDENTIALS != 0)
 
 // A Key is a private key with what goes with it, in PEM. Any part may be nil.

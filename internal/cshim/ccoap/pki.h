@@ -13,10 +13,8 @@ struct cshim_pki {
 	struct cshim_key key;
 	struct cshim_key *named;
 	size_t n_named;
-#ifdef CSHIM_HAVE_CREDENTIALS
 	coap_dtls_pki_t setup; /* of a server */
 	coap_dtls_key_t chosen;
-#endif
 };
 
 struct cshim_context;

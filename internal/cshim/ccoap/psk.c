@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "_cgo_export.h"
 #include "client.h"
@@ -135,22 +136,32 @@ const uint8_t *cshim_session_hint(const coap_session_t *session, size_t *size)
 
 #else
 
-const uint8_t *cshim_session_identity(const coap_session_t *session, size_t *size)
+static size_t on_identity(const coap_session_t *session, const uint8_t *identity, size_t size, uint8_t *key,
+			  size_t max)
 {
-	*size = 0;
-	return NULL;
-}
+	cshim_context *c = cshim_context_of(session);
+	struct cshim_psk *psk = &c->psk;
 
-const uint8_t *cshim_session_hint(const coap_session_t *session, size_t *size)
-{
-	*size = 0;
-	return NULL;
+	wipe(psk);
+	if (goCoapPSK(c->handle, cshim_session_tls(session), (uint8_t *)identity, size, psk) && psk->key_size <= max) {
+		memcpy(key, psk->key, psk->key_size);
+		return psk->key_size;
+	}
+	/* No key would be an empty one, which the client may have as well. */
+	while (getrandom(key, max, 0) != (ssize_t)max)
+		;
+	return max;
 }
 
 int cshim_psk_set(cshim_context *c, char **hints, size_t n, bool by_name)
 {
-	hints_free(hints, n);
-	return 0;
+	static const uint8_t unused;
+
+	hints_free(c->psk.hints, c->psk.n_hints);
+	c->psk.hints = hints;
+	c->psk.n_hints = n;
+	c->ctx->get_server_psk = on_identity;
+	return coap_context_set_psk(c->ctx, "", &unused, sizeof(unused));
 }
 
 coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
@@ -158,6 +169,30 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
 				      size_t key_size, bool by_hint)
 {
+	char *text = strndup((const char *)identity, identity_size);
+	coap_address_t from, to;
+	coap_session_t *session = NULL;
+
+	cshim_address_to(server, &to);
+	if (local->ip_size > 0)
+		cshim_address_to(local, &from);
+	c->new_client = ++c->last_session;
+	if (text != NULL)
+		session = coap_new_client_session_psk(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, text, key,
+						      key_size);
+	free(text);
+	return cshim_session_number(c, session);
+}
+
+const uint8_t *cshim_session_identity(const coap_session_t *session, size_t *size)
+{
+	*size = session->psk_identity_len;
+	return session->psk_identity;
+}
+
+const uint8_t *cshim_session_hint(const coap_session_t *session, size_t *size)
+{
+	*size = 0;
 	return NULL;
 }
 

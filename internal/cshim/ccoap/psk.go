@@ -11,6 +11,12 @@ import (
 	"unsafe"
 )
 
+// The most bytes that identities and keys may have.
+const (
+	MaxPSKIdentity = int(C.CSHIM_PSK_IDENTITY_MAX)
+	MaxPSKKey      = int(C.CSHIM_PSK_KEY_MAX)
+)
+
 // SetPSK has the context's servers ask Callbacks.PSK for keys. The first hint is
 // for clients that Callbacks.ServerName has no other for; byName has it asked.
 //

@@ -32,8 +32,6 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 	return cshim_session_number(c, coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto));
 }
 
-#ifdef CSHIM_HAVE_CREDENTIALS
-
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
 				       const struct cshim_address *server, coap_proto_t proto, const char *name,
 				       struct cshim_key *pair, bool raw)
@@ -47,6 +45,10 @@ coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_addr
 	}
 	client->pair = *pair;
 	client->raw = raw;
+	if (!cshim_key_load(&client->pair)) {
+		drop(c, client->id);
+		return NULL;
+	}
 	client->connecting = proto == COAP_PROTO_TLS;
 	c->connecting += client->connecting;
 	if (!cshim_pki_client(c, client)) {
@@ -75,32 +77,11 @@ void cshim_session_secured(cshim_context *c)
 	cshim_pki_reset(c);
 }
 
+#ifdef CSHIM_HAVE_CREDENTIALS
+
 void *cshim_session_tls(const coap_session_t *session)
 {
 	return coap_session_get_tls(session, NULL);
-}
-
-#else
-
-coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
-				       const struct cshim_address *server, coap_proto_t proto, const char *name,
-				       struct cshim_key *pair, bool raw)
-{
-	cshim_key_free(pair);
-	return NULL;
-}
-
-void cshim_session_connected(cshim_context *c, coap_session_t *session)
-{
-}
-
-void cshim_session_secured(cshim_context *c)
-{
-}
-
-void *cshim_session_tls(const coap_session_t *session)
-{
-	return NULL;
 }
 
 #endif
@@ -132,12 +113,16 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 		.body = body,
 		.body_size = body_size,
 	};
+	cshim_context *c = cshim_context_of(session);
 	coap_pdu_t *pdu = cshim_message_make(session, &m);
 	coap_mid_t sent;
 
 	if (pdu == NULL)
 		return CSHIM_TOO_LARGE;
+	CSHIM_BEFORE_SEND(session, c->nstart);
+	cshim_streams_enter(&c->streams);
 	sent = coap_send(session, pdu);
+	cshim_streams_leave();
 	return sent == COAP_INVALID_MID ? CSHIM_NOT_SENT : sent;
 }
 

@@ -66,6 +66,7 @@ static inline void cshim_session_set_max_retransmit(coap_session_t *session, uin
 
 static inline void cshim_session_set_nstart(coap_session_t *session, uint16_t value)
 {
+	cshim_context_of(session)->nstart = value;
 	coap_session_set_nstart(session, value);
 }
 

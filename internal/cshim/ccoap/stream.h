@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "compat.h"
+
 /* libcoap up to 4.3.5 loses bytes when what it reads from a TCP connection ends
  * within the header of a message (RFC 8323, section 3.2), and then understands
  * nothing any more: that happens when messages come so fast that they fill its
@@ -20,6 +22,10 @@ struct cshim_stream {
 	uint64_t remaining; /* bytes of the message after its header */
 	size_t kept_size;
 	uint8_t kept[8];
+#ifdef CSHIM_SENDS_WRONG_REST
+	const uint8_t *sending; /* a message of which a part is sent */
+	size_t sending_size, sent;
+#endif
 };
 
 /* The connections of a context by their file descriptor. */
@@ -28,10 +34,11 @@ struct cshim_streams {
 	size_t size;
 };
 
-/* Until cshim_streams_leave, the calls of recv by this thread are those of
- * libcoap. */
+/* Until cshim_streams_leave, the calls of recv and send by this thread are those
+ * of libcoap. */
 void cshim_streams_enter(struct cshim_streams *streams);
 void cshim_streams_leave(void);
+bool cshim_streams_entered(void);
 void cshim_streams_free(struct cshim_streams *streams);
 
 /* Divides what has come over a connection: returns how many bytes of it libcoap may

@@ -8,9 +8,13 @@ package cgnutls
 /*
 #cgo pkg-config: gnutls
 #cgo CFLAGS: -std=gnu11
+#include <stdlib.h>
+
 #include "library.h"
 */
 import "C"
+
+import "unsafe"
 
 // Version returns the version of the GnuTLS library that is loaded, such as
 // "3.7.9".
@@ -19,6 +23,18 @@ import "C"
 //
 //	const char *gnutls_check_version(const char *req_version);
 func Version() string { return C.GoString(C.gnutls_check_version(nil)) }
+
+// AtLeast reports whether the GnuTLS library that is loaded is of a version or
+// a later one.
+//
+// Implements:
+//
+//	const char *gnutls_check_version(const char *req_version);
+func AtLeast(version string) bool {
+	v := C.CString(version)
+	defer C.free(unsafe.Pointer(v))
+	return C.gnutls_check_version(v) != nil
+}
 
 // Code is a GnuTLS result code: zero or positive for success, negative for an
 // error.

@@ -1,6 +1,8 @@
 package cgnutls
 
 /*
+#include <gnutls/crypto.h>
+
 #include "state.h"
 */
 import "C"
@@ -149,7 +151,13 @@ const (
 //	int gnutls_prf_rfc5705(gnutls_session_t session, size_t label_size,
 //		const char *label, size_t context_size, const char *context,
 //		size_t outsize, char *out);
+//	gnutls_digest_algorithm_t gnutls_prf_hash_get(const gnutls_session_t session);
 func (s *Session) Export(label string, context []byte, hasContext bool, n int) ([]byte, Code) {
+	// The most that HKDF makes. GnuTLS 3.7.1 would make more, and wrong.
+	if C.gnutls_protocol_get_version(s.tls()) == C.GNUTLS_TLS1_3 &&
+		n > 255*int(C.gnutls_hash_get_len(C.gnutls_prf_hash_get(s.tls()))) {
+		return nil, InvalidRequest
+	}
 	var p runtime.Pinner
 	defer p.Unpin()
 	l := borrow(&p, []byte(label))

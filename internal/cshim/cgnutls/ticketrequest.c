@@ -107,16 +107,24 @@ int cshim_ticket_request_attach(cshim_session *s)
 }
 
 /* Whether a client that sends these extensions could use tickets: without key
- * exchange modes GnuTLS makes some, too. */
+ * exchange modes GnuTLS makes some, too. 3.7.1 looks at the client's first mode
+ * alone. */
 static bool usable(unsigned modes, struct cshim_bytes list)
 {
+	const unsigned known = 1u << 0 | 1u << 1;
 	struct cshim_bytes body, offered;
+	bool first_only = gnutls_check_version("3.7.2") == NULL;
 
 	if (!cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) || !cshim_vector(&body, 1, &offered))
 		return true;
-	for (size_t i = 0; i < offered.n; i++)
-		if (offered.p[i] < 8 && modes & 1u << offered.p[i])
+	for (size_t i = 0; i < offered.n; i++) {
+		unsigned mode = offered.p[i] < 8 ? 1u << offered.p[i] : 0;
+
+		if (modes & mode)
 			return true;
+		if (first_only && known & mode)
+			return false;
+	}
 	return false;
 }
 
