@@ -264,7 +264,7 @@ func TestRequestsThatMakeNoObserver(t *testing.T) {
 	assert.Zero(t, res.Observers())
 
 	res.answer.Store(nil)
-	sequence(t, ask(4, peer.FETCH, register))
+	sequence(t, ask(4, peer.FETCH, register, peer.Uint(peer.ContentFormat, 0)))
 	_, has = ask(5, peer.GET, register).Option(peer.Observe)
 	assert.False(t, has, "one too many")
 	assert.Equal(t, 1, res.Observers())
