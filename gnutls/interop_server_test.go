@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -370,20 +371,25 @@ func TestInteropServerRefusesClientsWithoutGoodCertificate(t *testing.T) {
 		eachVersion(t, func(t *testing.T, version uint16) {
 			config := settings{clientCert: "client"}.serverConfig(t)
 			s := serve(t, listen(t, config), echoBack)
+			// It may write on when the server has closed, and then reads no alert.
+			deaf := ""
+			if peer.name == "gnutls-cli" && !cgnutls.AtLeast("3.7.2") {
+				deaf = "|Error in the push function"
+			}
 
 			t.Run("none", func(t *testing.T) {
 				words := peer.fails(t, s.addr, settings{version: version})
 				assert.ErrorIs(t, s.next(t).err, gnutls.CodeCertificateRequired)
 				if version == gnutls.VersionTLS12 {
-					assert.Regexp(t, `(?i)handshake.fail`, words)
+					assert.Regexp(t, `(?i)handshake.fail`+deaf, words)
 				} else {
-					assert.Regexp(t, `(?i)certificate (is )?required`, words)
+					assert.Regexp(t, `(?i)certificate (is )?required`+deaf, words)
 				}
 			})
 			t.Run("of another authority", func(t *testing.T) {
 				words := peer.fails(t, s.addr, settings{version: version, clientCert: "client-other"})
 				err := s.next(t).err
-				assert.Regexp(t, `(?i)CA is unknown|unknown ca|unknown certificate authority`, words)
+				assert.Regexp(t, `(?i)CA is unknown|unknown ca|unknown certificate authority`+deaf, words)
 				assert.ErrorIs(t, err, gnutls.CertificateUnknownAuthority)
 			})
 			s.requireServing(t, settings{clientCert: "client"})
