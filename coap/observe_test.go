@@ -329,14 +329,12 @@ func TestObserveLibcoapServer(t *testing.T) {
 				r, err := NewRequest(MethodGet, "/time")
 				require.NoError(t, err)
 				next := pull(t, s.Observe(waitContext(t), r))
-				first := state(t, next)
-				assert.NotEmpty(t, first)
-				changes := 3 // one a second
+				states := 3 // one a second
 				if oldTools {
-					changes = 1 // it tells of them when it has something else to do
+					states = 2 // it tells of them when it has something else to do
 				}
-				for range changes {
-					assert.NotEqual(t, first, state(t, next))
+				for seen := map[string]bool{}; len(seen) < states; {
+					seen[state(t, next)] = true
 				}
 			})
 		})

@@ -27,31 +27,44 @@ func serve(ctx context.Context, address string, config *coap.Config, w io.Writer
 	addBlocks(mux)
 	stop := addObservable(mux)
 	defer stop()
-	server := &coap.Server{Handler: mux, Config: config}
+	server, endpoints, err := listen(mux, config, host, uint16(port))
+	for i := 1; err != nil && port == 0 && i < 10; i++ { // the number may be taken for the other transports
+		server, endpoints, err = listen(mux, config, host, 0)
+	}
+	if err != nil {
+		return err
+	}
 	defer server.Close()
-	uri := func(scheme string, port uint64) string {
-		return scheme + "://" + net.JoinHostPort(host, strconv.FormatUint(port, 10))
-	}
-	plain, err := server.Listen(uri("coap", port))
-	if err != nil {
-		return err
-	}
-	port = uint64(plain[0].Addr.Port()) // of the others, where it was 0
-	uris := []string{uri("coap+tcp", port)}
-	if config.ServerPSK.GetKey != nil || config.PKI.Certificates != nil {
-		uris = append(uris, uri("coaps", port+1), uri("coaps+tcp", port+1))
-	}
-	others, err := server.Listen(uris...)
-	if err != nil {
-		return err
-	}
-	for _, endpoint := range append(plain, others...) {
+	for _, endpoint := range endpoints {
 		fmt.Fprintln(w, endpoint)
 	}
 	<-ctx.Done()
 	last, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	return server.Shutdown(last)
+}
+
+// listen opens the endpoints: those with security have the next port.
+func listen(h coap.Handler, config *coap.Config, host string, port uint16) (*coap.Server, []coap.Endpoint, error) {
+	server := &coap.Server{Handler: h, Config: config}
+	uri := func(scheme string, port uint16) string {
+		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(int(port)))
+	}
+	endpoints, err := server.Listen(uri("coap", port))
+	if err != nil {
+		return nil, nil, err
+	}
+	port = endpoints[0].Addr.Port()
+	uris := []string{uri("coap+tcp", port)}
+	if config.ServerPSK.GetKey != nil || config.PKI.Certificates != nil {
+		uris = append(uris, uri("coaps", port+1), uri("coaps+tcp", port+1))
+	}
+	others, err := server.Listen(uris...)
+	if err != nil {
+		server.Close()
+		return nil, nil, err
+	}
+	return server, append(endpoints, others...), nil
 }
 
 // text answers with text/plain.
