@@ -8,7 +8,8 @@ SUITES    ?= bullseye trixie
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# The modules that are tested; bench is only linted.
+# The modules that are tested in every way. bench, which has the peers that are Go
+# modules, is tested once.
 MODULES := . contrib/redisstore
 
 # $(call each,MODULES,COMMAND) runs a shell command in the directories of modules.
@@ -50,7 +51,7 @@ build: deps-build ## build everything, the commands into bin/
 	go build -o bin/ ./cmd/...
 
 test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missing
-	$(call each,$(MODULES),go test ./...)
+	$(call each,$(MODULES) bench,go test ./...)
 
 race: deps ## run the tests with the race detector
 	$(call each,$(MODULES),go test -race ./...)

@@ -32,6 +32,7 @@ type transfer struct {
 	options  Options // of the request, in each of its messages
 	progress Progress
 	counted  bool // in conn.uploads
+	locked   bool // the loop is, whenever something is done
 }
 
 var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
@@ -114,9 +115,24 @@ func (c *conn) ready(ctx context.Context) error {
 	}
 }
 
-// exchange sends one message of the request and returns what comes for it.
-func (t *transfer) exchange(options ccoap.EncodedOptions, body []byte) (ccoap.Message, error) {
-	return t.c.exchange(t.ctx, t.r.message(options, body))
+// converse sends a message and what next returns for each response, until that is
+// nil, and returns the last response. Unless there is something of the user's to be
+// called, that goes without waking this goroutine up for each.
+func (t *transfer) converse(m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
+	if t.r.Source == nil && t.r.Sink == nil && t.r.OnProgress == nil {
+		t.locked = true
+		defer func() { t.locked = false }()
+		return t.c.converse(t.ctx, m, next)
+	}
+	for {
+		response, err := t.c.exchange(t.ctx, m)
+		if err != nil {
+			return response, err
+		}
+		if m, err = next(response); m == nil || err != nil {
+			return response, err
+		}
+	}
 }
 
 // oneMessage is how many bytes of body are worth sending in one message over a
@@ -158,55 +174,105 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 	if !blocks && t.c.proto.Reliable() {
 		size = t.oneMessage(src, most)
 	}
-	offset, restarts := 0, 0
-	for {
-		block, more, err := src.peek(size)
-		if err != nil {
-			return m, err
-		}
-		if more && size != chunk(szx, most) {
-			size = chunk(szx, most)
-			continue
-		}
-		if more {
-			t.tag()
-		}
-		b := at(offset, szx)
-		b.more = more
-		if b.num > maxBlockNum {
-			return m, ErrBodyTooLarge
-		}
-		m, err = t.exchange(t.blockOptions(b, own), block)
-		if err != nil {
-			return m, err
-		}
-		got, has, err := t.c.findBlock(m.Options, OptionBlock1)
-		if err != nil {
-			return m, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
-		}
-		switch code := Code(m.Code); {
-		case code == CodeContinue && !(more && has && got.num == b.num):
-			return m, fmt.Errorf("%w: %v does not fit block %d", ErrBadBlock, code, b.num)
-		case more && has && got.num == b.num && code.IsSuccess(): // of this block alone, or 2.31
-			offset += len(block)
-			src.skip(len(block))
-			t.progress.Sent = int64(offset)
-			t.report()
-			szx = min(szx, got.szx)
-		case code == CodeRequestEntityTooLarge && has && got.szx < szx && got.size() < len(block):
-			szx = got.szx
-		case code == CodeRequestEntityIncomplete && offset > 0 && restarts < maxRestarts && src.rewind():
-			restarts++
-			offset = 0
-		default:
-			if code.IsSuccess() {
-				t.progress.Sent = int64(offset + len(block))
-				t.progress.SendTotal = t.progress.Sent
-			}
-			return m, nil
-		}
-		size = chunk(szx, most)
+	u := &upload{t: t, src: src, own: own, most: most, szx: szx, size: size}
+	next, err := u.next()
+	if err != nil {
+		return m, err
 	}
+	return t.converse(next, func(m ccoap.Message) (*ccoap.Message, error) {
+		if over, err := u.add(&m); over || err != nil {
+			return nil, err
+		}
+		return u.next()
+	})
+}
+
+// An upload is a body that is being sent.
+type upload struct {
+	t        *transfer
+	src      *source
+	own      uint8 // the size exponent of this side
+	most     int   // bytes of body in a message
+	szx      uint8
+	size     int // of the next block, or all of the body
+	offset   int
+	restarts int
+	block    []byte // that was sent last
+	sent     blockValue
+	token    []byte // of all blocks: there are servers that put them together by it
+}
+
+// next returns the message with the next block.
+func (u *upload) next() (*ccoap.Message, error) {
+	block, more, err := u.src.peek(u.size)
+	if err == nil && more && u.size != chunk(u.szx, u.most) {
+		u.size = chunk(u.szx, u.most)
+		block, more, err = u.src.peek(u.size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if more {
+		u.t.tag()
+	}
+	u.block, u.sent = block, at(u.offset, u.szx)
+	u.sent.more = more
+	if u.sent.num > maxBlockNum {
+		return nil, ErrBodyTooLarge
+	}
+	m := u.t.r.message(u.t.blockOptions(u.sent, u.own), block)
+	if u.token == nil {
+		u.token = newToken().append(nil)
+	}
+	m.Token = u.token
+	return m, nil
+}
+
+// isStale reports whether a response is to an earlier block than a message has, under
+// the same token. Piggybacked ones have the message's ID.
+func isStale(response, to *ccoap.Message) bool {
+	if response.Type == ccoap.Acknowledgement {
+		return false
+	}
+	got, ok := findOption(response.Options, OptionBlock1)
+	if !ok {
+		return false
+	}
+	sent, ok := findOption(to.Options, OptionBlock1)
+	return ok && parseUint(got)>>4 < parseUint(sent)>>4
+}
+
+// add takes the response to the last block. It reports whether there are no more to
+// be sent.
+func (u *upload) add(m *ccoap.Message) (over bool, err error) {
+	t := u.t
+	got, has, err := t.c.findBlock(m.Options, OptionBlock1)
+	if err != nil {
+		return false, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
+	}
+	switch code := Code(m.Code); {
+	case code == CodeContinue && !(u.sent.more && has && got.num == u.sent.num):
+		return false, fmt.Errorf("%w: %v does not fit block %d", ErrBadBlock, code, u.sent.num)
+	case u.sent.more && has && got.num == u.sent.num && code.IsSuccess(): // of this block alone, or 2.31
+		u.offset += len(u.block)
+		u.src.skip(len(u.block))
+		t.progress.Sent = int64(u.offset)
+		t.report()
+		u.szx = min(u.szx, got.szx)
+	case code == CodeRequestEntityTooLarge && has && got.szx < u.szx && got.size() < len(u.block):
+		u.szx = got.szx
+	case code == CodeRequestEntityIncomplete && u.offset > 0 && u.restarts < maxRestarts && u.src.rewind():
+		u.restarts++
+		u.offset = 0
+	default:
+		if code.IsSuccess() {
+			t.progress.Sent = int64(u.offset + len(u.block))
+			t.progress.SendTotal = t.progress.Sent
+		}
+		return true, nil
+	}
+	u.size = chunk(u.szx, u.most)
+	return false, nil
 }
 
 // blockOptions returns the options of a message with a block, or with all of the body.
@@ -232,8 +298,10 @@ func (t *transfer) tag() {
 	}
 	t.counted = true
 	c := t.c
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	if !t.locked {
+		c.l.mu.Lock()
+		defer c.l.mu.Unlock()
+	}
 	if c.uploads > 0 {
 		c.tags++
 		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
@@ -260,21 +328,28 @@ func (t *transfer) report() {
 // section 2.4).
 func (t *transfer) receive(m ccoap.Message) (*Response, error) {
 	var d download
-	for {
+	options := t.options.without(OptionObserve)
+	next := func(m ccoap.Message) (*ccoap.Message, error) {
 		b, more, err := d.add(t, &m)
 		if err != nil {
 			return nil, err
 		}
 		t.report()
 		if !more {
-			return d.response, nil
+			return nil, nil
 		}
-		options := t.options.without(OptionObserve)
-		m, err = t.exchange(withOptions(options, Option{OptionBlock2, b.encode()}), nil)
-		if err != nil {
+		return t.r.message(withOptions(options, Option{OptionBlock2, b.encode()}), nil), nil
+	}
+	request, err := next(m)
+	if err != nil {
+		return nil, err
+	}
+	if request != nil {
+		if _, err := t.converse(request, next); err != nil {
 			return nil, err
 		}
 	}
+	return d.response, nil
 }
 
 // A download is the part of a response that is there.

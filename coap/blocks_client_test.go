@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	peer "github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 func reply(code Code, body string) wireBlock { return wireBlock{code: code, body: body} }
@@ -489,6 +492,46 @@ func TestManyTransfersAtOnceDoNotMix(t *testing.T) {
 				}()
 			}
 			group.Wait()
+		})
+	}
+}
+
+func TestBlocksOfABodyHaveOneToken(t *testing.T) {
+	for _, source := range []bool{false, true} {
+		t.Run(fmt.Sprintf("source %v", source), func(t *testing.T) {
+			server := peer.NewUDP(t)
+			s := connect(t, nil, server.Addr(), UDP)
+			r := &Request{Method: MethodPut}
+			if source {
+				r.Source = bytes.NewReader(randomBytes(3000))
+			} else {
+				r.Body = randomBytes(3000)
+			}
+			c := start(waitContext(t), s, r)
+			var last peer.Message
+			for i := range 3 {
+				m := server.Receive(t)
+				b, ok := m.Block(peer.Block1)
+				require.True(t, ok)
+				require.EqualValues(t, i, b.Num)
+				code := peer.Continue
+				if i == 2 {
+					code = peer.Changed
+				}
+				server.Send(m.From, m.Acknowledge())
+				if i > 0 { // what was lost on its way comes late
+					assert.Equal(t, last.Token, m.Token)
+					server.Send(m.From, last)
+					server.ExpectReply(t, peer.ACK, peer.Empty, last.ID)
+				}
+				last = m.Separate(peer.CON, uint16(100+i), code, nil, b.Option(peer.Block1))
+				server.Send(m.From, last)
+				server.ExpectReply(t, peer.ACK, peer.Empty, last.ID)
+				last.ID += 50
+			}
+			got := receive(t, c)
+			require.NoError(t, got.err)
+			assert.Equal(t, CodeChanged, got.Code)
 		})
 	}
 }

@@ -335,25 +335,14 @@ func (in *incoming) goOn() bool {
 }
 
 // blockwise is the message that answers a request: the response, or one block of
-// it.
+// it. The loop is locked.
 func (in *incoming) blockwise(w *response) *ccoap.Message {
-	l := in.c.l
-	if in.blocks == nil && len(w.body)+w.options.wireSize() <= smallResponse {
-		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
-	}
-	if !in.c.proto.Reliable() && len(w.body) > 16<<in.c.blockSZX() {
-		w.tag() // before the loop is locked: it takes long
-	}
-	if l.lock() != nil {
-		return &ccoap.Message{}
-	}
-	defer l.unlock()
 	if in.c.ended != nil {
 		return &ccoap.Message{}
 	}
 	b := in.blocks
 	switch {
-	case b == nil && in.c.whole(w, nil):
+	case b == nil && (len(w.body)+w.options.wireSize() <= smallResponse || in.c.whole(w, nil)):
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
 	case b == nil:
 		return in.c.publish(bodyKey(&in.m), w, nil)

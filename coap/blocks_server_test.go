@@ -241,7 +241,7 @@ func TestBodiesAreForgotten(t *testing.T) {
 			b.at = b.at.Add(-d)
 		}
 		l.mu.Unlock()
-		l.poll()
+		l.poll(false)
 	}
 	age(exchangeLifetime / 2)
 	assert.Equal(t, CodeContinue, c.ask(t, put(kilobyte[:16]).one(1, true, 16)).code)

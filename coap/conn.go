@@ -47,6 +47,9 @@ type conn struct {
 	newer      *conn
 	recent     exchangeLog
 
+	queued int  // senders in the outbox that are still to be called
+	corked bool // what was sent last waits for more
+
 	uploads int          // requests with a body of many blocks, until their response is there
 	tags    uint64       // the last Request-Tag
 	bert    atomic.Bool  // the peer has sent a message of several blocks
@@ -61,6 +64,8 @@ type conn struct {
 type token uint64
 
 const tokenSize = 8
+
+func newToken() token { return token(rand.Uint64()) }
 
 func parseToken(b []byte) (token, bool) {
 	if len(b) != tokenSize {
@@ -175,6 +180,7 @@ func (c *conn) end(err error) {
 type exchange struct {
 	c     *conn
 	token token
+	bytes [tokenSize]byte // of the token
 	mid   int
 	to    receiver
 }
@@ -189,20 +195,26 @@ type receiver interface {
 
 // open makes an exchange for a new token.
 func (c *conn) open(to receiver) *exchange {
-	x := &exchange{c: c, to: to}
+	x := &exchange{c: c}
+	c.add(x, to)
+	return x
+}
+
+// add gives an exchange a token, unless it has one that is free.
+func (c *conn) add(x *exchange, to receiver) {
+	x.to = to
 	for x.token == 0 || c.exchanges[x.token] != nil {
-		x.token = token(rand.Uint64())
+		x.token = newToken()
 	}
 	if c.exchanges == nil {
 		c.exchanges = make(map[token]*exchange)
 	}
 	c.exchanges[x.token] = x
-	return x
 }
 
 // close ends the exchange without a word to its receiver.
 func (x *exchange) close() {
-	if x.c.exchanges[x.token] == x {
+	if x.c != nil && x.c.exchanges[x.token] == x {
 		delete(x.c.exchanges, x.token)
 	}
 }
@@ -230,11 +242,17 @@ func (x *exchange) send(m *ccoap.Message) error {
 	if x.c.ended != nil {
 		return x.c.ended
 	}
-	var buf [tokenSize]byte
-	m.Token = x.token.append(buf[:0])
-	mid, err := x.c.native.Send(m)
+	m.Token = x.token.append(x.bytes[:0])
+	mid, err := x.c.send(m)
 	x.mid = mid
 	return sendError(err)
+}
+
+// send sends a message. One over a connection waits where others are queued.
+func (c *conn) send(m *ccoap.Message) (mid int, err error) {
+	m.More = c.queued > 0 && c.proto.Reliable()
+	c.corked = m.More
+	return c.native.Send(m)
 }
 
 func sendError(err error) error {

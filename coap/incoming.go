@@ -2,6 +2,7 @@ package coap
 
 import (
 	"net"
+	"slices"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
@@ -24,12 +25,13 @@ type incoming struct {
 	multicast   bool
 	blocks      *blockRequest // what it says about blocks, if anything
 	observer    *observer     // that its response makes
+	together    bool          // its response is sent with those to other requests
 
 	// Guarded by the loop.
-	acked    bool // an empty acknowledgement has been sent
+	response *response // what the handler has written
+	acked    bool      // an empty acknowledgement has been sent
 	answered bool
 	sent     *ccoap.Message // with the acknowledgement
-	delay    *time.Timer    // for the empty acknowledgement
 }
 
 func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
@@ -67,8 +69,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	}
 	c.busy++
 	l.handling++
+	l.outbox.users.Add(1)
 	if in.confirmable {
-		in.delay = time.AfterFunc(ackDelay, in.acknowledge)
+		l.unacked = append(l.unacked, in)
 	}
 	if !hasBlocks(&m) {
 		l.serve(in)
@@ -97,26 +100,49 @@ func (in *incoming) sendEmpty() {
 	_, _ = in.c.native.Send(&ccoap.Message{Type: ccoap.Acknowledgement, ID: int(in.mid)})
 }
 
-// acknowledge sends the empty acknowledgement, unless the request is answered.
-func (in *incoming) acknowledge() {
-	if in.c.l.lock() != nil {
-		return
-	}
-	defer in.c.l.unlock()
-	if in.c.ended == nil && in.confirmable && !in.acked && !in.answered {
+// acknowledge sends empty acknowledgements for the requests that have waited for
+// their response for long enough, and returns when to call it again; 0: it need not.
+func (l *loop) acknowledge() time.Duration {
+	for i, in := range l.unacked {
+		if in.c.ended != nil || in.acked || in.answered {
+			continue
+		}
+		if wait := ackDelay - time.Since(in.at); wait > 0 {
+			l.unacked = slices.Delete(l.unacked, 0, i)
+			return wait
+		}
 		in.acked = true
 		in.sendEmpty()
 	}
+	l.unacked = slices.Delete(l.unacked, 0, len(l.unacked))
+	return 0
 }
 
-// answer sends the response, once, and ends the handling of the request.
-func (in *incoming) answer(m *ccoap.Message) error {
-	if err := in.c.l.lock(); err != nil {
-		return err
+// answer sends the response, and ends the handling of the request.
+func (in *incoming) answer(w *response) {
+	if !in.c.proto.Reliable() && len(w.body) > 16<<in.c.blockSZX() {
+		w.tag() // before the loop is locked: it takes long
 	}
-	defer in.c.l.unlock()
+	in.response = w
+	if in.together {
+		in.c.l.outbox.add(in)
+	} else {
+		in.c.l.submit(in)
+	}
+}
+
+func (in *incoming) over() *conn { return in.c }
+
+// send sends the response of the handler.
+func (in *incoming) send() {
+	if in.c.l.native == nil {
+		return
+	}
+	m := in.blockwise(in.response)
+	in.response = nil
 	in.done()
-	return in.respond(m)
+	_ = in.respond(m)
+	in.begin()
 }
 
 // silence ends the handling of the request without a response: it is only
@@ -131,6 +157,7 @@ func (in *incoming) silence() {
 		in.acked = true
 		in.sendEmpty()
 	}
+	in.begin()
 }
 
 func (in *incoming) done() {
@@ -138,6 +165,7 @@ func (in *incoming) done() {
 		in.c.l.store.release(in.blocks.upload)
 	}
 	in.c.busy--
+	in.c.l.outbox.users.Add(-1)
 	in.c.l.handled()
 	in.c.l.touch(in.c)
 }
@@ -152,9 +180,6 @@ func (in *incoming) respond(m *ccoap.Message) error {
 		return net.ErrClosed
 	}
 	in.answered = true
-	if in.delay != nil {
-		in.delay.Stop()
-	}
 	m.Token = in.m.Token
 	m.ID = ccoap.NewID
 	switch {
@@ -167,6 +192,6 @@ func (in *incoming) respond(m *ccoap.Message) error {
 		m.Type = ccoap.NonConfirmable
 	}
 	in.m.Options, in.m.Body, in.blocks = nil, nil, nil // it stays in the log
-	_, err := in.c.native.Send(m)
+	_, err := in.c.send(m)
 	return sendError(err)
 }

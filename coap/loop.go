@@ -28,10 +28,16 @@ type loop struct {
 	conns   map[ccoap.SessionID]*conn
 	servers idleList // the server sessions among conns
 	events  []func() // what libcoap told, to be dealt with before mu is free
-	late    []func() // to be called when mu is free
+	late    []*job   // of inline handlers, to be run when mu is free
+	batch   *batch   // of requests, to be handled when mu is free
+	batches []*batch // that run, the oldest first
+
+	slowUntil time.Time // requests get goroutines at once
+	outbox    outbox    // what is to be sent; it has a mutex of its own
 
 	handler   Handler       // nil: there is no server
 	handling  int           // requests that wait for their answer
+	unacked   []*incoming   // confirmable requests, the oldest first; some are answered
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
 	greeting  []*conn      // clients over DTLS whose handshakes are not over
@@ -45,6 +51,7 @@ type loop struct {
 	due   time.Time // of timer; zero: it is not set
 
 	epoll *os.File
+	ready syscall.RawConn // of epoll
 }
 
 var errNoContext = errors.New("libcoap could not make a context")
@@ -74,64 +81,80 @@ func newLoop(config Config) (*loop, error) {
 	}
 	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
-	raw, err := l.watch(native)
-	if err != nil {
+	if err := l.open(native); err != nil {
 		native.Free()
 		return nil, err
 	}
 	l.native = native
-	l.timer = time.AfterFunc(time.Hour, func() { l.poll() })
+	l.timer = time.AfterFunc(time.Hour, func() {
+		if b, _ := l.poll(false); b != nil {
+			b.run()
+		}
+	})
 	l.timer.Stop()
-	go l.run(raw)
+	go l.run()
 	return l, nil
 }
 
-// watch opens the file that tells when the context has something to do.
-func (l *loop) watch(native *ccoap.Context) (syscall.RawConn, error) {
+// open opens the file that tells when the context has something to do.
+func (l *loop) open(native *ccoap.Context) error {
 	fd, err := native.FD()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		syscall.Close(fd)
-		return nil, err
+		return err
 	}
 	l.epoll = os.NewFile(uintptr(fd), "coap")
-	raw, err := l.epoll.SyscallConn()
-	if err != nil {
+	if l.ready, err = l.epoll.SyscallConn(); err != nil {
 		l.epoll.Close()
-		return nil, err
 	}
-	return raw, nil
+	return err
 }
 
-func (l *loop) run(raw syscall.RawConn) {
-	// Read calls the function at first and whenever the file is readable, until
-	// it returns true or the file is closed.
-	_ = raw.Read(func(uintptr) bool { return !l.poll() })
+// run polls whenever there is something to do, until the loop is closed or another
+// goroutine has taken over.
+func (l *loop) run() {
+	for open := true; open; {
+		var b *batch
+		// Read calls the function at first and whenever the file is readable, until
+		// it returns true or the file is closed.
+		err := l.ready.Read(func(uintptr) bool {
+			b, open = l.poll(true)
+			return b != nil || !open
+		})
+		if err != nil {
+			return
+		}
+		if b != nil {
+			open = b.run()
+		}
+	}
 }
 
-// poll lets libcoap do what there is to do. It reports false when the loop is
-// closed.
-func (l *loop) poll() bool {
+// poll lets libcoap do what there is to do. It returns requests to be handled, if
+// any came, and false when the loop is closed. leads is for the batch.
+func (l *loop) poll(leads bool) (b *batch, open bool) {
 	for {
 		l.mu.Lock()
 		if l.native == nil {
 			l.mu.Unlock()
-			return false
+			return nil, false
 		}
 		next := l.native.Poll()
 		l.greet()
-		if wait := l.sweep(); wait > 0 && (next < 0 || wait < next) {
-			next = wait
-		}
-		if wait := l.store.sweep(); wait > 0 && (next < 0 || wait < next) {
-			next = wait
+		for _, sweep := range []func() time.Duration{l.sweep, l.store.sweep, l.spread, l.acknowledge} {
+			if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
+				next = wait
+			}
 		}
 		l.arm(next)
+		l.settle()
+		b = l.takeBatch(leads)
 		l.unlock()
-		if next != 0 {
-			return true
+		if b != nil || next != 0 {
+			return b, true
 		}
 	}
 }
@@ -174,12 +197,19 @@ func (l *loop) settle() {
 
 // unlock ends every use of libcoap.
 func (l *loop) unlock() {
-	l.settle()
-	late := l.late
-	l.late = nil
-	l.mu.Unlock()
-	for _, f := range late {
-		f()
+	for {
+		l.settle()
+		l.flush()
+		late := l.late
+		l.late = nil
+		l.mu.Unlock()
+		if len(late) == 0 {
+			return
+		}
+		for _, j := range late {
+			j.runTogether()
+		}
+		l.mu.Lock()
 	}
 }
 

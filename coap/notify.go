@@ -187,17 +187,15 @@ func (in *incoming) mark(w *response) {
 	}
 }
 
-// begin starts the observation when the response to its request is sent.
+// begin starts the observation when the response to its request is sent. The loop is
+// locked.
 func (in *incoming) begin() {
 	o := in.observer
 	if o == nil {
 		return
 	}
 	in.observer = nil // the request stays in the log
-	if o.c.l.lock() == nil {
-		o.ready()
-		o.c.l.unlock()
-	}
+	o.ready()
 }
 
 // end removes the observer. The loop is locked.

@@ -3,6 +3,8 @@ package coap
 import (
 	"context"
 	"io"
+	"net"
+	"sync"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -77,30 +79,81 @@ type Response struct {
 
 // A call waits for the one response to a message.
 type call struct {
+	exchange exchange
+	request  ccoap.Message
+	next     func(ccoap.Message) (*ccoap.Message, error) // or nil, see conn.converse
 	response ccoap.Message
 	err      error
-	done     chan struct{}
+	ended    bool          // there is a response or an error, or nobody waits for it
+	done     chan struct{} // gets an element then
 }
 
 func (c *call) receive(m ccoap.Message) {
-	select {
-	case <-c.done: // a second response
+	if c.ended || isStale(&m, &c.request) {
+		return
+	}
+	c.response = m
+	if c.next == nil {
+		c.end()
+		return
+	}
+	c.exchange.close()
+	l := c.exchange.c.l
+	l.events = append(l.events, c.goOn)
+}
+
+// goOn sends what is to follow the response.
+func (c *call) goOn() {
+	if c.ended {
+		return
+	}
+	m, err := c.next(c.response)
+	switch {
+	case err != nil:
+		c.fail(err)
+	case m == nil:
+		c.end()
 	default:
-		c.response = m
-		close(c.done)
+		c.request = *m
+		c.exchange.token, _ = parseToken(m.Token)
+		c.send()
 	}
 }
 
 func (c *call) fail(err error) {
-	select {
-	case <-c.done:
-	default:
+	if !c.ended {
 		c.err = err
-		close(c.done)
+		c.end()
 	}
 }
 
-func newCall() *call { return &call{done: make(chan struct{})} }
+// end is the last use of the call by the loop.
+func (c *call) end() {
+	c.ended = true
+	c.exchange.close()
+	c.done <- struct{}{}
+}
+
+func newCall() *call { return &call{done: make(chan struct{}, 1)} }
+
+var calls = sync.Pool{New: func() any { return newCall() }}
+
+func (c *call) free() {
+	*c = call{done: c.done}
+	calls.Put(c)
+}
+
+func (c *call) over() *conn { return c.exchange.c }
+
+// send makes a call of a conn.
+func (c *call) send() {
+	if c.ended { // its context has ended
+		return
+	}
+	if err := c.exchange.start(&c.request, c); err != nil {
+		c.fail(err)
+	}
+}
 
 // wait returns what came, or the error of ctx.
 func (c *call) wait(ctx context.Context) (ccoap.Message, error) {
@@ -114,33 +167,59 @@ func (c *call) wait(ctx context.Context) (ccoap.Message, error) {
 
 // exchange sends one message and waits for its response.
 func (c *conn) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message, error) {
-	waiting := newCall()
-	x, err := c.start(m, waiting)
-	if err != nil {
-		return ccoap.Message{}, err
+	return c.converse(ctx, m, nil)
+}
+
+// converse is exchange for several messages: next is called for each response, with
+// the loop locked, and returns the message that is to be sent then. Where it returns
+// none, the response is the last one. After the context has ended it is not called
+// again.
+func (c *conn) converse(ctx context.Context, m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
+	c.l.outbox.users.Add(1)
+	defer c.l.outbox.users.Add(-1)
+	waiting := calls.Get().(*call)
+	waiting.exchange.c = c
+	waiting.request = *m
+	waiting.exchange.token, _ = parseToken(m.Token)
+	waiting.next = next
+	c.l.submit(waiting)
+	select {
+	case <-waiting.done:
+		response, err := waiting.response, waiting.err
+		waiting.free()
+		return response, err
+	case <-ctx.Done():
+		c.l.mu.Lock()
+		waiting.ended = true
+		waiting.exchange.close()
+		c.l.mu.Unlock()
+		return ccoap.Message{}, ctx.Err()
 	}
-	response, err := waiting.wait(ctx)
-	c.l.mu.Lock()
-	x.close()
-	c.l.mu.Unlock()
-	return response, err
 }
 
 // start sends a message, whose responses go to a receiver until the exchange is
 // closed.
 func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
-	if err := c.l.lock(); err != nil {
-		return nil, err
-	}
+	c.l.mu.Lock()
 	defer c.l.unlock()
-	if c.ended != nil {
-		return nil, c.ended
-	}
-	x := c.open(to)
-	if err := x.begin(m); err != nil {
+	x := &exchange{c: c}
+	if err := x.start(m, to); err != nil {
 		return nil, err
 	}
 	return x, nil
+}
+
+// start is conn.start for an exchange that there is. The loop is locked.
+func (x *exchange) start(m *ccoap.Message, to receiver) error {
+	c := x.c
+	if c.l.native == nil {
+		return net.ErrClosed
+	}
+	if c.ended != nil {
+		return c.ended
+	}
+	c.add(x, to)
+	return x.begin(m)
 }
 
 // Do sends a request and waits for its response, until ctx ends. A response of

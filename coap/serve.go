@@ -33,10 +33,13 @@ func (l *loop) serve(in *incoming) {
 		h, _ = m.Handler(r)
 	}
 	if i, ok := h.(inline); ok {
-		l.late = append(l.late, func() { in.c.handle(i.Handler, r, in) })
+		l.late = append(l.late, &job{i.Handler, r, in})
 		return
 	}
-	go in.c.handle(h, r, in)
+	if l.batch == nil {
+		l.batch = &batch{l: l}
+	}
+	l.batch.jobs = append(l.batch.jobs, job{h, r, in})
 }
 
 // Inline marks a handler that is so cheap that a goroutine of its own would cost
@@ -120,11 +123,11 @@ func (in *incoming) reply(r *Request, w *response) {
 	case in.unwanted(r, w):
 		in.silence()
 	case in.multicast:
-		time.AfterFunc(rand.N(orDefault(in.c.l.config.Leisure, defaultLeisure)), func() { _ = in.answer(in.blockwise(w)) })
+		in.together = false
+		time.AfterFunc(rand.N(orDefault(in.c.l.config.Leisure, defaultLeisure)), func() { in.answer(w) })
 	default:
-		_ = in.answer(in.blockwise(w))
+		in.answer(w)
 	}
-	in.begin()
 }
 
 // unwanted reports whether the response is not to be sent: because the client does

@@ -71,6 +71,7 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 
 /* The loop is not divided: it looks for the events itself. */
 #define CSHIM_DO_EVENTS(ctx, events, n) ((void)(events), (void)(n), cshim_libcoap2_do_events(ctx))
+#define CSHIM_DIVIDED 0
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
 	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, coap_session_t *session,      \
@@ -113,6 +114,7 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).number)
 #define CSHIM_JOINS_ANY_GROUP 1
 #define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
+#define CSHIM_DIVIDED 1
 
 #define CSHIM_CONTEXT_HOOKS(ctx) ((void)(ctx))
 #define CSHIM_CONNECTED(session) ((void)(session))

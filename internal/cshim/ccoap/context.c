@@ -177,6 +177,7 @@ void cshim_context_free(cshim_context *c)
 	cshim_psk_free(&c->psk);
 	free(c->options.bytes);
 	cshim_streams_free(&c->streams);
+	cshim_datagrams_free(&c->datagrams);
 	free(c);
 }
 
@@ -194,6 +195,22 @@ static void check_accepted(cshim_context *c)
 	}
 }
 
+/* Has libcoap read what was read ahead, from the socket of an event. */
+static void read_rest(cshim_context *c, const struct epoll_event *event)
+{
+	struct epoll_event events[CSHIM_DATAGRAMS];
+	unsigned i, n = cshim_datagrams_waiting(&c->datagrams);
+
+	if (n == 0)
+		return;
+	for (i = 0; i < n; i++) {
+		events[i] = *event;
+		events[i].events = EPOLLIN;
+	}
+	CSHIM_DO_EVENTS(c->ctx, events, n);
+	cshim_datagrams_drop(&c->datagrams); /* of a session that is over */
+}
+
 int cshim_context_poll(cshim_context *c)
 {
 	struct epoll_event events[CSHIM_EVENTS];
@@ -209,14 +226,18 @@ int cshim_context_poll(cshim_context *c)
 			break;
 		cshim_streams_enter(&c->streams);
 		cshim_empty_enter(c);
+		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
+		read_rest(c, &events[0]);
 		cshim_empty_leave();
 		cshim_streams_leave();
 		if (c->stop)
 			cshim_session_secured(c);
 		check_accepted(c);
+		if (c->datagrams.drained)
+			break;
 	}
-	if (n > 0)
+	if (n > 0 && !c->datagrams.drained)
 		return 0;
 	coap_ticks(&now);
 	cshim_streams_enter(&c->streams);

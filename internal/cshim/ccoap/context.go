@@ -84,6 +84,9 @@ func (c *Context) Poll() (next time.Duration) {
 	return time.Duration(C.cshim_context_poll(c.c)) * time.Millisecond
 }
 
+// Push sends what waits for more.
+func (c *Context) Push() { C.cshim_streams_push(&c.c.streams) }
+
 // SetIdleTimeout says after how many seconds without traffic a server session
 // that nobody refers to is freed; 0 means 300.
 //

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "compat.h"
 #include "message.h"
+#include "datagram.h"
 #include "stream.h"
 #include "pki.h"
 #include "psk.h"
@@ -28,6 +29,7 @@ typedef struct cshim_context {
 	unsigned nstart;	/* of its sessions; 0: 1 */
 	struct cshim_buffer options;
 	struct cshim_streams streams;
+	struct cshim_datagrams datagrams;
 	struct cshim_client *clients;
 	size_t connecting; /* how many of them have yet to connect, and have certificates */
 	struct cshim_pki pki;

@@ -34,18 +34,6 @@ static void tell(uint64_t id, const coap_address_t *from, const uint8_t *bytes)
 	goCoapEmpty(current->handle, id, &address, bytes[0] == 0x70, bytes[2] << 8 | bytes[3]);
 }
 
-void cshim_empty_received(int fd, const void *bytes, size_t size)
-{
-	coap_address_t from;
-
-	if (current == NULL || !is_empty(bytes, size))
-		return;
-	coap_address_init(&from);
-	if (getpeername(fd, &from.addr.sa, &from.size) == 0)
-		tell(0, &from, bytes);
-}
-
-typedef ssize_t receive_function(int fd, struct msghdr *message, int flags);
 typedef ssize_t record_function(void *tls, void *bytes, size_t size);
 typedef void *pointer_function(void *tls);
 
@@ -60,6 +48,37 @@ static void *next(void **known, const char *name)
 	return f;
 }
 
+/* recvmsg for the context whose event is dealt with. */
+static ssize_t receive(int fd, struct msghdr *message, int flags)
+{
+	static void *known;
+	cshim_receive_message *receive = (cshim_receive_message *)next(&known, "recvmsg");
+
+	if (current == NULL || flags != 0)
+		return receive(fd, message, flags);
+	return cshim_datagrams_receive(&current->datagrams, fd, message, receive);
+}
+
+bool cshim_empty_waiting(int fd)
+{
+	return current != NULL && cshim_datagrams_waiting(&current->datagrams) > 0 && current->datagrams.fd == fd;
+}
+
+ssize_t cshim_empty_receive(int fd, void *buffer, size_t size)
+{
+	struct iovec vector = { buffer, size };
+	struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
+	ssize_t n = receive(fd, &message, 0);
+	coap_address_t from;
+
+	if (current == NULL || n <= 0 || !is_empty(buffer, n))
+		return n;
+	coap_address_init(&from);
+	if (getpeername(fd, &from.addr.sa, &from.size) == 0)
+		tell(0, &from, buffer);
+	return n;
+}
+
 /* Have the names that libcoap calls. Whoever else calls them gets the next
  * functions of these names. */
 __attribute__((visibility("default"))) ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
@@ -69,8 +88,7 @@ __attribute__((visibility("default"))) ssize_t cshim_empty_record_recv(void *tls
 
 ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	static void *known;
-	ssize_t n = ((receive_function *)next(&known, "recvmsg"))(fd, message, flags);
+	ssize_t n = receive(fd, message, flags);
 	coap_address_t from;
 
 	if (current == NULL || n <= 0 || message->msg_iovlen == 0 || message->msg_iov[0].iov_len < (size_t)n ||

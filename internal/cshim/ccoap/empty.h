@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* libcoap has no callback for an acknowledgement, nor for the reset of a message
  * that was not confirmable. Who sends notifications needs both (RFC 7641, section
@@ -19,7 +20,9 @@ void cshim_empty_leave(void);
  * into the program. */
 bool cshim_empty_works(void);
 
-/* Looks at what was received over a connected socket. */
-void cshim_empty_received(int fd, const void *bytes, size_t size);
+/* Reports whether datagrams of a socket were read ahead. */
+bool cshim_empty_waiting(int fd);
+/* Receives from a connected socket. */
+ssize_t cshim_empty_receive(int fd, void *buffer, size_t size);
 
 #endif

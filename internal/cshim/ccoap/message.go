@@ -18,6 +18,9 @@ type Message struct {
 	Token   []byte
 	Options EncodedOptions
 	Body    []byte
+	// More says that the next message over this connection is sent at once, or
+	// Context.Push called: this one waits for it. It is for TCP and TLS only.
+	More bool
 }
 
 // Types of messages.

@@ -100,7 +100,7 @@ void cshim_session_forget(coap_session_t *session)
 }
 
 int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
-		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size)
+		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more)
 {
 	struct cshim_message m = {
 		.type = type,
@@ -121,7 +121,9 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 		return CSHIM_TOO_LARGE;
 	CSHIM_BEFORE_SEND(session, c->nstart);
 	cshim_streams_enter(&c->streams);
+	cshim_streams_gather(&c->streams, more);
 	sent = coap_send(session, pdu);
+	cshim_streams_gather(&c->streams, false);
 	cshim_streams_leave();
 	return sent == COAP_INVALID_MID ? CSHIM_NOT_SENT : sent;
 }

@@ -80,7 +80,7 @@ func (s Session) Send(m *Message) (id int, err error) {
 	n := C.cshim_session_send(s.s, C.int(m.Type), C.int(m.Code), C.int(m.ID),
 		(*C.uint8_t)(unsafe.SliceData(m.Token)), C.size_t(len(m.Token)),
 		(*C.uint8_t)(unsafe.SliceData(m.Options)), C.size_t(len(m.Options)),
-		(*C.uint8_t)(unsafe.SliceData(m.Body)), C.size_t(len(m.Body)))
+		(*C.uint8_t)(unsafe.SliceData(m.Body)), C.size_t(len(m.Body)), C.bool(m.More))
 	runtime.KeepAlive(m)
 	switch n {
 	case C.CSHIM_TOO_LARGE:

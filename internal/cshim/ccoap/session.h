@@ -110,7 +110,7 @@ void cshim_session_forget(coap_session_t *session);
 
 /* Sends a message. Returns its mid or one of the errors above. */
 int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
-		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size);
+		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more);
 
 void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote);
 

@@ -11,6 +11,7 @@
 #include "stream.h"
 
 static __thread struct cshim_streams *current;
+static __thread struct cshim_streams *gathering;
 static uint64_t calls;
 
 void cshim_streams_enter(struct cshim_streams *streams)
@@ -118,11 +119,30 @@ static struct cshim_stream *find(struct cshim_streams *streams, int fd)
 		s->cookie = cookie;
 		n = sizeof(type);
 		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_STREAM)
-			s->kind = CSHIM_STREAM_OTHER;
+			s->kind = CSHIM_STREAM_DATAGRAM;
 		else /* a message must not wait for the acknowledgement of the last one */
 			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	}
 	return s;
+}
+
+void cshim_streams_gather(struct cshim_streams *streams, bool more)
+{
+	gathering = more ? streams : NULL;
+}
+
+void cshim_streams_push(struct cshim_streams *streams)
+{
+	size_t fd;
+
+	for (fd = 0; fd < streams->size && streams->corked > 0; fd++) {
+		if (!streams->by_fd[fd].corked)
+			continue;
+		streams->by_fd[fd].corked = false;
+		streams->corked--;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	}
+	streams->corked = 0;
 }
 
 typedef ssize_t receive_function(int fd, void *buffer, size_t size, int flags);
@@ -159,13 +179,11 @@ ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 		errno = EAGAIN;
 		return -1;
 	}
-	s = find(streams, fd);
-	if (s == NULL || s->kind == CSHIM_STREAM_OTHER || s->kept_size >= size) {
-		n = next_receive()(fd, buffer, size, flags);
-		if (n > 0)
-			cshim_empty_received(fd, buffer, n);
-		return n;
-	}
+	s = cshim_empty_waiting(fd) ? NULL : find(streams, fd);
+	if (s == NULL || s->kind == CSHIM_STREAM_DATAGRAM)
+		return cshim_empty_receive(fd, buffer, size);
+	if (s->kind == CSHIM_STREAM_OTHER || s->kept_size >= size)
+		return next_receive()(fd, buffer, size, flags);
 	kept = s->kept_size;
 	n = next_receive()(fd, bytes + kept, size - kept, flags);
 	if (n <= 0)
@@ -178,8 +196,6 @@ ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 	}
 	return n;
 }
-
-#ifdef CSHIM_SENDS_WRONG_REST
 
 typedef ssize_t send_function(int fd, const void *buffer, size_t size, int flags);
 
@@ -194,6 +210,23 @@ static send_function *next_send(void)
 	}
 	return f;
 }
+
+/* Notes that a connection has something to be pushed, and returns the flag for that.
+ * find has seen its socket: the peer has sent its capabilities. */
+static int gather(int fd)
+{
+	struct cshim_streams *streams = gathering;
+
+	if (streams == NULL || (size_t)fd >= streams->size)
+		return 0;
+	if (!streams->by_fd[fd].corked) {
+		streams->by_fd[fd].corked = true;
+		streams->corked++;
+	}
+	return MSG_MORE;
+}
+
+#ifdef CSHIM_SENDS_WRONG_REST
 
 static bool is_stream(int fd)
 {
@@ -216,10 +249,7 @@ static ssize_t send_stream(int fd, const void *buffer, size_t size, int flags)
 
 /* Where a connection takes a part of a message, libcoap goes on as far before the
  * message as it should behind its start. */
-__attribute__((visibility("default"))) ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
-	__asm__("send");
-
-ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
+static ssize_t send_next(int fd, const void *buffer, size_t size, int flags)
 {
 	struct cshim_streams *streams = current;
 	struct cshim_stream *s = streams == NULL ? NULL : find(streams, fd);
@@ -228,7 +258,7 @@ ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
 
 	if (streams == NULL)
 		return next_send()(fd, buffer, size, flags);
-	if (s == NULL || s->kind == CSHIM_STREAM_OTHER)
+	if (s == NULL || s->kind == CSHIM_STREAM_OTHER || s->kind == CSHIM_STREAM_DATAGRAM)
 		return send_stream(fd, buffer, size, flags);
 	if (s->sent > 0 && bytes == s->sending - s->sent && size == s->sending_size - s->sent) {
 		bytes = s->sending + s->sent;
@@ -243,4 +273,20 @@ ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
 	return n;
 }
 
+#else
+
+static ssize_t send_next(int fd, const void *buffer, size_t size, int flags)
+{
+	return next_send()(fd, buffer, size, flags);
+}
+
 #endif
+
+/* Has the name that libcoap calls. */
+__attribute__((visibility("default"))) ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
+	__asm__("send");
+
+ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
+{
+	return send_next(fd, buffer, size, flags | gather(fd));
+}

@@ -18,8 +18,9 @@
 /* What is known of a connection. */
 struct cshim_stream {
 	uint64_t cookie; /* of the socket; 0: none seen */
-	enum { CSHIM_STREAM_UNKNOWN, CSHIM_STREAM_COAP, CSHIM_STREAM_OTHER } kind;
+	enum { CSHIM_STREAM_UNKNOWN, CSHIM_STREAM_COAP, CSHIM_STREAM_OTHER, CSHIM_STREAM_DATAGRAM } kind;
 	uint64_t remaining; /* bytes of the message after its header */
+	bool corked; /* what was sent last waits for more */
 	size_t kept_size;
 	uint8_t kept[8];
 #ifdef CSHIM_SENDS_WRONG_REST
@@ -32,6 +33,7 @@ struct cshim_stream {
 struct cshim_streams {
 	struct cshim_stream *by_fd;
 	size_t size;
+	size_t corked; /* about how many of them are */
 };
 
 /* Until cshim_streams_leave, the calls of recv and send by this thread are those
@@ -40,6 +42,12 @@ void cshim_streams_enter(struct cshim_streams *streams);
 void cshim_streams_leave(void);
 bool cshim_streams_entered(void);
 void cshim_streams_free(struct cshim_streams *streams);
+
+/* Until more is false again, what libcoap sends over a connection waits for what
+ * follows, so that many messages leave in one segment. cshim_streams_push sends what
+ * still waits. */
+void cshim_streams_gather(struct cshim_streams *streams, bool more);
+void cshim_streams_push(struct cshim_streams *streams);
 
 /* Divides what has come over a connection: returns how many bytes of it libcoap may
  * have. The others, the start of a header, are kept for the next time. */

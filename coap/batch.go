@@ -1,0 +1,115 @@
+package coap
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A batch of requests came in one poll. The goroutine that has polled handles one
+// after another, sends all responses, and polls again: for handlers that are fast
+// that is much cheaper than a goroutine for each. When it takes longer than promptly,
+// the requests that are left get goroutines of their own, another goroutine polls,
+// and for a while requests get goroutines at once.
+type batch struct {
+	l     *loop
+	jobs  []job
+	next  atomic.Int32 // of jobs
+	begun time.Time
+	leads bool // the goroutine is the one of loop.run
+}
+
+const (
+	promptly = time.Millisecond
+	aWhile   = 20 * time.Millisecond
+)
+
+// A job is a request and who handles it.
+type job struct {
+	handler Handler
+	request *Request
+	in      *incoming
+}
+
+func (j *job) run() {
+	j.in.c.handle(j.handler, j.request, j.in)
+}
+
+// runTogether leaves the response in the outbox.
+func (j *job) runTogether() {
+	j.in.together = true
+	j.run()
+}
+
+// claim returns a job that nobody runs, or nil.
+func (b *batch) claim() *job {
+	if i := int(b.next.Add(1)) - 1; i < len(b.jobs) {
+		return &b.jobs[i]
+	}
+	return nil
+}
+
+// run runs the jobs. It reports whether its caller is still the one that polls.
+func (b *batch) run() (leads bool) {
+	returned := false
+	defer func() {
+		b.l.mu.Lock()
+		b.l.batches = slices.DeleteFunc(b.l.batches, func(other *batch) bool { return other == b })
+		if !returned { // a handler has called runtime.Goexit
+			b.spread()
+		}
+		leads = b.leads
+		b.l.unlock()
+	}()
+	for j := b.claim(); j != nil; j = b.claim() {
+		j.runTogether()
+	}
+	returned = true
+	return
+}
+
+// spread gives what nobody runs goroutines of their own, and what the goroutine does
+// beside to another one. The loop is locked.
+func (b *batch) spread() {
+	for j := b.claim(); j != nil; j = b.claim() {
+		go j.run()
+	}
+	if b.leads {
+		b.leads = false
+		go b.l.run()
+	}
+}
+
+// takeBatch returns the requests that are to be handled by the goroutine that has
+// polled, or nil. The loop is locked.
+func (l *loop) takeBatch(leads bool) *batch {
+	b := l.batch
+	if b == nil {
+		return nil
+	}
+	l.batch = nil
+	b.begun = time.Now()
+	if b.begun.Before(l.slowUntil) {
+		b.spread()
+		return nil
+	}
+	b.leads = leads
+	l.batches = append(l.batches, b)
+	l.arm(promptly)
+	return b
+}
+
+// spread spreads the batches that take too long, and returns when to call it again;
+// 0: it need not.
+func (l *loop) spread() time.Duration {
+	for len(l.batches) > 0 {
+		b := l.batches[0]
+		if wait := promptly - time.Since(b.begun); wait > 0 {
+			return wait
+		}
+		l.batches = slices.Delete(l.batches, 0, 1)
+		l.slowUntil = time.Now().Add(aWhile)
+		b.spread()
+	}
+	return 0
+}

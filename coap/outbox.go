@@ -1,0 +1,92 @@
+package coap
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// An outbox collects what goroutines want to have sent: the one that is first sends
+// for all that come meanwhile, so that they do not queue for the loop's mutex, and
+// what goes over one connection leaves together.
+type outbox struct {
+	users atomic.Int32 // goroutines that have something to send, or may have soon
+
+	mu     sync.Mutex // guards what follows
+	queued []sender
+	called bool     // somebody is about to flush it
+	spare  []sender // for reuse
+}
+
+// A sender has something to send. Its send is called once, with the loop locked, also
+// when the session or the loop is over.
+type sender interface {
+	send()
+	over() *conn
+}
+
+// submit has something sent, at once or by another goroutine.
+func (l *loop) submit(s sender) {
+	o := &l.outbox
+	o.mu.Lock()
+	o.queued = append(o.queued, s)
+	called := o.called
+	o.called = true
+	o.mu.Unlock()
+	if called {
+		return
+	}
+	if o.users.Load() > 1 {
+		runtime.Gosched() // those that are ready come along
+	}
+	l.mu.Lock()
+	l.unlock()
+}
+
+// add leaves something to whoever unlocks the loop next.
+func (o *outbox) add(s sender) {
+	o.mu.Lock()
+	o.queued = append(o.queued, s)
+	o.mu.Unlock()
+}
+
+func (o *outbox) take() []sender {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	taken := o.queued
+	o.queued, o.spare = o.spare[:0], nil
+	o.called = false
+	return taken
+}
+
+func (o *outbox) reuse(taken []sender) {
+	clear(taken)
+	o.mu.Lock()
+	o.spare = taken
+	o.mu.Unlock()
+}
+
+// flush sends what is in the outbox.
+func (l *loop) flush() {
+	for {
+		taken := l.outbox.take()
+		if len(taken) == 0 {
+			return
+		}
+		for _, s := range taken {
+			s.over().queued++
+		}
+		corked := false
+		for _, s := range taken {
+			c := s.over()
+			c.queued--
+			s.send() // the last use of s
+			corked = corked || c.corked && c.queued == 0
+		}
+		if corked && l.native != nil {
+			l.native.Push()
+		}
+		l.settle()
+		l.outbox.reuse(taken)
+	}
+}
