@@ -9,13 +9,14 @@ import (
 // A batch of requests came in one poll. The goroutine that has polled handles one
 // after another, sends all responses, and polls again: for handlers that are fast
 // that is much cheaper than a goroutine for each. When it takes longer than promptly,
-// the requests that are left get goroutines of their own, another goroutine polls,
-// and for a while requests get goroutines at once.
+// twice, the requests that are left get goroutines of their own, another goroutine
+// polls, and for a while requests get goroutines at once.
 type batch struct {
 	l     *loop
 	jobs  []job
 	next  atomic.Int32 // of jobs
 	begun time.Time
+	late  bool // it has taken longer than promptly
 	leads bool // the goroutine is the one of loop.run
 }
 
@@ -108,6 +109,11 @@ func (l *loop) spread() time.Duration {
 			return wait
 		}
 		l.batches = slices.Delete(l.batches, 0, 1)
+		if !b.late { // it may be the whole process that was halted
+			b.late, b.begun = true, time.Now()
+			l.batches = append(l.batches, b)
+			continue
+		}
 		l.slowUntil = time.Now().Add(aWhile)
 		b.spread()
 	}

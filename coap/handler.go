@@ -1,7 +1,9 @@
 package coap
 
-// A Handler answers requests. ServeCoAP is called on a goroutine of its own for
-// each request, so a slow one holds nobody up. It writes to w before it returns;
+// A Handler answers requests. Requests that come together are handled one after
+// another while that takes less than two milliseconds; then those that are left get a
+// goroutine each, so a slow one holds nobody up, and it may wait for whatever it
+// likes. It writes to w before it returns;
 // what it has written is sent then. A fast answer is piggybacked on the
 // acknowledgement; a slow one follows it as a message of its own (RFC 7252,
 // section 5.2). A request that comes twice is handled once. A panic is answered
