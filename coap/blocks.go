@@ -103,10 +103,10 @@ func parseUint(value []byte) (v uint64) {
 func withOptions(o Options, others ...Option) ccoap.EncodedOptions {
 	size := 0
 	for _, opt := range o {
-		size += 4 + len(opt.Value)
+		size += ccoap.OptionHeader + len(opt.Value)
 	}
 	for _, opt := range others {
-		size += 4 + len(opt.Value)
+		size += ccoap.OptionHeader + len(opt.Value)
 	}
 	e := make(ccoap.EncodedOptions, 0, size)
 	for _, opt := range o {

@@ -283,7 +283,7 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 	}
 	if b.more || b.num > 0 {
 		added = append(added, Option{OptionBlock1, b.encode()})
-		if b.num == 0 && t.progress.SendTotal >= 0 {
+		if b.num == 0 && t.progress.SendTotal >= 0 && !t.options.Has(OptionSize1) {
 			added = append(added, Option{OptionSize1, encodeUint(uint64(t.progress.SendTotal))})
 		}
 	}

@@ -430,7 +430,7 @@ func (c *conn) slice(w *response, two *blockValue, offset int) *ccoap.Message {
 		body = bytes.Clone(body) // it stays in the log
 	}
 	added := []Option{{OptionBlock2, b.encode()}}
-	if offset == 0 {
+	if offset == 0 && !w.options.Has(OptionSize2) {
 		added = append(added, Option{OptionSize2, encodeUint(uint64(len(w.body)))})
 	}
 	return &ccoap.Message{Code: int(w.code), Options: withOptions(w.options, added...), Body: body}

@@ -1,7 +1,9 @@
 package coap
 
 import (
+	"fmt"
 	"log/slog"
+	"math"
 	"time"
 )
 
@@ -25,7 +27,8 @@ type Config struct {
 	// TCP and TLS.
 	MTU int
 	// IdleTimeout is how long a server keeps a session that nobody uses, in whole
-	// seconds. Zero means 5 minutes.
+	// seconds, 1 s at least. Zero means 5 minutes. A client over DTLS that was restarted without
+	// closing its session, and comes again from the same port, is ignored for so long.
 	IdleTimeout time.Duration
 	// MaxSessions is how many idle sessions a server keeps: when it is exceeded,
 	// the one that was idle longest goes. Zero means 10000.
@@ -54,6 +57,13 @@ type Config struct {
 	PKI       PKI
 	ServerPSK ServerPSK
 
+	// CriticalOptions are critical options that the program understands, besides those
+	// of RFC 7252 and RFC 7959. A message with any other is refused (RFC 7252,
+	// section 5.4.1): a request with 4.02, or a reset where it is not confirmable, and
+	// a response so that its request fails with ErrOption. Responses of 4.02 are
+	// taken with any option. It stands for coap_register_option.
+	CriticalOptions []OptionID
+
 	// Leisure bounds the random time that a server waits before it answers a request
 	// for a group (RFC 7252, section 8.2). Zero means 5 s.
 	Leisure time.Duration
@@ -73,6 +83,48 @@ const (
 	defaultMaxBody       = 8 << 20
 	defaultMaxObservers  = 10000
 )
+
+// What libcoap can count to.
+const (
+	maxSeconds     = math.MaxUint16
+	maxRetransmits = 20 // it shifts the timeout by so many bits
+	maxNSTART      = math.MaxUint16
+	minMTU         = 64
+	maxMTU         = math.MaxUint16
+	maxIdleTimeout = math.MaxInt32 * time.Second
+)
+
+// check names the first field that has a bad value.
+func (c *Config) check() error {
+	bad := func(field string, value any, want string) error {
+		return fmt.Errorf("Config.%s is %v, not %s", field, value, want)
+	}
+	switch {
+	case c.AckTimeout != 0 && (c.AckTimeout < time.Second || c.AckTimeout > maxSeconds*time.Second):
+		return bad("AckTimeout", c.AckTimeout, "0 or from 1 s to 65535 s")
+	case c.AckRandomFactor != 0 && !(c.AckRandomFactor >= 1 && c.AckRandomFactor <= math.MaxUint16):
+		return bad("AckRandomFactor", c.AckRandomFactor, "0 or from 1 to 65535")
+	case c.MaxRetransmit < 0 || c.MaxRetransmit > maxRetransmits:
+		return bad("MaxRetransmit", c.MaxRetransmit, "from 0 to 20")
+	case c.NSTART < 0 || c.NSTART > maxNSTART:
+		return bad("NSTART", c.NSTART, "from 0 to 65535")
+	case c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU):
+		return bad("MTU", c.MTU, "0 or from 64 to 65535")
+	case c.IdleTimeout != 0 && (c.IdleTimeout < time.Second || c.IdleTimeout > maxIdleTimeout):
+		return bad("IdleTimeout", c.IdleTimeout, "0 or from 1 s to 2147483647 s")
+	case c.MaxSessions < 0:
+		return bad("MaxSessions", c.MaxSessions, "0 or more")
+	case c.BlockSize < 0:
+		return bad("BlockSize", c.BlockSize, "0 or more")
+	case c.MaxBody < 0:
+		return bad("MaxBody", c.MaxBody, "0 or more")
+	case c.MaxObservers < 0:
+		return bad("MaxObservers", c.MaxObservers, "0 or more")
+	case c.Leisure < 0:
+		return bad("Leisure", c.Leisure, "0 or more")
+	}
+	return c.checkCritical()
+}
 
 func orDefault[T comparable](v, otherwise T) T {
 	var zero T

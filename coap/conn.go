@@ -266,8 +266,14 @@ func sendError(err error) error {
 	}
 }
 
-// onResponse reports whether somebody waits for the response.
+// onResponse reports whether the response is not to be rejected. Of acknowledgements
+// that is done without a word (RFC 7252, section 4.2).
 func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
+	return l.take(id, m) || m.Type == ccoap.Acknowledgement
+}
+
+// take reports whether somebody waits for the response.
+func (l *loop) take(id ccoap.SessionID, m ccoap.Message) bool {
 	t, ok := parseToken(m.Token)
 	if !ok {
 		return false
@@ -276,6 +282,10 @@ func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
 	// A piggybacked response must match in its message ID too (RFC 7252, section
 	// 5.3.2).
 	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid {
+		return false
+	}
+	if err := l.acceptable(&m); err != nil {
+		x.fail(err)
 		return false
 	}
 	x.to.receive(m)

@@ -2,7 +2,6 @@ package coap
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -32,6 +31,9 @@ func NewContext(config *Config) (*Context, error) {
 		config = &Config{}
 	}
 	if err := checkLibrary(); err != nil {
+		return nil, &Error{Op: "context", Err: err}
+	}
+	if err := config.check(); err != nil {
 		return nil, &Error{Op: "context", Err: err}
 	}
 	l, err := newLoop(*config)
@@ -65,9 +67,14 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	if !addr.Addr().IsValid() {
 		return failed(errNoAddress)
 	}
-	if err := checkFree(addr, proto); err != nil {
+	if _, ok := nativeProtocols[proto]; !ok {
+		return failed(errNoProtocol)
+	}
+	addr, release, err := reserve(addr, proto)
+	if err != nil {
 		return failed(err)
 	}
+	defer release()
 	if err := c.l.lock(); err != nil {
 		return failed(err)
 	}
@@ -91,20 +98,10 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	return bound, nil
 }
 
-// checkFree finds out whether somebody else has a UDP port: libcoap would share it
-// and take the other's messages.
-func checkFree(addr netip.AddrPort, proto Protocol) error {
-	if proto.Reliable() || addr.Port() == 0 {
-		return nil
-	}
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-	if err != nil {
-		return cause(err)
-	}
-	return conn.Close()
-}
-
-var errNoAddress = errors.New("no IP address")
+var (
+	errNoAddress  = errors.New("no IP address")
+	errNoProtocol = errors.New("no such protocol")
+)
 
 var nativeProtocols = map[Protocol]ccoap.Protocol{UDP: ccoap.UDP, DTLS: ccoap.DTLS, TCP: ccoap.TCP, TLS: ccoap.TLS}
 

@@ -1,5 +1,7 @@
 package coap
 
+import "fmt"
+
 // A Handler answers requests. Requests that come together are handled one after
 // another while that takes less than two milliseconds; then those that are left get a
 // goroutine each, so a slow one holds nobody up, and it may wait for whatever it
@@ -7,7 +9,8 @@ package coap
 // what it has written is sent then. A fast answer is piggybacked on the
 // acknowledgement; a slow one follows it as a message of its own (RFC 7252,
 // section 5.2). A request that comes twice is handled once. A panic is answered
-// with 5.00 and logged.
+// with 5.00 and logged, and so is a response with options that it must not have
+// (Options.Validate), or with more than fit into a message.
 type Handler interface {
 	ServeCoAP(w ResponseWriter, r *Request)
 }
@@ -45,6 +48,19 @@ func (w *response) Options() *Options { return &w.options }
 func (w *response) Write(p []byte) (int, error) {
 	w.body = append(w.body, p...)
 	return len(p), nil
+}
+
+// check refuses what must not be sent as a response.
+func (w *response) check() error {
+	for _, id := range []OptionID{OptionBlock1, OptionBlock2} {
+		if w.options.Has(id) {
+			return badOption("%v, which is the library's to add", id)
+		}
+	}
+	if !w.code.IsResponse() {
+		return fmt.Errorf("code %v is not one of a response", w.code)
+	}
+	return w.options.check()
 }
 
 // successCode is the code of a response whose handler has set none.

@@ -63,6 +63,10 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			return
 		}
 	}
+	if id, ok := l.unrecognized(m.Options); ok {
+		l.events = append(l.events, func() { in.refuseOption(id) })
+		return
+	}
 	if l.handler == nil {
 		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
 		return
@@ -193,5 +197,11 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	}
 	in.m.Options, in.m.Body, in.blocks = nil, nil, nil // it stays in the log
 	_, err := in.c.send(m)
+	if err == ccoap.ErrTooLarge {
+		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))
+		c.l.late = append(c.l.late, func() { c.l.log("response refused", "peer", c.peer(), "error", why) })
+		m.Code, m.Options, m.Body = int(CodeInternalServerError), nil, nil
+		_, err = c.send(m)
+	}
 	return sendError(err)
 }

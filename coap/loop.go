@@ -28,7 +28,7 @@ type loop struct {
 	conns   map[ccoap.SessionID]*conn
 	servers idleList // the server sessions among conns
 	events  []func() // what libcoap told, to be dealt with before mu is free
-	late    []*job   // of inline handlers, to be run when mu is free
+	late    []func() // to be called when mu is free
 	batch   *batch   // of requests, to be handled when mu is free
 	batches []*batch // that run, the oldest first
 
@@ -70,6 +70,8 @@ func newLoop(config Config) (*loop, error) {
 		Pong:     l.onPong,
 		Event:    l.onEvent,
 
+		Unfinished: l.onUnfinished,
+
 		Verify:     l.onVerify,
 		PSK:        l.onPSK,
 		Hint:       l.onHint,
@@ -81,6 +83,7 @@ func newLoop(config Config) (*loop, error) {
 	}
 	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
+	l.registerCritical(native)
 	if err := l.open(native); err != nil {
 		native.Free()
 		return nil, err
@@ -206,8 +209,8 @@ func (l *loop) unlock() {
 		if len(late) == 0 {
 			return
 		}
-		for _, j := range late {
-			j.runTogether()
+		for _, f := range late {
+			f()
 		}
 		l.mu.Lock()
 	}

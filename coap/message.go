@@ -6,7 +6,7 @@ import "github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 func (o Options) encode() (e ccoap.EncodedOptions) {
 	size := 0
 	for _, opt := range o {
-		size += 4 + len(opt.Value)
+		size += ccoap.OptionHeader + len(opt.Value)
 	}
 	e = make(ccoap.EncodedOptions, 0, size)
 	for _, opt := range o {

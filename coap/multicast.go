@@ -157,6 +157,9 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 	if r.Source != nil || r.Sink != nil {
 		return errGroupBody
 	}
+	if err := r.check(r.Options); err != nil {
+		return err
+	}
 	s, err := c.NewClientSession(local, group, UDP)
 	if err != nil {
 		return err

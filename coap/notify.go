@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -57,9 +58,13 @@ func (res *Resource) Notify() {
 	}
 }
 
-// Cancel ends all observations with a last notification of a code, which must be an
-// error: 4.04 for a resource that is no more. It returns when they are sent.
+// Cancel ends all observations with a last notification of a code: 4.04 for a
+// resource that is no more. It returns when they are sent. It panics where the code is
+// no error.
 func (res *Resource) Cancel(code Code) {
+	if !code.IsResponse() || code.IsSuccess() {
+		panic(fmt.Sprintf("coap: an observation cannot be cancelled with %v", code))
+	}
 	for _, o := range res.list() {
 		o.cancel(&response{code: code})
 	}

@@ -240,6 +240,7 @@ func TestCancelTellsAllObservers(t *testing.T) {
 		o.Send(o.server, m.Acknowledge())
 	}
 	assert.Equal(t, map[string]bool{"a": true, "b": true}, tokens)
+	assert.PanicsWithValue(t, "coap: an observation cannot be cancelled with 2.05 Content", func() { res.Cancel(CodeContent) })
 }
 
 func TestRequestsThatMakeNoObserver(t *testing.T) {

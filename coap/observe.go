@@ -87,12 +87,15 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 	case r.Source != nil || r.Sink != nil:
 		return errObserveBody
 	}
-	if err := s.c.ready(ctx); err != nil {
-		return err
-	}
 	options := r.Options
 	if s.host != "" {
 		options = withHost(options, s.host)
+	}
+	if err := options.check(); err != nil {
+		return err
+	}
+	if err := s.c.ready(ctx); err != nil {
+		return err
 	}
 	t := newTransfer(ctx, s.c, r, options.without(OptionObserve))
 	o := &observation{t: t, news: make(chan struct{}, 1)}

@@ -83,9 +83,9 @@ var definitions = map[OptionID]definition{
 	OptionRequestTag:    {"Request-Tag", 0, 8, true},
 }
 
-// maxOption is the most bytes that an option may have that nobody has defined: the
-// most of any that is (Proxy-Uri).
-const maxOption = 1034
+// maxOption is the most bytes that an option may have that nobody has defined. The
+// format of messages has room for 269 more.
+const maxOption = 65535
 
 func (id OptionID) definition() definition {
 	if d, ok := definitions[id]; ok {
@@ -317,15 +317,27 @@ func (o Options) ETags() (tags [][]byte) {
 }
 
 // ErrOption is what Options.Validate and the functions that send messages return
-// for options that a message must not have.
+// for options that a message must not have, and what comes of a response with a critical
+// option that is not understood (Config.CriticalOptions).
 var ErrOption = errors.New("bad option")
 
 // Validate checks the order of the options, their lengths, that none occurs twice
 // that must not, and that no segment of a path is "." or "..". Options that are not
-// known here may occur any number of times, with up to 1034 bytes each. It returns
+// known here may occur any number of times, with up to 65535 bytes each. It returns
 // an error that matches ErrOption and names the option, but not its value (RFC
 // 7252, section 5.10; RFC 7641, 7959, 7967, 8613, 8768, 9175, 9177 and 9668).
+//
+// Session.Do and Session.Observe do so with the options of requests, and servers
+// with those of responses.
 func (o Options) Validate() error {
+	if err := o.check(); err != nil {
+		return &Error{Op: "validate", Err: err}
+	}
+	return nil
+}
+
+// check is Validate, without saying what failed.
+func (o Options) check() error {
 	for i, option := range o {
 		d := option.ID.definition()
 		if n := len(option.Value); n < d.min || n > d.max {
@@ -348,7 +360,7 @@ func (o Options) Validate() error {
 }
 
 func badOption(format string, args ...any) error {
-	return &Error{Op: "validate", Err: fmt.Errorf("%w: %s", ErrOption, fmt.Sprintf(format, args...))}
+	return fmt.Errorf("%w: %s", ErrOption, fmt.Sprintf(format, args...))
 }
 
 func (d definition) lengths() string {

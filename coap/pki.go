@@ -107,7 +107,7 @@ func (p *PKI) checkServer() error {
 	case len(p.Certificates) > 0 && p.RawPublicKey != nil:
 		return errors.New("PKI.Certificates and PKI.RawPublicKey are both set")
 	case p.ClientAuth != gnutls.NoClientCert && p.ClientAuth != gnutls.RequireAndVerifyClientCert:
-		return fmt.Errorf("PKI.ClientAuth %d: %w", p.ClientAuth, ErrNotSupported)
+		return fmt.Errorf("PKI.ClientAuth is %d, neither NoClientCert nor RequireAndVerifyClientCert: %w", p.ClientAuth, ErrNotSupported)
 	case p.ClientAuth != gnutls.NoClientCert && p.VerifyRawPublicKey != nil:
 		return errors.New("PKI.ClientAuth and PKI.VerifyRawPublicKey are both set")
 	case p.ClientAuth != gnutls.NoClientCert && (p.ClientCAs == nil || len(bridge.CertPEM(p.ClientCAs)) == 0):

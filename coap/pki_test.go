@@ -547,7 +547,10 @@ func TestPKIBadInput(t *testing.T) {
 		{"raw signer", PKI{RawPublicKey: signer{key.(crypto.Signer)}}, "PKI.RawPublicKey: ", ErrNotSupported},
 		{"no authorities", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert}, "PKI.ClientCAs names no authority", nil},
 		{"authorities of the system", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: gnutls.SystemCertPool()}, "PKI.ClientCAs names no authority", nil},
-		{"unknown way of asking", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequestClientCert}, "PKI.ClientAuth 1", ErrNotSupported},
+		{"asking", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequestClientCert}, "PKI.ClientAuth is 1", ErrNotSupported},
+		{"any certificate", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAnyClientCert}, "PKI.ClientAuth is 2", ErrNotSupported},
+		{"verifying if there is one", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.VerifyClientCertIfGiven}, "PKI.ClientAuth is 3", ErrNotSupported},
+		{"unknown way of asking", PKI{Certificates: pairs(t, "server"), ClientAuth: -1}, "PKI.ClientAuth is -1", ErrNotSupported},
 		{"raw keys and certificates of clients", PKI{
 			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
 			VerifyRawPublicKey: func(crypto.PublicKey) error { return nil },

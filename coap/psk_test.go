@@ -186,14 +186,20 @@ func TestPSKRefused(t *testing.T) {
 // there at once.
 func TestPSKWrongKey(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
+		logger, lines := logs()
+		addr := listen(t, &Config{ServerPSK: pskServer, MaxRetransmit: 1, Logger: logger}, proto, hello)
 		for range 5 {
 			c := newTestContext(t, &Config{MaxRetransmit: 1})
 			s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", []byte("wrong"))
 			require.NoError(t, err)
+			local := s.LocalAddr()
 			failed := refused(t, s)
+			line := receive(t, lines)
+			assert.Contains(t, line, "handshake not completed")
+			assert.Contains(t, line, "peer="+proto.Scheme()+"://127.0.0.1:")
 			switch {
 			case proto == DTLS:
+				assert.Contains(t, line, local.String())
 				assert.ErrorIs(t, failed, ErrRetriesExhausted)
 				assert.Zero(t, failed.Alert)
 				return

@@ -2,6 +2,8 @@ package coap
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -238,11 +240,41 @@ func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
 	if s.host != "" {
 		options = withHost(options, s.host)
 	}
-	response, err := s.c.do(ctx, r, options)
+	err := r.check(options)
+	var response *Response
+	if err == nil {
+		response, err = s.c.do(ctx, r, options)
+	}
+	if errors.Is(err, ErrTooLarge) {
+		err = tooLarge(options, len(r.Body))
+	}
 	if err != nil {
 		return nil, s.failed(r.Method.String(), err)
 	}
 	return response, nil
+}
+
+// check refuses what must not be sent as a request.
+func (r *Request) check(options Options) error {
+	if !r.Method.IsRequest() {
+		return fmt.Errorf("code %v is no method", r.Method)
+	}
+	return options.check()
+}
+
+// tooLarge is ErrTooLarge with what there is of a message.
+func tooLarge(options Options, body int) error {
+	var longest Option
+	for _, option := range options {
+		if len(option.Value) >= len(longest.Value) {
+			longest = option
+		}
+	}
+	if len(options) == 0 {
+		return fmt.Errorf("%w: the body has %d bytes", ErrTooLarge, body)
+	}
+	return fmt.Errorf("%w: the body has %d bytes, and the options have %d, of which %v has %d",
+		ErrTooLarge, body, options.wireSize(), longest.ID, len(longest.Value))
 }
 
 // withHost adds the name of the server that the session was dialled with (RFC 7252,

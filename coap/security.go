@@ -318,6 +318,14 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 	return err == nil
 }
 
+// onUnfinished logs that the handshake of a client failed: that is all that shows, over
+// DTLS, of one whose pre-shared key has another value.
+func (l *loop) onUnfinished(proto ccoap.Protocol, peer netip.AddrPort) {
+	l.late = append(l.late, func() {
+		l.warn("handshake not completed", "peer", protocols[proto].Scheme()+"://"+peer.String())
+	})
+}
+
 // onAccepted tells a client over TLS whose handshake has failed as soon as it came, because
 // libcoap does not, and does not disconnect it either.
 func (l *loop) onAccepted(tls unsafe.Pointer) bool {

@@ -33,7 +33,7 @@ func (l *loop) serve(in *incoming) {
 		h, _ = m.Handler(r)
 	}
 	if i, ok := h.(inline); ok {
-		l.late = append(l.late, &job{i.Handler, r, in})
+		l.late = append(l.late, (&job{i.Handler, r, in}).runTogether)
 		return
 	}
 	if l.batch == nil {
@@ -92,6 +92,10 @@ func (c *conn) handle(h Handler, r *Request, to replier) {
 		}
 		if w.code == CodeEmpty {
 			w.code = successCode(r.Method)
+		}
+		if err := w.check(); err != nil {
+			c.l.log("handler's response refused", "method", r.Method, "path", r.Options.Path(), "peer", c.peer(), "error", err)
+			w = &response{code: CodeInternalServerError}
 		}
 		to.reply(r, w)
 	}()

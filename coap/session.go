@@ -56,6 +56,9 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 	failed := func(err error) (*Session, error) {
 		return nil, &Error{Op: "session", Peer: proto.String() + " " + server.String(), Err: err}
 	}
+	if _, ok := nativeProtocols[proto]; !ok {
+		return failed(errNoProtocol)
+	}
 	if proto.Secure() != (security != nil) {
 		return failed(errors.New("credentials are for DTLS and TLS"))
 	}
@@ -64,6 +67,14 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 	}
 	if local.IsValid() && local.Addr().Is4() != server.Addr().Is4() {
 		return failed(errors.New("the local address is of another family"))
+	}
+	if local.IsValid() && local.Port() == 0 {
+		reserved, release, err := reserve(local, proto)
+		if err != nil {
+			return failed(err)
+		}
+		defer release()
+		local = reserved
 	}
 	if err := c.l.lock(); err != nil {
 		return failed(err)
@@ -275,7 +286,7 @@ func (s *Session) use() error {
 // SetMTU bounds the size of messages, in bytes without the headers of IP, UDP and
 // TCP, from 64 to 65535. It stands for coap_session_set_mtu.
 func (s *Session) SetMTU(bytes int) error {
-	if bytes < 64 || bytes > 65535 {
+	if bytes < minMTU || bytes > maxMTU {
 		return s.failed("set MTU", errors.New("the MTU must be from 64 to 65535"))
 	}
 	if err := s.use(); err != nil {

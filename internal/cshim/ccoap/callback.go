@@ -52,6 +52,8 @@ type Callbacks struct {
 	// Accepted is called when a server has accepted a connection for TLS and has read what
 	// there was. It reports whether to go on, and may use tls.
 	Accepted func(tls unsafe.Pointer) bool
+	// Unfinished is called when the handshake of a server's client fails.
+	Unfinished func(proto Protocol, peer netip.AddrPort)
 	// Event is called when a session changes its state. A session that Go has
 	// not heard of has ID 0.
 	Event func(id SessionID, event Event)
@@ -125,6 +127,11 @@ func goCoapPong(p unsafe.Pointer, id C.uint64_t) {
 //export goCoapEvent
 func goCoapEvent(p unsafe.Pointer, id C.uint64_t, event C.int) {
 	callbacks(p).Event(SessionID(id), Event(event))
+}
+
+//export goCoapUnfinished
+func goCoapUnfinished(p unsafe.Pointer, proto C.int, peer *C.struct_cshim_address) {
+	callbacks(p).Unfinished(Protocol(proto), fromC(*peer))
 }
 
 //export goCoapVerify

@@ -96,6 +96,14 @@ CSHIM_ON_PING(on_pong, session, received)
 	goCoapPong(cshim_context_of(session)->handle, cshim_session_id(session));
 }
 
+static void tell_unfinished(cshim_context *c, const coap_session_t *session)
+{
+	struct cshim_address peer;
+
+	cshim_address_from(coap_session_get_addr_remote(session), &peer);
+	goCoapUnfinished(c->handle, coap_session_get_proto(session), &peer);
+}
+
 CSHIM_ON_EVENT(on_event, session, event)
 {
 	cshim_context *c = cshim_context_of(session);
@@ -111,6 +119,9 @@ CSHIM_ON_EVENT(on_event, session, event)
 	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS && c->n_accepted < CSHIM_EVENTS)
 		c->accepted[c->n_accepted++] = coap_session_reference(session);
+	if (id == 0 && (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_DTLS_ERROR) &&
+	    coap_session_get_state(session) == COAP_SESSION_STATE_HANDSHAKE)
+		tell_unfinished(c, session);
 	goCoapEvent(c->handle, id, event);
 	return 0;
 }

@@ -25,6 +25,17 @@ static bool is_empty(const uint8_t *bytes, size_t size)
 	return size == 4 && (bytes[0] == 0x60 || bytes[0] == 0x70) && bytes[1] == 0;
 }
 
+static bool is_signal(const uint8_t *bytes, size_t size)
+{
+	return size >= 4 && bytes[0] >> 6 == 1 && bytes[1] >> 5 == 7;
+}
+
+void cshim_empty_reject_signal(void *bytes, size_t size)
+{
+	if (is_signal(bytes, size))
+		*(uint8_t *)bytes &= 0x3f;
+}
+
 static void tell(uint64_t id, const coap_address_t *from, const uint8_t *bytes)
 {
 	struct cshim_address address = { .ip_size = 0 };
@@ -91,8 +102,10 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 	ssize_t n = receive(fd, message, flags);
 	coap_address_t from;
 
-	if (current == NULL || n <= 0 || message->msg_iovlen == 0 || message->msg_iov[0].iov_len < (size_t)n ||
-	    !is_empty(message->msg_iov[0].iov_base, n) || message->msg_namelen > sizeof(from.addr))
+	if (current == NULL || n <= 0 || message->msg_iovlen == 0 || message->msg_iov[0].iov_len < (size_t)n)
+		return n;
+	cshim_empty_reject_signal(message->msg_iov[0].iov_base, n);
+	if (!is_empty(message->msg_iov[0].iov_base, n) || message->msg_namelen > sizeof(from.addr))
 		return n;
 	coap_address_init(&from);
 	memcpy(&from.addr, message->msg_name, message->msg_namelen);
@@ -105,12 +118,15 @@ ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 {
 	static void *known, *known_pointer;
 	ssize_t n = ((record_function *)next(&known, "gnutls_record_recv"))(tls, bytes, size);
-	pointer_function *session;
+	const coap_session_t *session;
 
-	if (current == NULL || n <= 0 || !is_empty(bytes, n))
+	if (current == NULL || n <= 0 || !(is_empty(bytes, n) || is_signal(bytes, n)))
 		return n;
-	session = (pointer_function *)next(&known_pointer, "gnutls_transport_get_ptr");
-	tell(cshim_session_id(session(tls)), NULL, bytes);
+	session = ((pointer_function *)next(&known_pointer, "gnutls_transport_get_ptr"))(tls);
+	if (is_empty(bytes, n))
+		tell(cshim_session_id(session), NULL, bytes);
+	else if (coap_session_get_proto(session) == COAP_PROTO_DTLS)
+		cshim_empty_reject_signal(bytes, n);
 	return n;
 }
 

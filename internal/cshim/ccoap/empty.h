@@ -25,4 +25,9 @@ bool cshim_empty_waiting(int fd);
 /* Receives from a connected socket. */
 ssize_t cshim_empty_receive(int fd, void *buffer, size_t size);
 
+/* Has libcoap reject a datagram, for its version, that is a signalling message:
+ * those are for reliable transports (RFC 8323, section 5), but libcoap obeys them on
+ * all. */
+void cshim_empty_reject_signal(void *bytes, size_t size);
+
 #endif

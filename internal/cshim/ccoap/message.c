@@ -4,7 +4,7 @@
 #include "message.h"
 #include "session.h"
 
-enum { OPTION_HEADER = 4 };
+enum { OPTION_HEADER = 6 };
 
 static int read_options(const coap_pdu_t *pdu, struct cshim_message *m, struct cshim_buffer *b)
 {
@@ -30,8 +30,10 @@ static int read_options(const coap_pdu_t *pdu, struct cshim_message *m, struct c
 		p = b->bytes + used;
 		p[0] = number >> 8;
 		p[1] = number & 255;
-		p[2] = n >> 8;
-		p[3] = n & 255;
+		p[2] = n >> 24;
+		p[3] = n >> 16 & 255;
+		p[4] = n >> 8 & 255;
+		p[5] = n & 255;
 		memcpy(p + OPTION_HEADER, coap_opt_value(opt), n);
 		used += OPTION_HEADER + n;
 	}
@@ -69,7 +71,7 @@ coap_pdu_t *cshim_message_make(coap_session_t *session, const struct cshim_messa
 		goto failed;
 	while (p < end) {
 		unsigned number = p[0] << 8 | p[1];
-		size_t n = p[2] << 8 | p[3];
+		size_t n = (size_t)p[2] << 24 | p[3] << 16 | p[4] << 8 | p[5];
 
 		if (coap_add_option(pdu, number, n, p + OPTION_HEADER) == 0)
 			goto failed;

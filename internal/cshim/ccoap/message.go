@@ -37,22 +37,23 @@ const NewID = -1
 // EncodedOptions are options in ascending order.
 type EncodedOptions []byte
 
-const optionHeader = 4
+// OptionHeader is how many bytes an option takes beside its value.
+const OptionHeader = 6
 
 // Append adds an option, whose number must not be less than the last one's.
 func (e EncodedOptions) Append(number uint16, value []byte) EncodedOptions {
 	e = binary.BigEndian.AppendUint16(e, number)
-	e = binary.BigEndian.AppendUint16(e, uint16(len(value)))
+	e = binary.BigEndian.AppendUint32(e, uint32(len(value)))
 	return append(e, value...)
 }
 
 // Next splits the first option off. It reports false where there is none.
 func (e EncodedOptions) Next() (number uint16, value []byte, rest EncodedOptions, ok bool) {
-	if len(e) < optionHeader {
+	if len(e) < OptionHeader {
 		return 0, nil, nil, false
 	}
-	end := optionHeader + int(binary.BigEndian.Uint16(e[2:]))
-	return binary.BigEndian.Uint16(e), e[optionHeader:end:end], e[end:], true
+	end := OptionHeader + int(binary.BigEndian.Uint32(e[2:]))
+	return binary.BigEndian.Uint16(e), e[OptionHeader:end:end], e[end:], true
 }
 
 // readMessage copies a message from C.

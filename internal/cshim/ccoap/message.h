@@ -15,7 +15,7 @@ struct cshim_message {
 	size_t token_size;
 	const uint8_t *token;
 	size_t options_size;
-	const uint8_t *options; /* ascending; each its number and length in 2 bytes, and its value */
+	const uint8_t *options; /* ascending; each its number in 2 bytes, its length in 4, and its value */
 	size_t body_size;
 	const uint8_t *body;
 };

@@ -170,6 +170,7 @@ ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 	struct cshim_stream *s;
 	uint8_t *bytes = buffer;
 	size_t kept;
+	bool waiting;
 	ssize_t n;
 
 	if (streams == NULL || flags != 0)
@@ -179,9 +180,14 @@ ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 		errno = EAGAIN;
 		return -1;
 	}
-	s = cshim_empty_waiting(fd) ? NULL : find(streams, fd);
-	if (s == NULL || s->kind == CSHIM_STREAM_DATAGRAM)
-		return cshim_empty_receive(fd, buffer, size);
+	waiting = cshim_empty_waiting(fd);
+	s = waiting ? NULL : find(streams, fd);
+	if (s == NULL || s->kind == CSHIM_STREAM_DATAGRAM) {
+		n = cshim_empty_receive(fd, buffer, size);
+		if (n > 0 && (waiting || s != NULL))
+			cshim_empty_reject_signal(buffer, n);
+		return n;
+	}
 	if (s->kind == CSHIM_STREAM_OTHER || s->kept_size >= size)
 		return next_receive()(fd, buffer, size, flags);
 	kept = s->kept_size;

@@ -1,0 +1,17 @@
+#ifndef CSHIM_CRITICAL_H
+#define CSHIM_CRITICAL_H
+
+#include <stdbool.h>
+
+/* libcoap refuses messages with critical options that it does not know: of a
+ * response nobody hears then, and it has room for 8 more to know. So its question
+ * whether an option is known is answered here, with yes, for contexts that
+ * know CSHIM_ALL_OPTIONS, and Go decides. */
+
+enum { CSHIM_ALL_OPTIONS = 65535 };
+
+/* Reports whether libcoap's calls come here: they do where it is linked dynamically
+ * into the program. */
+bool cshim_critical_works(void);
+
+#endif
