@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"sync/atomic"
+	"slices"
 	"testing"
 	"time"
 
@@ -311,4 +312,17 @@ func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 	ctx.l.mu.Lock()
 	defer ctx.l.mu.Unlock()
 	assert.Zero(t, r.Session.c.busy)
+}
+
+func TestSizeThatTheHandlerGivesIsToldOnce(t *testing.T) {
+	body := randomBytes(3000)
+	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+		w.Options().SetUint(OptionSize2, 3000)
+		w.Write(body)
+	}))
+	s := connect(t, nil, addr, UDP)
+	r, err := s.Do(waitContext(t), get())
+	require.NoError(t, err)
+	assert.Equal(t, body, r.Body)
+	assert.Len(t, slices.Collect(r.Options.All(OptionSize2)), 1)
 }
