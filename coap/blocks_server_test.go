@@ -2,9 +2,9 @@ package coap
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync/atomic"
-	"slices"
 	"testing"
 	"time"
 
