@@ -32,7 +32,7 @@ export PKG_CONFIG_PATH := $(private):$(PKG_CONFIG_PATH)
 $(shell mkdir -p $(private) && sed 's|@PREFIX@|$(GNUTLS_PREFIX)|; s|@VERSION@|$(version)|' pkg-config/gnutls.pc.in >$(private)/gnutls.pc)
 endif
 
-.PHONY: help deps deps-build demo build test race asan stress matrix cgocheck lint bench fuzz image image-check clean
+.PHONY: help deps deps-build demo build test race asan stress matrix cgocheck lint bench fuzz image image-check coverage clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ image: ## build the image of tls-serve with docker, podman or buildah
 image-check: ## build the image without a registry, run it, talk to it (Debian, root)
 	@scripts/deps.sh image
 	scripts/image-check.sh
+
+# The headers of the system and those in the roots of make matrix.
+coverage: ## write docs/coverage.md from the headers of libcoap and GnuTLS
+	go run ./internal/coverage/write /usr/include $(wildcard .build/matrix/*/usr/include)
 
 clean: ## remove what make has built
 	rm -rf bin .build
