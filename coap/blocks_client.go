@@ -52,7 +52,7 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 	var err error
 	if oneMessage {
 		encoded := options.encode()
-		if !own && szx < maxSZX {
+		if !own && c.asksEarly(szx) {
 			encoded = withOptions(options, early(szx))
 		}
 		m, err = c.exchange(ctx, r.message(encoded, r.Body))
@@ -147,6 +147,12 @@ func (t *transfer) oneMessage(src *source, most int) int {
 
 // early asks for a response in blocks of a size (RFC 7959, section 2.4).
 func early(szx uint8) Option { return Option{OptionBlock2, blockValue{szx: szx}.encode()} }
+
+// asksEarly reports whether requests ask for blocks: where the user has set a size that
+// is not the server's choice anyway.
+func (c *conn) asksEarly(szx uint8) bool {
+	return szx < maxSZX || c.l.config.BlockSize != 0 && !c.proto.Reliable()
+}
 
 // smaller returns the block that a server asks for that finds one of size szx too large.
 func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
@@ -278,7 +284,7 @@ func (u *upload) add(m *ccoap.Message) (over bool, err error) {
 // blockOptions returns the options of a message with a block, or with all of the body.
 func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 	added := make([]Option, 0, 3)
-	if !b.more && szx < maxSZX {
+	if !b.more && t.c.asksEarly(szx) {
 		added = append(added, early(szx))
 	}
 	if b.more || b.num > 0 {

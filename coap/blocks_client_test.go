@@ -278,6 +278,16 @@ func TestSmallBlockSizeIsAskedFor(t *testing.T) {
 	assert.Empty(t, outcome.Options)
 }
 
+func TestLargestBlockSizeIsAskedForWhereItIsSet(t *testing.T) {
+	peer := newRawPeer(t)
+	s := connect(t, &Config{BlockSize: 1024}, peer.addr, UDP)
+	c := start(waitContext(t), s, &Request{Method: MethodGet})
+	playServer(t, peer, []turn{{two: testBlock(0, false, 1024), answer: reply(CodeContent, "all")}})
+	outcome := receive(t, c)
+	require.NoError(t, outcome.err)
+	assert.Equal(t, "all", string(outcome.Body))
+}
+
 func TestOwnBlockOptionsAreOneExchange(t *testing.T) {
 	peer := newRawPeer(t)
 	s := connect(t, &Config{BlockSize: 16}, peer.addr, UDP)

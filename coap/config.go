@@ -26,6 +26,10 @@ type Config struct {
 	// and TCP. Zero means 1152 over UDP and DTLS, and what the peer allows over
 	// TCP and TLS.
 	MTU int
+	// MaxMessage is the most bytes that a message may have that is received over TCP
+	// and TLS, from 64 to 2^32-1: peers are told (RFC 8323, section 5.3.1). Zero means
+	// 8388864. libcoap 4.2.1 cannot change it: others are ErrNotSupported there.
+	MaxMessage int
 	// IdleTimeout is how long a server keeps a session that nobody uses, in whole
 	// seconds, 1 s at least. Zero means 5 minutes. A client over DTLS that was restarted without
 	// closing its session, and comes again from the same port, is ignored for so long.
@@ -35,8 +39,9 @@ type Config struct {
 	MaxSessions int
 	// BlockSize is how many bytes of a body one message has that is sent in
 	// blocks, and how many a client asks for: a power of 2 from 16 to 1024; others
-	// are rounded down. Zero means 1024. Over TCP and TLS bodies go in blocks only
-	// where they are larger than the peer's messages may be.
+	// are rounded down. Zero means 1024, which clients do not ask for. Over TCP and
+	// TLS bodies go in blocks only where they are larger than the peer's messages
+	// may be.
 	BlockSize int
 	// MaxBody is the most bytes that a body of many blocks may have that is kept
 	// in memory: that of a request at a server, and that of a response at a
@@ -132,4 +137,15 @@ func orDefault[T comparable](v, otherwise T) T {
 		return otherwise
 	}
 	return v
+}
+
+// checkMaxMessage finds what is wrong with MaxMessage.
+func (c *Config) checkMaxMessage() error {
+	switch {
+	case c.MaxMessage == 0:
+		return nil
+	case c.MaxMessage < 64 || int64(c.MaxMessage) > math.MaxUint32:
+		return fmt.Errorf("MaxMessage %d is not from 64 to %d", c.MaxMessage, uint32(math.MaxUint32))
+	}
+	return need(FeatureMaxMessage, "MaxMessage", true)
 }

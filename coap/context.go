@@ -30,7 +30,7 @@ func NewContext(config *Config) (*Context, error) {
 	if config == nil {
 		config = &Config{}
 	}
-	if err := checkLibrary(); err != nil {
+	if err := errors.Join(checkLibrary(), config.checkMaxMessage()); err != nil {
 		return nil, &Error{Op: "context", Err: err}
 	}
 	if err := config.check(); err != nil {

@@ -17,6 +17,8 @@ const (
 	// FeatureAnyGroup is JoinGroup for groups of IPv4, and on an interface that is
 	// named.
 	FeatureAnyGroup Feature = iota + 1
+	// FeatureMaxMessage is Config.MaxMessage.
+	FeatureMaxMessage
 	// FeatureRawPublicKeys is PKI.RawPublicKey and PKI.VerifyRawPublicKey.
 	FeatureRawPublicKeys
 	// FeaturePSKHints is PSK.ForHint, PSK.ServerName, ServerPSK.Hint and
@@ -35,6 +37,8 @@ func Supports(f Feature) bool {
 		return ccoap.HaveCredentials
 	case FeatureAnyGroup:
 		return ccoap.JoinsAnyGroup
+	case FeatureMaxMessage:
+		return ccoap.SetsMaxMessage
 	}
 	return false
 }

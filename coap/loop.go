@@ -36,6 +36,7 @@ type loop struct {
 	outbox    outbox    // what is to be sent; it has a mutex of its own
 
 	handler   Handler       // nil: there is no server
+	proxy     Handler       // nil: there is none
 	handling  int           // requests that wait for their answer
 	unacked   []*incoming   // confirmable requests, the oldest first; some are answered
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
@@ -84,6 +85,9 @@ func newLoop(config Config) (*loop, error) {
 	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
 	l.registerCritical(native)
+	if config.MaxMessage != 0 {
+		native.SetMaxMessage(uint32(config.MaxMessage))
+	}
 	if err := l.open(native); err != nil {
 		native.Free()
 		return nil, err

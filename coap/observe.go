@@ -203,7 +203,7 @@ func untilSilence(fresh time.Duration) time.Duration {
 // message asks the server to begin, or to end.
 func (o *observation) message(value uint64) *ccoap.Message {
 	options := []Option{{OptionObserve, encodeUint(value)}}
-	if szx := o.t.c.blockSZX(); szx < maxSZX && !o.t.options.hasBlocks() {
+	if szx := o.t.c.blockSZX(); o.t.c.asksEarly(szx) && !o.t.options.hasBlocks() {
 		options = append(options, early(szx))
 	}
 	return o.t.r.message(withOptions(o.t.options, options...), o.t.r.Body)

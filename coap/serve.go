@@ -25,6 +25,11 @@ func (l *loop) serve(in *incoming) {
 		h = answer(CodeServiceUnavailable)
 	}
 	r := in.request()
+	if r.Options.proxied() && l.drained == nil {
+		if h = l.proxy; h == nil {
+			h = answer(CodeProxyingNotSupported)
+		}
+	}
 	for {
 		m, ok := h.(*Mux)
 		if !ok {

@@ -65,6 +65,10 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 #define CSHIM_DATA(data) ((uint8_t **)(data))
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).type)
 
+/* The size of messages over TCP is fixed. */
+#define CSHIM_SETS_MAX_MESSAGE 0
+#define coap_context_set_csm_max_message_size(ctx, bytes) ((void)(ctx), (void)(bytes))
+
 /* Groups of IPv6 alone, on the system's choice of an interface. */
 #define CSHIM_JOINS_ANY_GROUP 0
 #define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
@@ -112,7 +116,11 @@ typedef coap_bin_const_t cshim_token;
 
 #define CSHIM_DATA(data) (data)
 #define CSHIM_OPTION_NUMBER(iterator) ((iterator).number)
+/* Requests for a proxy are refused, unless there is a resource for them. */
+#define CSHIM_HAVE_PROXY_RESOURCE
+
 #define CSHIM_JOINS_ANY_GROUP 1
+#define CSHIM_SETS_MAX_MESSAGE 1
 #define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
 #define CSHIM_DIVIDED 1
 

@@ -6,23 +6,18 @@
 
 #include "_cgo_export.h"
 #include "context.h"
+#include "debug.h"
 #include "empty.h"
 #include "session.h"
 
 /* What a server does in one poll before somebody else may have the context. */
 enum { ROUNDS = 16 };
 
-static void ignore_log(coap_log_t level, const char *message)
-{
-}
-
 void cshim_library_init(void)
 {
 	coap_startup();
 	/* libcoap formats its messages in static buffers, without a lock. */
-	coap_set_log_handler(ignore_log);
-	coap_set_log_level(LOG_EMERG);
-	coap_dtls_set_log_level(LOG_EMERG);
+	cshim_log_nothing();
 }
 
 cshim_context *cshim_context_of(const coap_session_t *session)

@@ -57,6 +57,19 @@ func (c *Context) Free() {
 	liveContexts.Add(-1)
 }
 
+// SetsMaxMessage says that SetMaxMessage does something.
+const SetsMaxMessage = C.CSHIM_SETS_MAX_MESSAGE == 1
+
+// SetMaxMessage says how many bytes a message may have that is received over TCP and TLS,
+// which peers are told: 64 at least. It comes before the first session.
+//
+// Implements:
+//
+//	void coap_context_set_csm_max_message_size(coap_context_t *context, uint32_t csm_max_message_size);
+func (c *Context) SetMaxMessage(bytes uint32) {
+	C.cshim_context_set_max_message(c.c, C.uint32_t(bytes))
+}
+
 // FD returns a duplicate of the file descriptor that is readable when Poll has
 // something to do.
 //

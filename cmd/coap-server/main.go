@@ -1,0 +1,109 @@
+// Command coap-server is a CoAP server to try clients against. It has the flags and the
+// resources of the coap-server that comes with libcoap 4.3.1.
+//
+//	coap-server
+//	coap-server -A 127.0.0.1 -p 5683 -d 10
+//	coap-server -k secret -h hint
+//	coap-server -c server.pem -j server.key -C ca.pem
+//
+// It listens with UDP and TCP on a port, 5683 by default, and where it has a key (-k) or
+// a certificate (-c) with DTLS and TLS on the next. With -p 0 each gets a port that is
+// free. What libcoap has to tell goes to the standard output, up to the level of -v; at
+// level 7 that is, among others, where the server listens:
+//
+//	Jan 02 15:04:05.000 DEBG created UDP  endpoint 127.0.0.1:5683
+//
+// The resources are
+//
+//	/              a text
+//	/time          the time; ?ticks as a number; observable; PUT sets it, DELETE removes it
+//	/async         answers after 4 s, or ?n seconds
+//	/example_data  1500 bytes; observable; PUT replaces them
+//
+// and with -d those that clients make with PUT and POST. docs/tools.md lists what differs from
+// libcoap's command. With --compat=4.2 the flags and resources are those of libcoap 4.2.
+//
+// SIGINT and SIGTERM end the server with status 0. The status is 2 for flags that cannot be
+// used, among them files with the wrong content and addresses that are taken, and 1
+// when the server fails.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
+	"github.com/gnucoap/gnucoap/coap"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run serves until ctx ends and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args, stdout)
+	if errors.Is(err, pflag.ErrHelp) {
+		return 0
+	}
+	if err == nil {
+		err = serve(ctx, opts)
+	}
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "coap-server:", strings.TrimPrefix(err.Error(), "coap: "))
+	if errors.As(err, new(flags.Error)) && !opts.legacy {
+		return 2
+	}
+	return 1
+}
+
+func serve(ctx context.Context, o *options) error {
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	site := newSite(o)
+	coap.PrintLog(o.verbose)
+	if o.loss != "" {
+		if err := coap.LoseDatagrams(o.loss); err != nil {
+			return flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a share in %")
+		}
+	}
+	c, err := coap.NewContext(config) // one for all, so that libcoap's log is in order
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.Handle(site)
+	if o.proxy != nil {
+		o.proxy.local = site
+		if o.proxy.config, err = o.clientConfig(config); err != nil {
+			return err
+		}
+		if err := c.HandleProxy(o.proxy); err != nil {
+			return err
+		}
+	}
+	if err := o.listen(c); err != nil {
+		return err
+	}
+	if o.group.IsValid() {
+		if err := c.JoinGroup(o.group, o.groupInterface); err != nil {
+			return flags.Errorf("-g %v -G %q: %s", o.group, o.groupInterface, strings.TrimPrefix(err.Error(), "coap: "))
+		}
+	}
+	site.tick(ctx.Done())
+	return nil
+}

@@ -1,0 +1,34 @@
+package coap
+
+import "errors"
+
+var errNoMemory = errors.New("out of memory")
+
+// HandleProxy sends the requests to h that are for a proxy: those with an option
+// Proxy-Uri or Proxy-Scheme (RFC 7252, section 5.7.2). Without it they are answered with
+// 5.05, whatever Handle says. It stands for coap_resource_proxy_uri_init.
+//
+// libcoap itself answers requests with 5.05 that have neither a host in Proxy-Uri nor an
+// option Uri-Host. It parses Proxy-Uri, in which it had faults before 4.3.2: a proxy with an
+// older one is for trusted networks.
+func (c *Context) HandleProxy(h Handler) error {
+	if err := c.l.lock(); err != nil {
+		return &Error{Op: "handle", Err: err}
+	}
+	defer c.l.unlock()
+	if c.l.proxy == nil && !c.l.native.AcceptProxied() {
+		return &Error{Op: "handle", Err: errNoMemory}
+	}
+	c.l.proxy = h
+	return nil
+}
+
+// proxied reports whether a request is for a proxy.
+func (o Options) proxied() bool {
+	for i := len(o) - 1; i >= 0 && o[i].ID >= OptionProxyURI; i-- {
+		if o[i].ID == OptionProxyURI || o[i].ID == OptionProxyScheme {
+			return true
+		}
+	}
+	return false
+}
