@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // badOptions are options that no message may have, by what an error says of them.
@@ -156,6 +157,9 @@ func TestLongOptionsOverTCP(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, Options{{65000, sent}, {65000, []byte("behind")}}, r.Options)
 	}
+	if oldTools { // libcoap 4.2.1 counts lengths in 16 bits
+		return
+	}
 	peer := coappeer.DialTCP(t, addr)
 	peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20))
 	for _, size := range []int{65536, 65540, 65804} {
@@ -269,8 +273,12 @@ func TestResponsesWithUnknownCriticalOptions(t *testing.T) {
 			err := receive(t, c).err
 			assert.ErrorIs(t, err, ErrOption)
 			assert.ErrorContains(t, err, "the response has option 2049, which is critical and not understood")
-			if name != "piggybacked" {
+			switch {
+			case name == "piggybacked":
+			case ccoap.Rejects:
 				assert.EqualValues(t, 1, peer.Expect(t, coappeer.RST, coappeer.Empty).ID)
+			case name == "confirmable": // acknowledged before anybody looks at it
+				assert.EqualValues(t, 1, peer.Expect(t, coappeer.ACK, coappeer.Empty).ID)
 			}
 
 			c = start(waitContext(t), s, get())
