@@ -10,7 +10,8 @@ import (
 // A Client talks to one server, and dials again when its session is over: because
 // the connection broke, the handshake failed, or nobody acknowledges. What was in
 // flight then fails as it does with a Session; the next request has a new session.
-// Observations go on in it by themselves.
+// Observations go on in it by themselves. Over DTLS and TLS a new session resumes the one before
+// where that is possible, see Config.ClientSessionCache.
 //
 // Its methods may be called from any goroutine. Close ends it.
 type Client struct {
@@ -26,10 +27,11 @@ type Client struct {
 // NewClient returns a client for the server of a URI, see Dial. It dials with the
 // first request.
 func NewClient(uri string, config *Config) (*Client, error) {
-	if _, err := ParseURI(uri); err != nil {
+	u, err := ParseURI(uri)
+	if err != nil {
 		return nil, err
 	}
-	return &Client{uri: uri, config: config, turn: make(chan struct{}, 1)}, nil
+	return &Client{uri: uri, config: resuming(u.Protocol, config), turn: make(chan struct{}, 1)}, nil
 }
 
 // Close ends the client and its session. Further calls do nothing.

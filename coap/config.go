@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"github.com/gnucoap/gnucoap/gnutls"
 )
 
 // A Config configures contexts, and the clients and servers that have one of
@@ -68,6 +70,31 @@ type Config struct {
 	// a response so that its request fails with ErrOption. Responses of 4.02 are
 	// taken with any option. It stands for coap_register_option.
 	CriticalOptions []OptionID
+
+	// What follows makes sessions over DTLS and TLS resume (docs/coap-resumption.md). Where that
+	// is not possible, see SessionResumption, a context of a Config that asks for it is
+	// ErrNotSupported. The fields have the names and meanings of package gnutls.
+
+	// ClientSessionCache, if set, keeps what client sessions need to resume, and hands it
+	// to later ones. It may be shared by any number of contexts and by package gnutls. A Client
+	// has one of its own where this is nil.
+	ClientSessionCache gnutls.ClientSessionCache
+	// TicketRequest, if set, makes client sessions over TLS 1.3 say how many tickets they would like
+	// (RFC 9149). Nil leaves it to ClientSessionCache where that is a gnutls.TicketRequester.
+	TicketRequest *gnutls.TicketRequest
+	// TicketKey encrypts the tickets of a server: servers with the same key, now or after a restart,
+	// resume each other's sessions. They must trust the same clients. TicketKeyFile
+	// instead takes the keys from a file, and follows its changes. Without both of them a server gives
+	// tickets only where SessionTickets is positive, under a random key for each context.
+	TicketKey     *gnutls.TicketKey
+	TicketKeyFile *gnutls.TicketKeyFile
+	// SessionTickets is the number of tickets that a server sends after a TLS 1.3 handshake to
+	// clients that do not say how many they would like; 0 means gnutls.DefaultSessionTickets, and a negative
+	// number none. MaxSessionTickets is the most that it sends whatever a client asks for, 1 to 255;
+	// 0 means gnutls.DefaultMaxSessionTickets, or SessionTickets where that is more. Over DTLS
+	// there is one ticket.
+	SessionTickets    int
+	MaxSessionTickets int
 
 	// Leisure bounds the random time that a server waits before it answers a request
 	// for a group (RFC 7252, section 8.2). Zero means 5 s.

@@ -39,6 +39,7 @@ type conn struct {
 	tls          *gnutls.ConnectionState
 	peerIdentity string
 	peerKey      crypto.PublicKey
+	ticket       chan struct{} // closed when a session to resume has come; made when it is asked for
 
 	references int // of users
 	busy       int // requests that are being handled, and observations
@@ -166,6 +167,7 @@ func (c *conn) end(err error) {
 	if !c.isUp {
 		close(c.connected)
 	}
+	c.settleResumption()
 	c.l.store.forget(c)
 	for _, o := range c.observers {
 		o.end()

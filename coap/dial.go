@@ -30,7 +30,11 @@ func Dial(ctx context.Context, uri string, config *Config) (*Session, error) {
 	}
 	for _, addr := range addrs {
 		var s *Session
-		if s, err = dial(ctx, u, addr, config); err == nil {
+		var declined bool
+		if s, declined, err = dial(ctx, u, addr, config, false); declined {
+			s, _, err = dial(ctx, u, addr, config, true)
+		}
+		if err == nil {
 			return s, nil
 		}
 		if ctx.Err() != nil || !errors.Is(err, ErrUnreachable) {
@@ -57,22 +61,30 @@ func resolve(ctx context.Context, u *URI) ([]netip.AddrPort, error) {
 	return addrs, nil
 }
 
-func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config) (*Session, error) {
+// dial opens a session to one address; fresh: without a session to resume. declined says that it may have
+// failed for the one that was offered: some servers cannot resume and say so with an alert.
+func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fresh bool) (s *Session, declined bool, err error) {
 	c, err := NewContext(config)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	s, err := c.dial(u, addr)
-	if err != nil {
+	c.l.fresh = fresh
+	if s, err = c.dial(u, addr); err != nil {
 		c.Close()
-		return nil, err
+		return nil, false, err
 	}
 	s.owned = true
 	if err := s.Ready(ctx); err != nil {
 		s.Close()
-		return nil, err
+		return nil, s.declined(), err
 	}
-	return s, nil
+	return s, false, nil
+}
+
+func (s *Session) declined() bool {
+	s.c.l.mu.Lock()
+	defer s.c.l.mu.Unlock()
+	return s.c.security != nil && s.c.security.declined
 }
 
 func (c *Context) dial(u *URI, addr netip.AddrPort) (*Session, error) {

@@ -27,6 +27,10 @@ const (
 	// FeatureBothRoles is a Context that has endpoints and client sessions over DTLS
 	// or TLS.
 	FeatureBothRoles
+	// SessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
+	// version of libcoap alone: the program must be linked dynamically, and not with the
+	// build tag noresume.
+	SessionResumption
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
@@ -39,6 +43,8 @@ func Supports(f Feature) bool {
 		return ccoap.JoinsAnyGroup
 	case FeatureMaxMessage:
 		return ccoap.SetsMaxMessage
+	case SessionResumption:
+		return ccoap.HearsOfTLS()
 	}
 	return false
 }

@@ -44,6 +44,9 @@ type loop struct {
 	greeting  []*conn      // clients over DTLS whose handshakes are not over
 	listening bool         // over DTLS or TLS
 	udp       []netip.Addr // of the endpoints for UDP
+	opening   *security
+	fresh     bool // client sessions offer no session to resume; does not change
+	tickets   serverTickets
 	observers int
 	notified  map[notificationID]*observer
 	store     blockStore // bodies that are not through
@@ -63,6 +66,9 @@ func newLoop(config Config) (*loop, error) {
 		conns:    make(map[ccoap.SessionID]*conn),
 		notified: make(map[notificationID]*observer),
 	}
+	if err := l.prepareTickets(); err != nil {
+		return nil, err
+	}
 	native := ccoap.NewContext(&ccoap.Callbacks{
 		Request:  l.onRequest,
 		Response: l.onResponse,
@@ -78,12 +84,15 @@ func newLoop(config Config) (*loop, error) {
 		Hint:       l.onHint,
 		ServerName: l.onServerName,
 		Accepted:   l.onAccepted,
+		TLS:        l.onTLS,
+		Secured:    l.onSecured,
 	})
 	if native == nil {
 		return nil, errNoContext
 	}
 	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
+	native.HearOfTLS(l.config.resumesClients(), l.config.resumesServers())
 	l.registerCritical(native)
 	if config.MaxMessage != 0 {
 		native.SetMaxMessage(uint32(config.MaxMessage))
@@ -144,10 +153,14 @@ func (l *loop) run() {
 // any came, and false when the loop is closed. leads is for the batch.
 func (l *loop) poll(leads bool) (b *batch, open bool) {
 	for {
+		keys := l.reloadTicketKeys()
 		l.mu.Lock()
 		if l.native == nil {
 			l.mu.Unlock()
 			return nil, false
+		}
+		if keys != nil {
+			l.tickets.keys = keys
 		}
 		next := l.native.Poll()
 		l.greet()

@@ -225,12 +225,8 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 	if err := checkServerName("PKI.ServerName", s.name); err != nil {
 		return failed(err)
 	}
-	roots := s.pki.RootCAs
-	if roots == nil {
-		roots = l.secured.roots
-	}
 	var err error
-	if s.creds, s.owner, err = bridge.Credentials(roots, s.pki.Certificates); err != nil {
+	if s.creds, s.owner, err = bridge.Credentials(s.roots, s.pki.Certificates); err != nil {
 		return failed(err)
 	}
 	if proto == ccoap.TLS && len(s.pki.Certificates) > 1 {

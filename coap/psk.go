@@ -178,23 +178,29 @@ func (l *loop) setPSK(psk *ServerPSK) error {
 // onPSK returns the key of a client's identity.
 func (l *loop) onPSK(tls unsafe.Pointer, identity []byte) []byte {
 	b := cgnutls.Borrow(tls, true)
-	name := b.ServerName()
-	key, err := handle.GuardFor(callbackLimit, func() ([]byte, error) { return l.secured.psk.GetKey(string(identity), name) })
-	alert := gnutls.AlertInternalError
-	if err == nil {
-		alert = gnutls.AlertUnknownPSKIdentity
-		if len(key) == 0 {
-			err = errUnknownIdentity
-		} else {
-			err = checkKey("the key", key)
-		}
-	}
+	key, err := l.pskOf(string(identity), b.ServerName())
 	if err == nil {
 		return key
+	}
+	alert := gnutls.AlertInternalError
+	if len(key) > 0 || errors.Is(err, errUnknownIdentity) {
+		alert = gnutls.AlertUnknownPSKIdentity
 	}
 	l.warn("no pre-shared key", "identity", string(identity), "error", err)
 	b.SendAlert(uint8(alert))
 	return nil
+}
+
+// pskOf asks the user for the key of a client.
+func (l *loop) pskOf(identity, serverName string) ([]byte, error) {
+	key, err := handle.GuardFor(callbackLimit, func() ([]byte, error) { return l.secured.psk.GetKey(identity, serverName) })
+	switch {
+	case err != nil:
+		return nil, err
+	case len(key) == 0:
+		return nil, errUnknownIdentity
+	}
+	return key, checkKey("the key", key)
 }
 
 var errUnknownIdentity = errors.New("unknown identity")

@@ -98,15 +98,21 @@ type security struct {
 	pki  *PKI
 	name string // of the server
 
-	creds    *cgnutls.CertificateCredentials // of pki
-	owner    any                             // of creds
-	watched  bool
-	verified bool
-	failed   error        // why the peer was not accepted
-	sent     gnutls.Alert // to tell it
-	received gnutls.Alert
-	heard    bool // something else has come from the server
-	began    time.Time
+	roots     *gnutls.CertPool                // that pki trusts; nil: the system's
+	creds     *cgnutls.CertificateCredentials // of pki
+	owner     any                             // of creds
+	resumer   bridge.Resumer                  // nil: it does not resume
+	declined  bool                            // the handshake failed with a session that was offered, for no other known reason
+	watched   bool
+	set       bool // what libcoap had set up is replaced
+	verified  bool
+	chains    [][]*x509.Certificate // from the server to an authority
+	verifyErr error                 // what InsecureSkipVerify skips
+	failed    error                 // why the peer was not accepted
+	sent      gnutls.Alert          // to tell it
+	received  gnutls.Alert
+	heard     bool // something else has come from the server
+	began     time.Time
 }
 
 // security returns what the Config says for a session to a host.
@@ -129,14 +135,14 @@ func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Proto
 	if err := need(FeatureBothRoles, "secured clients and servers in one context", l.secured.psk != nil || l.secured.pki != nil); err != nil {
 		return native, 0, err
 	}
+	l.opening = s
+	defer func() { l.opening = nil }()
 	if s.psk != nil {
 		if err := s.psk.check(); err != nil {
 			return native, 0, err
 		}
-		s.name = orDefault(s.psk.ServerName, s.name)
 		native, id, err = s.newPSK(l, local, server, proto)
 	} else {
-		s.name = orDefault(orDefault(s.pki.ServerName, s.name), server.Addr().WithZone("").Unmap().String())
 		native, id, err = s.newPKI(l, local, server, proto)
 	}
 	if err == nil {
@@ -145,25 +151,38 @@ func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Proto
 	return native, id, err
 }
 
+// prepare settles what a session will need. It may call the user's cache: the loop is not locked.
+func (s *security) prepare(l *loop, server netip.AddrPort, proto Protocol) {
+	if s.psk != nil {
+		s.name = orDefault(s.psk.ServerName, s.name)
+	} else {
+		s.name = orDefault(orDefault(s.pki.ServerName, s.name), bareAddr(server))
+		l.mu.Lock()
+		s.roots = orDefault(s.pki.RootCAs, l.secured.roots)
+		l.mu.Unlock()
+	}
+	s.prepareResumption(l, server, proto)
+}
+
+func bareAddr(server netip.AddrPort) string { return server.Addr().WithZone("").Unmap().String() }
+
 // watch takes the GnuTLS session of a client over, as soon as there is one. Before
 // that nothing has come from the server over DTLS. Over TLS libcoap may read once, and a
-// server that is fast has answered by then: see onVerify.
+// server that is fast has answered by then: see onVerify. A session that may resume is watched from
+// the start, see onTLS.
 func (c *conn) watch() {
 	s := c.security
-	if s == nil || s.watched {
+	if s == nil || s.set {
 		return
 	}
 	p := c.native.TLS()
 	if p == nil {
 		return
 	}
-	s.watched = true
+	s.set = true
 	s.began = time.Now()
 	b := cgnutls.Borrow(p, false)
-	code := b.Watch(&cgnutls.Watcher{
-		Verify: func() bool { return c.verify(b) },
-		End:    func(alert uint8, heard bool) { s.received, s.heard = gnutls.Alert(alert), heard },
-	})
+	code := s.watch(c.l, c.id, b, c.proto == DTLS)
 	if code >= 0 && c.proto == DTLS && s.pki != nil && s.pki.RawPublicKey == nil {
 		code = b.SetCertificateCredentials(s.creds)
 	}
@@ -172,7 +191,21 @@ func (c *conn) watch() {
 	}
 	if c.proto == DTLS {
 		c.l.greeting = append(c.l.greeting, c)
+		c.l.arm(time.Millisecond) // a poll learns when to send the ClientHello again
 	}
+}
+
+func (s *security) watch(l *loop, id ccoap.SessionID, b cgnutls.Borrowed, datagram bool) cgnutls.Code {
+	if s.watched {
+		return cgnutls.OK
+	}
+	s.watched = true
+	return b.Watch(&cgnutls.Watcher{
+		Verify:  func() bool { return s.verify(l, id, b) },
+		Ticket:  func() { l.events = append(l.events, func() { l.conns[id].takeTickets() }) },
+		Refused: func(code cgnutls.Code) { s.refuse(l, id, b, code) },
+		End:     func(alert uint8, heard bool) { s.received, s.heard = gnutls.Alert(alert), heard },
+	}, datagram)
 }
 
 // tcpConnected is called when the connection of a client stands that TLS goes over.
@@ -190,7 +223,7 @@ func (c *conn) tcpConnected() {
 		c.fail(s.failed)
 		return
 	}
-	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !c.verify(b) {
+	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !b.State().Resumed && !s.verify(c.l, c.id, b) {
 		c.fail(s.failed) // a raw public key, which libcoap takes as it is
 	}
 }
@@ -215,37 +248,61 @@ func (l *loop) greet() {
 }
 
 // verify decides on what the server of a client session has sent.
-func (c *conn) verify(b cgnutls.Borrowed) bool {
-	s := c.security
+func (s *security) verify(l *loop, id ccoap.SessionID, b cgnutls.Borrowed) bool {
 	if s.pki == nil {
 		return false
 	}
 	if s.verified || s.failed != nil { // it was asked before: GnuTLS sees to it that the certificate stays the same
 		return s.verified
 	}
-	s.failed = s.pki.verify(b, s.creds, s.name, true)
+	s.chains, s.verifyErr, s.failed = s.pki.verify(b, s.creds, s.name, true)
 	if s.failed != nil {
-		s.sent = gnutls.Alert(bridge.RejectionAlert(s.failed))
-		b.SendAlert(uint8(s.sent))
-		c.fail(s.failed) // libcoap 4.2.1 would wait for a timeout
+		s.reject(b)
+		l.failHandshake(id) // libcoap 4.2.1 would wait for a timeout
 		return false
 	}
 	s.verified = true
 	return true
 }
 
-// verify applies the configuration to what a peer has sent.
-func (p *PKI) verify(b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, name string, client bool) error {
+// refuse ends a session whose server breaks the rules of resumption, which libcoap does not see.
+func (s *security) refuse(l *loop, id ccoap.SessionID, b cgnutls.Borrowed, code cgnutls.Code) {
+	if s.failed != nil {
+		return
+	}
+	s.failed, s.sent = gnutls.ErrorCode(code), gnutls.AlertIllegalParameter
+	b.SendAlert(uint8(s.sent))
+	l.failHandshake(id)
+}
+
+// failHandshake ends a client's session when libcoap is done.
+func (l *loop) failHandshake(id ccoap.SessionID) {
+	l.events = append(l.events, func() {
+		if c := l.conns[id]; c != nil {
+			c.end(c.handshakeError())
+		}
+	})
+}
+
+// reject tells the server that it is not accepted.
+func (s *security) reject(b cgnutls.Borrowed) {
+	s.sent = gnutls.Alert(bridge.RejectionAlert(s.failed))
+	b.SendAlert(uint8(s.sent))
+}
+
+// verify applies the configuration to what a peer has sent. It returns what the certificates led to,
+// and what InsecureSkipVerify skips.
+func (p *PKI) verify(b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
 	st := b.State()
 	if st.RawKey {
-		return p.verifyRaw(st.PeerChain[0])
+		return nil, nil, p.verifyRaw(st.PeerChain[0])
 	}
 	if p.VerifyRawPublicKey != nil {
-		return errors.New("the peer sent a certificate in place of a raw public key")
+		return nil, nil, errors.New("the peer sent a certificate in place of a raw public key")
 	}
 	state, err := connectionState(st)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if client {
 		state.ServerName = name
@@ -257,12 +314,17 @@ func (p *PKI) verify(b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, 
 	case client && p.InsecureSkipVerify:
 		state.VerifyError = err
 	default:
-		return err
+		return nil, nil, err
 	}
+	return state.VerifiedChains, state.VerifyError, p.verifyConnection(state)
+}
+
+// verifyConnection calls what the user has set for that.
+func (p *PKI) verifyConnection(state gnutls.ConnectionState) error {
 	if p.VerifyConnection == nil {
 		return nil
 	}
-	_, err = handle.GuardFor(callbackLimit, func() (struct{}, error) { return struct{}{}, p.VerifyConnection(state) })
+	_, err := handle.GuardFor(callbackLimit, func() (struct{}, error) { return struct{}{}, p.VerifyConnection(state) })
 	return callbackError(err)
 }
 
@@ -305,12 +367,12 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 			return false
 		}
 		c.watch()
-		return c.verify(b)
+		return c.security.verify(l, id, b)
 	}
 	if l.secured.pki == nil {
 		return false
 	}
-	err := l.secured.pki.verify(b, l.secured.clientCAs, "", false)
+	_, _, err := l.secured.pki.verify(b, l.secured.clientCAs, "", false)
 	if err != nil {
 		l.warn("client refused", "error", err)
 		b.SendAlert(bridge.RejectionAlert(err))
@@ -344,36 +406,61 @@ func (c *conn) established() error {
 	if p == nil {
 		return ErrDisconnected
 	}
-	st := cgnutls.Borrow(p, c.server).State()
+	b := cgnutls.Borrow(p, c.server)
+	st := b.State()
 	state, err := connectionState(st)
 	if err != nil {
 		return err
 	}
-	switch s := c.security; {
-	case c.server && st.RawKey && c.l.secured.pki.VerifyRawPublicKey == nil:
-		return errRawKey
-	case c.server && strings.ContainsRune(state.PSKIdentity, 0):
-		return errors.New("the client's identity holds a NUL byte")
-	case c.server:
-		c.peerIdentity = state.PSKIdentity
-	case s.psk != nil && !state.PSK:
-		return errors.New("the server does not use the pre-shared key")
-	case s.pki != nil && !s.verified:
-		return errors.New("the server was not verified")
-	case s.psk != nil:
-		state.PSKIdentity = string(c.native.PSKIdentity())
-		c.peerIdentity = string(c.native.PSKHint())
+	accept := c.acceptServer
+	if c.server {
+		accept = c.acceptClient
+	}
+	if err := accept(b, st, &state); err != nil {
+		return err
 	}
 	state.HandshakeComplete = true
-	if !c.server {
-		state.ServerName = c.security.name
-	}
 	if st.RawKey {
 		if c.peerKey, err = x509.ParsePKIXPublicKey(st.PeerChain[0]); err != nil {
 			return err
 		}
 	}
 	c.tls = &state
+	c.takeTickets()
+	return nil
+}
+
+func (c *conn) acceptClient(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+	if state.DidResume {
+		if err := c.l.acceptResumed(b, st, state); err != nil {
+			return err
+		}
+	}
+	switch {
+	case st.RawKey && c.l.secured.pki.VerifyRawPublicKey == nil:
+		return errRawKey
+	case strings.ContainsRune(state.PSKIdentity, 0):
+		return errors.New("the client's identity holds a NUL byte")
+	}
+	c.peerIdentity = state.PSKIdentity
+	return nil
+}
+
+func (c *conn) acceptServer(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+	s := c.security
+	state.ServerName = s.name
+	if err := s.settle(b, st, state); err != nil {
+		return err
+	}
+	switch {
+	case s.psk != nil && !state.PSK:
+		return errors.New("the server does not use the pre-shared key")
+	case s.pki != nil && !s.verified && !state.DidResume:
+		return errors.New("the server was not verified")
+	case s.psk != nil:
+		state.PSKIdentity = string(c.native.PSKIdentity())
+		c.peerIdentity = string(c.native.PSKHint())
+	}
 	return nil
 }
 

@@ -76,7 +76,11 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 		defer release()
 		local = reserved
 	}
+	if security != nil {
+		security.prepare(c.l, server, proto)
+	}
 	if err := c.l.lock(); err != nil {
+		security.abandon(func(f func()) { f() })
 		return failed(err)
 	}
 	defer c.l.unlock()
@@ -88,6 +92,7 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 	}
 	native, id, err := open(local, server, nativeProtocols[proto])
 	if err != nil {
+		security.abandon(c.l.later)
 		return failed(err)
 	}
 	conn := c.l.newConn(id, native, false)

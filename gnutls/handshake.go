@@ -326,24 +326,32 @@ func (c *Conn) prepareHello() error {
 const maxCachedTries = 16
 
 // offerCached asks to resume what the cache has, if anything. Data that cannot
-// be used are no reason to fail. What is for another configuration goes back.
+// be used are no reason to fail.
 func (c *Conn) offerCached() {
+	d, err := takeCached(c.config.ClientSessionCache, c.cacheKey, c.offer, c.log)
+	c.handshaking.cached = d != nil
+	if c.handshaking.notOffered == nil || !errors.Is(err, ErrNoSession) { // Resume may have failed
+		c.handshaking.notOffered = err
+	}
+}
+
+// takeCached returns session data from a cache that offer takes, or nil and why not. What is for another
+// configuration goes back.
+func takeCached(cache ClientSessionCache, key string, offer func(*SessionData) error, log func(slog.Level, string, ...any)) (taken *SessionData, err error) {
 	var others []*SessionData
 	for range maxCachedTries {
-		d := c.config.ClientSessionCache.Get(c.cacheKey)
+		d := cache.Get(key)
 		if d == nil {
-			if c.handshaking.notOffered == nil {
-				c.handshaking.notOffered = refused(ErrNoSession, "%q", c.cacheKey)
+			if err == nil {
+				err = refused(ErrNoSession, "%q", key)
 			}
 			break
 		}
-		err := c.offer(d)
-		c.handshaking.notOffered = err
-		if err == nil {
-			c.handshaking.cached = true
+		if err = offer(d); err == nil {
+			taken = d
 			break
 		}
-		c.log(slog.LevelInfo, "cached session not offered", "error", err)
+		log(slog.LevelInfo, "cached session not offered", "error", err)
 		var unusable *SessionDataError
 		lost := !errors.As(err, &unusable) // the connection
 		if d.SingleUse() && (lost || errors.Is(err, ErrSessionConfig)) {
@@ -354,8 +362,9 @@ func (c *Conn) offerCached() {
 		}
 	}
 	for _, d := range others {
-		c.config.ClientSessionCache.Put(c.cacheKey, d)
+		cache.Put(key, d)
 	}
+	return taken, err
 }
 
 // giveBack returns to the cache what a handshake that failed was to offer, if it

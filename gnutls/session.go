@@ -151,7 +151,7 @@ func (d *SessionData) MaxEarlyData() uint32 { return d.maxEarlyData }
 
 // SingleUse reports whether the data should be used for one connection only,
 // as is so for TLS 1.3 (RFC 8446 appendix C.4).
-func (d *SessionData) SingleUse() bool { return d.version >= VersionTLS13 }
+func (d *SessionData) SingleUse() bool { return d.version == VersionTLS13 }
 
 // String describes the data without their secrets.
 func (d *SessionData) String() string {
@@ -287,21 +287,37 @@ func (d *SessionData) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
+// A sessionScope says which connections of clients may resume each other's
+// sessions.
+type sessionScope struct {
+	serverName string
+	trust      [sha256.Size]byte // identifies whom they trust
+	identity   [sha256.Size]byte // identifies what they present
+	allows     func(version uint16) bool
+}
+
+func (c *Conn) scope() sessionScope {
+	return sessionScope{c.serverName, c.native.trust, c.native.certPresent, c.allows}
+}
+
 // sessionData wraps what GnuTLS gave. message is the NewSessionTicket that it
 // came with, or nil. It is nil where the server asks not to keep the ticket.
 func (c *Conn) sessionData(data, message []byte) *SessionData {
-	cs := c.state.Load()
+	return c.scope().wrap(c.state.Load(), c.family, data, message)
+}
+
+func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, message []byte) *SessionData {
 	d := &SessionData{
 		library:     cgnutls.Version(),
 		version:     cs.Version,
 		cipherSuite: cs.CipherSuite,
-		family:      c.family,
-		serverName:  c.serverName,
+		family:      family,
+		serverName:  s.serverName,
 		protocol:    cs.NegotiatedProtocol,
 		lifetime:    idLifetime,
 		arrived:     time.Now().Round(0),
-		trust:       c.native.trust,
-		identity:    c.native.certPresent,
+		trust:       s.trust,
+		identity:    s.identity,
 		data:        data,
 	}
 	if len(cs.VerifiedChains) > 0 {
@@ -368,8 +384,8 @@ func cutVector(b []byte, prefix int) (body, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// usable says why c must not offer d, or nil.
-func (c *Conn) usable(d *SessionData) error {
+// usable says why a connection must not offer d, or nil.
+func (s sessionScope) usable(d *SessionData) error {
 	now := time.Now()
 	switch {
 	case d.library != cgnutls.Version():
@@ -378,11 +394,11 @@ func (c *Conn) usable(d *SessionData) error {
 		return refused(ErrSessionExpired, "%s ago", now.Sub(d.Expires()).Round(time.Second))
 	case d.arrived.After(now.Add(clockSkew)):
 		return refused(ErrSessionDamaged, "they come from the future")
-	case d.serverName != c.serverName:
-		return refused(ErrSessionServerName, "%q, not %q", d.serverName, c.serverName)
-	case !c.allows(d.version):
+	case d.serverName != s.serverName:
+		return refused(ErrSessionServerName, "%q, not %q", d.serverName, s.serverName)
+	case !s.allows(d.version):
 		return refused(ErrSessionConfig, "%s is not allowed", VersionName(d.version))
-	case d.trust != c.native.trust || d.identity != c.native.certPresent:
+	case d.trust != s.trust || d.identity != s.identity:
 		return refused(ErrSessionConfig, "made with another trust or identity")
 	}
 	for _, cert := range d.verified {
@@ -403,7 +419,7 @@ func (d *SessionData) declined(cs *ConnectionState) error {
 	case cs.Version != d.version:
 		return refused(ErrSessionVersion, "%s, not %s", VersionName(cs.Version), VersionName(d.version))
 	case cs.Version == VersionTLS13 && usesSHA384(cs.CipherSuite) != usesSHA384(d.cipherSuite),
-		cs.Version < VersionTLS13 && cs.CipherSuite != 0 && cs.CipherSuite != d.cipherSuite:
+		cs.Version != VersionTLS13 && cs.CipherSuite != 0 && cs.CipherSuite != d.cipherSuite:
 		return refused(ErrSessionCipher, "%s", cs.CipherSuiteName)
 	}
 	return refused(ErrSessionDeclined, "")
@@ -418,7 +434,7 @@ func usesSHA384(suite uint16) bool {
 
 // offer makes the handshake ask to resume d.
 func (c *Conn) offer(d *SessionData) error {
-	if err := c.usable(d); err != nil {
+	if err := c.scope().usable(d); err != nil {
 		return err
 	}
 	var code cgnutls.Code

@@ -5,6 +5,7 @@ package bridge
 
 import (
 	"crypto/x509"
+	"log/slog"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
@@ -26,4 +27,52 @@ var (
 	RejectionAlert func(err error) uint8
 	// ConnectionState returns st as a gnutls.ConnectionState.
 	ConnectionState func(st cgnutls.State) (any, error)
+
+	// NewResumer returns what resumes the session of a client.
+	NewResumer func(ResumerConfig) Resumer
+	// TicketKey returns a *gnutls.TicketKey, or a new one for nil, for a server.
+	TicketKey func(key any) ([]cgnutls.TicketKey, error)
+	// TicketKeyFile returns the keys in a *gnutls.TicketKeyFile for connections that
+	// start now. It may read the file.
+	TicketKeyFile func(file any, logger *slog.Logger) []cgnutls.TicketKey
+	// TrustOf identifies what a *gnutls.CertPool trusts; nil is the system's.
+	TrustOf func(pool any) [32]byte
 )
+
+// ResumerConfig says which sessions a client may resume.
+type ResumerConfig struct {
+	Cache      any // gnutls.ClientSessionCache, may be nil
+	Request    any // *gnutls.TicketRequest, may be nil
+	Key        string
+	ServerName string   // that the server's certificate is verified against
+	Trust      [32]byte // identifies whom the client trusts
+	Identity   [32]byte // identifies what it presents
+	Datagram   bool     // DTLS, and otherwise TLS
+	Logger     *slog.Logger
+}
+
+// A Resumer is a client's side of resumption, for one session. Its methods are called
+// one at a time. Those that say so call the user's cache.
+type Resumer interface {
+	// Choose takes the session to offer from the cache, which it calls. fresh says to offer none.
+	Choose(fresh bool)
+	// Offer makes a watched session, before its handshake, offer that, keep tickets and
+	// ask for them.
+	Offer(b cgnutls.Borrowed)
+	// Settle completes the *gnutls.ConnectionState of a handshake that is over, in which
+	// judged says that a certificate was verified. It fails where the server resumes
+	// what was not offered.
+	Settle(b cgnutls.Borrowed, state any, judged bool) error
+	// Tickets returns the sessions that have come since the last call. It comes after Settle.
+	Tickets(b cgnutls.Borrowed) []any
+	// Current returns the newest session, a *gnutls.SessionData, or nil. more tells whether
+	// one may yet come.
+	Current() (d any, more bool)
+	// Put gives sessions to the cache, which it calls.
+	Put(sessions []any)
+	// Failed notes that the handshake has failed. It reports whether a session was offered in it.
+	Failed() bool
+	// Done returns what tells the cache, which it calls, what became of the session that
+	// Choose took, or nil.
+	Done() func()
+}

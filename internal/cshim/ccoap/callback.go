@@ -52,6 +52,12 @@ type Callbacks struct {
 	// Accepted is called when a server has accepted a connection for TLS and has read what
 	// there was. It reports whether to go on, and may use tls.
 	Accepted func(tls unsafe.Pointer) bool
+	// TLS is called when libcoap has made tls, a gnutls_session_t, and has yet to set it up; see
+	// Context.HearOfTLS. A server's has ID 0. It may use tls.
+	TLS func(id SessionID, tls unsafe.Pointer, client, datagram bool)
+	// Secured is called when the handshake of a server's session over TLS is over, and
+	// nothing was sent after it, under the same condition. It may use tls.
+	Secured func(tls unsafe.Pointer)
 	// Unfinished is called when the handshake of a server's client fails.
 	Unfinished func(proto Protocol, peer netip.AddrPort)
 	// Event is called when a session changes its state. A session that Go has
@@ -128,6 +134,14 @@ func goCoapPong(p unsafe.Pointer, id C.uint64_t) {
 func goCoapEvent(p unsafe.Pointer, id C.uint64_t, event C.int) {
 	callbacks(p).Event(SessionID(id), Event(event))
 }
+
+//export goCoapTLS
+func goCoapTLS(p unsafe.Pointer, id C.uint64_t, tls unsafe.Pointer, client, datagram C.bool) {
+	callbacks(p).TLS(SessionID(id), tls, bool(client), bool(datagram))
+}
+
+//export goCoapSecured
+func goCoapSecured(p, tls unsafe.Pointer) { callbacks(p).Secured(tls) }
 
 //export goCoapUnfinished
 func goCoapUnfinished(p unsafe.Pointer, proto C.int, peer *C.struct_cshim_address) {

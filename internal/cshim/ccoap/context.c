@@ -107,6 +107,7 @@ CSHIM_ON_EVENT(on_event, session, event)
 	if (id == 0 && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT)
 		id = c->new_client;
 	if (event == COAP_EVENT_TCP_CONNECTED && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT) {
+		c->tls.connected = id;
 		CSHIM_CONNECTED(session);
 		cshim_session_connected(c, session);
 		c->stop = true;
@@ -114,6 +115,9 @@ CSHIM_ON_EVENT(on_event, session, event)
 	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS && c->n_accepted < CSHIM_EVENTS)
 		c->accepted[c->n_accepted++] = coap_session_reference(session);
+	if (event == COAP_EVENT_DTLS_CONNECTED && c->tls.servers && !cshim_session_is_client(session) &&
+	    coap_session_get_proto(session) == COAP_PROTO_TLS)
+		goCoapSecured(c->handle, cshim_session_tls(session));
 	if (id == 0 && (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_DTLS_ERROR) &&
 	    coap_session_get_state(session) == COAP_SESSION_STATE_HANDSHAKE)
 		tell_unfinished(c, session);
@@ -232,9 +236,11 @@ int cshim_context_poll(cshim_context *c)
 			break;
 		cshim_streams_enter(&c->streams);
 		cshim_empty_enter(c);
+		cshim_tls_enter(c);
 		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
 		read_rest(c, &events[0]);
+		cshim_tls_leave();
 		cshim_empty_leave();
 		cshim_streams_leave();
 		if (c->stop)

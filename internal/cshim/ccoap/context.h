@@ -12,6 +12,7 @@
 #include "stream.h"
 #include "pki.h"
 #include "psk.h"
+#include "tlsinit.h"
 
 /* How many events are dealt with at once. */
 enum { CSHIM_EVENTS = 16 };
@@ -34,6 +35,7 @@ typedef struct cshim_context {
 	size_t connecting; /* how many of them have yet to connect, and have certificates */
 	struct cshim_pki pki;
 	struct cshim_psk psk;
+	struct cshim_tls tls;
 } cshim_context;
 
 /* Prepares libcoap, once in a process. */

@@ -114,7 +114,9 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = client->id;
+	cshim_tls_enter(c);
 	session = coap_new_client_session_psk2(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, &setup);
+	cshim_tls_leave();
 	return cshim_session_number(c, session);
 }
 
@@ -177,9 +179,11 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
+	cshim_tls_enter(c);
 	if (text != NULL)
 		session = coap_new_client_session_psk(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, text, key,
 						      key_size);
+	cshim_tls_leave();
 	free(text);
 	return cshim_session_number(c, session);
 }

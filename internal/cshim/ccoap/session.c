@@ -24,12 +24,16 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 				  const struct cshim_address *server, coap_proto_t proto)
 {
 	coap_address_t from, to;
+	coap_session_t *session;
 
 	cshim_address_to(server, &to);
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
-	return cshim_session_number(c, coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto));
+	cshim_tls_enter(c);
+	session = coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto);
+	cshim_tls_leave();
+	return cshim_session_number(c, session);
 }
 
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,

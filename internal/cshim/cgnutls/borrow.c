@@ -1,7 +1,11 @@
 #include "borrow.h"
+#include "hook.h"
+#include "ticketrequest.h"
 
 /* Exported by borrow.go. */
 extern int goGnutlsBorrowedVerify(void *handle);
+extern void goGnutlsBorrowedTicket(void *handle);
+extern void goGnutlsBorrowedRefused(void *handle, int code);
 extern void goGnutlsBorrowedEnd(void *handle, int alert, int heard);
 
 /* From the range for private use. It never goes over the wire: it is valid only
@@ -10,7 +14,7 @@ enum { EXTENSION = 0xff57 };
 
 static int on_verify(gnutls_session_t tls)
 {
-	return goGnutlsBorrowedVerify(gnutls_session_get_ptr(tls));
+	return goGnutlsBorrowedVerify(cshim_session_of(tls)->handle);
 }
 
 static int receive_nothing(gnutls_session_t tls, const unsigned char *data, size_t size)
@@ -32,21 +36,57 @@ static int send_nothing(gnutls_session_t tls, gnutls_buffer_t out)
  * extension's data. */
 static void on_end(gnutls_ext_priv_data_t data)
 {
-	gnutls_session_t tls = data;
+	cshim_session *s = data;
 
-	goGnutlsBorrowedEnd(gnutls_session_get_ptr(tls), gnutls_alert_get(tls),
-			    (int)gnutls_handshake_get_last_in(tls) >= 0);
+	goGnutlsBorrowedEnd(s->handle, gnutls_alert_get(s->tls), (int)gnutls_handshake_get_last_in(s->tls) >= 0);
+	cshim_session_discard(s);
 }
 
-int cshim_borrow_watch(gnutls_session_t tls, void *handle)
+int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool datagram, bool verify)
 {
-	int ret = gnutls_session_ext_register(tls, "watched", EXTENSION, GNUTLS_EXT_NONE, receive_nothing, send_nothing,
-					      on_end, NULL, NULL, GNUTLS_EXT_FLAG_HRR);
+	cshim_session *s = calloc(1, sizeof(*s));
+	int ret;
 
-	if (ret < 0)
+	if (s == NULL)
+		return GNUTLS_E_MEMORY_ERROR;
+	ret = gnutls_session_ext_register(tls, "watched", EXTENSION, GNUTLS_EXT_NONE, receive_nothing, send_nothing,
+					  on_end, NULL, NULL, GNUTLS_EXT_FLAG_HRR);
+	if (ret < 0) {
+		free(s);
 		return ret;
-	gnutls_session_set_ptr(tls, handle);
-	gnutls_ext_set_data(tls, EXTENSION, tls);
-	gnutls_session_set_verify_function(tls, on_verify);
+	}
+	s->tls = tls;
+	s->server = server;
+	s->borrowed = true;
+	s->datagram = datagram;
+	s->handle = handle;
+	gnutls_session_set_ptr(tls, s);
+	gnutls_ext_set_data(tls, EXTENSION, s);
+	if (verify)
+		gnutls_session_set_verify_function(tls, on_verify);
 	return 0;
+}
+
+void cshim_borrow_keep_tickets(cshim_session *s)
+{
+	s->keep_tickets = true;
+	cshim_hook_attach(s);
+}
+
+int cshim_borrow_know_requests(cshim_session *s)
+{
+	if (s->datagram)
+		return 0; /* there is none before TLS 1.3 */
+	cshim_hook_attach(s);
+	return cshim_ticket_request_attach(s);
+}
+
+void cshim_borrow_ticket(cshim_session *s)
+{
+	goGnutlsBorrowedTicket(s->handle);
+}
+
+void cshim_borrow_refused(cshim_session *s, int code)
+{
+	goGnutlsBorrowedRefused(s->handle, code);
 }

@@ -12,6 +12,14 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
 )
 
+// What those need who see another library call gnutls_init.
+const (
+	InitClient           = C.GNUTLS_CLIENT
+	InitDatagram         = C.GNUTLS_DATAGRAM
+	InitNoAutoSendTicket = C.GNUTLS_NO_AUTO_SEND_TICKET
+	InitInternalError    = C.GNUTLS_E_INTERNAL_ERROR
+)
+
 // A Borrowed is a session that another library has made and will free. It must
 // not be used after that.
 type Borrowed struct {
@@ -37,10 +45,15 @@ func (b Borrowed) Transport() unsafe.Pointer {
 // the other library and must not call it, nor panic.
 type Watcher struct {
 	// Verify reports whether to accept the peer, whose certificate has come. It
-	// replaces the verification by the credentials.
+	// replaces the verification by the credentials, unless it is nil.
 	Verify func() bool
-	// End is called when the session is freed, with the last alert that has come,
-	// or 0, and whether any handshake message has.
+	// Ticket is called when there is something for TakeTickets, see KeepTickets.
+	Ticket func()
+	// Refused, if set, is called when the guard of KeepTickets, or a rule for ticket requests,
+	// has refused a message. The handshake fails; the other library may not see that.
+	Refused func(Code)
+	// End, if set, is called when the session is freed, with the last alert that has
+	// come, or 0, and whether any handshake message has.
 	End func(alert uint8, heard bool)
 
 	h handle.Handle[*Watcher]
@@ -57,9 +70,9 @@ type Watcher struct {
 //		gnutls_ext_parse_type_t parse_point, gnutls_ext_recv_func recv_func,
 //		gnutls_ext_send_func send_func, gnutls_ext_deinit_data_func deinit_func,
 //		gnutls_ext_pack_func pack_func, gnutls_ext_unpack_func unpack_func, unsigned flags);
-func (b Borrowed) Watch(w *Watcher) Code {
+func (b Borrowed) Watch(w *Watcher, datagram bool) Code {
 	w.h = handle.New(w)
-	code := Code(C.cshim_borrow_watch(b.tls, w.h.Pointer()))
+	code := Code(C.cshim_borrow_watch(b.tls, w.h.Pointer(), C.bool(b.server), C.bool(datagram), C.bool(w.Verify != nil)))
 	if code < 0 {
 		w.h.Delete()
 	}
@@ -74,12 +87,102 @@ func goGnutlsBorrowedVerify(h unsafe.Pointer) C.int {
 	return C.GNUTLS_E_CERTIFICATE_ERROR
 }
 
+//export goGnutlsBorrowedTicket
+func goGnutlsBorrowedTicket(h unsafe.Pointer) {
+	if w, ok := handle.Lookup[*Watcher](h); ok && w.Ticket != nil {
+		w.Ticket()
+	}
+}
+
+//export goGnutlsBorrowedRefused
+func goGnutlsBorrowedRefused(h unsafe.Pointer, code C.int) {
+	if w, ok := handle.Lookup[*Watcher](h); ok && w.Refused != nil {
+		w.Refused(Code(code))
+	}
+}
+
 //export goGnutlsBorrowedEnd
 func goGnutlsBorrowedEnd(h unsafe.Pointer, alert, heard C.int) {
-	if w, ok := handle.Lookup[*Watcher](h); ok {
-		w.h.Delete()
+	w, ok := handle.Lookup[*Watcher](h)
+	if !ok {
+		return
+	}
+	w.h.Delete()
+	if w.End != nil {
 		w.End(uint8(alert), heard != 0)
 	}
+}
+
+// Watched reports whether the session is watched.
+//
+// Implements:
+//
+//	void *gnutls_session_get_ptr(gnutls_session_t session);
+func (b Borrowed) Watched() bool { return C.cshim_session_of(b.tls) != nil }
+
+// watched returns what goes with a session that is watched.
+func (b Borrowed) watched() *Session { return &Session{C.cshim_session_of(b.tls)} }
+
+// KeepTickets makes a watched client keep the tickets that come, and guards it against
+// a server that claims to resume a TLS 1.3 session in an earlier version. It comes
+// before the handshake.
+//
+// Implements: see Session.TakeTickets.
+func (b Borrowed) KeepTickets() { C.cshim_borrow_keep_tickets(b.watched().s) }
+
+// TakeTickets is as for Session.
+func (b Borrowed) TakeTickets() []Ticket { return b.watched().TakeTickets() }
+
+// SetData is as for Session. The session must be watched.
+func (b Borrowed) SetData(data []byte, tls13 bool) Code { return b.watched().SetData(data, tls13) }
+
+// Data returns the session data of a client below TLS 1.3, after the handshake.
+//
+// Implements:
+//
+//	int gnutls_session_get_data2(gnutls_session_t session, gnutls_datum_t *data);
+func (b Borrowed) Data() ([]byte, Code) {
+	var d C.gnutls_datum_t
+	if code := Code(C.gnutls_session_get_data2(b.tls, &d)); code < 0 {
+		return nil, code
+	}
+	return take(d), OK
+}
+
+// RequestTickets is as for Session. The session must be watched.
+func (b Borrowed) RequestTickets(n TicketCounts) Code {
+	s := b.watched()
+	s.RequestTickets(n)
+	return Code(C.cshim_borrow_know_requests(s.s))
+}
+
+// AnswerRequests makes a watched server answer ticket requests, with limit tickets
+// at most. It comes before the handshake.
+func (b Borrowed) AnswerRequests(limit uint8) Code {
+	s := b.watched()
+	s.s.ticket_request.modes = allModes
+	s.s.ticket_request.limit = C.uint8_t(limit)
+	return Code(C.cshim_borrow_know_requests(s.s))
+}
+
+// TicketRequest is as for Session. The session must be watched.
+func (b Borrowed) TicketRequest() (asked TicketCounts, present bool, expected int, answered bool) {
+	return b.watched().TicketRequest()
+}
+
+// EnableTicketKeys is as for Session. The session must be watched.
+func (b Borrowed) EnableTicketKeys(keys []TicketKey) Code { return b.watched().EnableTicketKeys(keys) }
+
+// SendTickets sends n tickets after the handshake of a server over TLS 1.3.
+//
+// Implements:
+//
+//	int gnutls_session_ticket_send(gnutls_session_t session, unsigned nr, unsigned flags);
+func (b Borrowed) SendTickets(n int) Code {
+	if n == 0 {
+		return OK
+	}
+	return Code(C.gnutls_session_ticket_send(b.tls, C.uint(n), 0))
 }
 
 // SetCertificateCredentials sets whom the session trusts and the keys that it may

@@ -4,10 +4,22 @@
 #include "session.h"
 
 /* Sessions that another library owns, and whose session pointer it does not use:
- * that is the handle of the Go value that watches the session. */
+ * that is a cshim_session, which has the handle of the Go value that watches the
+ * session, and lives as long as it. */
 
-/* Has the handle's Go value verify the peer, in place of the credentials, and
- * told when the session is freed. */
-int cshim_borrow_watch(gnutls_session_t tls, void *handle);
+/* Has the handle's Go value told when the session is freed and, with verify, asked to
+ * verify the peer, in place of the credentials. */
+int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool datagram, bool verify);
+
+/* Makes a watched client keep tickets, after telling the handle's Go value of each, and
+ * look at the hellos, see hello.h; and makes it, or a server, know ticket requests, see
+ * ticketrequest.h. Before the handshake. */
+void cshim_borrow_keep_tickets(cshim_session *s);
+int cshim_borrow_know_requests(cshim_session *s);
+
+/* Tells the handle's Go value that a ticket has come, or that the hook has refused a
+ * message. */
+void cshim_borrow_ticket(cshim_session *s);
+void cshim_borrow_refused(cshim_session *s, int code);
 
 #endif

@@ -114,7 +114,7 @@ void cshim_early_data_message(cshim_session *s, unsigned htype, const gnutls_dat
 
 	if (s->early_priority == NULL || htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
 		return;
-	list = cshim_hello_extensions((struct cshim_bytes){ msg->data, msg->size });
+	list = cshim_hello_extensions((struct cshim_bytes){ msg->data, msg->size }, s->datagram);
 	if (cshim_find_extension(list, EARLY_DATA, &body) && has_share(list, choose_group(s, list)))
 		gnutls_anti_replay_enable(s->tls, goGnutlsEarlyData(s->handle));
 }

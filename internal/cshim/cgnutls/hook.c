@@ -1,3 +1,4 @@
+#include "borrow.h"
 #include "earlydata.h"
 #include "hello.h"
 #include "hook.h"
@@ -22,6 +23,10 @@ static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsig
 		ret = cshim_hello_message(s, htype, msg);
 	if (ret == 0 && incoming && s->keep_tickets && htype == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
 		ret = cshim_ticket_message(s, when, msg);
+	if (ret < 0 && s->borrowed)
+		cshim_borrow_refused(s, ret);
+	if (ret == 0 && s->borrowed && s->tickets.n > 0)
+		cshim_borrow_ticket(s);
 	return ret;
 }
 

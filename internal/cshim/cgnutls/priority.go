@@ -54,6 +54,13 @@ func (p *Priority) Protocols() []uint16 {
 	return versions
 }
 
+// Key exchange modes as bits.
+const (
+	pskOnly  = 1 << 0
+	pskDHE   = 1 << 1
+	allModes = pskOnly | pskDHE
+)
+
 // pskModes returns the bits of the key exchange modes (RFC 8446 section 4.2.9)
 // in which a server with tickets resumes.
 //
@@ -61,7 +68,6 @@ func (p *Priority) Protocols() []uint16 {
 //
 //	int gnutls_priority_kx_list(gnutls_priority_t pcache, const unsigned int **list);
 func (p *Priority) pskModes() (modes C.uint) {
-	const pskOnly, pskDHE = 1 << 0, 1 << 1
 	var list *C.uint
 	n := C.gnutls_priority_kx_list(p.p, &list)
 	for _, kx := range unsafe.Slice(list, max(n, 0)) {

@@ -56,6 +56,11 @@ static void queue_free(struct cshim_queue *q)
 void cshim_session_free(cshim_session *s)
 {
 	gnutls_deinit(s->tls);
+	cshim_session_discard(s);
+}
+
+void cshim_session_discard(cshim_session *s)
+{
 	cshim_ticket_keys_clear(s);
 	if (s->ticket != NULL)
 		cshim_item_free(s->ticket);

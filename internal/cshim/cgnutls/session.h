@@ -45,6 +45,8 @@ struct cshim_ticket_request {
 typedef struct cshim_session {
 	gnutls_session_t tls;
 	bool server;
+	bool borrowed; /* another library owns tls, see borrow.h */
+	bool datagram; /* DTLS */
 
 	/* The buffers of the call in progress, see transport.h. */
 	const uint8_t *in;
@@ -83,6 +85,9 @@ typedef struct cshim_session {
 int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool ticket_requests,
 		      bool keylog);
 void cshim_session_free(cshim_session *s);
+
+/* Frees all but the GnuTLS session. */
+void cshim_session_discard(cshim_session *s);
 
 /* The shim session of a GnuTLS session. */
 cshim_session *cshim_session_of(gnutls_session_t tls);

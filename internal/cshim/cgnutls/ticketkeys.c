@@ -54,11 +54,12 @@ static const struct cshim_ticket_key *key_of(const struct cshim_ticket_keys *key
 }
 
 /* The key of the first ticket in a ClientHello that has one. */
-static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys, struct cshim_bytes b)
+static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys, struct cshim_bytes b,
+					   bool datagram)
 {
 	const size_t ticket_age = 4;
 	const struct cshim_ticket_key *k = NULL;
-	struct cshim_bytes list = cshim_hello_extensions(b), body, identities, ticket;
+	struct cshim_bytes list = cshim_hello_extensions(b, datagram), body, identities, ticket;
 
 	if (cshim_find_extension(list, PRE_SHARED_KEY, &body) && cshim_vector(&body, 2, &identities))
 		while (k == NULL && cshim_vector(&identities, 2, &ticket) && cshim_skip(&identities, ticket_age))
@@ -74,7 +75,7 @@ void cshim_ticket_keys_message(cshim_session *s, unsigned htype, const gnutls_da
 
 	if (s->ticket_keys == NULL || htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
 		return;
-	k = find(s->ticket_keys, (struct cshim_bytes){ msg->data, msg->size });
+	k = find(s->ticket_keys, (struct cshim_bytes){ msg->data, msg->size }, s->datagram);
 	if (k != NULL)
 		use(s, k); /* where it fails the first key stays */
 	cshim_ticket_keys_clear(s);

@@ -175,7 +175,9 @@ int cshim_ticket_request_message(cshim_session *s, unsigned htype, const gnutls_
 	bool found = false;
 
 	if (s->server)
-		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO ? client_hello(&s->ticket_request, cshim_hello_extensions(b)) : 0;
+		return htype == GNUTLS_HANDSHAKE_CLIENT_HELLO && !s->datagram ?
+			       client_hello(&s->ticket_request, cshim_hello_extensions(b, false)) :
+			       0;
 	if (gnutls_protocol_get_version(s->tls) != GNUTLS_TLS1_3)
 		return 0;
 	switch (htype) {

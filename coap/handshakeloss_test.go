@@ -1,0 +1,73 @@
+package coap
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// Each datagram of a handshake may be lost, on the way to a server of ours and back.
+func TestHandshakeSurvivesLoss(t *testing.T) {
+	if !Supports(SessionResumption) || !ccoap.CountsTimeouts {
+		return // libcoap by itself does not see to it, see tlswait.h, and 4.2.1 gives up early
+	}
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello)
+	for _, direction := range []coappeer.Direction{coappeer.ToServer, coappeer.ToClient} {
+		for n := range 7 {
+			t.Run(fmt.Sprint(direction, n), func(t *testing.T) {
+				t.Parallel()
+				relay := coappeer.NewRelay(t, addr)
+				relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+					if d.Direction == direction && d.N == n {
+						return coappeer.Drop
+					}
+					return coappeer.Forward
+				})
+				s, err := Dial(prompt(t), uri(DTLS, relay.Addr(), ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+				require.NoError(t, err)
+				defer s.Close()
+				_, err = s.Get(waitContext(t), "/")
+				assert.NoError(t, err)
+			})
+		}
+	}
+}
+
+// libcoap by itself ends the process when its file descriptors go above 1023.
+func TestHandshakeWithManyFiles(t *testing.T) {
+	if !Supports(SessionResumption) {
+		return
+	}
+	for range 1100 {
+		f, err := os.Open(os.DevNull)
+		require.NoError(t, err)
+		defer f.Close()
+	}
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto, hello)
+		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t), get())
+		assert.NoError(t, err)
+	})
+}
+
+// A session that is opened when the context has nothing else to do sends its ClientHello again.
+func TestClientHelloIsSentAgain(t *testing.T) {
+	c := newTestContext(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+	other, err := c.NewClientSession(netip.AddrPort{}, listen(t, nil, UDP, hello), UDP)
+	require.NoError(t, err)
+	_, err = other.Do(waitContext(t), get())
+	require.NoError(t, err)
+	peer := newRawPeer(t)
+	_, err = c.NewClientSession(netip.AddrPort{}, peer.addr, DTLS)
+	require.NoError(t, err)
+	for range 2 {
+		peer.next(t)
+	}
+}

@@ -1,0 +1,338 @@
+package coap
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/bridge"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// Package ccoap cannot see the constants of GnuTLS.
+var (
+	_ = [1]struct{}{}[ccoap.InitClient-cgnutls.InitClient]
+	_ = [1]struct{}{}[ccoap.InitDatagram-cgnutls.InitDatagram]
+	_ = [1]struct{}{}[ccoap.InitNoAutoSendTicket-cgnutls.InitNoAutoSendTicket]
+	_ = [1]struct{}{}[ccoap.InitInternalError-cgnutls.InitInternalError]
+)
+
+// resumesClients reports whether sessions of clients are to resume, and resumesServers those of
+// servers.
+func (c *Config) resumesClients() bool { return c.ClientSessionCache != nil || c.TicketRequest != nil }
+
+func (c *Config) resumesServers() bool {
+	return c.TicketKey != nil || c.TicketKeyFile != nil || c.SessionTickets > 0
+}
+
+// resuming returns a Config with a cache for the sessions of one Client.
+func resuming(proto Protocol, config *Config) *Config {
+	if !proto.Secure() || !Supports(SessionResumption) || config != nil && config.ClientSessionCache != nil {
+		return config
+	}
+	own := Config{}
+	if config != nil {
+		own = *config
+	}
+	own.ClientSessionCache = gnutls.NewClientSessionCache(1)
+	return &own
+}
+
+// serverTickets is how a server makes tickets.
+type serverTickets struct {
+	keys    []cgnutls.TicketKey
+	unasked int // how many, to clients that do not say
+	most    int
+}
+
+// prepareTickets looks at what the Config says about resumption.
+func (l *loop) prepareTickets() error {
+	c := &l.config
+	if (c.resumesClients() || c.resumesServers()) && !Supports(SessionResumption) {
+		return fmt.Errorf("resumption of sessions: %w", ErrNotSupported)
+	}
+	if c.TicketKey != nil && c.TicketKeyFile != nil {
+		return errors.New("Config.TicketKey and Config.TicketKeyFile are both set")
+	}
+	unasked := max(0, cmp.Or(c.SessionTickets, gnutls.DefaultSessionTickets))
+	most := cmp.Or(c.MaxSessionTickets, max(gnutls.DefaultMaxSessionTickets, unasked))
+	switch {
+	case c.MaxSessionTickets < 0 || most > math.MaxUint8:
+		return fmt.Errorf("%d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", most, math.MaxUint8)
+	case c.SessionTickets > most:
+		return fmt.Errorf("Config.SessionTickets is %d and MaxSessionTickets %d", c.SessionTickets, most)
+	}
+	l.tickets = serverTickets{unasked: min(unasked, most), most: most}
+	if !c.resumesServers() || c.TicketKeyFile != nil {
+		return nil
+	}
+	var err error
+	l.tickets.keys, err = bridge.TicketKey(c.TicketKey)
+	return err
+}
+
+// reloadTicketKeys returns the keys for the tickets of a server that come from a file, or nil. The loop is
+// not locked, because it may read the file.
+func (l *loop) reloadTicketKeys() []cgnutls.TicketKey {
+	if l.config.TicketKeyFile == nil {
+		return nil
+	}
+	return bridge.TicketKeyFile(l.config.TicketKeyFile, l.config.Logger)
+}
+
+// onTLS makes a session that libcoap has just made resume, or able to be resumed.
+func (l *loop) onTLS(id ccoap.SessionID, tls unsafe.Pointer, client, datagram bool) {
+	b := cgnutls.Borrow(tls, !client)
+	if !client {
+		if code := l.giveTickets(b, datagram); code < 0 {
+			l.warn("no tickets for a client", "error", gnutls.ErrorCode(code))
+		}
+		return
+	}
+	s := l.opening
+	if c := l.conns[id]; c != nil {
+		s = c.security
+	}
+	if s != nil && s.resumer != nil && s.watch(l, id, b, datagram) >= 0 {
+		s.resumer.Offer(b)
+	}
+}
+
+func (l *loop) giveTickets(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
+	if code := b.Watch(&cgnutls.Watcher{}, datagram); code < 0 {
+		return code
+	}
+	if code := b.EnableTicketKeys(l.tickets.keys); code < 0 {
+		return code
+	}
+	return b.AnswerRequests(uint8(l.tickets.most))
+}
+
+// onSecured sends the tickets of a server over TLS 1.3.
+func (l *loop) onSecured(tls unsafe.Pointer) {
+	b := cgnutls.Borrow(tls, true)
+	if !b.Watched() || b.State().Version != gnutls.VersionTLS13 {
+		return
+	}
+	n := l.tickets.unasked
+	if _, _, expected, answered := b.TicketRequest(); answered {
+		n = expected
+	}
+	const batch = 16 // GnuTLS queues no more than 32 messages
+	for ; n > 0; n -= batch {
+		if code := b.SendTickets(min(n, batch)); code < 0 {
+			return // the connection is broken, or the client does not read: libcoap sees to it
+		}
+	}
+}
+
+// prepareResumption looks for a session to resume. The loop is not locked.
+func (s *security) prepareResumption(l *loop, server netip.AddrPort, proto Protocol) {
+	config := &l.config
+	if !config.resumesClients() || s.psk != nil && s.psk.ForHint != nil {
+		return
+	}
+	name := orDefault(s.name, bareAddr(server))
+	s.resumer = bridge.NewResumer(bridge.ResumerConfig{
+		Cache:      config.ClientSessionCache,
+		Request:    config.TicketRequest,
+		Key:        proto.Scheme() + "://" + net.JoinHostPort(name, fmt.Sprint(server.Port())),
+		ServerName: name,
+		Trust:      s.trust(),
+		Identity:   s.identity(),
+		Datagram:   proto == DTLS,
+		Logger:     config.Logger,
+	})
+	s.resumer.Choose(l.fresh)
+}
+
+// trust identifies whom a session trusts, and identity what it presents.
+func (s *security) trust() [sha256.Size]byte {
+	if s.psk != nil {
+		return sha256.Sum256([]byte("coap psk"))
+	}
+	var pool any
+	if s.roots != nil {
+		pool = s.roots
+	}
+	return sha256.Sum256(fmt.Appendf(nil, "coap pki %x skip %t raw %t",
+		bridge.TrustOf(pool), s.pki.InsecureSkipVerify, s.pki.VerifyRawPublicKey != nil))
+}
+
+func (s *security) identity() [sha256.Size]byte {
+	h := sha256.New()
+	if s.psk != nil {
+		fmt.Fprintf(h, "psk %q %d ", s.psk.Identity, len(s.psk.Key))
+		h.Write(s.psk.Key)
+		return [sha256.Size]byte(h.Sum(nil))
+	}
+	for _, cert := range s.pki.Certificates {
+		for _, der := range cert.Certificate {
+			fmt.Fprintf(h, "certificate %d ", len(der))
+			h.Write(der)
+		}
+	}
+	if s.pki.RawPublicKey != nil {
+		der, err := x509.MarshalPKIXPublicKey(s.pki.RawPublicKey.Public())
+		fmt.Fprintf(h, "raw %x %v", der, err)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// settle notes whether a client has resumed, and sees to it that then nothing is taken for granted that
+// a full handshake would have had to show.
+func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+	if s.resumer == nil || !b.Watched() {
+		state.DidResume = false
+	} else if err := s.resumer.Settle(b, state, s.verified); err != nil {
+		return err
+	}
+	if !state.DidResume {
+		state.VerifiedChains, state.VerifyError = s.chains, s.verifyErr
+		return nil
+	}
+	if s.pki == nil {
+		return nil
+	}
+	switch {
+	case st.RawKey:
+		s.failed = s.pki.verifyRaw(st.PeerChain[0])
+	case s.pki.VerifyRawPublicKey != nil || len(state.VerifiedChains) == 0 && !s.pki.InsecureSkipVerify:
+		s.failed = errors.New("the resumed session was not verified")
+	default:
+		s.failed = s.pki.verifyConnection(*state)
+	}
+	if s.failed != nil {
+		s.reject(b)
+	}
+	return s.failed
+}
+
+// acceptResumed looks at a client that has resumed a session as if it had made a full handshake: the server that
+// gave it its ticket may have known other clients.
+func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+	pki := l.secured.pki
+	state.PSK = state.PSKIdentity != "" // TLS 1.3 resumes with a pre-shared key, too
+	switch {
+	case state.PSK:
+		if l.secured.psk == nil {
+			return errors.New("it resumes a session with a pre-shared key")
+		}
+		_, err := l.pskOf(state.PSKIdentity, state.ServerName)
+		return err
+	case pki == nil:
+		return errors.New("it resumes a session without a pre-shared key")
+	case !pki.requests():
+		state.PeerCertificates = nil // another server has asked for them
+		return nil
+	case len(st.PeerChain) == 0:
+		return errors.New("it resumes a session without a certificate")
+	}
+	_, _, err := pki.verify(b, l.secured.clientCAs, "", false)
+	return err
+}
+
+// takeTickets hands sessions that have come to the cache.
+func (c *conn) takeTickets() {
+	if c == nil || c.ended != nil || c.tls == nil || c.security == nil || c.security.resumer == nil {
+		return
+	}
+	p := c.native.TLS()
+	if p == nil || !cgnutls.Borrow(p, false).Watched() {
+		return
+	}
+	r := c.security.resumer
+	c.settleResumption() // the cache drops what was declined before it gets what is new
+	sessions := r.Tickets(cgnutls.Borrow(p, false))
+	if len(sessions) > 0 {
+		c.l.later(func() { r.Put(sessions) })
+	}
+	if c.ticket != nil && len(sessions) > 0 {
+		close(c.ticket)
+		c.ticket = nil
+	}
+}
+
+// settleResumption tells the cache what became of the session that came from it.
+func (c *conn) settleResumption() {
+	s := c.security
+	if s != nil && s.resumer != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) {
+		s.declined = s.resumer.Failed() && s.failed == nil
+	}
+	s.abandon(c.l.later)
+}
+
+// abandon is settleResumption for a session that may not have begun.
+func (s *security) abandon(later func(func())) {
+	if s == nil || s.resumer == nil {
+		return
+	}
+	if f := s.resumer.Done(); f != nil {
+		later(f)
+	}
+}
+
+// later has f, which calls the user's cache, called when the loop is not locked.
+func (l *loop) later(f func()) { l.late = append(l.late, f) }
+
+// SessionData returns what a later session needs to resume this one, for programs that keep it
+// themselves: ClientSessionCache gets it without a call. It is for sessions of clients over DTLS and TLS
+// whose Config has a ClientSessionCache or a TicketRequest, and waits for the handshake. Over TLS 1.3
+// it returns the newest ticket, and waits for one until ctx ends if none has come. Where no ticket comes the
+// error matches gnutls.ErrNoTicket and the reason.
+//
+// It stands for gnutls_session_get_data2.
+func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) {
+	const op = "session data"
+	if s.c.security == nil || s.c.security.resumer == nil {
+		return nil, s.failed(op, errors.New("the session is none that resumes"))
+	}
+	if err := s.Ready(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		d, arrival, err := s.c.sessionData()
+		if d != nil {
+			return d, nil
+		}
+		if err != nil {
+			return nil, s.failed(op, noTicket(err))
+		}
+		select {
+		case <-arrival:
+		case <-s.c.done:
+		case <-ctx.Done():
+			return nil, s.failed(op, noTicket(ctx.Err()))
+		}
+	}
+}
+
+func noTicket(reason error) error { return fmt.Errorf("%w: %w", gnutls.ErrNoTicket, reason) }
+
+// sessionData returns the newest session, or what to wait for.
+func (c *conn) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	d, more := c.security.resumer.Current()
+	switch {
+	case d != nil:
+		return d.(*gnutls.SessionData), nil, nil
+	case c.ended != nil:
+		return nil, nil, c.ended
+	case !more:
+		return nil, nil, errors.New("the server does not resume sessions")
+	}
+	if c.ticket == nil {
+		c.ticket = make(chan struct{})
+	}
+	return nil, c.ticket, nil
+}

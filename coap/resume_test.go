@@ -1,0 +1,572 @@
+package coap
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/asn1"
+	"errors"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+)
+
+// resumption reports whether sessions can resume, and otherwise checks that all that asks for it says so.
+func resumption(t *testing.T) bool {
+	if Supports(SessionResumption) {
+		return true
+	}
+	key, err := gnutls.NewTicketKey()
+	require.NoError(t, err)
+	for _, config := range []Config{
+		{ClientSessionCache: gnutls.NewClientSessionCache(0)},
+		{TicketRequest: &gnutls.TicketRequest{New: 1}},
+		{TicketKey: key},
+		{SessionTickets: 1},
+	} {
+		_, err := NewContext(&config)
+		assert.ErrorIs(t, err, ErrNotSupported)
+	}
+	return false
+}
+
+// eachResuming runs a test over DTLS and TLS.
+func eachResuming(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	if resumption(t) {
+		eachSecure(t, f)
+	}
+}
+
+func ticketKey(t testing.TB) *gnutls.TicketKey {
+	t.Helper()
+	key, err := gnutls.NewTicketKey()
+	require.NoError(t, err)
+	return key
+}
+
+// A seen is what a handler sees of a session.
+type seen struct {
+	state    gnutls.ConnectionState
+	identity string
+	subject  string
+}
+
+func watching(sessions chan<- seen) Handler {
+	return HandlerFunc(func(w ResponseWriter, r *Request) {
+		state, _ := r.Session.TLS()
+		s := seen{state: state, identity: r.Session.PeerIdentity()}
+		if certs := r.Session.PeerCertificates(); len(certs) > 0 {
+			s.subject = certs[0].Subject.CommonName
+		}
+		sessions <- s
+	})
+}
+
+func TestResumption(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		for _, tc := range []struct {
+			name   string
+			server Config
+			client Config
+		}{
+			{"certificate", Config{PKI: PKI{Certificates: pairs(t, "server")}}, Config{PKI: PKI{RootCAs: pool(t, "ca")}}},
+			{"client certificate", Config{PKI: PKI{
+				Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+			}}, Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}},
+			{"pre-shared key", Config{ServerPSK: pskServer}, Config{PSK: PSK{Identity: "client1", Key: testKey}}},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				sessions := make(chan seen, 1)
+				tc.server.TicketKey = ticketKey(t)
+				addr := listen(t, &tc.server, proto, watching(sessions))
+				tc.client.ClientSessionCache = gnutls.NewClientSessionCache(0)
+				var first seen
+				for i := range 3 {
+					s, err := Dial(waitContext(t), uri(proto, addr, ""), &tc.client)
+					require.NoError(t, err)
+					_, err = s.Get(waitContext(t), "/")
+					require.NoError(t, err)
+					server := receive(t, sessions)
+					state, ok := s.TLS()
+					require.True(t, ok)
+					_, err = s.SessionData(waitContext(t))
+					require.NoError(t, err)
+					s.Close()
+					assert.Equal(t, i > 0, state.DidResume, "client")
+					assert.Equal(t, i > 0, server.state.DidResume, "server")
+					assert.True(t, state.HandshakeComplete)
+					if i == 0 {
+						first = server
+						assert.ErrorIs(t, state.ResumeError, gnutls.ErrNoSession)
+						continue
+					}
+					assert.NoError(t, state.ResumeError)
+					assert.Equal(t, first.identity, server.identity)
+					assert.Equal(t, first.subject, server.subject)
+					assert.Equal(t, first.state.PSK, server.state.PSK)
+					assert.Equal(t, first.state.PSK, state.PSK)
+				}
+			})
+		}
+	})
+}
+
+// ask dials, makes a request and closes, when there is a session to resume. It returns what the handshake has
+// settled, for the client.
+func ask(t testing.TB, config *Config, addr netip.AddrPort, proto Protocol) gnutls.ConnectionState {
+	t.Helper()
+	s, err := Dial(waitContext(t), uri(proto, addr, ""), config)
+	require.NoError(t, err)
+	defer s.Close()
+	r, err := s.Get(waitContext(t), "/")
+	require.NoError(t, err)
+	require.Equal(t, CodeContent, r.Code)
+	_, err = s.SessionData(waitContext(t))
+	require.NoError(t, err)
+	state, ok := s.TLS()
+	require.True(t, ok)
+	return state
+}
+
+// A fixedCache has the same session for every server.
+type fixedCache struct {
+	mu      sync.Mutex
+	session *gnutls.SessionData
+}
+
+func (c *fixedCache) Get(string) *gnutls.SessionData {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.session
+	c.session = nil
+	return d
+}
+
+func (c *fixedCache) has(d *gnutls.SessionData) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session == d
+}
+
+func (c *fixedCache) Put(_ string, d *gnutls.SessionData) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = d
+}
+
+// session makes a session that can be resumed.
+func session(t testing.TB, config Config, addr netip.AddrPort, proto Protocol) *gnutls.SessionData {
+	t.Helper()
+	config.ClientSessionCache = new(fixedCache)
+	s, err := Dial(waitContext(t), uri(proto, addr, ""), &config)
+	require.NoError(t, err)
+	defer s.Close()
+	d, err := s.SessionData(waitContext(t))
+	require.NoError(t, err)
+	return d
+}
+
+// older returns session data that came earlier, as a file might hold them.
+func older(t testing.TB, d *gnutls.SessionData, by time.Duration) *gnutls.SessionData {
+	t.Helper()
+	const arrived = 9
+	b, err := d.MarshalBinary()
+	require.NoError(t, err)
+	var fields []asn1.RawValue
+	_, err = asn1.Unmarshal(b, &fields)
+	require.NoError(t, err)
+	fields[arrived].FullBytes, err = asn1.Marshal(d.Arrived().Add(-by).UnixMilli())
+	require.NoError(t, err)
+	var sum []byte
+	for range 2 { // the sum is over all with an empty one
+		fields[len(fields)-1].FullBytes, err = asn1.Marshal(sum)
+		require.NoError(t, err)
+		b, err = asn1.Marshal(fields)
+		require.NoError(t, err)
+		hash := sha256.Sum256(b)
+		sum = hash[:]
+	}
+	d = new(gnutls.SessionData)
+	require.NoError(t, d.UnmarshalBinary(b))
+	return d
+}
+
+func TestSessionsThatCannotBeResumed(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		server := func(key *gnutls.TicketKey) netip.AddrPort {
+			return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: key}, proto, hello)
+		}
+		addr := server(ticketKey(t))
+		config := Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}}
+		for _, tc := range []struct {
+			name   string
+			addr   netip.AddrPort
+			age    time.Duration
+			client PKI
+			reason error
+		}{
+			{"expired", addr, 7 * time.Hour, config.PKI, gnutls.ErrSessionExpired},
+			{"foreign", server(ticketKey(t)), 0, config.PKI, gnutls.ErrSessionDeclined},
+			{"no tickets any more", server(nil), 0, config.PKI, gnutls.ErrSessionDeclined},
+			{"other name", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "localhost"}, gnutls.ErrSessionServerName},
+			{"other trust", addr, 0, PKI{RootCAs: pool(t, "ca", "other-ca"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
+			{"no trust", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", InsecureSkipVerify: true}, gnutls.ErrSessionConfig},
+			{"client certificate", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", Certificates: pairs(t, "client")}, gnutls.ErrSessionConfig},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				d := session(t, config, addr, proto)
+				if tc.age != 0 {
+					d = older(t, d, tc.age)
+				}
+				s, err := Dial(waitContext(t), uri(proto, tc.addr, ""), &Config{PKI: tc.client, ClientSessionCache: &fixedCache{session: d}})
+				require.NoError(t, err)
+				defer s.Close()
+				r, err := s.Get(waitContext(t), "/")
+				require.NoError(t, err)
+				assert.Equal(t, "hello", string(r.Body))
+				state, ok := s.TLS()
+				require.True(t, ok)
+				assert.False(t, state.DidResume)
+				assert.ErrorIs(t, state.ResumeError, tc.reason)
+			})
+		}
+		t.Run("other key", func(t *testing.T) {
+			addr := listen(t, &Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return testKey, nil }}, TicketKey: ticketKey(t)}, proto, hello)
+			d := session(t, Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto)
+			state := ask(t, &Config{PSK: PSK{Identity: "client2", Key: testKey}, ClientSessionCache: &fixedCache{session: d}}, addr, proto)
+			assert.False(t, state.DidResume)
+			assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
+		})
+	})
+}
+
+// Sessions over DTLS are none over TLS, even if a cache mixes them up.
+func TestSessionsOfAnotherTransportAreNotOffered(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	key := ticketKey(t)
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+	addrs := map[Protocol]netip.AddrPort{}
+	for _, proto := range secureProtocols {
+		addrs[proto] = listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: key}, proto, hello)
+	}
+	for proto, other := range map[Protocol]Protocol{DTLS: TLS, TLS: DTLS} {
+		config := config
+		config.ClientSessionCache = &fixedCache{session: session(t, config, addrs[other], other)}
+		state := ask(t, &config, addrs[proto], proto)
+		assert.False(t, state.DidResume)
+		assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
+	}
+}
+
+// A server looks at resumed clients as if they had made a full handshake.
+func TestResumedClientsThatAreRefused(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		key := ticketKey(t)
+		certificates := Config{TicketKey: key, PKI: PKI{Certificates: pairs(t, "server")}}
+		requiring := certificates
+		requiring.PKI.ClientAuth, requiring.PKI.ClientCAs = gnutls.RequireAndVerifyClientCert, pool(t, "ca")
+		otherClients := requiring
+		otherClients.PKI.ClientCAs = pool(t, "other-ca")
+		picky := requiring
+		picky.PKI.VerifyConnection = func(gnutls.ConnectionState) error { return errors.New("not on the list") }
+		psk := Config{TicketKey: key, ServerPSK: pskServer}
+		revoked := Config{TicketKey: key, ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return nil, nil }}}
+		pskClient := Config{PSK: PSK{Identity: "client1", Key: testKey}}
+		client := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+		withCertificate := Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}
+		for _, tc := range []struct {
+			name          string
+			first, second Config
+			client        Config
+			log           string
+		}{
+			{"no certificate", certificates, requiring, client, "without a certificate"},
+			{"certificate of another authority", requiring, otherClients, withCertificate, "certificate"},
+			{"certificate that VerifyConnection refuses", requiring, picky, withCertificate, "not on the list"},
+			{"identity that is gone", psk, revoked, pskClient, "unknown identity"},
+			{"pre-shared key where certificates are", psk, requiring, pskClient, "pre-shared key"},
+			{"certificate where pre-shared keys are", certificates, psk, client, "pre-shared key"},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				d := session(t, tc.client, listen(t, &tc.first, proto, hello), proto)
+				logger, lines := logs()
+				tc.second.Logger = logger
+				handled := make(chan seen, 10)
+				addr := listen(t, &tc.second, proto, watching(handled))
+				tc.client.ClientSessionCache = &fixedCache{session: d}
+				s, err := Dial(waitContext(t), uri(proto, addr, ""), &tc.client)
+				if err == nil {
+					defer s.Close()
+					_, err = s.Get(prompt(t), "/")
+				}
+				require.Error(t, err)
+				assert.Contains(t, receive(t, lines), tc.log)
+				assert.Empty(t, handled)
+			})
+		}
+		t.Run("certificates that nobody asked for are not told", func(t *testing.T) {
+			d := session(t, withCertificate, listen(t, &requiring, proto, hello), proto)
+			handled := make(chan seen, 1)
+			addr := listen(t, &certificates, proto, watching(handled))
+			config := withCertificate
+			config.ClientSessionCache = &fixedCache{session: d}
+			assert.True(t, ask(t, &config, addr, proto).DidResume)
+			server := receive(t, handled)
+			assert.True(t, server.state.DidResume)
+			assert.Empty(t, server.subject)
+		})
+	})
+}
+
+// VerifyConnection has its say in every handshake, with the chain of the first.
+func TestVerifyConnectionOfResumedSession(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1}, proto, hello)
+		boom := errors.New("not any more")
+		var verdict error
+		var states []gnutls.ConnectionState
+		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0), PKI: PKI{RootCAs: pool(t, "ca"), VerifyConnection: func(state gnutls.ConnectionState) error {
+			states = append(states, state)
+			return verdict
+		}}}
+		first := ask(t, config, addr, proto)
+		second := ask(t, config, addr, proto)
+		require.Len(t, states, 2)
+		assert.False(t, states[0].DidResume)
+		assert.True(t, states[1].DidResume)
+		assert.Equal(t, "127.0.0.1", states[1].ServerName)
+		require.Len(t, states[0].VerifiedChains, 1)
+		assert.Equal(t, states[0].VerifiedChains, states[1].VerifiedChains)
+		assert.Equal(t, first.VerifiedChains, second.VerifiedChains)
+		assert.Equal(t, first.PeerCertificates[0].Raw, second.PeerCertificates[0].Raw)
+		verdict = boom
+		_, err := Dial(waitContext(t), uri(proto, addr, ""), config)
+		assert.ErrorIs(t, err, boom)
+		assert.ErrorIs(t, err, ErrHandshake)
+	})
+}
+
+// Raw public keys are looked at again.
+func TestResumptionWithRawPublicKeys(t *testing.T) {
+	if lacks(t, FeatureRawPublicKeys, func() error { return newTestContext(t, nil).SetPKI(&PKI{RawPublicKey: rawKeyPair(t)}) }) {
+		return
+	}
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		own, peer := rawKeyPair(t), rawKeyPair(t)
+		boom := errors.New("not any more")
+		var verdict error
+		accept := func(want crypto.Signer) func(crypto.PublicKey) error {
+			return func(got crypto.PublicKey) error {
+				if !want.Public().(*ecdsa.PublicKey).Equal(got) {
+					return errors.New("another key")
+				}
+				return verdict
+			}
+		}
+		handled := make(chan crypto.PublicKey, 1)
+		addr := listen(t, &Config{SessionTickets: 1, PKI: PKI{RawPublicKey: peer, VerifyRawPublicKey: accept(own)}}, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) { handled <- r.Session.PeerPublicKey() }))
+		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0), PKI: PKI{RawPublicKey: own, VerifyRawPublicKey: accept(peer)}}
+		for i := range 3 {
+			assert.Equal(t, i > 0, ask(t, config, addr, proto).DidResume)
+			assert.Equal(t, own.Public(), receive(t, handled))
+		}
+		verdict = boom
+		_, err := Dial(waitContext(t), uri(proto, addr, ""), config)
+		assert.ErrorIs(t, err, boom)
+	})
+}
+
+func rawKeyPair(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	return key
+}
+
+// Tickets of the key that was first in the file before are good as well.
+func TestTicketKeyFileOfServer(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		file := filepath.Join(t.TempDir(), "keys")
+		old, next := ticketKey(t), ticketKey(t)
+		require.NoError(t, gnutls.WriteTicketKeyFile(file, old))
+		server := func() netip.AddrPort {
+			keys, err := gnutls.OpenTicketKeyFile(file)
+			require.NoError(t, err)
+			return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKeyFile: keys}, proto, hello)
+		}
+		client := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+		resumes := func(d *gnutls.SessionData, addr netip.AddrPort) bool {
+			config := client
+			config.ClientSessionCache = &fixedCache{session: d}
+			return ask(t, &config, addr, proto).DidResume
+		}
+		first := server()
+		d := session(t, client, first, proto)
+		require.NoError(t, gnutls.WriteTicketKeyFile(file, next, old))
+		second := server()
+		assert.True(t, resumes(d, second), "the second key of the file")
+		d = session(t, client, second, proto)
+		require.Eventually(t, func() bool { return resumes(d, first) }, wait, 100*time.Millisecond, "the file is read again")
+		require.NoError(t, gnutls.WriteTicketKeyFile(file, next))
+		assert.True(t, resumes(d, server()))
+	})
+}
+
+// A Client resumes the session that it had.
+func TestClientResumesByItself(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 2}, proto, hello)
+		c, err := NewClient(uri(proto, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+		require.NoError(t, err)
+		defer c.Close()
+		for i := range 3 {
+			_, err := c.Do(waitContext(t), get())
+			require.NoError(t, err)
+			s, err := c.Session(waitContext(t))
+			require.NoError(t, err)
+			_, err = s.SessionData(waitContext(t))
+			require.NoError(t, err)
+			state, ok := s.TLS()
+			require.True(t, ok)
+			assert.Equal(t, i > 0, state.DidResume)
+			s.Close()
+		}
+	})
+}
+
+// How many tickets come over TLS 1.3.
+func TestTicketCounts(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	for _, tc := range []struct {
+		name    string
+		server  Config
+		request *gnutls.TicketRequest
+		want    int
+	}{
+		{"by default", Config{}, nil, gnutls.DefaultSessionTickets},
+		{"as configured", Config{SessionTickets: 5}, nil, 5},
+		{"more than fit a batch", Config{SessionTickets: 40}, nil, 40},
+		{"as asked for", Config{}, &gnutls.TicketRequest{New: 7}, 7},
+		{"within the limit", Config{MaxSessionTickets: 3}, &gnutls.TicketRequest{New: 7}, 3},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.server.PKI.Certificates = pairs(t, "server")
+			tc.server.TicketKey = ticketKey(t)
+			addr := listen(t, &tc.server, TLS, hello)
+			cache := &countingCache{came: make(chan struct{}, 100)}
+			s, err := Dial(waitContext(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: cache, TicketRequest: tc.request})
+			require.NoError(t, err)
+			defer s.Close()
+			_, err = s.Get(waitContext(t), "/")
+			require.NoError(t, err)
+			for range tc.want {
+				receive(t, cache.came)
+			}
+			_, err = s.Get(waitContext(t), "/") // behind all tickets
+			require.NoError(t, err)
+			assert.Empty(t, cache.came)
+			state, _ := s.TLS()
+			assert.Equal(t, tc.request, state.TicketRequest)
+			assert.Equal(t, tc.request != nil, state.TicketRequestAnswered)
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), SessionTickets: -1}, TLS, hello)
+		s, err := Dial(waitContext(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{}})
+		require.NoError(t, err)
+		defer s.Close()
+		_, err = s.SessionData(waitContext(t))
+		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
+	})
+}
+
+type countingCache struct{ came chan struct{} }
+
+func (c *countingCache) Get(string) *gnutls.SessionData  { return nil }
+func (c *countingCache) Put(string, *gnutls.SessionData) { c.came <- struct{}{} }
+
+// What a connection that is not made took from the cache goes back.
+func TestSessionThatIsNotSentGoesBack(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello), TLS)
+	cache := &fixedCache{session: d}
+	config.ClientSessionCache = cache
+	c := newTestContext(t, &config)
+	for range 2 {
+		s, err := c.NewClientSession(netip.AddrPort{}, netip.MustParseAddrPort("127.0.0.1:1"), TLS)
+		if err == nil {
+			<-s.Done()
+			err = s.Err()
+		}
+		assert.ErrorIs(t, err, ErrUnreachable)
+		require.Eventually(t, func() bool { return cache.has(d) }, wait, time.Millisecond)
+	}
+	_, err := c.NewClientSessionPSK(netip.AddrPort{}, loopback, TLS, "", nil)
+	assert.Error(t, err)
+	assert.True(t, cache.has(d))
+	require.NoError(t, c.Close())
+	_, err = c.NewClientSession(netip.AddrPort{}, loopback, TLS)
+	assert.ErrorIs(t, err, net.ErrClosed)
+	assert.True(t, cache.has(d))
+}
+
+func TestResumptionConfigsThatAreRefused(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	file := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, gnutls.WriteTicketKeyFile(file, ticketKey(t)))
+	keys, err := gnutls.OpenTicketKeyFile(file)
+	require.NoError(t, err)
+	for want, config := range map[string]Config{
+		"TicketKey and Config.TicketKeyFile are both set":    {TicketKey: ticketKey(t), TicketKeyFile: keys},
+		"300 tickets at once are not 1 to 255":               {SessionTickets: 300},
+		"-1 tickets at once are not 1 to 255":                {MaxSessionTickets: -1},
+		"Config.SessionTickets is 9 and MaxSessionTickets 4": {SessionTickets: 9, MaxSessionTickets: 4},
+	} {
+		_, err := NewContext(&config)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestSessionDataOfSessionsThatDoNotResume(t *testing.T) {
+	addr := listen(t, nil, UDP, hello)
+	_, err := connect(t, nil, addr, UDP).SessionData(waitContext(t))
+	assert.ErrorContains(t, err, "none that resumes")
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto, hello)
+		s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto)
+		_, err := s.SessionData(waitContext(t))
+		assert.ErrorContains(t, err, "none that resumes")
+		s = connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}, addr, proto)
+		require.NoError(t, s.Ready(waitContext(t)))
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		_, err = s.SessionData(ctx)
+		if proto == DTLS { // the server has sent a session ID, and may have kept the session
+			assert.NoError(t, err)
+			return
+		}
+		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}

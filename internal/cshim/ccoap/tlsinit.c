@@ -1,0 +1,89 @@
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+
+#include "_cgo_export.h"
+#include "context.h"
+#include "tlsinit.h"
+#include "tlswait.h"
+
+#ifdef CSHIM_NO_RESUMPTION
+
+void cshim_tls_enter(cshim_context *c)
+{
+}
+
+void cshim_tls_leave(void)
+{
+}
+
+bool cshim_tls_supported(void)
+{
+	return false;
+}
+
+#else
+
+static __thread cshim_context *current;
+
+void cshim_tls_enter(cshim_context *c)
+{
+	current = c;
+}
+
+void cshim_tls_leave(void)
+{
+	current = NULL;
+}
+
+cshim_context *cshim_tls_current(void)
+{
+	return current;
+}
+
+typedef int init_function(void **session, unsigned flags);
+
+static init_function *next_init(void)
+{
+	static init_function *next;
+	init_function *f = __atomic_load_n(&next, __ATOMIC_RELAXED);
+
+	if (f == NULL) {
+		f = (init_function *)dlsym(RTLD_NEXT, "gnutls_init");
+		__atomic_store_n(&next, f, __ATOMIC_RELAXED);
+	}
+	return f;
+}
+
+/* Has the name that libcoap calls. Whoever else calls it gets the next function of
+ * that name. */
+__attribute__((visibility("default"))) int cshim_tls_init(void **session, unsigned flags)
+	__asm__("gnutls_init");
+
+int cshim_tls_init(void **session, unsigned flags)
+{
+	cshim_context *c = current;
+	bool client = flags & CSHIM_TLS_CLIENT;
+	uint64_t id;
+	int ret;
+
+	if (next_init() == NULL)
+		return CSHIM_TLS_INTERNAL_ERROR;
+	if (c != NULL)
+		cshim_wait_init((flags & CSHIM_TLS_DATAGRAM) != 0);
+	if (c == NULL || !(client ? c->tls.clients : c->tls.servers))
+		return next_init()(session, flags);
+	ret = next_init()(session, client ? flags : flags | CSHIM_TLS_NO_AUTO_SEND_TICKET);
+	if (ret < 0)
+		return ret;
+	id = !client ? 0 : c->new_client != 0 ? c->new_client : c->tls.connected;
+	goCoapTLS(c->handle, id, *session, client, (flags & CSHIM_TLS_DATAGRAM) != 0);
+	return ret;
+}
+
+bool cshim_tls_supported(void)
+{
+	return next_init() != NULL && dlsym(RTLD_DEFAULT, "gnutls_init") == (void *)cshim_tls_init;
+}
+
+#endif

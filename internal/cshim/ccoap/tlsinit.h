@@ -1,0 +1,42 @@
+#ifndef CSHIM_TLSINIT_H
+#define CSHIM_TLSINIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* libcoap makes the sessions of GnuTLS and begins their handshakes in one go: what
+ * makes a session resume has no place in between. So its calls of gnutls_init
+ * come here. While a thread is between cshim_tls_enter and cshim_tls_leave, Go
+ * hears of each session that is made, if it wants to, see goCoapTLS; all other calls of gnutls_init
+ * in the process go straight on. With the build tag noresume nothing is called in
+ * between. */
+
+struct cshim_context;
+
+/* Flags and an error of gnutls_init, whose header only the package of GnuTLS includes. */
+enum {
+	CSHIM_TLS_CLIENT = 1 << 1,
+	CSHIM_TLS_DATAGRAM = 1 << 2,
+	CSHIM_TLS_NO_AUTO_SEND_TICKET = 1 << 21,
+	CSHIM_TLS_INTERNAL_ERROR = -59,
+};
+
+/* Who wants to hear of the sessions that libcoap makes. */
+struct cshim_tls {
+	bool clients;
+	bool servers;
+	uint64_t connected; /* number of the client session over TLS that has just connected */
+};
+
+/* Until cshim_tls_leave, the calls of gnutls_init by this thread are those of
+ * libcoap. */
+void cshim_tls_enter(struct cshim_context *c);
+void cshim_tls_leave(void);
+
+/* The context of this thread in between, or NULL. */
+struct cshim_context *cshim_tls_current(void);
+
+/* Whether the calls of libcoap arrive here. */
+bool cshim_tls_supported(void);
+
+#endif

@@ -1,0 +1,75 @@
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "context.h"
+#include "tlsinit.h"
+#include "tlswait.h"
+
+#ifndef CSHIM_NO_RESUMPTION
+
+typedef ssize_t pull_function(void *transport, void *data, size_t size);
+typedef int wait_function(void *transport, unsigned milliseconds);
+typedef void set_pull_function(void *session, pull_function *pull);
+typedef void set_wait_function(void *session, wait_function *wait);
+
+/* What libcoap reads a datagram with that it has received. */
+static pull_function *pull_datagram;
+static __thread bool is_datagram;
+
+void cshim_wait_init(bool datagram)
+{
+	is_datagram = datagram;
+}
+
+static void *next(const char *name, void **cache)
+{
+	void *f = __atomic_load_n(cache, __ATOMIC_RELAXED);
+
+	if (f == NULL) {
+		f = dlsym(RTLD_NEXT, name);
+		__atomic_store_n(cache, f, __ATOMIC_RELAXED);
+	}
+	return f;
+}
+
+/* The transport is the coap_session_t. GnuTLS waits for no time when it asks whether to send a
+ * flight again. Otherwise it is to try, and is told then: the sessions do not block. Asked for
+ * nothing, libcoap gives an error where there is no datagram. */
+static int on_wait(void *transport, unsigned milliseconds)
+{
+	const coap_session_t *session = transport;
+	pull_function *pull = __atomic_load_n(&pull_datagram, __ATOMIC_RELAXED);
+	char nothing;
+
+	if (milliseconds > 0 || pull == NULL || coap_session_get_proto(session) != COAP_PROTO_DTLS)
+		return 1;
+	return pull(transport, &nothing, 0) == 0;
+}
+
+/* Have the names that libcoap calls, as that of tlsinit.c. */
+__attribute__((visibility("default"))) void cshim_wait_set_pull(void *session, pull_function *pull)
+	__asm__("gnutls_transport_set_pull_function");
+__attribute__((visibility("default"))) void cshim_wait_set_wait(void *session, wait_function *wait)
+	__asm__("gnutls_transport_set_pull_timeout_function");
+
+void cshim_wait_set_pull(void *session, pull_function *pull)
+{
+	static void *cache;
+	set_pull_function *set = (set_pull_function *)next("gnutls_transport_set_pull_function", &cache);
+
+	if (cshim_tls_current() != NULL && is_datagram)
+		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
+	set(session, pull);
+}
+
+void cshim_wait_set_wait(void *session, wait_function *wait)
+{
+	static void *cache;
+	set_wait_function *set = (set_wait_function *)next("gnutls_transport_set_pull_timeout_function", &cache);
+
+	set(session, cshim_tls_current() != NULL ? on_wait : wait);
+}
+
+#endif

@@ -1,0 +1,15 @@
+#ifndef CSHIM_TLSWAIT_H
+#define CSHIM_TLSWAIT_H
+
+#include <stdbool.h>
+
+/* How libcoap up to 4.3.5 tells GnuTLS whether there is something to read is wrong in
+ * two ways: it asks select, which ends the process when a file descriptor is above
+ * 1023; and for the sessions of a server over DTLS it asks for the standard input. Where
+ * that is /dev/null, what is lost of a handshake is never sent again. So
+ * what it sets with gnutls_transport_set_pull_timeout_function comes here too. */
+
+/* libcoap has called gnutls_init, on this thread. */
+void cshim_wait_init(bool datagram);
+
+#endif
