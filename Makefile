@@ -1,6 +1,9 @@
 # Make without a target tells what there is.
 
-IMAGE     ?= gnucoap/tls-serve
+BIN       ?= bin
+IMAGE     ?= gnucoap
+BASE      ?= docker.io/library/debian:trixie-slim
+LIBCOAP   ?= 3
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
@@ -20,19 +23,19 @@ WARNINGS := -O2 -Wall -Wextra -Wno-unused-parameter -Werror
 
 export FUZZTIME
 
-# A private GnuTLS, see pkg-config/README.md.
-ifdef GNUTLS_PREFIX
-version := $(shell sed -n 's/^.define GNUTLS_VERSION "\(.*\)"/\1/p' $(GNUTLS_PREFIX)/include/gnutls/gnutls.h)
-ifeq ($(version),)
-$(error there is no include/gnutls/gnutls.h below GNUTLS_PREFIX=$(GNUTLS_PREFIX))
+# Private libraries, see pkg-config/README.md.
+ifneq ($(GNUTLS_PREFIX)$(LIBCOAP_PREFIX),)
+private := $(CURDIR)/.build/private$(subst /,-,$(abspath $(GNUTLS_PREFIX))+$(abspath $(LIBCOAP_PREFIX)))
+flags := $(shell pkg-config/fill.sh '$(private)' '$(GNUTLS_PREFIX)' '$(LIBCOAP_PREFIX)')
+ifneq ($(.SHELLSTATUS),0)
+$(error the private libraries are not there)
 endif
-private := $(CURDIR)/.build/gnutls$(subst /,-,$(GNUTLS_PREFIX))
+export GOFLAGS := $(GOFLAGS) $(flags)
 export GOCACHE := $(private)/gocache
 export PKG_CONFIG_PATH := $(private):$(PKG_CONFIG_PATH)
-$(shell mkdir -p $(private) && sed 's|@PREFIX@|$(GNUTLS_PREFIX)|; s|@VERSION@|$(version)|' pkg-config/gnutls.pc.in >$(private)/gnutls.pc)
 endif
 
-.PHONY: help deps deps-build demo build test race asan stress matrix cgocheck lint bench fuzz image image-check coverage clean
+.PHONY: help deps deps-build demo build test race asan stress matrix cgocheck lint bench fuzz image image-check prefix-check coverage clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +51,7 @@ demo: deps-build ## run the demonstration
 
 build: deps-build ## build everything, the commands into bin/
 	go build ./...
-	go build -o bin/ ./cmd/...
+	go build -o $(BIN)/ ./cmd/...
 
 test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missing
 	$(call each,$(MODULES) bench,go test ./...)
@@ -81,19 +84,19 @@ bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 fuzz: deps-build ## run every fuzz target for FUZZTIME (10s; 1000x is a thousand inputs)
 	scripts/fuzz.sh
 
-image: ## build the image of tls-serve with docker, podman or buildah
-	@if docker info >/dev/null 2>&1; then tool=docker; \
-	elif command -v podman >/dev/null; then tool=podman; \
-	else tool=buildah; fi; \
-	set -x; $$tool build -t $(IMAGE) .
+# The OCI's format of images, podman's and buildah's own, has no health check.
+image: ## build the image with docker, podman or buildah (BASE, LIBCOAP, see Dockerfile)
+	@if docker info >/dev/null 2>&1; then tool='docker build'; \
+	elif command -v podman >/dev/null; then tool='podman build --format docker'; \
+	else tool='buildah build --format docker'; fi; \
+	set -x; $$tool --build-arg BASE=$(BASE) --build-arg LIBCOAP=$(LIBCOAP) -t $(IMAGE) .
 
-image-check: ## build the image without a registry, run it, talk to it (Debian, root)
+image-check: ## build both variants of the image without a registry, run them, talk to them (Debian, root)
 	@scripts/deps.sh image
 	scripts/image-check.sh
 
-# The headers of the system and those in the roots of make matrix.
-coverage: ## write docs/coverage.md from the headers of libcoap and GnuTLS
-	go run ./internal/coverage/write /usr/include $(wildcard .build/matrix/*/usr/include)
+prefix-check: deps ## build against GnuTLS and libcoap 2 below a prefix, and talk CoAP (Debian)
+	scripts/prefix-check.sh
 
 clean: ## remove what make has built
 	rm -rf bin .build

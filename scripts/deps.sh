@@ -14,11 +14,15 @@ case $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") in bullsey
 packages=
 for group; do
 	case $group in
-	build) packages="$packages ca-certificates gcc libc6-dev libcoap$coap-dev libgnutls28-dev pkg-config" ;;
+	build)
+		packages="$packages ca-certificates gcc libc6-dev pkg-config"
+		[ -n "${GNUTLS_PREFIX:-}" ] || packages="$packages libgnutls28-dev"
+		[ -n "${LIBCOAP_PREFIX:-}" ] || packages="$packages libcoap$coap-dev"
+		;;
 	# redis-tools has the server too, as redis-check-rdb, and starts no service.
 	peers) packages="$packages curl gnutls-bin libcoap$coap-bin openssl redis-tools" ;;
 	matrix) packages="$packages debootstrap" ;;
-	image) packages="$packages buildah debootstrap gnutls-bin openssl" ;;
+	image) packages="$packages buildah debootstrap gnutls-bin iproute2 libcoap$coap-bin openssl" ;;
 	*) echo "deps: no group $group" >&2; exit 2 ;;
 	esac
 done

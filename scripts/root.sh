@@ -1,4 +1,22 @@
-# Makes Debian root file systems. To be sourced.
+# Makes Debian root file systems. To be sourced in the root of the checkout.
+
+# base_root SUITE prints a tar file with the minimal root of a Debian release, in
+# .build/roots.
+base_root() {
+	local tar=.build/roots/$1.tar
+	local tmp=.build/roots/$1.tmp
+	if [ ! -e "$tar" ]; then
+		rm -rf --one-file-system "$tmp"
+		mkdir -p "$tmp"
+		debootstrap --variant=minbase --include=ca-certificates "$1" "$tmp" "$(mirror)" >"$tmp.log" 2>&1 ||
+			{ tail "$tmp.log" >&2; return 1; }
+		rm -rf "$tmp"/var/cache/apt/archives/*.deb "$tmp"/var/lib/apt/lists/*
+		tar -c --numeric-owner -f "$tar.new" -C "$tmp" --exclude='./dev/*' . || return 1
+		mv "$tar.new" "$tar"
+		rm -rf --one-file-system "$tmp" "$tmp.log"
+	fi
+	echo "$tar"
+}
 
 # mirror prints where the machine's own apt gets its packages.
 mirror() {
