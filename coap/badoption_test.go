@@ -198,7 +198,7 @@ func TestUnknownCriticalOptionsAreRefused(t *testing.T) {
 			body    string
 		}{
 			{Options{{unknownCritical, []byte("x")}}, CodeBadOption, "option 2049 is not understood"},
-			{Options{{OptionOSCORE, nil}}, CodeBadOption, "OSCORE is not understood"},
+			{Options{{OptionEDHOC, nil}}, CodeBadOption, "EDHOC is not understood"},
 			{Options{{unknownCritical + 1, []byte("x")}}, CodeContent, "hello"},
 		} {
 			r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: test.options})
@@ -222,17 +222,21 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 			Options: []coappeer.Option{coappeer.Uint(number, 40), coappeer.Uint(number, 41)}})
 	}
 	ask(coappeer.CON, 1, coappeer.Accept)
-	assert.Equal(t, "Accept is not understood", string(peer.Expect(t, coappeer.ACK, coappeer.BadOption).Payload))
+	peer.Expect(t, coappeer.ACK, coappeer.BadOption)
 	ask(coappeer.NON, 2, coappeer.Accept)
 	assert.EqualValues(t, 2, peer.Expect(t, coappeer.RST, coappeer.Empty).ID)
 	ask(coappeer.CON, 3, coappeer.ContentFormat)
+	if Version() == "4.3.4" { // it refuses these as well
+		peer.Expect(t, coappeer.ACK, coappeer.BadOption)
+		return
+	}
 	format, ok := peer.Expect(t, coappeer.ACK, coappeer.Content).Uint(coappeer.ContentFormat)
 	assert.True(t, ok)
 	assert.EqualValues(t, 40, format)
 }
 
 func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
-	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, 65535, 33, 49, 65, 81, 97, 113, 129, 255, OptionOSCORE}}
+	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, 65535, 33, 49, 65, 81, 97, 113, 129, 255}}
 	for _, proto := range []Protocol{UDP, TCP} {
 		addr := listen(t, config, proto, HandlerFunc(func(w ResponseWriter, r *Request) { *w.Options() = r.Options }))
 		s := connect(t, config, addr, proto)
