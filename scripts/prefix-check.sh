@@ -66,6 +66,16 @@ kill -TERM "$server"
 wait "$server"
 server=
 
+echo "-- libcoap 3"
+if [ -e /usr/include/coap3/coap.h ]; then
+	[ -z "$(pkg-config/fill.sh "$directory/system" '' /usr)" ] || fail "libcoap 3 gets flags"
+	want=$(pkg-config --modversion libcoap-3-gnutls)
+	got=$(PKG_CONFIG_PATH=$directory/system pkg-config --modversion libcoap-3-gnutls)
+	libs=$(PKG_CONFIG_PATH=$directory/system pkg-config --libs libcoap-3-gnutls)
+	[ "$got" = "$want" ] || fail "libcoap is $got, not $want"
+	[[ $libs == *-rpath,/usr/lib*-lcoap-3-gnutls* ]] || fail "libcoap 3 is taken with $libs"
+fi
+
 echo "-- wrong prefixes"
 for name in GNUTLS_PREFIX LIBCOAP_PREFIX; do
 	! make "$name=$directory" help >"$directory/answer" 2>&1 || fail "make takes a $name that is empty"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Makes Debian root file systems. To be sourced in the root of the checkout.
 
 # base_root SUITE prints a tar file with the minimal root of a Debian release, in
