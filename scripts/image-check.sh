@@ -129,10 +129,10 @@ check_tls() {
 	# Twice in one call: a full handshake, then one with its ticket.
 	(echo hello; sleep 1) | peer gnutls-cli --x509cafile "$tmp/tls/cert.pem" --verify-hostname localhost \
 		--resume --waitresumption -p 8443 127.0.0.1 >"$tmp/peer" 2>&1 || true
-	grep -q 'This is a resumed session' "$tmp/peer" && grep -q '^hello$' "$tmp/peer" || {
+	if ! grep -q 'This is a resumed session' "$tmp/peer" || ! grep -q '^hello$' "$tmp/peer"; then
 		cat "$tmp/peer" "$tmp/server" >&2
 		fail "gnutls-cli does not resume, or gets no echo"
-	}
+	fi
 	test -s "$root/tls/ticket.key"
 	stop
 }
@@ -149,6 +149,8 @@ check() {
 	enter=("$(command -v nsenter)" --net="$tmp/net" "$(command -v chroot)" --userspec="$user" "$root")
 	check_files
 	size=$(du -s --apparent-size --block-size=1M "$root" | cut -f 1)
+	! in_image "${command[@]}" >"$tmp/server" 2>&1 || fail "the server starts without a certificate"
+	grep -q '"/tls/cert.pem"' "$tmp/server" || fail "the server does not say that it lacks /tls/cert.pem: $(cat "$tmp/server")"
 	mkdir "$root/tls" "$root/proc"
 	mount -t proc proc "$root/proc"
 	cp "$tmp"/tls/* "$root/tls"
