@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -313,4 +315,21 @@ func TestReasonThatIsNotKnownIsAnErrorToo(t *testing.T) {
 	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.token})
 	s.c.l.unlock()
 	assert.ErrorIs(t, receive(t, waiting).err, errBadMessage)
+}
+
+// libcoap by itself sends no other request then.
+func TestMessagesOfBothSidesMayHaveTheSameID(t *testing.T) {
+	server := peer.NewUDP(t)
+	s := connect(t, nil, server.Addr(), UDP)
+	for range 3 {
+		c := start(waitContext(t), s, get())
+		m := server.Expect(t, peer.CON, peer.GET)
+		server.Send(m.From,
+			peer.Message{Type: peer.NON, Code: peer.Content, ID: m.ID, Token: []byte("another"), Payload: []byte("crossing")},
+			m.Respond(peer.Content, []byte("hello")))
+		got := receive(t, c)
+		require.NoError(t, got.err)
+		assert.Equal(t, "hello", string(got.Body))
+		server.Expect(t, peer.RST, peer.Empty)
+	}
 }

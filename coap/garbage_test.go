@@ -187,9 +187,6 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 		}
 		for range each {
 			b := g.message()
-			if len(b) >= 4 && b[0]>>4 == 4|wireNON && binary.BigEndian.Uint16(b[2:]) == m.id {
-				continue // libcoap takes that for the request's end and counts on
-			}
 			_, err := peer.WriteToUDPAddrPort(b, m.from)
 			require.NoError(t, err)
 		}

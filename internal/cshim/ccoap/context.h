@@ -7,6 +7,7 @@
 #include "address.h"
 #include "client.h"
 #include "compat.h"
+#include "crossing.h"
 #include "message.h"
 #include "datagram.h"
 #include "stream.h"
@@ -31,6 +32,7 @@ typedef struct cshim_context {
 	struct cshim_buffer options;
 	struct cshim_streams streams;
 	struct cshim_datagrams datagrams;
+	struct cshim_crossing crossing;
 	struct cshim_client *clients;
 	size_t connecting; /* how many of them have yet to connect, and have certificates */
 	struct cshim_pki pki;

@@ -30,10 +30,13 @@ static bool is_signal(const uint8_t *bytes, size_t size)
 	return size >= 4 && bytes[0] >> 6 == 1 && bytes[1] >> 5 == 7;
 }
 
-void cshim_empty_reject_signal(void *bytes, size_t size)
+void cshim_empty_mend(void *bytes, size_t size)
 {
+	if (current == NULL)
+		return;
 	if (is_signal(bytes, size))
 		*(uint8_t *)bytes &= 0x3f;
+	cshim_crossing_received(&current->crossing, bytes, size);
 }
 
 static void tell(uint64_t id, const coap_address_t *from, const uint8_t *bytes)
@@ -104,7 +107,7 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 
 	if (current == NULL || n <= 0 || message->msg_iovlen == 0 || message->msg_iov[0].iov_len < (size_t)n)
 		return n;
-	cshim_empty_reject_signal(message->msg_iov[0].iov_base, n);
+	cshim_empty_mend(message->msg_iov[0].iov_base, n);
 	if (!is_empty(message->msg_iov[0].iov_base, n) || message->msg_namelen > sizeof(from.addr))
 		return n;
 	coap_address_init(&from);
@@ -120,13 +123,14 @@ ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 	ssize_t n = ((record_function *)next(&known, "gnutls_record_recv"))(tls, bytes, size);
 	const coap_session_t *session;
 
-	if (current == NULL || n <= 0 || !(is_empty(bytes, n) || is_signal(bytes, n)))
+	if (current == NULL || n <= 0)
 		return n;
 	session = ((pointer_function *)next(&known_pointer, "gnutls_transport_get_ptr"))(tls);
+	if (coap_session_get_proto(session) != COAP_PROTO_DTLS)
+		return n;
 	if (is_empty(bytes, n))
 		tell(cshim_session_id(session), NULL, bytes);
-	else if (coap_session_get_proto(session) == COAP_PROTO_DTLS)
-		cshim_empty_reject_signal(bytes, n);
+	cshim_empty_mend(bytes, n);
 	return n;
 }
 

@@ -25,9 +25,9 @@ bool cshim_empty_waiting(int fd);
 /* Receives from a connected socket. */
 ssize_t cshim_empty_receive(int fd, void *buffer, size_t size);
 
-/* Has libcoap reject a datagram, for its version, that is a signalling message:
- * those are for reliable transports (RFC 8323, section 5), but libcoap obeys them on
- * all. */
-void cshim_empty_reject_signal(void *bytes, size_t size);
+/* Changes a datagram before libcoap sees it. One that is a signalling message is
+ * rejected, for its version: those are for reliable transports (RFC 8323, section 5),
+ * but libcoap obeys them on all. See also crossing.h. */
+void cshim_empty_mend(void *bytes, size_t size);
 
 #endif

@@ -129,7 +129,11 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 	sent = coap_send(session, pdu);
 	cshim_streams_gather(&c->streams, false);
 	cshim_streams_leave();
-	return sent == COAP_INVALID_MID ? CSHIM_NOT_SENT : sent;
+	if (sent == COAP_INVALID_MID)
+		return CSHIM_NOT_SENT;
+	if (type == COAP_MESSAGE_CON)
+		cshim_crossing_sent(&c->crossing, sent);
+	return sent;
 }
 
 void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote)

@@ -185,7 +185,7 @@ ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 	if (s == NULL || s->kind == CSHIM_STREAM_DATAGRAM) {
 		n = cshim_empty_receive(fd, buffer, size);
 		if (n > 0 && (waiting || s != NULL))
-			cshim_empty_reject_signal(buffer, n);
+			cshim_empty_mend(buffer, n);
 		return n;
 	}
 	if (s->kind == CSHIM_STREAM_OTHER || s->kept_size >= size)
