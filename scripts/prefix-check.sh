@@ -63,7 +63,7 @@ for client in coap-client-gnutls "$directory/bin/coap-client"; do
 	done
 done
 kill -TERM "$server"
-wait "$server"
+wait "$server" || { status=$?; cat "$directory/log"; fail "the server ended with status $status"; }
 server=
 
 echo "-- libcoap 3"
