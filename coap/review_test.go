@@ -3,9 +3,11 @@ package coap
 import (
 	"context"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	peer "github.com/gnucoap/gnucoap/internal/coappeer"
@@ -35,4 +37,35 @@ func TestConnectWhileDatagramsCome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	require.NoError(t, s.Ready(ctx))
+}
+
+func TestInlineClose(t *testing.T) {
+	closed := make(chan struct{})
+	c := newTestContext(t, nil)
+	c.Handle(Inline(HandlerFunc(func(w ResponseWriter, r *Request) { c.Close(); close(closed) })))
+	addr, err := c.Listen(loopback, UDP)
+	require.NoError(t, err)
+	peer.NewUDP(t).Send(addr, peer.Message{Type: peer.NON, Code: peer.GET, ID: 1})
+	select {
+	case <-closed:
+	case <-time.After(3 * time.Second):
+		buf := make([]byte, 1<<16)
+		t.Fatalf("hangs\n%s", buf[:runtime.Stack(buf, true)])
+	}
+}
+
+func TestInlineGoexit(t *testing.T) {
+	addr := listen(t, nil, UDP, Inline(HandlerFunc(func(w ResponseWriter, r *Request) {
+		if r.Options.Path() == "/exit" {
+			runtime.Goexit()
+		}
+	})))
+	s := connect(t, nil, addr, UDP)
+	r, err := s.Get(waitContext(t), "/exit")
+	require.NoError(t, err)
+	assert.Equal(t, CodeInternalServerError, r.Code)
+	for range 5 {
+		_, err = s.Get(waitContext(t), "/")
+		require.NoError(t, err)
+	}
 }

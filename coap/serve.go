@@ -17,8 +17,7 @@ func (c *Context) Handle(h Handler) {
 	c.l.mu.Unlock()
 }
 
-// serve has a request handled: on a goroutine of its own, or by whoever unlocks the
-// loop, if that is how its handler is marked.
+// serve has a request handled with those that come together.
 func (l *loop) serve(in *incoming) {
 	h := l.handler
 	if l.drained != nil {
@@ -32,12 +31,12 @@ func (l *loop) serve(in *incoming) {
 		}
 		h, _ = m.Handler(r)
 	}
-	if i, ok := h.(inline); ok {
-		l.late = append(l.late, (&job{i.Handler, r, in}).runTogether)
-		return
-	}
 	if l.batch == nil {
 		l.batch = &batch{l: l}
+	}
+	if i, ok := h.(inline); ok {
+		l.batch.inline = append(l.batch.inline, job{i.Handler, r, in})
+		return
 	}
 	l.batch.jobs = append(l.batch.jobs, job{h, r, in})
 }
