@@ -229,6 +229,7 @@ func (l *loop) close() error {
 	l.native = nil
 	native.Free()
 	l.timer.Stop()
+	l.endDrain()
 	l.unlock()
 	return l.epoll.Close()
 }

@@ -69,3 +69,21 @@ func TestInlineGoexit(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+func TestCloseDuringShutdown(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	defer close(leave)
+	srv, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) { close(entered); <-leave }), nil, UDP)
+	s := dialEndpoint(t, endpoints[0])
+	go s.Get(waitContext(t), "/")
+	receive(t, entered)
+	over := make(chan error, 1)
+	go func() { over <- srv.Shutdown(context.Background()) }()
+	time.Sleep(50 * time.Millisecond)
+	require.NoError(t, srv.Close())
+	select {
+	case <-over:
+	case <-time.After(3 * time.Second):
+		t.Fatal("Close did not close")
+	}
+}

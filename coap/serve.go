@@ -49,7 +49,8 @@ func Inline(h Handler) Handler { return inline{h} }
 
 type inline struct{ Handler }
 
-// drain has new requests refused. The channel is closed when no handler runs.
+// drain has new requests refused. The channel is closed when no handler runs, or the
+// loop is closed.
 func (l *loop) drain() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,12 +66,20 @@ func (l *loop) drain() <-chan struct{} {
 // handled notes that a handler has returned. The loop is locked.
 func (l *loop) handled() {
 	l.handling--
-	if l.handling == 0 && l.drained != nil {
-		select {
-		case <-l.drained:
-		default:
-			close(l.drained)
-		}
+	if l.handling == 0 {
+		l.endDrain()
+	}
+}
+
+// endDrain closes the channel of drain. The loop is locked.
+func (l *loop) endDrain() {
+	if l.drained == nil {
+		return
+	}
+	select {
+	case <-l.drained:
+	default:
+		close(l.drained)
 	}
 }
 
