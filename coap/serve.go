@@ -152,10 +152,11 @@ func (in *incoming) unwanted(r *Request, w *response) bool {
 	return in.multicast && (!w.code.IsSuccess() || w.code == CodeContent && len(w.body) == 0)
 }
 
-// warn logs what a server refuses.
+// warn logs what a server refuses, when the loop is unlocked: it is locked, and the
+// logger may use it.
 func (l *loop) warn(what string, args ...any) {
 	if l.config.Logger != nil {
-		l.config.Logger.Warn("coap: "+what, args...)
+		l.late = append(l.late, func() { l.config.Logger.Warn("coap: "+what, args...) })
 	}
 }
 
