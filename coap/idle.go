@@ -54,20 +54,19 @@ func (c *conn) idle() bool { return c.references == 0 && c.busy == 0 }
 func (l *loop) sweep() time.Duration {
 	timeout := orDefault(l.config.IdleTimeout, defaultIdleTimeout)
 	most := orDefault(l.config.MaxSessions, defaultMaxSessions)
-	for l.servers.oldest != nil {
+	for n := l.servers.n; n > 0; n-- {
 		c := l.servers.oldest
-		wait := timeout - time.Since(c.used)
-		if wait > 0 && l.servers.n <= most {
-			return wait
+		if timeout > time.Since(c.used) && l.servers.n <= most {
+			break
 		}
 		if c.idle() {
 			c.end(net.ErrClosed)
-			continue
+		} else { // it must not hide those that came later
+			l.touch(c)
 		}
-		if wait > 0 {
-			return wait
-		}
-		l.touch(c)
 	}
-	return 0
+	if l.servers.oldest == nil {
+		return 0
+	}
+	return max(timeout-time.Since(l.servers.oldest.used), time.Millisecond)
 }

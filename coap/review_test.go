@@ -125,3 +125,27 @@ func (h *reentrant) Handle(context.Context, slog.Record) error {
 	}
 	return nil
 }
+
+func TestMaxSessionsWithABusyOne(t *testing.T) {
+	sessions := make(chan *Session, 20)
+	addr := listen(t, &Config{MaxSessions: 2}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	var seen []*Session
+	for i := range 8 {
+		_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())
+		require.NoError(t, err)
+		s := receive(t, sessions)
+		if i == 0 {
+			s.Reference()
+		}
+		seen = append(seen, s)
+	}
+	time.Sleep(100 * time.Millisecond)
+	open := 0
+	for _, s := range seen {
+		if s.Err() == nil {
+			open++
+		}
+	}
+	assert.LessOrEqual(t, open, 3)
+	assert.NoError(t, seen[0].Err())
+}
