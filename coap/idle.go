@@ -54,14 +54,19 @@ func (c *conn) idle() bool { return c.references == 0 && c.busy == 0 }
 func (l *loop) sweep() time.Duration {
 	timeout := orDefault(l.config.IdleTimeout, defaultIdleTimeout)
 	most := orDefault(l.config.MaxSessions, defaultMaxSessions)
-	for n := l.servers.n; n > 0; n-- {
-		c := l.servers.oldest
-		if timeout > time.Since(c.used) && l.servers.n <= most {
+	excess := l.servers.excess(most)
+	var next *conn
+	for c := l.servers.oldest; c != nil; c = next {
+		next = c.newer
+		expired := time.Since(c.used) >= timeout
+		if !expired && excess <= 0 {
 			break
 		}
-		if c.idle() {
+		switch {
+		case c.idle():
 			c.end(net.ErrClosed)
-		} else { // it must not hide those that came later
+			excess--
+		case expired:
 			l.touch(c)
 		}
 	}
@@ -69,4 +74,19 @@ func (l *loop) sweep() time.Duration {
 		return 0
 	}
 	return max(timeout-time.Since(l.servers.oldest.used), time.Millisecond)
+}
+
+// excess returns by how many the sessions that are idle exceed a number. Those that are
+// in use do not count.
+func (s *idleList) excess(most int) int {
+	if s.n <= most {
+		return 0
+	}
+	n := -most
+	for c := s.oldest; c != nil; c = c.newer {
+		if c.idle() {
+			n++
+		}
+	}
+	return n
 }
