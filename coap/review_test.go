@@ -149,3 +149,18 @@ func TestMaxSessionsWithABusyOne(t *testing.T) {
 	assert.LessOrEqual(t, open, 3)
 	assert.NoError(t, seen[0].Err())
 }
+
+func TestRequestSessionAtClient(t *testing.T) {
+	addr := listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) {
+		s := r.Session
+		go s.Get(context.Background(), "/back")
+	}))
+	c := newTestContext(t, nil)
+	got := make(chan *Session, 1)
+	c.Handle(HandlerFunc(func(w ResponseWriter, r *Request) { got <- r.Session }))
+	s, err := c.NewClientSession(netip.AddrPort{}, addr, TCP)
+	require.NoError(t, err)
+	_, err = s.Get(waitContext(t), "/")
+	require.NoError(t, err)
+	require.NotNil(t, receive(t, got))
+}
