@@ -139,14 +139,15 @@ func TestMaxSessionsWithABusyOne(t *testing.T) {
 		}
 		seen = append(seen, s)
 	}
-	time.Sleep(100 * time.Millisecond)
-	open := 0
-	for _, s := range seen {
-		if s.Err() == nil {
-			open++
+	assert.Eventually(t, func() bool {
+		open := 0
+		for _, s := range seen {
+			if s.Err() == nil {
+				open++
+			}
 		}
-	}
-	assert.LessOrEqual(t, open, 3)
+		return open == 3
+	}, wait, time.Millisecond)
 	assert.NoError(t, seen[0].Err())
 }
 
