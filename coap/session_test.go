@@ -151,6 +151,7 @@ func TestServerSessionsAreEvictedWhenIdle(t *testing.T) {
 			}))
 			request := func() *Session {
 				s := connect(t, nil, addr, proto)
+				t.Cleanup(func() { s.Close() }) // it must not be collected before
 				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 				server := receive(t, sessions)
