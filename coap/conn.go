@@ -21,7 +21,7 @@ type conn struct {
 	native  ccoap.Session // while ended is nil
 	proto   Protocol
 	server  bool     // the peer has opened the session
-	session *Session // of a server session: what handlers see
+	session *Session // what handlers see; it keeps nothing open
 	local   netip.AddrPort
 	remote  netip.AddrPort
 
@@ -98,9 +98,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *c
 	}
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
-	if server {
-		c.session = &Session{c: c}
-	}
+	c.session = &Session{c: c}
 	l.conns[id] = c
 	if server || c.proto == UDP {
 		c.up()

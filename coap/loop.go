@@ -246,6 +246,7 @@ func (l *loop) close() error {
 	l.native = nil
 	native.Free()
 	l.timer.Stop()
+	l.endDrain()
 	l.unlock()
 	return l.epoll.Close()
 }

@@ -123,6 +123,13 @@ const (
 	wireContent                        = 2<<5 | 5
 )
 
+// nothingLeft waits until all that earlier tests left to the garbage collector
+// is freed, so that counts tell of one test alone.
+func nothingLeft(t testing.TB) {
+	t.Helper()
+	collect(t, func() bool { return LiveObjects().Total() == 0 })
+}
+
 // collect collects garbage until what it frees is freed.
 func collect(t testing.TB, freed func() bool) {
 	t.Helper()

@@ -194,10 +194,8 @@ func signerOf(t testing.TB, name string) gnutls.Certificate {
 
 // A client over DTLS needs no more of its key than signatures.
 func TestClientCertificateOfSigner(t *testing.T) {
-	before := LiveObjects()
-	t.Cleanup(func() { // of what the garbage collector frees
-		collect(t, func() bool { return LiveObjects() == before })
-	})
+	nothingLeft(t)
+	t.Cleanup(func() { nothingLeft(t) })
 	addr := listen(t, &Config{PKI: PKI{
 		Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
 	}}, DTLS, hello)
