@@ -464,6 +464,10 @@ func TestTicketCounts(t *testing.T) {
 		{"more than fit a batch", Config{SessionTickets: 40}, nil, 40},
 		{"as asked for", Config{}, &gnutls.TicketRequest{New: 7}, 7},
 		{"within the limit", Config{MaxSessionTickets: 3}, &gnutls.TicketRequest{New: 7}, 3},
+		{"as LimitTickets says", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 4 }}, &gnutls.TicketRequest{New: 7}, 4},
+		{"not more than LimitTickets was told", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 9 }}, &gnutls.TicketRequest{New: 7}, 7},
+		{"of a client that does not ask", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 1 }}, nil, gnutls.DefaultSessionTickets},
+		{"requests ignored", Config{SessionTickets: 3, TicketRequestsIgnored: true}, &gnutls.TicketRequest{New: 7}, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.server.PKI.Certificates = pairs(t, "server")
@@ -483,7 +487,7 @@ func TestTicketCounts(t *testing.T) {
 			assert.Empty(t, cache.came)
 			state, _ := s.TLS()
 			assert.Equal(t, tc.request, state.TicketRequest)
-			assert.Equal(t, tc.request != nil, state.TicketRequestAnswered)
+			assert.Equal(t, tc.request != nil && !tc.server.TicketRequestsIgnored, state.TicketRequestAnswered)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
@@ -494,6 +498,84 @@ func TestTicketCounts(t *testing.T) {
 		_, err = s.SessionData(waitContext(t))
 		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
 	})
+}
+
+func TestLimitTicketsKnowsTheClient(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	asked := make(chan gnutls.TicketRequestInfo, 2)
+	addr := listen(t, &Config{
+		PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), MaxSessionTickets: 4,
+		LimitTickets: func(info gnutls.TicketRequestInfo) int { asked <- info; return info.Tickets },
+	}, TLS, hello)
+	config := &Config{
+		PKI:                PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"},
+		ClientSessionCache: gnutls.NewClientSessionCache(0), TicketRequest: &gnutls.TicketRequest{New: 7, Resumed: 1},
+	}
+	for i, tickets := range []int{4, 1} {
+		c := newTestContext(t, config)
+		s, err := c.NewClientSession(netip.AddrPort{}, addr, TLS)
+		require.NoError(t, err)
+		_, err = s.SessionData(waitContext(t))
+		require.NoError(t, err)
+		assert.Equal(t, gnutls.TicketRequestInfo{
+			Requested: *config.TicketRequest, Resumed: i > 0, Tickets: tickets, ServerName: "example.test",
+			RemoteAddr: net.TCPAddrFromAddrPort(s.LocalAddr()),
+		}, receive(t, asked))
+	}
+}
+
+func TestLimitTicketsThatPanicsFailsTheHandshake(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	logger, lines := logs()
+	addr := listen(t, &Config{
+		PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), Logger: logger,
+		LimitTickets: func(gnutls.TicketRequestInfo) int { panic("no limit") },
+	}, TLS, hello)
+	_, err := Dial(prompt(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{New: 1}})
+	assert.Error(t, err)
+	assert.Contains(t, receive(t, lines), "no limit")
+	assert.Equal(t, "hello", getBody(t, addr))
+}
+
+// getBody makes a request in a session that asks for no tickets.
+func getBody(t testing.TB, addr netip.AddrPort) string {
+	t.Helper()
+	r, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, TLS).Get(waitContext(t), "/")
+	require.NoError(t, err)
+	return string(r.Body)
+}
+
+// Which key a hint asks for is known only after the session would have to be offered.
+func TestSessionsWithForHintDoNotResume(t *testing.T) {
+	if !resumption(t) || !Supports(FeaturePSKHints) {
+		return
+	}
+	psk := PSK{ForHint: func(string) (string, []byte, error) { return "client1", testKey, nil }}
+	for _, config := range []Config{
+		{PSK: psk, ClientSessionCache: gnutls.NewClientSessionCache(0)},
+		{PSK: psk, TicketRequest: &gnutls.TicketRequest{New: 1}},
+	} {
+		_, err := NewContext(&config)
+		assert.ErrorIs(t, err, ErrNotSupported)
+		assert.ErrorContains(t, err, "ForHint")
+	}
+	handled := make(chan seen, 1)
+	addr := listen(t, &Config{ServerPSK: pskServer, TicketKey: ticketKey(t)}, DTLS, watching(handled))
+	c, err := NewClient(uri(DTLS, addr, ""), &Config{PSK: psk})
+	require.NoError(t, err)
+	defer c.Close()
+	for range 2 {
+		_, err := c.Do(waitContext(t), get())
+		require.NoError(t, err)
+		assert.False(t, receive(t, handled).state.DidResume)
+		s, err := c.Session(waitContext(t))
+		require.NoError(t, err)
+		s.Close()
+	}
 }
 
 type countingCache struct{ came chan struct{} }
