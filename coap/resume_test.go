@@ -7,7 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -20,6 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
 // resumption reports whether sessions can resume, and otherwise checks that all that asks for it says so.
@@ -249,6 +254,99 @@ func TestSessionsThatCannotBeResumed(t *testing.T) {
 			assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
 		})
 	})
+}
+
+// A server does not go by what the client thinks of its ticket.
+func TestTicketsThatHaveExpiredForTheServer(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	const age = 7 * time.Hour
+	server := func(proto Protocol) netip.AddrPort {
+		return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, proto, hello)
+	}
+	t.Run("DTLS", func(t *testing.T) {
+		addr := server(DTLS)
+		config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+		d := session(t, config, addr, DTLS)
+		resume := func() gnutls.ConnectionState {
+			config.ClientSessionCache = &fixedCache{session: d}
+			return ask(t, &config, addr, DTLS)
+		}
+		assert.True(t, resume().DidResume)
+		t.Run("later", func(t *testing.T) {
+			cgnutls.AdvanceClock(age)
+			defer cgnutls.AdvanceClock(0)
+			state := resume()
+			assert.False(t, state.DidResume)
+			assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionDeclined)
+		})
+		assert.True(t, resume().DidResume, "it was the clock alone")
+	})
+	// Here the client tells how old the ticket is, and those with GnuTLS send none that is too old.
+	t.Run("TLS", func(t *testing.T) {
+		addr := server(TLS)
+		roots := x509.NewCertPool()
+		require.True(t, roots.AppendCertsFromPEM(testenv.Read(t, "ca.pem")))
+		for _, tc := range []struct {
+			age     time.Duration
+			resumed bool
+		}{{0, true}, {age - 2*time.Hour, true}, {age, false}} {
+			cache := &agedCache{age: tc.age, came: make(chan struct{}, 10)}
+			config := &tls.Config{RootCAs: roots, NextProtos: []string{"coap"}, ClientSessionCache: cache, MinVersion: tls.VersionTLS13}
+			for i := range 2 {
+				conn, err := tls.Dial("tcp", addr.String(), config)
+				require.NoError(t, err)
+				defer conn.Close()
+				require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+				_, err = conn.Read(make([]byte, 1)) // tickets come first, and then the capabilities
+				require.NoError(t, err)
+				receive(t, cache.came)
+				assert.Equal(t, i > 0 && tc.resumed, conn.ConnectionState().DidResume, tc.age)
+			}
+		}
+	})
+}
+
+// An agedCache makes sessions of crypto/tls older than they are.
+type agedCache struct {
+	age  time.Duration
+	came chan struct{}
+
+	mu      sync.Mutex
+	session *tls.ClientSessionState
+}
+
+func (c *agedCache) Get(string) (*tls.ClientSessionState, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session, c.session != nil
+}
+
+func (c *agedCache) Put(_ string, s *tls.ClientSessionState) {
+	if s == nil {
+		return
+	}
+	ticket, state, err := s.ResumptionState()
+	if err != nil {
+		return
+	}
+	b, err := state.Bytes()
+	if err != nil {
+		return
+	}
+	created := b[5:13] // after version, kind and cipher suite
+	binary.BigEndian.PutUint64(created, binary.BigEndian.Uint64(created)-uint64(c.age/time.Second))
+	if state, err = tls.ParseSessionState(b); err != nil {
+		return
+	}
+	if s, err = tls.NewResumptionState(ticket, state); err != nil {
+		return
+	}
+	c.mu.Lock()
+	c.session = s
+	c.mu.Unlock()
+	c.came <- struct{}{}
 }
 
 // Sessions over DTLS are none over TLS, even if a cache mixes them up.
