@@ -1,8 +1,8 @@
 // Command reconnect measures what it costs a CoAP client over DTLS and TLS to come back, with a full
 // handshake and with a resumed one: time and processor time of both sides, and bytes. A
-// reconnect is a Dial, one GET and a Close. Client and server are processes of their own. Full and
-// resumed ones take turns, and a figure is the median of the rounds. Bytes are those of UDP or TCP for the
-// handshake, tickets among them. It prints a table in Markdown.
+// reconnect is a Dial, one GET and a Close. Client and servers are processes of their own: the one for full
+// handshakes gives no tickets. Both kinds take turns, and a figure is the median of the rounds. Bytes
+// are those that UDP or TCP carry for the handshake, tickets among them. It prints a table in Markdown.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,10 +33,11 @@ func main() {
 	rounds := flag.Int("rounds", 15, "rounds of each kind")
 	n := flag.Int("n", 100, "reconnects of a round")
 	server := flag.String("server", "", "be the server, with these `credentials`")
+	tickets := flag.Int("tickets", 0, "tickets that the server gives")
 	flag.Parse()
 	err := error(nil)
 	if *server != "" {
-		err = serve(*server, os.Stdin, os.Stdout)
+		err = serve(*server, *tickets, os.Stdin, os.Stdout)
 	} else {
 		err = measure(os.Stdout, *rounds, *n)
 	}
@@ -76,12 +78,12 @@ func configs(kind string) (server, client coap.Config, err error) {
 }
 
 // serve prints its URIs, and its processor time for each line that it reads.
-func serve(kind string, in io.Reader, out io.Writer) error {
+func serve(kind string, tickets int, in io.Reader, out io.Writer) error {
 	config, _, err := configs(kind)
 	if err != nil {
 		return err
 	}
-	config.SessionTickets = 1
+	config.SessionTickets = tickets
 	s := &coap.Server{Config: &config, Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
 		state, _ := r.Session.TLS()
 		fmt.Fprint(w, state.DidResume)
@@ -105,8 +107,8 @@ type server struct {
 	out *bufio.Reader
 }
 
-func start(kind string) (s *server, uris [2]string, err error) {
-	s = &server{cmd: exec.Command(os.Args[0], "-server", kind)}
+func start(kind string, tickets int) (s *server, uris [2]string, err error) {
+	s = &server{cmd: exec.Command(os.Args[0], "-server", kind, "-tickets", strconv.Itoa(tickets))}
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, uris, err
@@ -159,51 +161,61 @@ func measure(w io.Writer, rounds, n int) error {
 }
 
 func measureOne(w io.Writer, transport, kind string, i, rounds, n int) (err error) {
-	s, uris, err := start(kind)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.stop()) }()
 	_, config, err := configs(kind)
 	if err != nil {
 		return err
 	}
-	full, resumed := config, config
-	resumed.ClientSessionCache = gnutls.NewClientSessionCache(0)
-	if err := reconnect(uris[i], &resumed, false); err != nil { // for the first ticket
-		return err
-	}
-	var costs [2][]cost
-	for range rounds {
-		for j, config := range []*coap.Config{&full, &resumed} {
-			c, err := round(s, uris[i], config, n, j == 1)
-			if err != nil {
-				return err
-			}
-			costs[j] = append(costs[j], c)
+	var sides [2]side // full and resumed
+	for j := range sides {
+		s, uris, err := start(kind, j)
+		if err != nil {
+			return err
 		}
-	}
-	var bytes [2]int64
-	for j := range bytes {
-		config := config
-		if j == 1 {
-			config.ClientSessionCache = gnutls.NewClientSessionCache(0)
-		}
-		if bytes[j], err = handshakeBytes(uris[i], &config, j == 1); err != nil {
+		defer s.stop()
+		sides[j] = side{server: s, uri: uris[i], config: config, resumes: j == 1}
+		if err := sides[j].prepare(); err != nil {
 			return err
 		}
 	}
-	a, b := median(costs[0]), median(costs[1])
+	for range rounds {
+		for j := range sides {
+			if err := sides[j].round(n); err != nil {
+				return err
+			}
+		}
+	}
+	a, b := sides[0].median(), sides[1].median()
 	fmt.Fprintf(w, "| %s, %s | %.0f | %.0f | %.0f | %d | %.0f | %.0f | %.0f | %d | **%.2f** | **%.2f** | **%.2f** | **%.2f** |\n", transport, kind,
-		a.time, a.client, a.server, bytes[0], b.time, b.client, b.server, bytes[1],
-		b.time/a.time, b.client/a.client, b.server/a.server, float64(bytes[1])/float64(bytes[0]))
+		a.time, a.client, a.server, sides[0].bytes, b.time, b.client, b.server, sides[1].bytes,
+		b.time/a.time, b.client/a.client, b.server/a.server, float64(sides[1].bytes)/float64(sides[0].bytes))
 	return nil
 }
 
-func median(costs []cost) cost {
+// A side is one of those that are compared.
+type side struct {
+	server  *server
+	uri     string
+	config  coap.Config
+	resumes bool
+	costs   []cost
+	bytes   int64 // of a handshake
+}
+
+// prepare counts the bytes, and gets a first ticket.
+func (s *side) prepare() (err error) {
+	if s.resumes {
+		s.config.ClientSessionCache = gnutls.NewClientSessionCache(0)
+	}
+	if s.bytes, err = handshakeBytes(s.uri, &s.config, s.resumes); err != nil {
+		return err
+	}
+	return reconnect(s.uri, &s.config, false)
+}
+
+func (s *side) median() cost {
 	of := func(field func(cost) float64) float64 {
 		var all []float64
-		for _, c := range costs {
+		for _, c := range s.costs {
 			all = append(all, field(c))
 		}
 		slices.Sort(all)
@@ -216,21 +228,22 @@ func median(costs []cost) cost {
 	}
 }
 
-func round(s *server, uri string, config *coap.Config, n int, resumes bool) (cost, error) {
-	server, err := s.cpu()
+func (s *side) round(n int) error {
+	server, err := s.server.cpu()
 	if err != nil {
-		return cost{}, err
+		return err
 	}
 	began, own := time.Now(), processorTime()
 	for range n {
-		if err := reconnect(uri, config, resumes); err != nil {
-			return cost{}, err
+		if err := reconnect(s.uri, &s.config, s.resumes); err != nil {
+			return err
 		}
 	}
 	took, own := time.Since(began), processorTime()-own
-	after, err := s.cpu()
+	after, err := s.server.cpu()
 	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(n) }
-	return cost{each(took), each(own), each(after - server)}, err
+	s.costs = append(s.costs, cost{each(took), each(own), each(after - server)})
+	return err
 }
 
 // reconnect fails unless the session resumes where it should.
