@@ -128,8 +128,7 @@ func (f *sessionFile) save() error {
 	if f.session == f.before {
 		return nil
 	}
-	err := f.write()
-	if err != nil {
+	if err := f.write(); err != nil {
 		return flags.Bad("-session", f.name, err)
 	}
 	return nil
@@ -137,7 +136,10 @@ func (f *sessionFile) save() error {
 
 func (f *sessionFile) write() error {
 	if f.session == nil {
-		return os.Remove(f.name)
+		if err := os.Remove(f.name); !errors.Is(err, fs.ErrNotExist) { // another run may have done it
+			return err
+		}
+		return nil
 	}
 	b, err := f.session.MarshalBinary()
 	if err != nil {
