@@ -287,7 +287,6 @@ func handshakeBytes(uri string, config *coap.Config, resumes bool) (int64, error
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	before := r.bytes.Load()
 	s, err := coap.Dial(ctx, r.uri, config)
 	if err != nil {
 		return 0, err
@@ -296,9 +295,9 @@ func handshakeBytes(uri string, config *coap.Config, resumes bool) (int64, error
 	if err := get(ctx, s, resumes); err != nil {
 		return 0, err
 	}
-	first := r.bytes.Load()
+	first := r.bytes()
 	err = get(ctx, s, resumes)
-	return first - before - (r.bytes.Load() - first), err
+	return first - (r.bytes() - first), err
 }
 
 // processorTime is what the process has used.

@@ -9,15 +9,38 @@ import (
 	"sync/atomic"
 )
 
-// A relay stands before a server and counts what is sent, for one client at a time.
+// A relay stands before a server and counts what is sent.
 type relay struct {
-	uri   string
-	bytes atomic.Int64
-	work  sync.WaitGroup
+	uri  string
+	work sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
 	closed bool
 	conns  []io.Closer
+	newest *counter // of the client that came last
+}
+
+// A counter counts the bytes from and to a client.
+type counter struct{ atomic.Int64 }
+
+// Write counts.
+func (c *counter) Write(p []byte) (int, error) {
+	c.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func (r *relay) newCounter() *counter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest = new(counter)
+	return r.newest
+}
+
+// bytes returns how many the client that came last has sent and received.
+func (r *relay) bytes() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newest.Load()
 }
 
 func newRelay(server string) (*relay, error) {
@@ -60,20 +83,14 @@ func (r *relay) run(f func()) {
 	}()
 }
 
-// Write counts.
-func (r *relay) Write(p []byte) (int, error) {
-	r.bytes.Add(int64(len(p)))
-	return len(p), nil
-}
-
 func (r *relay) listenTCP(server string) (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
 	r.keep(ln)
-	forward := func(to, from net.Conn) {
-		io.Copy(to, io.TeeReader(from, r))
+	forward := func(to, from net.Conn, count *counter) {
+		io.Copy(to, io.TeeReader(from, count))
 		to.Close()
 		from.Close()
 	}
@@ -90,8 +107,9 @@ func (r *relay) listenTCP(server string) (string, error) {
 				continue
 			}
 			r.keep(peer)
-			r.run(func() { forward(peer, client) })
-			r.run(func() { forward(client, peer) })
+			count := r.newCounter()
+			r.run(func() { forward(peer, client, count) })
+			r.run(func() { forward(client, peer, count) })
 		}
 	})
 	return ln.Addr().String(), nil
@@ -107,7 +125,11 @@ func (r *relay) listenUDP(server string) (string, error) {
 		return "", err
 	}
 	r.keep(front)
-	backs := make(map[netip.AddrPort]*net.UDPConn) // by client
+	type back struct {
+		*net.UDPConn
+		count *counter
+	}
+	backs := make(map[netip.AddrPort]*back) // by client
 	r.run(func() {
 		buf := make([]byte, 1<<16)
 		for {
@@ -115,30 +137,32 @@ func (r *relay) listenUDP(server string) (string, error) {
 			if err != nil {
 				return
 			}
-			back := backs[client]
-			if back == nil {
-				if back, err = net.DialUDP("udp4", nil, to); err != nil {
+			b := backs[client]
+			if b == nil {
+				conn, err := net.DialUDP("udp4", nil, to)
+				if err != nil {
 					continue // as if the datagram was lost
 				}
-				backs[client] = back
-				r.keep(back)
-				r.run(func() { r.answer(front, back, client) })
+				b = &back{conn, r.newCounter()}
+				backs[client] = b
+				r.keep(conn)
+				r.run(func() { answer(front, conn, client, b.count) })
 			}
-			r.bytes.Add(int64(n))
-			back.Write(buf[:n])
+			b.count.Write(buf[:n])
+			b.UDPConn.Write(buf[:n])
 		}
 	})
 	return front.LocalAddr().String(), nil
 }
 
-func (r *relay) answer(front, back *net.UDPConn, client netip.AddrPort) {
+func answer(front, back *net.UDPConn, client netip.AddrPort, count *counter) {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := back.Read(buf)
 		if err != nil {
 			return
 		}
-		r.bytes.Add(int64(n))
+		count.Write(buf[:n])
 		front.WriteToUDPAddrPort(buf[:n], client)
 	}
 }
