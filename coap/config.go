@@ -77,7 +77,8 @@ type Config struct {
 
 	// ClientSessionCache, if set, keeps what client sessions need to resume, and hands it
 	// to later ones. It may be shared by any number of contexts and by package gnutls. A Client
-	// has one of its own where this is nil.
+	// has one of its own where this is nil. With PSK.ForHint sessions do not resume: the two together
+	// are ErrNotSupported.
 	ClientSessionCache gnutls.ClientSessionCache
 	// TicketRequest, if set, makes client sessions over TLS 1.3 say how many tickets they would like
 	// (RFC 9149). Nil leaves it to ClientSessionCache where that is a gnutls.TicketRequester.
@@ -95,6 +96,12 @@ type Config struct {
 	// there is one ticket.
 	SessionTickets    int
 	MaxSessionTickets int
+	// LimitTickets, if set, is called on a server for each client over TLS 1.3 that asks for tickets. It
+	// returns how many of TicketRequestInfo.Tickets to send: what is more counts as all, and less than 0
+	// as none. It is called as Context says of callbacks. TicketRequestsIgnored makes a server behave as
+	// if it did not know RFC 9149.
+	LimitTickets          func(gnutls.TicketRequestInfo) int
+	TicketRequestsIgnored bool
 
 	// Leisure bounds the random time that a server waits before it answers a request
 	// for a group (RFC 7252, section 8.2). Zero means 5 s.

@@ -16,6 +16,7 @@ import (
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/handle"
 )
 
 // Package ccoap cannot see the constants of GnuTLS.
@@ -36,7 +37,8 @@ func (c *Config) resumesServers() bool {
 
 // resuming returns a Config with a cache for the sessions of one Client.
 func resuming(proto Protocol, config *Config) *Config {
-	if !proto.Secure() || !Supports(SessionResumption) || config != nil && config.ClientSessionCache != nil {
+	if !proto.Secure() || !Supports(SessionResumption) ||
+		config != nil && (config.ClientSessionCache != nil || config.PSK.ForHint != nil) {
 		return config
 	}
 	own := Config{}
@@ -59,6 +61,9 @@ func (l *loop) prepareTickets() error {
 	c := &l.config
 	if (c.resumesClients() || c.resumesServers()) && !Supports(SessionResumption) {
 		return fmt.Errorf("resumption of sessions: %w", ErrNotSupported)
+	}
+	if c.resumesClients() && c.PSK.ForHint != nil {
+		return fmt.Errorf("resumption of sessions with PSK.ForHint: %w", ErrNotSupported)
 	}
 	if c.TicketKey != nil && c.TicketKeyFile != nil {
 		return errors.New("Config.TicketKey and Config.TicketKeyFile are both set")
@@ -108,13 +113,33 @@ func (l *loop) onTLS(id ccoap.SessionID, tls unsafe.Pointer, client, datagram bo
 }
 
 func (l *loop) giveTickets(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
-	if code := b.Watch(&cgnutls.Watcher{}, datagram); code < 0 {
+	w := &cgnutls.Watcher{LimitTickets: func(asked cgnutls.TicketCounts, resumed bool, n int) int {
+		return l.limitTickets(b, asked, resumed, n)
+	}}
+	if code := b.Watch(w, datagram); code < 0 {
 		return code
 	}
-	if code := b.EnableTicketKeys(l.tickets.keys); code < 0 {
+	if code := b.EnableTicketKeys(l.tickets.keys); code < 0 || l.config.TicketRequestsIgnored {
 		return code
 	}
-	return b.AnswerRequests(uint8(l.tickets.most))
+	return b.AnswerRequests(uint8(l.tickets.most), l.config.LimitTickets != nil)
+}
+
+// limitTickets asks the user how many tickets a client gets. The handshake fails where that fails.
+func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resumed bool, n int) int {
+	info := gnutls.TicketRequestInfo{
+		Requested:  gnutls.TicketRequest(asked),
+		Resumed:    resumed,
+		Tickets:    n,
+		ServerName: b.ServerName(),
+		RemoteAddr: net.TCPAddrFromAddrPort(ccoap.PeerAddress(b.Transport())),
+	}
+	limited, err := handle.GuardFor(callbackLimit, func() (int, error) { return l.config.LimitTickets(info), nil })
+	if err != nil {
+		l.warn("Config.LimitTickets failed", "error", callbackError(err))
+		return int(cgnutls.InternalError)
+	}
+	return max(0, min(limited, n))
 }
 
 // onSecured sends the tickets of a server over TLS 1.3.
@@ -138,7 +163,7 @@ func (l *loop) onSecured(tls unsafe.Pointer) {
 // prepareResumption looks for a session to resume. The loop is not locked.
 func (s *security) prepareResumption(l *loop, server netip.AddrPort, proto Protocol) {
 	config := &l.config
-	if !config.resumesClients() || s.psk != nil && s.psk.ForHint != nil {
+	if !config.resumesClients() {
 		return
 	}
 	name := orDefault(s.name, bareAddr(server))

@@ -7,7 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -20,6 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
 // resumption reports whether sessions can resume, and otherwise checks that all that asks for it says so.
@@ -251,6 +256,99 @@ func TestSessionsThatCannotBeResumed(t *testing.T) {
 	})
 }
 
+// A server does not go by what the client thinks of its ticket.
+func TestTicketsThatHaveExpiredForTheServer(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	const age = 7 * time.Hour
+	server := func(proto Protocol) netip.AddrPort {
+		return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, proto, hello)
+	}
+	t.Run("DTLS", func(t *testing.T) {
+		addr := server(DTLS)
+		config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+		d := session(t, config, addr, DTLS)
+		resume := func() gnutls.ConnectionState {
+			config.ClientSessionCache = &fixedCache{session: d}
+			return ask(t, &config, addr, DTLS)
+		}
+		assert.True(t, resume().DidResume)
+		t.Run("later", func(t *testing.T) {
+			cgnutls.AdvanceClock(age)
+			defer cgnutls.AdvanceClock(0)
+			state := resume()
+			assert.False(t, state.DidResume)
+			assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionDeclined)
+		})
+		assert.True(t, resume().DidResume, "it was the clock alone")
+	})
+	// Here the client tells how old the ticket is, and those with GnuTLS send none that is too old.
+	t.Run("TLS", func(t *testing.T) {
+		addr := server(TLS)
+		roots := x509.NewCertPool()
+		require.True(t, roots.AppendCertsFromPEM(testenv.Read(t, "ca.pem")))
+		for _, tc := range []struct {
+			age     time.Duration
+			resumed bool
+		}{{0, true}, {age - 2*time.Hour, true}, {age, false}} {
+			cache := &agedCache{age: tc.age, came: make(chan struct{}, 10)}
+			config := &tls.Config{RootCAs: roots, NextProtos: []string{"coap"}, ClientSessionCache: cache, MinVersion: tls.VersionTLS13}
+			for i := range 2 {
+				conn, err := tls.Dial("tcp", addr.String(), config)
+				require.NoError(t, err)
+				defer conn.Close()
+				require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+				_, err = conn.Read(make([]byte, 1)) // tickets come first, and then the capabilities
+				require.NoError(t, err)
+				receive(t, cache.came)
+				assert.Equal(t, i > 0 && tc.resumed, conn.ConnectionState().DidResume, tc.age)
+			}
+		}
+	})
+}
+
+// An agedCache makes sessions of crypto/tls older than they are.
+type agedCache struct {
+	age  time.Duration
+	came chan struct{}
+
+	mu      sync.Mutex
+	session *tls.ClientSessionState
+}
+
+func (c *agedCache) Get(string) (*tls.ClientSessionState, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session, c.session != nil
+}
+
+func (c *agedCache) Put(_ string, s *tls.ClientSessionState) {
+	if s == nil {
+		return
+	}
+	ticket, state, err := s.ResumptionState()
+	if err != nil {
+		return
+	}
+	b, err := state.Bytes()
+	if err != nil {
+		return
+	}
+	created := b[5:13] // after version, kind and cipher suite
+	binary.BigEndian.PutUint64(created, binary.BigEndian.Uint64(created)-uint64(c.age/time.Second))
+	if state, err = tls.ParseSessionState(b); err != nil {
+		return
+	}
+	if s, err = tls.NewResumptionState(ticket, state); err != nil {
+		return
+	}
+	c.mu.Lock()
+	c.session = s
+	c.mu.Unlock()
+	c.came <- struct{}{}
+}
+
 // Sessions over DTLS are none over TLS, even if a cache mixes them up.
 func TestSessionsOfAnotherTransportAreNotOffered(t *testing.T) {
 	if !resumption(t) {
@@ -464,6 +562,10 @@ func TestTicketCounts(t *testing.T) {
 		{"more than fit a batch", Config{SessionTickets: 40}, nil, 40},
 		{"as asked for", Config{}, &gnutls.TicketRequest{New: 7}, 7},
 		{"within the limit", Config{MaxSessionTickets: 3}, &gnutls.TicketRequest{New: 7}, 3},
+		{"as LimitTickets says", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 4 }}, &gnutls.TicketRequest{New: 7}, 4},
+		{"not more than LimitTickets was told", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 9 }}, &gnutls.TicketRequest{New: 7}, 7},
+		{"of a client that does not ask", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 1 }}, nil, gnutls.DefaultSessionTickets},
+		{"requests ignored", Config{SessionTickets: 3, TicketRequestsIgnored: true}, &gnutls.TicketRequest{New: 7}, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.server.PKI.Certificates = pairs(t, "server")
@@ -483,7 +585,7 @@ func TestTicketCounts(t *testing.T) {
 			assert.Empty(t, cache.came)
 			state, _ := s.TLS()
 			assert.Equal(t, tc.request, state.TicketRequest)
-			assert.Equal(t, tc.request != nil, state.TicketRequestAnswered)
+			assert.Equal(t, tc.request != nil && !tc.server.TicketRequestsIgnored, state.TicketRequestAnswered)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
@@ -494,6 +596,84 @@ func TestTicketCounts(t *testing.T) {
 		_, err = s.SessionData(waitContext(t))
 		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
 	})
+}
+
+func TestLimitTicketsKnowsTheClient(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	asked := make(chan gnutls.TicketRequestInfo, 2)
+	addr := listen(t, &Config{
+		PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), MaxSessionTickets: 4,
+		LimitTickets: func(info gnutls.TicketRequestInfo) int { asked <- info; return info.Tickets },
+	}, TLS, hello)
+	config := &Config{
+		PKI:                PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"},
+		ClientSessionCache: gnutls.NewClientSessionCache(0), TicketRequest: &gnutls.TicketRequest{New: 7, Resumed: 1},
+	}
+	for i, tickets := range []int{4, 1} {
+		c := newTestContext(t, config)
+		s, err := c.NewClientSession(netip.AddrPort{}, addr, TLS)
+		require.NoError(t, err)
+		_, err = s.SessionData(waitContext(t))
+		require.NoError(t, err)
+		assert.Equal(t, gnutls.TicketRequestInfo{
+			Requested: *config.TicketRequest, Resumed: i > 0, Tickets: tickets, ServerName: "example.test",
+			RemoteAddr: net.TCPAddrFromAddrPort(s.LocalAddr()),
+		}, receive(t, asked))
+	}
+}
+
+func TestLimitTicketsThatPanicsFailsTheHandshake(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	logger, lines := logs()
+	addr := listen(t, &Config{
+		PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), Logger: logger,
+		LimitTickets: func(gnutls.TicketRequestInfo) int { panic("no limit") },
+	}, TLS, hello)
+	_, err := Dial(prompt(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{New: 1}})
+	assert.Error(t, err)
+	assert.Contains(t, receive(t, lines), "no limit")
+	assert.Equal(t, "hello", getBody(t, addr))
+}
+
+// getBody makes a request in a session that asks for no tickets.
+func getBody(t testing.TB, addr netip.AddrPort) string {
+	t.Helper()
+	r, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, TLS).Get(waitContext(t), "/")
+	require.NoError(t, err)
+	return string(r.Body)
+}
+
+// Which key a hint asks for is known only after the session would have to be offered.
+func TestSessionsWithForHintDoNotResume(t *testing.T) {
+	if !resumption(t) || !Supports(FeaturePSKHints) {
+		return
+	}
+	psk := PSK{ForHint: func(string) (string, []byte, error) { return "client1", testKey, nil }}
+	for _, config := range []Config{
+		{PSK: psk, ClientSessionCache: gnutls.NewClientSessionCache(0)},
+		{PSK: psk, TicketRequest: &gnutls.TicketRequest{New: 1}},
+	} {
+		_, err := NewContext(&config)
+		assert.ErrorIs(t, err, ErrNotSupported)
+		assert.ErrorContains(t, err, "ForHint")
+	}
+	handled := make(chan seen, 1)
+	addr := listen(t, &Config{ServerPSK: pskServer, TicketKey: ticketKey(t)}, DTLS, watching(handled))
+	c, err := NewClient(uri(DTLS, addr, ""), &Config{PSK: psk})
+	require.NoError(t, err)
+	defer c.Close()
+	for range 2 {
+		_, err := c.Do(waitContext(t), get())
+		require.NoError(t, err)
+		assert.False(t, receive(t, handled).state.DidResume)
+		s, err := c.Session(waitContext(t))
+		require.NoError(t, err)
+		s.Close()
+	}
 }
 
 type countingCache struct{ came chan struct{} }

@@ -198,13 +198,17 @@ func (s *Session) Err() error {
 func (s *Session) Ready(ctx context.Context) error {
 	select {
 	case <-s.c.connected:
-		if err := s.Err(); err != nil {
-			return s.failed("connect", err)
+	default:
+		select {
+		case <-s.c.connected:
+		case <-ctx.Done():
+			return s.failed("connect", ctx.Err())
 		}
-		return nil
-	case <-ctx.Done():
-		return s.failed("connect", ctx.Err())
 	}
+	if err := s.Err(); err != nil {
+		return s.failed("connect", err)
+	}
+	return nil
 }
 
 func (s *Session) failed(op string, err error) error {

@@ -19,6 +19,9 @@
 // --server-name, unless -n is given. -C and -R name the authorities that it trusts; without
 // them it trusts those of the system.
 //
+// --session keeps the session in a file, so that the next run needs no full handshake. The file is as
+// secret as a private key.
+//
 // # Exit status
 //
 // The exit status is 0 after a response that tells success (2.xx), 4 after an

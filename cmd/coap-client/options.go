@@ -73,6 +73,7 @@ type options struct {
 	key         string
 	hints       [][3]string
 	serverName  string
+	session     string
 	credentials coapflags.Credentials
 
 	legacy bool
@@ -174,6 +175,7 @@ func (o *options) define(fs *coapflags.Set, r *raw, stdin io.Reader) {
 	fs.StringVarP(&o.identity, "user", "u", "", "`identity` of the pre-shared key")
 	o.credentials.AddFlags(fs)
 	fs.StringVar(&o.serverName, "server-name", "", "`name` that the server's certificate must be for, in place of the host of the URI")
+	fs.StringVar(&o.session, "session", "", "`file` that keeps the DTLS or TLS session, so that the next run resumes it")
 	fs.BoolVar(&o.json, "json", false, "print each response as a line of JSON")
 	fs.AddCommon("exit with status 0 whatever comes of the request, and 1 for wrong flags")
 }
@@ -276,7 +278,27 @@ func (o *options) finish(fs *coapflags.Set, r *raw) error {
 	if err := o.options.Validate(); err != nil {
 		return flags.Errorf("%s", trim(err))
 	}
-	return o.checkCredentials(fs, r)
+	if err := o.checkCredentials(fs, r); err != nil {
+		return err
+	}
+	return o.checkSession(fs)
+}
+
+func (o *options) checkSession(fs *coapflags.Set) error {
+	bad := func(reason string) error { return flags.Bad("-session", o.session, reason) }
+	switch {
+	case !fs.Changed("session"):
+		return nil
+	case o.session == "":
+		return bad("no file is named")
+	case !o.to.Protocol.Secure():
+		return bad("only sessions of coaps and coaps+tcp are kept")
+	case len(o.hints) > 0:
+		return bad("with -h sessions do not resume")
+	case !coap.Supports(coap.SessionResumption):
+		return bad("sessions do not resume in this program")
+	}
+	return nil
 }
 
 // setTarget says where to send the request, and adds the options of the URI.

@@ -28,6 +28,18 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 	if err != nil {
 		return statusFailed, err
 	}
+	var kept *sessionFile
+	if o.session != "" {
+		if kept, err = openSession(o.session); err != nil {
+			return statusFailed, flags.Bad("-session", o.session, err)
+		}
+		config.ClientSessionCache = kept
+		defer func() {
+			if saveErr := kept.save(); saveErr != nil && err == nil {
+				status, err = statusFailed, saveErr
+			}
+		}()
+	}
 	if !o.json { // they go the same way
 		coap.PrintLog(o.verbose)
 	}
@@ -59,7 +71,7 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 	if group {
 		err = askGroup(limit, c, o, addrs[0], out)
 	} else {
-		err = ask(limit, c, o, addrs, out)
+		err = ask(limit, c, o, addrs, kept, out)
 	}
 	status = out.status()
 	switch {
@@ -136,13 +148,19 @@ func (o *options) forHint(hint string) (identity string, key []byte, err error) 
 	return o.identity, []byte(o.key), nil
 }
 
-// ask makes the requests in a session.
-func ask(ctx context.Context, c *coap.Context, o *options, addrs []netip.AddrPort, out *output) error {
+// ask makes the requests in a session. kept may be nil.
+func ask(ctx context.Context, c *coap.Context, o *options, addrs []netip.AddrPort, kept *sessionFile, out *output) error {
 	s, err := connect(ctx, c, o, addrs)
+	if err != nil && kept != nil && kept.forget(err) {
+		s, err = connect(ctx, c, o, addrs)
+	}
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	if kept != nil {
+		defer kept.keep(s)
+	}
 	if o.keepAlive > 0 {
 		defer keepAlive(ctx, s, o.keepAlive)()
 	}

@@ -42,6 +42,7 @@ type options struct {
 	hints       [][3]string // server name, hint, key
 	names       [][3]string // server name, certificate, authorities
 	namesFile   string
+	ticketKey   string
 	credentials coapflags.Credentials
 
 	old    bool
@@ -91,6 +92,7 @@ func (o *options) define(fs *coapflags.Set, r *raw) {
 	o.credentials.AddFlags(fs)
 	fs.BoolP("memory", "m", false, "taken for compatibility")
 	fs.StringVarP(&o.namesFile, "names", "S", "", "`file` with other certificates for names that clients ask for (SNI), as lines of name,certificate,authorities")
+	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the keys of tickets, with which sessions resume; made when it is missing and read again when it changes")
 	fs.AddCommon("exit with status 1 in place of 2 for wrong flags")
 }
 
@@ -129,7 +131,25 @@ func (o *options) finish(fs *coapflags.Set, r *raw) (err error) {
 	if !fs.Changed("hint") && !coap.Supports(coap.FeaturePSKHints) {
 		o.hint = ""
 	}
-	return o.readLines(r)
+	if err := o.readLines(r); err != nil {
+		return err
+	}
+	return o.checkTicketKey(fs)
+}
+
+func (o *options) checkTicketKey(fs *coapflags.Set) error {
+	bad := func(reason string) error { return flags.Bad("-ticket-key", o.ticketKey, reason) }
+	switch {
+	case !fs.Changed("ticket-key"):
+		return nil
+	case o.ticketKey == "":
+		return bad("no file is named")
+	case !o.secure():
+		return bad("there is no -c, -k or -M for sessions over DTLS and TLS")
+	case !coap.Supports(coap.SessionResumption):
+		return bad("sessions do not resume in this program")
+	}
+	return nil
 }
 
 func checkHint(hint string) error {
@@ -197,6 +217,11 @@ func (o *options) config() (*coap.Config, error) {
 		return nil, err
 	}
 	config.PKI = *pki
+	if o.ticketKey != "" {
+		if config.TicketKeyFile, err = flags.TicketKeys(o.ticketKey); err != nil {
+			return nil, flags.Bad("-ticket-key", o.ticketKey, err)
+		}
+	}
 	return config, nil
 }
 

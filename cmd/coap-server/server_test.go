@@ -99,6 +99,10 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		"loss":                        {[]string{"-l", "some"}, `"some"`},
 		"largest message":             {[]string{"-X", "63"}, `"63"`},
 		"flag that 4.2 has not":       {[]string{"--compat=4.2", "-e"}, "-e"},
+		"ticket key without a name":   {[]string{"-k", "secret", "--ticket-key", ""}, "--ticket-key"},
+		"ticket key that is not used": {[]string{"--ticket-key", dir + "/keys"}, "-c"},
+		"ticket key of 4 bytes":       {[]string{"-k", "secret", "--ticket-key", file("keys", "1234")}, "--ticket-key"},
+		"ticket key in no directory":  {[]string{"-k", "secret", "--ticket-key", dir + "/none/keys"}, dir + "/none/keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

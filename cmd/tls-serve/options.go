@@ -176,7 +176,7 @@ func (o *options) config() (*gnutls.Config, error) {
 		}
 	}
 	if o.ticketKey != "" {
-		keys, err := openTicketKeys(o.ticketKey)
+		keys, err := flags.TicketKeys(o.ticketKey)
 		if err != nil {
 			return nil, flags.Bad("ticket-key", o.ticketKey, err)
 		}

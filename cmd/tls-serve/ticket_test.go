@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
@@ -118,7 +119,7 @@ func TestResumptionBySessionIDWithoutTickets(t *testing.T) {
 
 func TestTicketKeyIsMadeOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tickets.key")
-	_, err := openTicketKeys(file)
+	_, err := flags.TicketKeys(file)
 	require.NoError(t, err)
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -127,7 +128,7 @@ func TestTicketKeyIsMadeOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
 
-	_, err = openTicketKeys(file)
+	_, err = flags.TicketKeys(file)
 	require.NoError(t, err)
 	again, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -145,7 +146,7 @@ func TestTicketKeyIsOneForAllThatStartTogether(t *testing.T) {
 		go func() {
 			defer all.Done()
 			<-begin
-			_, err := openTicketKeys(file)
+			_, err := flags.TicketKeys(file)
 			assert.NoError(t, err)
 			keys[i], err = os.ReadFile(file)
 			assert.NoError(t, err)
@@ -174,7 +175,7 @@ func TestTicketKeyThatOthersMayRead(t *testing.T) {
 			require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte{7}, gnutls.TicketKeySize), 0o600))
 			require.NoError(t, os.Chmod(file, tt.mode))
 			if tt.ok {
-				_, err := openTicketKeys(file)
+				_, err := flags.TicketKeys(file)
 				assert.NoError(t, err)
 				return
 			}

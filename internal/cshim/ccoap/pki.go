@@ -90,3 +90,9 @@ func Peer(p unsafe.Pointer) (id SessionID, client bool) {
 	s := (*C.coap_session_t)(p)
 	return SessionID(C.cshim_session_id(s)), bool(C.cshim_session_is_client(s))
 }
+
+// PeerAddress returns the remote address of the session that p, a coap_session_t, is.
+func PeerAddress(p unsafe.Pointer) netip.AddrPort {
+	_, remote := Session{(*C.coap_session_t)(p)}.Addresses()
+	return remote
+}

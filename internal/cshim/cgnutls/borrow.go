@@ -52,6 +52,9 @@ type Watcher struct {
 	// Refused, if set, is called when the guard of KeepTickets, or a rule for ticket requests,
 	// has refused a message. The handshake fails; the other library may not see that.
 	Refused func(Code)
+	// LimitTickets returns how many of n tickets to send to a client that asks for some, or a
+	// negative number to fail the handshake. See AnswerRequests.
+	LimitTickets func(asked TicketCounts, resumed bool, n int) int
 	// End, if set, is called when the session is freed, with the last alert that has
 	// come, or 0, and whether any handshake message has.
 	End func(alert uint8, heard bool)
@@ -99,6 +102,15 @@ func goGnutlsBorrowedRefused(h unsafe.Pointer, code C.int) {
 	if w, ok := handle.Lookup[*Watcher](h); ok && w.Refused != nil {
 		w.Refused(Code(code))
 	}
+}
+
+//export goGnutlsBorrowedLimit
+func goGnutlsBorrowedLimit(h unsafe.Pointer, newSession, resumption, resumed, n C.int) C.int {
+	w, ok := handle.Lookup[*Watcher](h)
+	if !ok {
+		return C.GNUTLS_E_INTERNAL_ERROR
+	}
+	return C.int(w.LimitTickets(TicketCounts{New: uint8(newSession), Resumed: uint8(resumption)}, resumed != 0, int(n)))
 }
 
 //export goGnutlsBorrowedEnd
@@ -157,11 +169,12 @@ func (b Borrowed) RequestTickets(n TicketCounts) Code {
 }
 
 // AnswerRequests makes a watched server answer ticket requests, with limit tickets
-// at most. It comes before the handshake.
-func (b Borrowed) AnswerRequests(limit uint8) Code {
+// at most. With callback, Watcher.LimitTickets may lower the number. It comes before the handshake.
+func (b Borrowed) AnswerRequests(limit uint8, callback bool) Code {
 	s := b.watched()
 	s.s.ticket_request.modes = allModes
 	s.s.ticket_request.limit = C.uint8_t(limit)
+	s.s.ticket_request.limited = C.bool(callback)
 	return Code(C.cshim_borrow_know_requests(s.s))
 }
 

@@ -9,6 +9,7 @@ extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, 
 extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
 extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
 extern int goGnutlsLimitTickets(void *handle, int new_session, int resumption, int resumed, int n);
+extern int goGnutlsBorrowedLimit(void *handle, int new_session, int resumption, int resumed, int n); /* borrow.go */
 
 static int psk_key(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
 {
@@ -74,5 +75,7 @@ void cshim_store_attach(cshim_session *s)
 
 int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed, int n)
 {
+	if (s->borrowed)
+		return goGnutlsBorrowedLimit(s->handle, asked->new_session, asked->resumption, resumed, n);
 	return goGnutlsLimitTickets(s->handle, asked->new_session, asked->resumption, resumed, n);
 }

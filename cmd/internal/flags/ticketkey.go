@@ -1,4 +1,4 @@
-package main
+package flags
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
-// openTicketKeys opens a file of ticket keys, and makes it if it is missing.
+// TicketKeys opens a file of ticket keys, and makes it if it is missing.
 // When several processes make it at the same time, all get the key of the
 // first.
-func openTicketKeys(file string) (*gnutls.TicketKeyFile, error) {
+func TicketKeys(file string) (*gnutls.TicketKeyFile, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createTicketKey(file); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -37,7 +37,7 @@ func createTicketKey(file string) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".tls-serve-*") // mode 0600
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".ticket-key-*") // mode 0600
 	if err != nil {
 		return err
 	}
