@@ -36,9 +36,16 @@ void cshim_tls_leave(void)
 	current = NULL;
 }
 
-cshim_context *cshim_tls_current(void)
+static void *library_of(void *address)
 {
-	return current;
+	Dl_info info;
+
+	return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+cshim_context *cshim_tls_caller(void *address)
+{
+	return current != NULL && library_of(address) == library_of((void *)coap_new_context) ? current : NULL;
 }
 
 typedef int init_function(void **session, unsigned flags);
@@ -62,7 +69,7 @@ __attribute__((visibility("default"))) int cshim_tls_init(void **session, unsign
 
 int cshim_tls_init(void **session, unsigned flags)
 {
-	cshim_context *c = current;
+	cshim_context *c = cshim_tls_caller(__builtin_return_address(0));
 	bool client = flags & CSHIM_TLS_CLIENT;
 	uint64_t id;
 	int ret;

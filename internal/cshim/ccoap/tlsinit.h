@@ -7,8 +7,8 @@
 /* libcoap makes the sessions of GnuTLS and begins their handshakes in one go: what
  * makes a session resume has no place in between. So its calls of gnutls_init
  * come here. While a thread is between cshim_tls_enter and cshim_tls_leave, Go
- * hears of each session that is made, if it wants to, see goCoapTLS; all other calls of gnutls_init
- * in the process go straight on. With the build tag noresume nothing is called in
+ * hears of each session that libcoap makes, if it wants to, see goCoapTLS; all other calls of
+ * gnutls_init in the process go straight on. With the build tag noresume nothing is called in
  * between. */
 
 struct cshim_context;
@@ -28,13 +28,13 @@ struct cshim_tls {
 	uint64_t connected; /* number of the client session over TLS that has just connected */
 };
 
-/* Until cshim_tls_leave, the calls of gnutls_init by this thread are those of
- * libcoap. */
+/* Until cshim_tls_leave, the calls of gnutls_init by this thread are looked at. */
 void cshim_tls_enter(struct cshim_context *c);
 void cshim_tls_leave(void);
 
-/* The context of this thread in between, or NULL. */
-struct cshim_context *cshim_tls_current(void);
+/* The context of this thread in between where the code at the address is libcoap's, else
+ * NULL: callbacks, too, may make sessions. */
+struct cshim_context *cshim_tls_caller(void *address);
 
 /* Whether the calls of libcoap arrive here. */
 bool cshim_tls_supported(void);

@@ -59,7 +59,7 @@ void cshim_wait_set_pull(void *session, pull_function *pull)
 	static void *cache;
 	set_pull_function *set = (set_pull_function *)next("gnutls_transport_set_pull_function", &cache);
 
-	if (cshim_tls_current() != NULL && is_datagram)
+	if (is_datagram && cshim_tls_caller(__builtin_return_address(0)) != NULL)
 		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
 	set(session, pull);
 }
@@ -69,7 +69,7 @@ void cshim_wait_set_wait(void *session, wait_function *wait)
 	static void *cache;
 	set_wait_function *set = (set_wait_function *)next("gnutls_transport_set_pull_timeout_function", &cache);
 
-	set(session, cshim_tls_current() != NULL ? on_wait : wait);
+	set(session, cshim_tls_caller(__builtin_return_address(0)) != NULL ? on_wait : wait);
 }
 
 #endif
