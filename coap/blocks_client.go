@@ -107,6 +107,9 @@ func (r *Request) isSimple(response *ccoap.Message) bool {
 
 // ready waits until messages can be exchanged, or the session is over.
 func (c *conn) ready(ctx context.Context) error {
+	if err := c.l.mayWait(); err != nil {
+		return err
+	}
 	select {
 	case <-c.connected:
 		return nil

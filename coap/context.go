@@ -47,10 +47,14 @@ func NewContext(config *Config) (*Context, error) {
 
 // Close ends all sessions, stops listening, and frees the context. Whoever waits
 // for something in it gets net.ErrClosed. Further calls do nothing. It stands for
-// coap_free_context.
+// coap_free_context. A context that is borrowed goes back to its C program instead. Close
+// returns an error in a callback of libcoap that has called Go.
 func (c *Context) Close() error {
 	c.cleanup.Stop()
-	return c.l.close()
+	if err := c.l.close(); err != nil {
+		return &Error{Op: "close", Err: err}
+	}
+	return nil
 }
 
 // listening serialises Listen, which reads a static buffer of libcoap.

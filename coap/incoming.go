@@ -37,7 +37,7 @@ type incoming struct {
 func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
 	c := l.conns[id]
 	if isNew {
-		c = l.newConn(id, native, true)
+		c = l.newConn(id, native, true, l.shared)
 		l.servers.add(c)
 		l.events = append(l.events, c.configure)
 	}

@@ -25,6 +25,8 @@ const (
 	// FeatureBothRoles is a Context that has endpoints and client sessions over DTLS
 	// or TLS.
 	FeatureBothRoles
+	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
+	FeatureAdoption
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
@@ -35,6 +37,8 @@ func Supports(f Feature) bool {
 		return ccoap.HaveCredentials
 	case FeatureAnyGroup:
 		return ccoap.JoinsAnyGroup
+	case FeatureAdoption:
+		return ccoap.Adopts
 	}
 	return false
 }

@@ -52,6 +52,9 @@ func (c *Context) secureServer(set func() error) error {
 	if err == nil {
 		defer c.l.unlock()
 	}
+	if err == nil && c.l.shared {
+		err = errNotOurs
+	}
 	if err == nil && c.l.secured.clients != 0 {
 		err = errors.New("the context has client sessions already")
 	}
@@ -70,7 +73,7 @@ func (c *Context) secureServer(set func() error) error {
 // secureEndpoint makes sure that a server has credentials, those of the Config if
 // it was given no others.
 func (l *loop) secureEndpoint() error {
-	if l.secured.psk != nil || l.secured.pki != nil {
+	if l.shared || l.secured.psk != nil || l.secured.pki != nil {
 		return nil
 	}
 	if l.secured.clients != 0 {
@@ -350,6 +353,8 @@ func (c *conn) established() error {
 		return err
 	}
 	switch s := c.security; {
+	case c.lent: // the program has seen to the rest
+		c.peerIdentity = state.PSKIdentity
 	case c.server && st.RawKey && c.l.secured.pki.VerifyRawPublicKey == nil:
 		return errRawKey
 	case c.server && strings.ContainsRune(state.PSKIdentity, 0):
@@ -365,7 +370,7 @@ func (c *conn) established() error {
 		c.peerIdentity = string(c.native.PSKHint())
 	}
 	state.HandshakeComplete = true
-	if !c.server {
+	if c.security != nil {
 		state.ServerName = c.security.name
 	}
 	if st.RawKey {
