@@ -41,13 +41,16 @@ var (
 // Go neither changes nor adds to what secures the context, and opens no sessions
 // with DTLS or TLS in it; nor does it change its idle timeout, or its block mode. With
 // COAP_BLOCK_SINGLE_BODY it is libcoap that puts the bodies of requests together, also
-// those for Go. /.well-known/core stays libcoap's, which lists the program's resources
-// alone. Config.IdleTimeout and Config.MaxSessions say how long Go keeps references
+// those for Go, whatever Config.MaxBody says. /.well-known/core stays libcoap's, which
+// lists the program's resources alone. Config.IdleTimeout and Config.MaxSessions say how long Go keeps references
 // to sessions of peers: when it gives one back, the session is not disconnected.
 //
 // Ownership: the context is Go's. Close frees it, with the program's resources,
 // endpoints and sessions: the program must have given its references to sessions
 // back, and not use the context again. The garbage collector does not close it.
+//
+// libcoap's log stays the program's too, until Go makes a context of its own, which
+// ends it for the process.
 //
 // p must point to a context of the libcoap that this program is linked with. NULL, and
 // a context that Go has already, are refused. A nil config means the zero Config. With

@@ -151,6 +151,29 @@ func TestLargeBodiesReachBoth(t *testing.T) {
 	}
 }
 
+func TestLastBlockThatComesAgainIsAnsweredAgain(t *testing.T) {
+	inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
+		s.mux.HandleFunc("PUT /go", func(w ResponseWriter, r *Request) { w.Write(r.Body) })
+		peer := newRawPeer(t)
+		const put, lastSize = 3, byte(len("the end"))
+		block := func(id uint16, value byte, body string) rawMessage {
+			rest := append([]byte{0xb2}, "go"...)        // Uri-Path
+			rest = append(rest, 0xd1, 27-11-13, value)   // Block1
+			rest = append(rest, 0xd1, 60-27-13, 16+lastSize) // Size1: else libcoap does not put the body together
+			return rawMessage{wireCON, put, id, []byte{1}, append(append(rest, 0xff), body...), s.addr()}
+		}
+		first, last := block(1, 0x08, "0123456789abcdef"), block(2, 0x10, "the end")
+		peer.send(t, first)
+		assert.EqualValues(t, CodeContinue, peer.next(t).code)
+		peer.send(t, last)
+		answer := peer.next(t)
+		assert.EqualValues(t, CodeChanged, answer.code)
+		assert.Contains(t, string(answer.rest), "0123456789abcdefthe end")
+		peer.send(t, last)
+		assert.Equal(t, answer, peer.next(t))
+	})
+}
+
 func TestPointersThatCannotBeTakenAreRefused(t *testing.T) {
 	_, err := AdoptContext(nil, nil)
 	assert.EqualError(t, err, "coap: adopt: the pointer is NULL")
@@ -253,6 +276,7 @@ func TestCallsOnTheThreadOfTheLoop(t *testing.T) {
 			for _, err := range server.Observe(ctx, get()) {
 				assert.ErrorContains(t, err, "the call would wait for itself")
 			}
+			assert.Equal(t, -1, s.Process(cprogramNoWait))
 			res.Notify()
 			wrapped, err := WrapSession(session)
 			if assert.NoError(t, err) {

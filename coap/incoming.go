@@ -57,7 +57,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		multicast:   multicast,
 	}
 	if !c.proto.Reliable() {
-		in.sum = sum(&m)
+		if !l.shared { // else the last block may come as the whole body first, and then as it is
+			in.sum = sum(&m)
+		}
 		if first := c.recent.add(in); first != nil {
 			l.events = append(l.events, first.again)
 			return

@@ -251,17 +251,22 @@ static int process(cshim_context *c)
 	return result;
 }
 
+static bool may_process(const coap_context_t *context)
+{
+	const cshim_context *c = cshim_adoption_find(context);
+
+	return c->adoption->borrowed && !c->adoption->processing;
+}
+
 int gnucoap_io_process(coap_context_t *context, uint32_t timeout_ms)
 {
 	uint64_t begun = milliseconds();
-	cshim_context *c;
 	struct pollfd p = { .fd = coap_context_get_coap_fd(context), .events = POLLIN };
 	int result, wait;
 
 	if (!goCoapTake(context))
 		return coap_io_process(context, timeout_ms);
-	c = cshim_adoption_find(context);
-	if (!c->adoption->borrowed || c->adoption->processing) {
+	if (!may_process(context)) {
 		goCoapLetGo(context);
 		return -1;
 	}
@@ -270,7 +275,11 @@ int gnucoap_io_process(coap_context_t *context, uint32_t timeout_ms)
 	poll(&p, 1, wait);
 	if (!goCoapResume(context)) /* Go has given it back */
 		return coap_io_process(context, COAP_IO_NO_WAIT);
-	result = process(c);
+	if (!may_process(context)) { /* and has adopted it */
+		goCoapLetGo(context);
+		return -1;
+	}
+	result = process(cshim_adoption_find(context));
 	goCoapProcessed(context);
 	return result < 0 ? result : (int)(milliseconds() - begun);
 }
