@@ -157,8 +157,8 @@ func TestLastBlockThatComesAgainIsAnsweredAgain(t *testing.T) {
 		peer := newRawPeer(t)
 		const put, lastSize = 3, byte(len("the end"))
 		block := func(id uint16, value byte, body string) rawMessage {
-			rest := append([]byte{0xb2}, "go"...)        // Uri-Path
-			rest = append(rest, 0xd1, 27-11-13, value)   // Block1
+			rest := append([]byte{0xb2}, "go"...)            // Uri-Path
+			rest = append(rest, 0xd1, 27-11-13, value)       // Block1
 			rest = append(rest, 0xd1, 60-27-13, 16+lastSize) // Size1: else libcoap does not put the body together
 			return rawMessage{wireCON, put, id, []byte{1}, append(append(rest, 0xff), body...), s.addr()}
 		}
@@ -375,6 +375,90 @@ func TestSessionOfTheProgramServesGoToo(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(true)
+	server := listen(t, nil, UDP, hello)
+	ctx := waitContext(t)
+	runtime.LockOSThread() // as a thread of the program
+	defer runtime.UnlockOSThread()
+	c, err := BorrowContext(p.Context(), nil)
+	require.NoError(t, err)
+	defer runtime.UnlockOSThread()
+	require.True(t, p.NameHandlers())
+	process := func(until func() bool) {
+		t.Helper()
+		for !until() {
+			require.NoError(t, ctx.Err())
+			p.Process(10)
+		}
+	}
+
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), TCP)
+	pinged := make(chan error, 1)
+	go func() { pinged <- client.Ping(ctx) }()
+	process(func() bool { return len(pinged) > 0 })
+	assert.NoError(t, <-pinged)
+	assert.EqualValues(t, 1, p.Counts().Pings)
+	assert.Positive(t, p.Counts().Events, "a connection has come")
+
+	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Request())
+	process(func() bool { return p.Counts().Responses == 1 })
+	peer := newRawPeer(t)
+	p.Disconnect()
+	require.True(t, p.Connect(peer.addr.Port()))
+	require.True(t, p.Request())
+	request := peer.next(t)
+	peer.send(t, rawMessage{wireRST, 0, request.id, nil, nil, request.from})
+	process(func() bool { return p.Counts().Nacks == 1 })
+	p.Disconnect()
+
+	require.NoError(t, c.Close())
+	assert.False(t, p.NameHandlers(), "Go does not have the context")
+	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Request())
+	process(func() bool { return p.Counts().Responses == 2 })
+	p.Disconnect()
+}
+
+func TestObserversHearOfEachChange(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		n := make(chan string, 1)
+		res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(<-n)) }))
+		s.mux.Handle("/observed", res)
+		states := []string{"a", "b", "c", "d"}
+		n <- states[0]
+		ctx, end := context.WithCancel(waitContext(t))
+		defer end()
+		for r, err := range s.client(t, UDP).Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+			assert.Equal(t, states[0], body(t, r, err))
+			if states = states[1:]; len(states) == 0 {
+				break
+			}
+			n <- states[0]
+			res.Notify()
+		}
+	})
+}
+
+func TestSecuredSessionsOfTheProgram(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		var port uint16
+		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure() }))
+		require.NotZero(t, port)
+		s.mux.HandleFunc("/who", func(w ResponseWriter, r *Request) { w.Write([]byte(r.Session.PeerIdentity())) })
+		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+			netip.AddrPortFrom(loopback.Addr(), port), DTLS, "me", []byte(cprogram.Key))
+		require.NoError(t, err)
+		ctx := waitContext(t)
+		r, err := client.Get(ctx, "/who")
+		assert.Equal(t, "me", body(t, r, err))
+		r, err = client.Get(ctx, "/c")
+		assert.Equal(t, "C: 42", body(t, r, err))
+	})
 }
 
 func TestCredentialsAreTheProgramsBusiness(t *testing.T) {

@@ -126,6 +126,7 @@ cprogram *cprogram_new(uintptr_t handle, int block_mode)
 	while (p->port == 0) {
 		coap_free_context(p->context);
 		p->context = coap_new_context(NULL);
+		coap_set_log_level(LOG_EMERG);
 		p->port = listen_on(p->context);
 	}
 	coap_set_app_data(p->context, p);
@@ -173,6 +174,16 @@ bool cprogram_delete(cprogram *p)
 bool cprogram_name_handlers(cprogram *p)
 {
 	return gnucoap_set_handlers(p->context, &handlers);
+}
+
+int cprogram_secure(cprogram *p)
+{
+	static const char key[] = CPROGRAM_KEY;
+	coap_address_t any = loopback(0);
+
+	if (!coap_context_set_psk(p->context, "", (const uint8_t *)key, strlen(key)))
+		return 0;
+	return port_of(coap_new_endpoint(p->context, &any, COAP_PROTO_DTLS));
 }
 
 bool cprogram_connect(cprogram *p, int port)

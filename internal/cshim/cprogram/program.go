@@ -69,6 +69,12 @@ func (p *Program) Delete() bool { return bool(C.cprogram_delete(p.p)) }
 // NameHandlers calls gnucoap_set_handlers.
 func (p *Program) NameHandlers() bool { return bool(C.cprogram_name_handlers(p.p)) }
 
+// Key is the pre-shared key of the program's endpoint for DTLS.
+const Key = C.CPROGRAM_KEY
+
+// Secure listens over DTLS, and returns the port.
+func (p *Program) Secure() uint16 { return uint16(C.cprogram_secure(p.p)) }
+
 // Connect opens the program's session to a server on 127.0.0.1, Request sends a GET over
 // it, and Disconnect gives the reference back.
 func (p *Program) Connect(port uint16) bool { return bool(C.cprogram_connect(p.p, C.int(port))) }

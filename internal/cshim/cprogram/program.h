@@ -32,6 +32,10 @@ int cprogram_process(cprogram *p, uint32_t timeout_ms);
 /* The calling thread has the context locked, or is alone. */
 bool cprogram_delete(cprogram *p);
 bool cprogram_name_handlers(cprogram *p);
+/* Listens over DTLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
+ * port. */
+#define CPROGRAM_KEY "secret"
+int cprogram_secure(cprogram *p);
 bool cprogram_connect(cprogram *p, int port);
 bool cprogram_request(cprogram *p);
 void cprogram_disconnect(cprogram *p);
