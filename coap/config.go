@@ -97,7 +97,7 @@ const (
 // check names the first field that has a bad value.
 func (c *Config) check() error {
 	bad := func(field string, value any, want string) error {
-		return fmt.Errorf("Config.%s is %v, not %s", field, value, want)
+		return fmt.Errorf("%s is %v, not %s", "Config."+field, value, want)
 	}
 	switch {
 	case c.AckTimeout != 0 && (c.AckTimeout < time.Second || c.AckTimeout > maxSeconds*time.Second):

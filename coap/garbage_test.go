@@ -197,7 +197,7 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 		got := receive(t, c)
 		outcomes[got.err == nil]++
 		if got.err != nil {
-			known := errors.Is(got.err, ErrReset) || errors.Is(got.err, ErrBadBlock) || errors.Is(got.err, ErrOption)
+			known := errors.Is(got.err, ErrReset) || errors.Is(got.err, ErrBadBlock) || errors.Is(got.err, ErrOption) || errors.Is(got.err, errBadMessage)
 			require.True(t, known, got.err)
 		}
 	}

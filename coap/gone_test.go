@@ -182,14 +182,15 @@ func TestEverythingAfterClose(t *testing.T) {
 				assert.NoError(t, s.Close())
 				assert.NoError(t, c.Close())
 				assert.Eventually(t, func() bool {
-					return LiveObjects().Sessions == before.Sessions+serverSessions(proto)
+					return LiveObjects().Sessions <= before.Sessions+serverSessions(proto)
 				}, wait, time.Millisecond, "the server has noticed")
 			})
 		})
 	}
 }
 
-// serverSessions is how many sessions the server of the test still has.
+// serverSessions is how many sessions the server of the test may still have: over UDP
+// it has one if anything reached it.
 func serverSessions(proto Protocol) int64 {
 	if proto.Reliable() {
 		return 0

@@ -41,7 +41,13 @@ func (c *conn) ping() (*ping, error) {
 	if c.ended != nil {
 		return nil, c.ended
 	}
-	mid, err := c.native.Ping()
+	var mid int
+	var err error
+	if c.proto.Reliable() {
+		mid, err = c.native.Ping()
+	} else { // libcoap 4.3.4 sends none while something waits for its acknowledgement
+		mid, err = c.native.Send(&ccoap.Message{Type: ccoap.Confirmable, Code: int(CodeEmpty), ID: ccoap.NewID})
+	}
 	if err != nil {
 		return nil, sendError(err)
 	}

@@ -37,7 +37,8 @@ func (p *PSK) isSet() bool { return p.Identity != "" || len(p.Key) > 0 || p.ForH
 
 // ServerPSK makes a server accept pre-shared keys. It stands for
 // coap_dtls_spsk_t. A client that has another key for its identity is not accepted; with
-// DTLS that shows in the Config's Logger alone, when the handshake has timed out.
+// DTLS that shows in the Config's Logger alone, when the handshake has timed out, and with
+// libcoap 4.3.1 alone.
 type ServerPSK struct {
 	// GetKey returns the key of a client's identity, or nil where there is none:
 	// then the handshake fails, as it does with an error. serverName is the name that the

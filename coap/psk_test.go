@@ -194,12 +194,16 @@ func TestPSKWrongKey(t *testing.T) {
 			require.NoError(t, err)
 			local := s.LocalAddr()
 			failed := refused(t, s)
-			line := receive(t, lines)
-			assert.Contains(t, line, "handshake not completed")
-			assert.Contains(t, line, "peer="+proto.Scheme()+"://127.0.0.1:")
+			if Version() == "4.3.1" { // others do not tell it from a session that ends
+				line := receive(t, lines)
+				assert.Contains(t, line, "handshake not completed")
+				assert.Contains(t, line, "peer="+proto.Scheme()+"://127.0.0.1:")
+				if proto == DTLS {
+					assert.Contains(t, line, local.String())
+				}
+			}
 			switch {
 			case proto == DTLS:
-				assert.Contains(t, line, local.String())
 				assert.ErrorIs(t, failed, ErrRetriesExhausted)
 				assert.Zero(t, failed.Alert)
 				return
@@ -209,6 +213,27 @@ func TestPSKWrongKey(t *testing.T) {
 				assert.ErrorIs(t, failed, io.ErrUnexpectedEOF)
 			}
 		}
+	})
+}
+
+func TestClientThatLeavesAfterItsHandshakeIsNotLogged(t *testing.T) {
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		logger, lines := logs()
+		c := newTestContext(t, &Config{ServerPSK: pskServer, Logger: logger})
+		c.Handle(hello)
+		addr, err := c.Listen(loopback, proto)
+		require.NoError(t, err)
+		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		require.NoError(t, err)
+		require.NoError(t, s.Ready(waitContext(t)))
+		require.NoError(t, s.Close())
+		// When another one is answered the first is dealt with.
+		s, err = newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		require.NoError(t, err)
+		_, err = s.Do(waitContext(t), get())
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		assert.Empty(t, lines)
 	})
 }
 

@@ -28,6 +28,7 @@ type tester struct {
 	session *coap.Session
 	uri     string
 	config  *coap.Config
+	offered bool // a resource of the case was there
 }
 
 // A skip says why a case could not be run.
@@ -86,17 +87,22 @@ func runCase(ctx context.Context, c testCase, uri string, config *coap.Config) e
 		return err
 	}
 	defer session.Close()
-	return c.run(&tester{ctx, session, uri, config})
+	return c.run(&tester{ctx: ctx, session: session, uri: uri, config: config})
 }
 
 // do sends a request. A resource that is not there is one that the server does not
-// offer.
+// offer, unless the case has found one before.
 func (t *tester) do(method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response, error) {
 	response, err := t.send(method, path, change...)
-	if err == nil && response.Code == coap.CodeNotFound {
+	switch {
+	case err != nil:
+		return nil, err
+	case response.Code != coap.CodeNotFound:
+		t.offered = true
+	case !t.offered:
 		return nil, notOffered
 	}
-	return response, err
+	return response, nil
 }
 
 func (t *tester) send(method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response, error) {

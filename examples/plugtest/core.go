@@ -10,26 +10,32 @@ import (
 	"github.com/gnucoap/gnucoap/coap"
 )
 
-// A note is a representation that clients can replace. A nil body means that there is
-// none.
+// A note is a representation that clients can replace and remove. One that has a
+// first body has that again when it is removed: others want it too. A nil body means
+// that there is none.
 type note struct {
-	mu     sync.Mutex
+	first string
+
+	mu     sync.Mutex // guards what follows
 	format coap.ContentFormat
 	body   []byte
 }
 
-func newNote(body string) *note { return &note{body: []byte(body)} }
-
-func (n *note) get() ([]byte, coap.ContentFormat) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.body, n.format
+func newNote(first string) *note {
+	n := &note{first: first}
+	n.reset()
+	return n
 }
 
-// put takes the body of a request, and returns the code of the response.
-func (n *note) put(r *coap.Request) coap.Code {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (n *note) reset() {
+	n.format, n.body = coap.TextPlain, nil
+	if n.first != "" {
+		n.body = []byte(n.first)
+	}
+}
+
+// replace takes the body of a request, and returns the code of the response.
+func (n *note) replace(r *coap.Request) coap.Code {
 	code := coap.CodeChanged
 	if n.body == nil {
 		code = coap.CodeCreated
@@ -39,62 +45,63 @@ func (n *note) put(r *coap.Request) coap.Code {
 	return code
 }
 
-func (n *note) remove() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.body = nil
-}
-
-// etag is different for different bodies.
-func etag(body []byte) []byte {
+// etag is different for different representations.
+func (n *note) etag() []byte {
 	h := fnv.New64a()
-	h.Write(body)
+	h.Write([]byte{byte(n.format >> 8), byte(n.format)})
+	h.Write(n.body)
 	return h.Sum(nil)
 }
 
 // ServeCoAP answers GET, PUT and DELETE, with the conditions of RFC 7252, section
-// 5.10.8.
+// 5.10.8. Nobody else changes the note between the look at it and the change.
 func (n *note) ServeCoAP(w coap.ResponseWriter, r *coap.Request) {
-	body, format := n.get()
-	if !allowed(r, body) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.allows(r) {
 		w.SetCode(coap.CodePreconditionFailed)
 		return
 	}
 	switch r.Method {
 	case coap.MethodPut:
-		w.SetCode(n.put(r))
+		w.SetCode(n.replace(r))
 	case coap.MethodDelete:
-		n.remove()
+		n.reset()
 	case coap.MethodGet:
-		if body == nil {
-			w.SetCode(coap.CodeNotFound)
-			return
-		}
-		tag := etag(body)
-		w.Options().Set(coap.OptionETag, tag)
-		for _, known := range r.Options.ETags() {
-			if bytes.Equal(known, tag) {
-				w.SetCode(coap.CodeValid)
-				return
-			}
-		}
-		w.Options().SetContentFormat(format)
-		w.Write(body)
+		n.get(w, r)
 	default:
 		w.SetCode(coap.CodeMethodNotAllowed)
 	}
 }
 
-// allowed reports whether the conditions of a request hold for what there is.
-func allowed(r *coap.Request, body []byte) bool {
-	if r.Options.Has(coap.OptionIfNoneMatch) && body != nil {
+func (n *note) get(w coap.ResponseWriter, r *coap.Request) {
+	if n.body == nil {
+		w.SetCode(coap.CodeNotFound)
+		return
+	}
+	tag := n.etag()
+	for _, known := range r.Options.ETags() {
+		if bytes.Equal(known, tag) {
+			w.SetCode(coap.CodeValid)
+			w.Options().Set(coap.OptionETag, tag)
+			return
+		}
+	}
+	if represent(w, r, n.format, n.body) {
+		w.Options().Set(coap.OptionETag, tag)
+	}
+}
+
+// allows reports whether the conditions of a request hold.
+func (n *note) allows(r *coap.Request) bool {
+	if r.Options.Has(coap.OptionIfNoneMatch) && n.body != nil {
 		return false
 	}
 	if !r.Options.Has(coap.OptionIfMatch) {
 		return true
 	}
 	for tag := range r.Options.All(coap.OptionIfMatch) {
-		if body != nil && (len(tag) == 0 || bytes.Equal(tag, etag(body))) {
+		if n.body != nil && (len(tag) == 0 || bytes.Equal(tag, n.etag())) {
 			return true
 		}
 	}
@@ -103,33 +110,31 @@ func allowed(r *coap.Request, body []byte) bool {
 
 // addCore adds the resources of the CORE cases.
 func addCore(mux *coap.Mux) {
-	test := newNote("the test resource")
-	mux.HandleFunc("GET /test", func(w coap.ResponseWriter, r *coap.Request) {
-		body, _ := test.get()
-		text(w, string(body))
-	}, coap.Attr("title", "Default test resource"), coap.Attr("ct", "0"))
-	mux.HandleFunc("PUT /test", func(w coap.ResponseWriter, r *coap.Request) { w.SetCode(test.put(r)) })
+	posted := newNote("")
+	mux.Handle("/test", newNote("the test resource"), coap.Attr("title", "Default test resource"), coap.Attr("ct", "0"))
 	mux.HandleFunc("POST /test", func(w coap.ResponseWriter, r *coap.Request) {
+		posted.mu.Lock()
+		defer posted.mu.Unlock()
+		posted.replace(r)
 		w.SetCode(coap.CodeCreated)
 		for _, segment := range []string{"location1", "location2", "location3"} {
 			w.Options().AddString(coap.OptionLocationPath, segment)
 		}
 	})
-	// What is deleted is there again with the next request: others want it too.
-	mux.HandleFunc("DELETE /test", func(w coap.ResponseWriter, r *coap.Request) {})
+	mux.Handle("GET /location1/location2/location3", posted)
 
 	mux.HandleFunc("GET /separate", func(w coap.ResponseWriter, r *coap.Request) {
 		select { // longer than a piggybacked response may take
 		case <-time.After(time.Second):
 		case <-r.Context().Done():
 		}
-		text(w, "a separate response")
+		text(w, r, "a separate response")
 	}, coap.Attr("title", "Resource which cannot be served immediately"))
 	mux.HandleFunc("GET /query", func(w coap.ResponseWriter, r *coap.Request) {
-		text(w, fmt.Sprintf("%q", r.Options.Queries()))
+		text(w, r, fmt.Sprintf("%q", r.Options.Queries()))
 	})
 	mux.HandleFunc("GET /seg1/seg2/seg3", func(w coap.ResponseWriter, r *coap.Request) {
-		text(w, "three segments")
+		text(w, r, "three segments")
 	})
 	mux.HandleFunc("POST /location-query", func(w coap.ResponseWriter, r *coap.Request) {
 		w.SetCode(coap.CodeCreated)
@@ -138,19 +143,13 @@ func addCore(mux *coap.Mux) {
 	})
 	mux.HandleFunc("GET /multi-format", multiFormat, coap.Attr("ct", "0", "41"))
 	mux.Handle("/validate", newNote("to be validated"))
-	create := newNote("")
-	create.remove()
-	mux.Handle("/create1", create)
+	mux.Handle("/create1", newNote(""))
 }
 
 func multiFormat(w coap.ResponseWriter, r *coap.Request) {
-	switch format, ok := r.Options.Accept(); {
-	case !ok || format == coap.TextPlain:
-		text(w, "plain")
-	case format == coap.XML:
-		w.Options().SetContentFormat(coap.XML)
-		w.Write([]byte("<plain/>"))
-	default:
-		w.SetCode(coap.CodeNotAcceptable)
+	if format, _ := r.Options.Accept(); format == coap.XML {
+		represent(w, r, coap.XML, []byte("<plain/>"))
+		return
 	}
+	text(w, r, "plain")
 }

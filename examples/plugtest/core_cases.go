@@ -32,6 +32,7 @@ var coreCases = []testCase{
 	{"CORE_21", "ETag", (*tester).validate},
 	{"CORE_22", "If-Match", (*tester).ifMatch},
 	{"CORE_23", "If-None-Match", (*tester).ifNoneMatch},
+	{"CORE_31", "ping", func(t *tester) error { return t.session.Ping(t.ctx) }},
 }
 
 func (t *tester) read(path string, change ...func(*coap.Request)) error {
@@ -57,7 +58,16 @@ func (t *tester) locationPath() error {
 	if err != nil {
 		return err
 	}
-	return check(response.Options.Has(coap.OptionLocationPath), "there is no Location-Path")
+	path := values(response, coap.OptionLocationPath)
+	return check(len(path) > 1, "Location-Path is %q", path)
+}
+
+// values are those of all options with an ID.
+func values(r *coap.Response, id coap.OptionID) (values []string) {
+	for value := range r.Options.All(id) {
+		values = append(values, string(value))
+	}
+	return values
 }
 
 func (t *tester) locationQuery() error {
@@ -65,10 +75,7 @@ func (t *tester) locationQuery() error {
 	if err != nil {
 		return err
 	}
-	var queries []string
-	for query := range response.Options.All(coap.OptionLocationQuery) {
-		queries = append(queries, string(query))
-	}
+	queries := values(response, coap.OptionLocationQuery)
 	return check(slices.Equal(queries, []string{"first=1", "second=2"}), "Location-Query is %q", queries)
 }
 
@@ -103,14 +110,18 @@ func (t *tester) validate() error {
 		return err
 	}
 	known := func(r *coap.Request) { r.Options.Add(coap.OptionETag, tag) }
-	if _, err := t.expect(one(coap.CodeValid), coap.MethodGet, "/validate", known); err != nil {
+	response, err := t.expect(one(coap.CodeValid), coap.MethodGet, "/validate", known)
+	if err != nil {
+		return err
+	}
+	if err := check(len(response.Body) == 0, "2.03 has a body"); err != nil {
 		return err
 	}
 	other := "not " + string(tag)
 	if _, err := t.expect(created2xx, coap.MethodPut, "/validate", body(other)); err != nil {
 		return err
 	}
-	response, err := t.expect(one(coap.CodeContent), coap.MethodGet, "/validate", known)
+	response, err = t.expect(one(coap.CodeContent), coap.MethodGet, "/validate", known)
 	if err != nil {
 		return err
 	}
@@ -149,6 +160,9 @@ func (t *tester) ifNoneMatch() error {
 func (t *tester) lossy(path string) error {
 	if t.session.Protocol() != coap.UDP {
 		return skip("over UDP only")
+	}
+	if err := t.read(path); err != nil { // a resource that is not offered needs no losses
+		return err
 	}
 	relay, err := newRelay(t.session.RemoteAddr())
 	if err != nil {

@@ -9,57 +9,81 @@ import (
 	"github.com/gnucoap/gnucoap/coap"
 )
 
-// period is how often an observable resource changes by itself.
+// period is how long a state of an observable resource stays, unless another is put.
 const period = time.Second
 
 // An observable is a resource whose state is a number that grows, or what a client
 // has put.
 type observable struct {
 	*coap.Resource
+	padding string
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	n      int
-	put    []byte // nil: the number
 	format coap.ContentFormat
+	body   []byte
+	next   *time.Timer
+	ended  bool
 }
 
 func newObservable(padding string) *observable {
-	o := &observable{}
-	o.Resource = coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		w.Options().SetContentFormat(o.format)
-		w.Options().SetMaxAge(2 * period)
-		if o.put != nil {
-			w.Write(o.put)
-			return
-		}
-		fmt.Fprintf(w, "%d\n%s", o.n, padding)
-	}))
+	o := &observable{padding: padding}
+	o.Resource = coap.NewResource(coap.HandlerFunc(o.get))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.next = time.AfterFunc(period, o.tick)
+	o.advance()
 	return o
+}
+
+func (o *observable) get(w coap.ResponseWriter, r *coap.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w.Options().SetMaxAge(2 * period)
+	represent(w, r, o.format, o.body)
 }
 
 func (o *observable) tick() {
 	o.mu.Lock()
-	o.n++
-	o.put, o.format = nil, coap.TextPlain
-	o.mu.Unlock()
-	o.Notify()
+	defer o.mu.Unlock()
+	if !o.ended {
+		o.advance()
+	}
 }
 
-// replace sets the state. Observers of another format would not understand it: their
-// observation ends (RFC 7641, section 4.2).
-func (o *observable) replace(w coap.ResponseWriter, r *coap.Request) {
-	format, _ := r.Options.ContentFormat()
+// stop makes the resource stay as it is.
+func (o *observable) stop() {
 	o.mu.Lock()
-	other := format != o.format
-	o.put, o.format = append([]byte{}, r.Body...), format
-	o.mu.Unlock()
-	if other {
-		o.Cancel(coap.CodeInternalServerError)
-		return
+	defer o.mu.Unlock()
+	o.ended = true
+	o.next.Stop()
+}
+
+// advance goes on to the next number. The mutex is locked.
+func (o *observable) advance() {
+	o.n++
+	o.become(coap.TextPlain, fmt.Appendf(nil, "%d\n%s", o.n, o.padding))
+}
+
+func (o *observable) put(w coap.ResponseWriter, r *coap.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	format, _ := r.Options.ContentFormat()
+	o.become(format, append([]byte{}, r.Body...))
+}
+
+// become changes the state. Observers cannot be told one of another format: their
+// observation ends (RFC 7641, section 4.2), before there is a state that a
+// notification on its way could tell them. The mutex is locked.
+func (o *observable) become(format coap.ContentFormat, body []byte) {
+	if format != o.format {
+		o.Cancel(coap.CodeNotAcceptable)
 	}
+	o.format, o.body = format, body
 	o.Notify()
+	if !o.ended {
+		o.next.Reset(period)
+	}
 }
 
 // addObservable adds the resources of the OBS cases. They change until stop is
@@ -71,24 +95,12 @@ func addObservable(mux *coap.Mux) (stop func()) {
 	for i, path := range []string{"/obs", "/obs-non", "/obs-large"} {
 		o := all[i]
 		mux.Handle("GET "+path, o.Resource, coap.Attr("rt", "observe"))
-		mux.HandleFunc("PUT "+path, o.replace)
+		mux.HandleFunc("PUT "+path, o.put)
 		mux.HandleFunc("DELETE "+path, func(w coap.ResponseWriter, r *coap.Request) { o.Cancel(coap.CodeNotFound) })
 	}
-	ticker, done := time.NewTicker(period), make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-ticker.C:
-				for _, o := range all {
-					o.tick()
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
 	return func() {
-		ticker.Stop()
-		close(done)
+		for _, o := range all {
+			o.stop()
+		}
 	}
 }

@@ -68,7 +68,18 @@ func listen(h coap.Handler, config *coap.Config, host string, port uint16) (*coa
 }
 
 // text answers with text/plain.
-func text(w coap.ResponseWriter, body string) {
-	w.Options().SetContentFormat(coap.TextPlain)
-	io.WriteString(w, body)
+func text(w coap.ResponseWriter, r *coap.Request, body string) {
+	represent(w, r, coap.TextPlain, []byte(body))
+}
+
+// represent answers with a representation, or with 4.06 and false where the client
+// wants another format (RFC 7252, section 5.10.4).
+func represent(w coap.ResponseWriter, r *coap.Request, format coap.ContentFormat, body []byte) bool {
+	if accepted, ok := r.Options.Accept(); ok && accepted != format {
+		w.SetCode(coap.CodeNotAcceptable)
+		return false
+	}
+	w.Options().SetContentFormat(format)
+	w.Write(body)
+	return true
 }
