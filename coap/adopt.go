@@ -11,7 +11,7 @@ import (
 var (
 	errNilPointer = errors.New("the pointer is NULL")
 	errSession    = errors.New("the session's context is neither adopted nor borrowed")
-	errOwnSession = errors.New("Go has opened the session")
+	errOwnSession = errors.New("the session was opened by Go")
 	errOwnThread  = errors.New("the call would wait for itself: its thread has the context locked")
 	errInCallback = errors.New("libcoap, or the C program, uses the context on this thread")
 	errNotOurs    = errors.New("the C program secures this context; another Context may have sessions with DTLS and TLS")

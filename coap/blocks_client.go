@@ -294,7 +294,8 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 }
 
 // tag adds a Request-Tag option where another transfer is under way in the
-// session, whose blocks could mix with this one's (RFC 9175, section 3.4).
+// session, whose blocks could mix with this one's (RFC 9175, section 3.4). For a C
+// program libcoap may add others, to each block another one, where there is none.
 func (t *transfer) tag() {
 	if t.counted {
 		return
@@ -305,7 +306,7 @@ func (t *transfer) tag() {
 		c.l.mu.Lock()
 		defer c.l.mu.Unlock()
 	}
-	if c.uploads > 0 {
+	if c.uploads > 0 || c.l.shared {
 		c.tags++
 		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
 	}

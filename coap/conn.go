@@ -60,6 +60,9 @@ type conn struct {
 	observers map[string]*observer // by token
 }
 
+// foreignTags is beyond the Request-Tags of libcoap, which have 4 bytes.
+const foreignTags = 1 << 32
+
 // A token ties responses to their request. They are random, as RFC 7252,
 // section 5.3.1 asks of clients without transport security.
 type token uint64
@@ -96,6 +99,9 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 		lent:      lent,
 		done:      make(chan struct{}),
 		connected: make(chan struct{}),
+	}
+	if l.shared {
+		c.tags = foreignTags
 	}
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()

@@ -74,10 +74,10 @@ static void post_log(coap_resource_t *resource, coap_session_t *session, const c
 server *server_new(void)
 {
 	server *s = calloc(1, sizeof(*s));
-	coap_resource_t *led = coap_resource_init(coap_make_str_const("led"), 0);
-	coap_resource_t *log = coap_resource_init(coap_make_str_const("log"), 0);
+	coap_resource_t *led, *log;
 	coap_address_t address;
 
+	coap_startup();
 	s->context = coap_new_context(NULL);
 	coap_set_app_data(s->context, s);
 	coap_context_set_block_mode(s->context, COAP_BLOCK_USE_LIBCOAP | COAP_BLOCK_SINGLE_BODY);
@@ -87,10 +87,12 @@ server *server_new(void)
 	coap_resource_set_get_observable(s->clock, 1);
 	coap_add_resource(s->context, s->clock);
 
+	led = coap_resource_init(coap_make_str_const("led"), 0);
 	coap_register_request_handler(led, COAP_REQUEST_GET, get_led);
 	coap_register_request_handler(led, COAP_REQUEST_PUT, put_led);
 	coap_add_resource(s->context, led);
 
+	log = coap_resource_init(coap_make_str_const("log"), 0);
 	coap_register_request_handler(log, COAP_REQUEST_POST, post_log);
 	coap_add_resource(s->context, log);
 

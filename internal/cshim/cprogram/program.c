@@ -121,6 +121,7 @@ cprogram *cprogram_new(uintptr_t handle, int block_mode)
 {
 	cprogram *p = calloc(1, sizeof(*p));
 
+	coap_startup();
 	p->handle = handle;
 	p->app_data = 42;
 	while (p->port == 0) {
