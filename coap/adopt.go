@@ -241,7 +241,7 @@ func wrapSession(p unsafe.Pointer) (*Session, error) {
 			l.servers.add(c)
 		}
 	}
-	if c.session == nil {
+	if !c.lent {
 		return nil, errOwnSession
 	}
 	c.references++

@@ -12,12 +12,13 @@ import (
 // twice, the requests that are left get goroutines of their own, another goroutine
 // polls, and for a while requests get goroutines at once.
 type batch struct {
-	l     *loop
-	jobs  []job
-	next  atomic.Int32 // of jobs
-	begun time.Time
-	late  bool // it has taken longer than promptly
-	leads bool // the goroutine is the one of loop.run
+	l      *loop
+	inline []job // those of handlers that are marked with Inline, which come first
+	jobs   []job
+	next   atomic.Int32 // of jobs
+	begun  time.Time
+	late   bool // it has taken longer than promptly
+	leads  bool // the goroutine is the one of loop.run
 }
 
 const (
@@ -57,11 +58,19 @@ func (b *batch) run() (leads bool) {
 		b.l.mu.Lock()
 		b.l.batches = slices.DeleteFunc(b.l.batches, func(other *batch) bool { return other == b })
 		if !returned { // a handler has called runtime.Goexit
+			for i := range b.inline {
+				go b.inline[i].run()
+			}
 			b.spread()
 		}
 		leads = b.leads
 		b.l.unlock()
 	}()
+	for len(b.inline) > 0 {
+		j := &b.inline[0]
+		b.inline = b.inline[1:]
+		j.runTogether()
+	}
 	for j := b.claim(); j != nil; j = b.claim() {
 		j.runTogether()
 	}
@@ -92,11 +101,15 @@ func (l *loop) takeBatch(leads bool) *batch {
 	b.begun = time.Now()
 	if b.begun.Before(l.slowUntil) {
 		b.spread()
-		return nil
+		if len(b.inline) == 0 {
+			return nil
+		}
 	}
 	b.leads = leads
-	l.batches = append(l.batches, b)
-	l.arm(promptly)
+	if len(b.jobs) > 0 {
+		l.batches = append(l.batches, b)
+		l.arm(promptly)
+	}
 	return b
 }
 

@@ -224,7 +224,7 @@ func (u *upload) next() (*ccoap.Message, error) {
 		return nil, ErrBodyTooLarge
 	}
 	m := u.t.r.message(u.t.blockOptions(u.sent, u.own), block)
-	if u.token == nil {
+	if u.token == nil && !ccoap.TokenIsOfOneMessage {
 		u.token = newToken().append(nil)
 	}
 	m.Token = u.token

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 func reply(code Code, body string) wireBlock { return wireBlock{code: code, body: body} }
@@ -497,6 +498,9 @@ func TestManyTransfersAtOnceDoNotMix(t *testing.T) {
 }
 
 func TestBlocksOfABodyHaveOneToken(t *testing.T) {
+	if ccoap.TokenIsOfOneMessage {
+		return // see TestBodiesSurviveLossAndReordering
+	}
 	for _, source := range []bool{false, true} {
 		t.Run(fmt.Sprintf("source %v", source), func(t *testing.T) {
 			server := peer.NewUDP(t)
@@ -523,6 +527,11 @@ func TestBlocksOfABodyHaveOneToken(t *testing.T) {
 					assert.Equal(t, last.Token, m.Token)
 					server.Send(m.From, last)
 					server.ExpectReply(t, peer.ACK, peer.Empty, last.ID)
+					again := server.Expect(t, peer.CON, peer.PUT)
+					assert.Equal(t, m.Options, again.Options)
+					assert.NotEqual(t, m.ID, again.ID)
+					m = again
+					server.Send(m.From, m.Acknowledge())
 				}
 				last = m.Separate(peer.CON, uint16(100+i), code, nil, b.Option(peer.Block1))
 				server.Send(m.From, last)

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -325,4 +326,30 @@ func TestSizeThatTheHandlerGivesIsToldOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, body, r.Body)
 	assert.Len(t, slices.Collect(r.Options.All(OptionSize2)), 1)
+}
+
+func TestUnansweredBodiesAreForgotten(t *testing.T) {
+	for _, size := range []int{10, 5000} {
+		sessions := make(chan *Session, 1)
+		addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+			assert.Len(t, r.Body, size)
+			sessions <- r.Session
+		}))
+		r := &Request{Method: MethodPost, Body: make([]byte, size)}
+		r.Options.SetUint(OptionNoResponse, 2)
+		ctx, cancel := context.WithCancel(waitContext(t))
+		over := start(ctx, connect(t, nil, addr, UDP), r)
+		c := receive(t, sessions).c
+		assert.Eventually(t, func() bool {
+			c.l.mu.Lock()
+			defer c.l.mu.Unlock()
+			kept := 0
+			for _, in := range c.recent.ring {
+				kept += len(in.m.Body)
+			}
+			return c.busy == 0 && kept == 0
+		}, wait, time.Millisecond)
+		cancel()
+		receive(t, over)
+	}
 }

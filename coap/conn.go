@@ -22,7 +22,7 @@ type conn struct {
 	proto   Protocol
 	server  bool     // the peer has opened the session
 	lent    bool     // a C program may have it too
-	session *Session // what handlers see, and C programs wrap
+	session *Session // what handlers see, and C programs wrap; it keeps nothing open
 	local   netip.AddrPort
 	remote  netip.AddrPort
 
@@ -105,9 +105,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	}
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
-	if server || lent {
-		c.session = &Session{c: c}
-	}
+	c.session = &Session{c: c}
 	l.conns[id] = c
 	if server || c.proto == UDP || lent && native.State() == ccoap.StateEstablished {
 		c.up()

@@ -54,20 +54,39 @@ func (c *conn) idle() bool { return c.references == 0 && c.busy == 0 }
 func (l *loop) sweep() time.Duration {
 	timeout := orDefault(l.config.IdleTimeout, defaultIdleTimeout)
 	most := orDefault(l.config.MaxSessions, defaultMaxSessions)
-	for l.servers.oldest != nil {
-		c := l.servers.oldest
-		wait := timeout - time.Since(c.used)
-		if wait > 0 && l.servers.n <= most {
-			return wait
+	excess := l.servers.excess(most)
+	var next *conn
+	for c := l.servers.oldest; c != nil; c = next {
+		next = c.newer
+		expired := time.Since(c.used) >= timeout
+		if !expired && excess <= 0 {
+			break
 		}
-		if c.idle() {
+		switch {
+		case c.idle():
 			c.end(net.ErrClosed)
-			continue
+			excess--
+		case expired:
+			l.touch(c)
 		}
-		if wait > 0 {
-			return wait
-		}
-		l.touch(c)
 	}
-	return 0
+	if l.servers.oldest == nil {
+		return 0
+	}
+	return max(timeout-time.Since(l.servers.oldest.used), time.Millisecond)
+}
+
+// excess returns by how many the sessions that are idle exceed a number. Those that are
+// in use do not count.
+func (s *idleList) excess(most int) int {
+	if s.n <= most {
+		return 0
+	}
+	n := -most
+	for c := s.oldest; c != nil; c = c.newer {
+		if c.idle() {
+			n++
+		}
+	}
+	return n
 }

@@ -163,8 +163,12 @@ func (in *incoming) silence() {
 		in.acked = true
 		in.sendEmpty()
 	}
+	in.forget()
 	in.begin()
 }
+
+// forget drops what the request holds: it stays in the log.
+func (in *incoming) forget() { in.m.Options, in.m.Body, in.blocks = nil, nil, nil }
 
 func (in *incoming) done() {
 	if in.blocks != nil && in.blocks.upload != nil {
@@ -197,7 +201,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	default:
 		m.Type = ccoap.NonConfirmable
 	}
-	in.m.Options, in.m.Body, in.blocks = nil, nil, nil // it stays in the log
+	in.forget()
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))

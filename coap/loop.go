@@ -262,6 +262,7 @@ func (l *loop) close() error {
 	native := l.native
 	l.native = nil
 	l.timer.Stop()
+	l.endDrain()
 	if l.borrowed {
 		native.GiveBack()
 		l.unlock()

@@ -235,9 +235,11 @@ func (o *observation) forget() {
 	o.x = nil
 }
 
-// end tells the server that nobody observes any more.
+// end tells the server that nobody observes any more, confirmably: while no response
+// has come, what the server sends is not rejected.
 func (o *observation) end() {
 	m := o.message(observeDeregister)
+	m.Type = ccoap.Confirmable
 	c := o.t.c
 	if c.l.lock() != nil {
 		return

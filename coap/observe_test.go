@@ -340,3 +340,22 @@ func TestObserveLibcoapServer(t *testing.T) {
 		})
 	}
 }
+
+func TestFarewellLost(t *testing.T) {
+	server := peer.NewUDP(t)
+	s := connect(t, nil, server.Addr(), UDP)
+	ctx, cancel := context.WithCancel(context.Background())
+	req := &Request{Method: MethodGet, NonConfirmable: true}
+	next := pull(t, s.Observe(ctx, req))
+	go func() {
+		m := server.Expect(t, peer.NON, peer.GET)
+		server.Send(m.From, notifies(m, peer.NON, 1, 1, "a"))
+	}()
+	require.Equal(t, "a", state(t, next))
+	cancel()
+	_, err := next()
+	require.Error(t, err)
+	for range 2 { // the first one is lost
+		registers(t, server, 1)
+	}
+}

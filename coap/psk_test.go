@@ -508,3 +508,40 @@ func TestCredentialsOfAContext(t *testing.T) {
 		})
 	}
 }
+
+func TestLoggerUsesContext(t *testing.T) {
+	var c *Context
+	done := make(chan struct{})
+	h := &reentrant{f: func() { c.Handle(hello); close(done) }}
+	config := &Config{ServerPSK: pskServer, Logger: slog.New(h)}
+	c = newTestContext(t, config)
+	c.Handle(hello)
+	addr, err := c.Listen(loopback, DTLS)
+	require.NoError(t, err)
+	s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, DTLS, "nobody", testKey)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	assert.Error(t, s.Ready(ctx))
+	select {
+	case <-done:
+	case <-time.After(3 * time.Second):
+		t.Fatal("hangs")
+	}
+}
+
+type reentrant struct {
+	slog.Handler
+	f    func()
+	once bool
+}
+
+func (h *reentrant) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *reentrant) Handle(context.Context, slog.Record) error {
+	if !h.once {
+		h.once = true
+		h.f()
+	}
+	return nil
+}

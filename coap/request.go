@@ -91,7 +91,12 @@ type call struct {
 }
 
 func (c *call) receive(m ccoap.Message) {
-	if c.ended || isStale(&m, &c.request) {
+	if c.ended {
+		return
+	}
+	if isStale(&m, &c.request) {
+		l := c.exchange.c.l
+		l.events = append(l.events, c.again)
 		return
 	}
 	c.response = m
@@ -102,6 +107,17 @@ func (c *call) receive(m ccoap.Message) {
 	c.exchange.close()
 	l := c.exchange.c.l
 	l.events = append(l.events, c.goOn)
+}
+
+// again sends the message again, because libcoap does no longer: a late response had
+// its token.
+func (c *call) again() {
+	if c.ended {
+		return
+	}
+	if err := c.exchange.begin(&c.request); err != nil {
+		c.fail(err)
+	}
 }
 
 // goOn sends what is to follow the response.

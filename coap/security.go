@@ -324,9 +324,7 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 // onUnfinished logs that the handshake of a client failed: that is all that shows, over
 // DTLS, of one whose pre-shared key has another value.
 func (l *loop) onUnfinished(proto ccoap.Protocol, peer netip.AddrPort) {
-	l.late = append(l.late, func() {
-		l.warn("handshake not completed", "peer", protocols[proto].Scheme()+"://"+peer.String())
-	})
+	l.warn("handshake not completed", "peer", protocols[proto].Scheme()+"://"+peer.String())
 }
 
 // onAccepted tells a client over TLS whose handshake has failed as soon as it came, because

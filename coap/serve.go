@@ -17,8 +17,7 @@ func (c *Context) Handle(h Handler) {
 	c.l.mu.Unlock()
 }
 
-// serve has a request handled: on a goroutine of its own, or by whoever unlocks the
-// loop, if that is how its handler is marked.
+// serve has a request handled with those that come together.
 func (l *loop) serve(in *incoming) {
 	h := l.handler
 	if l.drained != nil {
@@ -32,12 +31,12 @@ func (l *loop) serve(in *incoming) {
 		}
 		h, _ = m.Handler(r)
 	}
-	if i, ok := h.(inline); ok {
-		l.late = append(l.late, (&job{i.Handler, r, in}).runTogether)
-		return
-	}
 	if l.batch == nil {
 		l.batch = &batch{l: l}
+	}
+	if i, ok := h.(inline); ok {
+		l.batch.inline = append(l.batch.inline, job{i.Handler, r, in})
+		return
 	}
 	l.batch.jobs = append(l.batch.jobs, job{h, r, in})
 }
@@ -50,7 +49,8 @@ func Inline(h Handler) Handler { return inline{h} }
 
 type inline struct{ Handler }
 
-// drain has new requests refused. The channel is closed when no handler runs.
+// drain has new requests refused. The channel is closed when no handler runs, or the
+// loop is closed.
 func (l *loop) drain() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,12 +66,20 @@ func (l *loop) drain() <-chan struct{} {
 // handled notes that a handler has returned. The loop is locked.
 func (l *loop) handled() {
 	l.handling--
-	if l.handling == 0 && l.drained != nil {
-		select {
-		case <-l.drained:
-		default:
-			close(l.drained)
-		}
+	if l.handling == 0 {
+		l.endDrain()
+	}
+}
+
+// endDrain closes the channel of drain. The loop is locked.
+func (l *loop) endDrain() {
+	if l.drained == nil {
+		return
+	}
+	select {
+	case <-l.drained:
+	default:
+		close(l.drained)
 	}
 }
 
@@ -144,10 +152,11 @@ func (in *incoming) unwanted(r *Request, w *response) bool {
 	return in.multicast && (!w.code.IsSuccess() || w.code == CodeContent && len(w.body) == 0)
 }
 
-// warn logs what a server refuses.
+// warn logs what a server refuses, when the loop is unlocked: it is locked, and the
+// logger may use it.
 func (l *loop) warn(what string, args ...any) {
 	if l.config.Logger != nil {
-		l.config.Logger.Warn("coap: "+what, args...)
+		l.late = append(l.late, func() { l.config.Logger.Warn("coap: "+what, args...) })
 	}
 }
 

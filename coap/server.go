@@ -156,7 +156,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// close marks the server as closed and returns the contexts that it had.
+// close marks the server as closed and returns its contexts, also when another call
+// waits for them to be done.
 func (s *Server) close() []*Context {
 	done := s.ended()
 	s.mu.Lock()
@@ -165,14 +166,12 @@ func (s *Server) close() []*Context {
 		s.closed = true
 		close(done)
 	}
-	contexts := s.contexts
-	s.contexts = nil
-	return contexts
+	return slices.Clone(s.contexts)
 }
 
 // Shutdown answers new requests with 5.03, waits for the handlers that run, and then
 // closes the server. When ctx ends before they do, it closes at once and returns
-// the error of ctx.
+// the error of ctx. Close ends it too.
 func (s *Server) Shutdown(ctx context.Context) error {
 	contexts := s.close()
 	var err error

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	peer "github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 // newServer listens on loopback with several transports.
@@ -280,4 +282,68 @@ func TestManyClientsWhileTheServerCloses(t *testing.T) {
 	}
 	require.NoError(t, server.Close())
 	group.Wait()
+}
+
+func TestInlineClose(t *testing.T) {
+	closed := make(chan struct{})
+	c := newTestContext(t, nil)
+	c.Handle(Inline(HandlerFunc(func(w ResponseWriter, r *Request) { c.Close(); close(closed) })))
+	addr, err := c.Listen(loopback, UDP)
+	require.NoError(t, err)
+	peer.NewUDP(t).Send(addr, peer.Message{Type: peer.NON, Code: peer.GET, ID: 1})
+	select {
+	case <-closed:
+	case <-time.After(3 * time.Second):
+		buf := make([]byte, 1<<16)
+		t.Fatalf("hangs\n%s", buf[:runtime.Stack(buf, true)])
+	}
+}
+
+func TestInlineGoexit(t *testing.T) {
+	addr := listen(t, nil, UDP, Inline(HandlerFunc(func(w ResponseWriter, r *Request) {
+		if r.Options.Path() == "/exit" {
+			runtime.Goexit()
+		}
+	})))
+	s := connect(t, nil, addr, UDP)
+	r, err := s.Get(waitContext(t), "/exit")
+	require.NoError(t, err)
+	assert.Equal(t, CodeInternalServerError, r.Code)
+	for range 5 {
+		_, err = s.Get(waitContext(t), "/")
+		require.NoError(t, err)
+	}
+}
+
+func TestCloseDuringShutdown(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	defer close(leave)
+	srv, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) { close(entered); <-leave }), nil, UDP)
+	s := dialEndpoint(t, endpoints[0])
+	go s.Get(waitContext(t), "/")
+	receive(t, entered)
+	over := make(chan error, 1)
+	go func() { over <- srv.Shutdown(context.Background()) }()
+	time.Sleep(50 * time.Millisecond)
+	require.NoError(t, srv.Close())
+	select {
+	case <-over:
+	case <-time.After(3 * time.Second):
+		t.Fatal("Close did not close")
+	}
+}
+
+func TestRequestSessionAtClient(t *testing.T) {
+	addr := listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) {
+		s := r.Session
+		go s.Get(context.Background(), "/back")
+	}))
+	c := newTestContext(t, nil)
+	got := make(chan *Session, 1)
+	c.Handle(HandlerFunc(func(w ResponseWriter, r *Request) { got <- r.Session }))
+	s, err := c.NewClientSession(netip.AddrPort{}, addr, TCP)
+	require.NoError(t, err)
+	_, err = s.Get(waitContext(t), "/")
+	require.NoError(t, err)
+	require.NotNil(t, receive(t, got))
 }

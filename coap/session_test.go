@@ -151,6 +151,7 @@ func TestServerSessionsAreEvictedWhenIdle(t *testing.T) {
 			}))
 			request := func() *Session {
 				s := connect(t, nil, addr, proto)
+				t.Cleanup(func() { s.Close() }) // it must not be collected before
 				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 				server := receive(t, sessions)
@@ -304,4 +305,29 @@ func TestAContextThatListensIsNotCollected(t *testing.T) {
 		_, err := s.Get(waitContext(t), "/")
 		require.NoError(t, err)
 	}
+}
+
+func TestMaxSessionsWithABusyOne(t *testing.T) {
+	sessions := make(chan *Session, 20)
+	addr := listen(t, &Config{MaxSessions: 2}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	var seen []*Session
+	for i := range 8 {
+		_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())
+		require.NoError(t, err)
+		s := receive(t, sessions)
+		if i == 0 {
+			s.Reference()
+		}
+		seen = append(seen, s)
+	}
+	assert.Eventually(t, func() bool {
+		open := 0
+		for _, s := range seen {
+			if s.Err() == nil {
+				open++
+			}
+		}
+		return open == 3
+	}, wait, time.Millisecond)
+	assert.NoError(t, seen[0].Err())
 }

@@ -50,6 +50,9 @@ typedef struct {
 /* Nothing may be read in the call that makes a TLS session of a client. */
 #define CSHIM_MUST_WAIT(fd) cshim_libcoap2_must_wait(fd)
 
+/* Any response ends the retransmission of all messages with its token. */
+#define CSHIM_TOKEN_IS_OF_ONE_MESSAGE 1
+
 /* One timeout of DTLS may count as several. */
 #define CSHIM_COUNTS_TIMEOUTS 0
 
@@ -129,6 +132,7 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_CONNECTED(session) ((void)(session))
 #define CSHIM_MUST_WAIT(fd) ((void)(fd), 0)
 #define CSHIM_COUNTS_TIMEOUTS 1
+#define CSHIM_TOKEN_IS_OF_ONE_MESSAGE 0
 #define CSHIM_BEFORE_SEND(session, nstart) ((void)(session), (void)(nstart))
 #define CSHIM_REJECTS 1
 

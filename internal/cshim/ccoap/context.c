@@ -256,16 +256,17 @@ int cshim_context_poll(cshim_context *c)
 	int fd = coap_context_get_coap_fd(c->ctx);
 	unsigned next;
 	coap_tick_t now;
-	int i, n = 0;
+	int i, most, n = 0;
 
 	c->stop = false;
 	for (i = 0; i < ROUNDS && !c->stop; i++) {
-		n = epoll_wait(fd, events, c->connecting > 0 ? 1 : CSHIM_EVENTS, 0);
+		most = c->connecting > 0 ? 1 : CSHIM_EVENTS;
+		n = epoll_wait(fd, events, most, 0);
 		if (n <= 0)
 			break;
 		cshim_streams_enter(&c->streams);
 		cshim_empty_enter(c);
-		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1);
+		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1 && n < most);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
 		read_rest(c, &events[0]);
 		cshim_empty_leave();

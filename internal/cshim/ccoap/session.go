@@ -67,6 +67,11 @@ var (
 	ErrNotSent = errors.New("message not sent")
 )
 
+// TokenIsOfOneMessage says that a token must not be that of several messages one
+// after the other: a late response to one would end the retransmission of the next.
+// Otherwise only late responses do that which are not piggybacked.
+const TokenIsOfOneMessage = C.CSHIM_TOKEN_IS_OF_ONE_MESSAGE == 1
+
 // Send sends a message and returns its message ID.
 //
 // Implements:
