@@ -107,6 +107,9 @@ func (r *Request) isSimple(response *ccoap.Message) bool {
 
 // ready waits until messages can be exchanged, or the session is over.
 func (c *conn) ready(ctx context.Context) error {
+	if err := c.l.mayWait(); err != nil {
+		return err
+	}
 	select {
 	case <-c.connected:
 		return nil
@@ -297,7 +300,8 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 }
 
 // tag adds a Request-Tag option where another transfer is under way in the
-// session, whose blocks could mix with this one's (RFC 9175, section 3.4).
+// session, whose blocks could mix with this one's (RFC 9175, section 3.4). For a C
+// program libcoap may add others, to each block another one, where there is none.
 func (t *transfer) tag() {
 	if t.counted {
 		return
@@ -308,7 +312,7 @@ func (t *transfer) tag() {
 		c.l.mu.Lock()
 		defer c.l.mu.Unlock()
 	}
-	if c.uploads > 0 {
+	if c.uploads > 0 || c.l.shared {
 		c.tags++
 		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
 	}

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
@@ -162,7 +163,7 @@ func (c *Config) check() error {
 	case c.Leisure < 0:
 		return bad("Leisure", c.Leisure, "0 or more")
 	}
-	return c.checkCritical()
+	return cmp.Or(c.checkMaxMessage(), c.checkCritical())
 }
 
 func orDefault[T comparable](v, otherwise T) T {

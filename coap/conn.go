@@ -21,7 +21,8 @@ type conn struct {
 	native  ccoap.Session // while ended is nil
 	proto   Protocol
 	server  bool     // the peer has opened the session
-	session *Session // what handlers see; it keeps nothing open
+	lent    bool     // a C program may have it too
+	session *Session // what handlers see, and C programs wrap; it keeps nothing open
 	local   netip.AddrPort
 	remote  netip.AddrPort
 
@@ -60,6 +61,9 @@ type conn struct {
 	observers map[string]*observer // by token
 }
 
+// foreignTags is beyond the Request-Tags of libcoap, which have 4 bytes.
+const foreignTags = 1 << 32
+
 // A token ties responses to their request. They are random, as RFC 7252,
 // section 5.3.1 asks of clients without transport security.
 type token uint64
@@ -86,21 +90,25 @@ func (t token) append(b []byte) []byte {
 	return b
 }
 
-func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server bool) *conn {
+func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bool) *conn {
 	c := &conn{
 		l:         l,
 		id:        id,
 		native:    native,
 		proto:     protocols[native.Protocol()],
 		server:    server,
+		lent:      lent,
 		done:      make(chan struct{}),
 		connected: make(chan struct{}),
+	}
+	if l.shared {
+		c.tags = foreignTags
 	}
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
 	c.session = &Session{c: c}
 	l.conns[id] = c
-	if server || c.proto == UDP {
+	if server || c.proto == UDP || lent && native.State() == ccoap.StateEstablished {
 		c.up()
 	}
 	return c
@@ -154,7 +162,11 @@ func (c *conn) end(err error) {
 		c.l.servers.remove(c)
 		c.l.arm(time.Millisecond) // libcoap frees it in a poll
 	}
-	c.native.Close()
+	if c.lent {
+		c.native.Forget()
+	} else {
+		c.native.Close()
+	}
 	for _, x := range c.exchanges {
 		x.fail(err)
 	}
@@ -266,22 +278,16 @@ func sendError(err error) error {
 	}
 }
 
-// onResponse reports whether the response is not to be rejected. Of acknowledgements
-// that is done without a word (RFC 7252, section 4.2).
+// onResponse reports whether somebody waits for the response.
 func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
-	return l.take(id, m) || m.Type == ccoap.Acknowledgement
-}
-
-// take reports whether somebody waits for the response.
-func (l *loop) take(id ccoap.SessionID, m ccoap.Message) bool {
 	t, ok := parseToken(m.Token)
 	if !ok {
 		return false
 	}
 	x := l.exchange(id, t)
 	// A piggybacked response must match in its message ID too (RFC 7252, section
-	// 5.3.2).
-	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid {
+	// 5.3.2), unless libcoap has put it together for a C program.
+	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid && !l.shared {
 		return false
 	}
 	if err := l.acceptable(&m); err != nil {
@@ -300,17 +306,18 @@ func (l *loop) exchange(id ccoap.SessionID, t token) *exchange {
 	return c.exchanges[t]
 }
 
-func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) {
+// onNack reports whether the message was sent by Go.
+func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) bool {
 	c := l.conns[id]
 	if c == nil || c.proto.Reliable() { // the session ends: an event tells
-		return
+		return false
 	}
 	if c.pinged(reason, m) {
-		return
+		return true
 	}
 	if o := c.observers[string(m.Token)]; o != nil {
 		o.end()
-		return
+		return true
 	}
 	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {
 		err := nackError(reason)
@@ -318,7 +325,9 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 			err = c.lost()
 		}
 		c.exchanges[t].fail(err)
+		return true
 	}
+	return false
 }
 
 // nackError never returns nil: some versions of libcoap have more reasons.

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -30,10 +31,7 @@ func NewContext(config *Config) (*Context, error) {
 	if config == nil {
 		config = &Config{}
 	}
-	if err := errors.Join(checkLibrary(), config.checkMaxMessage()); err != nil {
-		return nil, &Error{Op: "context", Err: err}
-	}
-	if err := config.check(); err != nil {
+	if err := cmp.Or(checkLibrary(), config.check()); err != nil {
 		return nil, &Error{Op: "context", Err: err}
 	}
 	l, err := newLoop(*config)
@@ -47,10 +45,14 @@ func NewContext(config *Config) (*Context, error) {
 
 // Close ends all sessions, stops listening, and frees the context. Whoever waits
 // for something in it gets net.ErrClosed. Further calls do nothing. It stands for
-// coap_free_context.
+// coap_free_context. A context that is borrowed goes back to its C program instead. Close
+// returns an error in a callback of libcoap that has called Go.
 func (c *Context) Close() error {
 	c.cleanup.Stop()
-	return c.l.close()
+	if err := c.l.close(); err != nil {
+		return &Error{Op: "close", Err: err}
+	}
+	return nil
 }
 
 // listening serialises Listen, which reads a static buffer of libcoap.

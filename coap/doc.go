@@ -10,6 +10,8 @@
 // handler observable. A Context is what lies below both: endpoints and sessions that
 // share a loop.
 //
+// AdoptContext and BorrowContext are for programs in C that use libcoap, and move to Go.
+//
 // libcoap moves the messages: it owns the sockets, the security, the
 // retransmissions. What goes above that, and differs from version to version of
 // libcoap, is done here: block-wise transfers (RFC 7959), observation, the detection of

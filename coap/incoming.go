@@ -37,7 +37,7 @@ type incoming struct {
 func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
 	c := l.conns[id]
 	if isNew {
-		c = l.newConn(id, native, true)
+		c = l.newConn(id, native, true, l.shared)
 		l.servers.add(c)
 		l.events = append(l.events, c.configure)
 	}
@@ -57,7 +57,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		multicast:   multicast,
 	}
 	if !c.proto.Reliable() {
-		in.sum = sum(&m)
+		if !l.shared { // else the last block may come as the whole body first, and then as it is
+			in.sum = sum(&m)
+		}
 		if first := c.recent.add(in); first != nil {
 			l.events = append(l.events, first.again)
 			return

@@ -31,6 +31,8 @@ const (
 	// version of libcoap alone: the program must be linked dynamically, and not with the
 	// build tag noresume.
 	SessionResumption
+	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
+	FeatureAdoption
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
@@ -45,6 +47,8 @@ func Supports(f Feature) bool {
 		return ccoap.SetsMaxMessage
 	case SessionResumption:
 		return ccoap.HearsOfTLS()
+	case FeatureAdoption:
+		return ccoap.Adopts
 	}
 	return false
 }

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,7 +22,10 @@ import (
 type loop struct {
 	config Config
 
-	mu      sync.Mutex     // serialises libcoap; guards what follows
+	shared   bool // with the C program that has made the native context
+	borrowed bool // and the program runs the loop
+
+	mu      mutex          // serialises libcoap; guards what follows
 	native  *ccoap.Context // nil once closed
 	conns   map[ccoap.SessionID]*conn
 	servers idleList // the server sessions among conns
@@ -61,15 +63,47 @@ type loop struct {
 var errNoContext = errors.New("libcoap could not make a context")
 
 func newLoop(config Config) (*loop, error) {
+	l := makeLoop(config)
+	if err := l.prepareTickets(); err != nil {
+		return nil, err
+	}
+	native := ccoap.NewContext(l.callbacks())
+	if native == nil {
+		return nil, errNoContext
+	}
+	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
+	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
+	native.HearOfTLS(l.config.resumesClients(), l.config.resumesServers())
+	l.registerCritical(native)
+	if config.MaxMessage != 0 {
+		native.SetMaxMessage(uint32(config.MaxMessage))
+	}
+	if err := l.open(native); err != nil {
+		native.Free()
+		return nil, err
+	}
+	l.native = native
+	go l.run()
+	return l, nil
+}
+
+func makeLoop(config Config) *loop {
 	l := &loop{
 		config:   config,
 		conns:    make(map[ccoap.SessionID]*conn),
 		notified: make(map[notificationID]*observer),
 	}
-	if err := l.prepareTickets(); err != nil {
-		return nil, err
-	}
-	native := ccoap.NewContext(&ccoap.Callbacks{
+	l.timer = time.AfterFunc(time.Hour, func() {
+		if b, _ := l.poll(false); b != nil {
+			b.run()
+		}
+	})
+	l.timer.Stop()
+	return l
+}
+
+func (l *loop) callbacks() *ccoap.Callbacks {
+	return &ccoap.Callbacks{
 		Request:  l.onRequest,
 		Response: l.onResponse,
 		Nack:     l.onNack,
@@ -86,30 +120,9 @@ func newLoop(config Config) (*loop, error) {
 		Accepted:   l.onAccepted,
 		TLS:        l.onTLS,
 		Secured:    l.onSecured,
-	})
-	if native == nil {
-		return nil, errNoContext
+
+		Program: l.program(),
 	}
-	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
-	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
-	native.HearOfTLS(l.config.resumesClients(), l.config.resumesServers())
-	l.registerCritical(native)
-	if config.MaxMessage != 0 {
-		native.SetMaxMessage(uint32(config.MaxMessage))
-	}
-	if err := l.open(native); err != nil {
-		native.Free()
-		return nil, err
-	}
-	l.native = native
-	l.timer = time.AfterFunc(time.Hour, func() {
-		if b, _ := l.poll(false); b != nil {
-			b.run()
-		}
-	})
-	l.timer.Stop()
-	go l.run()
-	return l, nil
 }
 
 // open opens the file that tells when the context has something to do.
@@ -162,21 +175,30 @@ func (l *loop) poll(leads bool) (b *batch, open bool) {
 		if keys != nil {
 			l.tickets.keys = keys
 		}
-		next := l.native.Poll()
-		l.greet()
-		for _, sweep := range []func() time.Duration{l.sweep, l.store.sweep, l.spread, l.acknowledge} {
-			if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
-				next = wait
-			}
+		next := time.Duration(-1)
+		if !l.borrowed {
+			next = l.native.Poll()
 		}
-		l.arm(next)
-		l.settle()
-		b = l.takeBatch(leads)
+		b, next = l.turn(next, leads)
 		l.unlock()
 		if b != nil || next != 0 {
 			return b, true
 		}
 	}
+}
+
+// turn does what follows I/O, and is due at other times. It returns requests to be
+// handled, if any came, and when the next turn is due, which is next at the latest.
+func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
+	l.greet()
+	for _, sweep := range []func() time.Duration{l.sweep, l.store.sweep, l.spread, l.acknowledge} {
+		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
+			next = wait
+		}
+	}
+	l.arm(next)
+	l.settle()
+	return l.takeBatch(leads), next
 }
 
 // arm sets the timer, unless it is set for an earlier time: then the poll that
@@ -206,7 +228,7 @@ func (l *loop) lock() error {
 
 // settle deals with what libcoap has told.
 func (l *loop) settle() {
-	for len(l.events) > 0 {
+	for len(l.events) > 0 && !l.mu.nested() {
 		events := l.events
 		l.events = nil
 		for _, f := range events {
@@ -215,8 +237,13 @@ func (l *loop) settle() {
 	}
 }
 
-// unlock ends every use of libcoap.
+// unlock ends every use of libcoap. Where the thread has locked the loop more than once,
+// the rest is left to the last unlock: libcoap may be in a callback.
 func (l *loop) unlock() {
+	if l.mu.nested() {
+		l.mu.Unlock()
+		return
+	}
 	for {
 		l.settle()
 		l.flush()
@@ -238,15 +265,27 @@ func (l *loop) close() error {
 	if err := l.lock(); err != nil {
 		return nil
 	}
+	if l.mu.nested() {
+		if !l.borrowed || l.native.Processing() {
+			l.unlock()
+			return errInCallback
+		}
+		l.mu.depth = 0 // the program's thread lets go too
+	}
 	for _, c := range l.conns {
 		c.end(net.ErrClosed)
 	}
 	l.events = nil // of sessions that are no more
 	native := l.native
 	l.native = nil
-	native.Free()
 	l.timer.Stop()
 	l.endDrain()
+	if l.borrowed {
+		native.GiveBack()
+		l.unlock()
+		return nil
+	}
+	native.Free()
 	l.unlock()
 	return l.epoll.Close()
 }

@@ -160,6 +160,9 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 	if err := r.check(r.Options); err != nil {
 		return err
 	}
+	if err := c.l.mayWait(); err != nil {
+		return err
+	}
 	s, err := c.NewClientSession(local, group, UDP)
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ func (s *Session) Ping(ctx context.Context) error {
 }
 
 func (c *conn) ping() (*ping, error) {
+	if err := c.l.mayWait(); err != nil {
+		return nil, err
+	}
 	if err := c.l.lock(); err != nil {
 		return nil, err
 	}

@@ -52,6 +52,9 @@ func (c *Context) secureServer(set func() error) error {
 	if err == nil {
 		defer c.l.unlock()
 	}
+	if err == nil && c.l.shared {
+		err = errNotOurs
+	}
 	if err == nil && c.l.secured.clients != 0 {
 		err = errors.New("the context has client sessions already")
 	}
@@ -70,7 +73,7 @@ func (c *Context) secureServer(set func() error) error {
 // secureEndpoint makes sure that a server has credentials, those of the Config if
 // it was given no others.
 func (l *loop) secureEndpoint() error {
-	if l.secured.psk != nil || l.secured.pki != nil {
+	if l.shared || l.secured.psk != nil || l.secured.pki != nil {
 		return nil
 	}
 	if l.secured.clients != 0 {
@@ -411,7 +414,10 @@ func (c *conn) established() error {
 		return err
 	}
 	accept := c.acceptServer
-	if c.server {
+	switch {
+	case c.lent:
+		accept = c.acceptLent
+	case c.server:
 		accept = c.acceptClient
 	}
 	if err := accept(b, st, &state); err != nil {
@@ -425,6 +431,12 @@ func (c *conn) established() error {
 	}
 	c.tls = &state
 	c.takeTickets()
+	return nil
+}
+
+// acceptLent takes a peer for what it says: the C program has seen to the rest.
+func (c *conn) acceptLent(_ cgnutls.Borrowed, _ cgnutls.State, state *gnutls.ConnectionState) error {
+	c.peerIdentity = state.PSKIdentity
 	return nil
 }
 

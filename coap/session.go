@@ -65,6 +65,9 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 	if !server.Addr().IsValid() {
 		return failed(errNoAddress)
 	}
+	if c.l.shared && security != nil {
+		return failed(errNotOurs)
+	}
 	if local.IsValid() && local.Addr().Is4() != server.Addr().Is4() {
 		return failed(errors.New("the local address is of another family"))
 	}
@@ -95,7 +98,7 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 		security.abandon(c.l.later)
 		return failed(err)
 	}
-	conn := c.l.newConn(id, native, false)
+	conn := c.l.newConn(id, native, false, false)
 	conn.security = security
 	conn.watch()
 	conn.references = 1
@@ -126,7 +129,11 @@ func (c *conn) configure() {
 
 func (c *conn) close() {
 	if c.l.lock() == nil {
-		c.end(net.ErrClosed)
+		if c.l.mu.nested() { // libcoap may use the session
+			c.l.events = append(c.l.events, func() { c.end(net.ErrClosed) })
+		} else {
+			c.end(net.ErrClosed)
+		}
 		c.l.unlock()
 	}
 }
@@ -196,6 +203,9 @@ func (s *Session) Err() error {
 // and TLS, the exchange of capabilities are over. Requests may be made before; they
 // wait by themselves.
 func (s *Session) Ready(ctx context.Context) error {
+	if err := s.c.l.mayWait(); err != nil {
+		return s.failed("connect", err)
+	}
 	select {
 	case <-s.c.connected:
 	default:

@@ -116,11 +116,25 @@ var (
 	exportedCoap   = regexp.MustCompile(`^goCoap[A-Z]\w*$`)
 )
 
+// Programs in C of which Go takes the context: one for the tests, and an example. They
+// use libcoap as any program does.
+var cPrograms = []string{"internal/cshim/cprogram", "examples/adopt"}
+
+func (s source) isCProgram() bool { return slices.Contains(cPrograms, path.Dir(s.path)) }
+
+// programHeader is what C programs include of this module.
+const programHeader = "coap/gnucoap.h"
+
+// isProgramName reports whether a C function is one that C programs call.
+func isProgramName(file, name string) bool {
+	return strings.HasPrefix(name, "gnucoap_") && (file == programHeader || file == "internal/cshim/ccoap/adopt.c")
+}
+
 var rules = []rule{
 	{
 		name: "only shims import C",
 		check: func(s source) ([]string, error) {
-			if s.isC() || s.below("internal/cshim") {
+			if s.isC() || s.below("internal/cshim") || s.isCProgram() {
 				return nil, nil
 			}
 			return forbidImport(s, "C")
@@ -128,23 +142,25 @@ var rules = []rule{
 		good: []source{
 			{"internal/cshim/cgnutls/a.go", "package cgnutls\nimport \"C\"\n"},
 			{"gnutls/a.go", "package gnutls\n// import \"C\"\nconst s = `import \"C\"`\n"},
+			{"examples/adopt/a.go", "package main\nimport \"C\"\n"},
 		},
 		bad: []source{
 			{"gnutls/a.go", "package gnutls\nimport \"C\"\n"},
 			{"gnutls/a_test.go", "package gnutls\nimport (\n\t\"fmt\"\n\t\"C\"\n)\n"},
 			{"internal/cshimmer/a.go", "package cshimmer\nimport \"C\"\n"},
+			{"examples/other/a.go", "package main\nimport \"C\"\n"},
 		},
 	},
 	{
 		name: "C files lie below the shims",
 		check: func(s source) ([]string, error) {
-			if s.isC() && !s.below("internal/cshim") {
+			if s.isC() && !s.below("internal/cshim") && !s.isCProgram() && s.path != programHeader {
 				return []string{"C file outside the shims"}, nil
 			}
 			return nil, nil
 		},
-		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}},
-		bad:  []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}},
+		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}, {"coap/gnucoap.h", ""}, {"examples/adopt/a.c", ""}},
+		bad:  []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}, {"coap/a.h", ""}, {"examples/other/a.c", ""}},
 	},
 	{
 		name: "only handle imports go-pointer",
@@ -190,7 +206,7 @@ var rules = []rule{
 	{
 		name: "only ccoap includes and links libcoap",
 		check: func(s source) ([]string, error) {
-			if path.Dir(s.path) == "internal/cshim/ccoap" {
+			if path.Dir(s.path) == "internal/cshim/ccoap" || s.isCProgram() || s.path == programHeader {
 				return nil, nil
 			}
 			code, err := s.cCode()
@@ -206,6 +222,8 @@ var rules = []rule{
 		},
 		good: []source{
 			{"internal/cshim/ccoap/compat.h", "#include <coap3/coap.h>\n"},
+			{"coap/gnucoap.h", "#include <coap3/coap.h>\n"},
+			{"examples/adopt/a.go", "package main\n// #cgo pkg-config: libcoap-3-gnutls\nimport \"C\"\n"},
 			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
 			{"internal/cshim/cgnutls/a.h", "#include <gnutls/gnutls.h>\n/*\n#include <coap3/coap.h>\n*/\n"},
 		},
@@ -218,6 +236,9 @@ var rules = []rule{
 	{
 		name: "C functions have the prefix cshim_",
 		check: func(s source) ([]string, error) {
+			if s.isCProgram() {
+				return nil, nil
+			}
 			code, err := s.cCode()
 			var found []string
 			for _, m := range cFunction.FindAllStringSubmatch(code, -1) {
@@ -226,6 +247,7 @@ var rules = []rule{
 				case strings.HasPrefix(declaration, "typedef "), strings.HasPrefix(name, "cshim_"):
 				case strings.HasPrefix(declaration, "static ") && path.Ext(s.path) == ".c":
 				case strings.HasPrefix(declaration, "extern ") && isExportName(s.path, name):
+				case isProgramName(s.path, name):
 				default:
 					found = append(found, name)
 				}
@@ -234,6 +256,9 @@ var rules = []rule{
 		},
 		good: []source{
 			{"internal/cshim/cgnutls/a.c", "int cshim_a(void)\n{\n\treturn b();\n}\nstatic int b(int x,\n\t     int y)\n{\n}\nextern int goGnutlsX(void *);\n"},
+			{"internal/cshim/ccoap/adopt.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
+			{"coap/gnucoap.h", "int gnucoap_lock(coap_context_t *context);\n"},
+			{"examples/adopt/a.c", "int serve(void)\n{\n}\n"},
 			{"internal/cshim/cgnutls/a.h", "typedef int (*hook)(int);\nstatic inline void *cshim_a(void)\n{\n}\nint cshim_b(int x,\n\tint y);\n"},
 		},
 		bad: []source{
@@ -242,6 +267,7 @@ var rules = []rule{
 			{"internal/cshim/cgnutls/a.h", "static inline int a(void)\n{\n\treturn 0;\n}\n"},
 			{"internal/cshim/cgnutls/b.h", "void release(void *);\n"},
 			{"internal/cshim/cgnutls/c.c", "extern int onTicket(void *);\n"},
+			{"internal/cshim/ccoap/a.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
 			{"internal/cshim/cgnutls/a.go", "package cgnutls\n/*\nstatic int a(void) { return 0; }\n*/\nimport \"C\"\n"},
 		},
 	},
@@ -258,6 +284,9 @@ var rules = []rule{
 			var found []string
 			for _, group := range f.Comments {
 				for _, c := range group.List {
+					if s.isCProgram() {
+						continue
+					}
 					name, ok := strings.CutPrefix(c.Text, "//export ")
 					if ok && !isExportName(s.path, strings.TrimSpace(name)) {
 						found = append(found, name)

@@ -25,11 +25,12 @@ type Callbacks struct {
 	// a reference to it. multicast says that the request was sent to a group.
 	Request func(id SessionID, session Session, isNew, multicast bool, m Message)
 	// Response is called for every response. It reports whether a request waits
-	// for it; otherwise a confirmable one is rejected, where Rejects is true.
+	// for it; otherwise it is rejected, where Rejects is true and it is no
+	// acknowledgement, or goes to the C program that has made the context.
 	Response func(id SessionID, m Message) bool
 	// Nack is called when a confirmable message was not taken, with that
-	// message.
-	Nack func(id SessionID, reason Reason, m Message)
+	// message. It reports whether it was one that Go has sent.
+	Nack func(id SessionID, reason Reason, m Message) bool
 	// Empty is called when an empty acknowledgement or a reset comes, before libcoap
 	// deals with it: with the session's number, or else with the peer's address.
 	Empty func(id SessionID, peer netip.AddrPort, reset bool, mid uint16)
@@ -63,6 +64,9 @@ type Callbacks struct {
 	// Event is called when a session changes its state. A session that Go has
 	// not heard of has ID 0.
 	Event func(id SessionID, event Event)
+
+	// Program are for contexts that a C program has made.
+	Program
 }
 
 // Rejects says that this version asks before it acknowledges a response.
@@ -116,8 +120,8 @@ func goCoapResponse(p unsafe.Pointer, id C.uint64_t, m *C.struct_cshim_message) 
 }
 
 //export goCoapNack
-func goCoapNack(p unsafe.Pointer, id C.uint64_t, reason C.int, m *C.struct_cshim_message) {
-	callbacks(p).Nack(SessionID(id), Reason(reason), readMessage(m))
+func goCoapNack(p unsafe.Pointer, id C.uint64_t, reason C.int, m *C.struct_cshim_message) C.bool {
+	return C.bool(callbacks(p).Nack(SessionID(id), Reason(reason), readMessage(m)))
 }
 
 //export goCoapEmpty

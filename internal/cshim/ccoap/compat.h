@@ -76,6 +76,9 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 #define CSHIM_JOINS_ANY_GROUP 0
 #define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
 
+/* Contexts of a C program are left to it. */
+#define CSHIM_ADOPTS 0
+
 /* The loop is not divided: it looks for the events itself. */
 #define CSHIM_DO_EVENTS(ctx, events, n) ((void)(events), (void)(n), cshim_libcoap2_do_events(ctx))
 #define CSHIM_DIVIDED 0
@@ -89,6 +92,10 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 #define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
 	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
 			 coap_pdu_t *received, const coap_tid_t cshim_mid)
+#define CSHIM_PASS_RESPONSE(c, session, received) ((void)(c))
+#define CSHIM_PASS_NACK(c, session, sent, reason) ((void)(c))
+#define CSHIM_PASS_PING(kind, session, received) ((void)(session))
+#define CSHIM_PASS_EVENT(c, session, event) ((void)(c))
 #define CSHIM_ACCEPT_RESPONSE return
 #define CSHIM_REJECT_RESPONSE return
 #define CSHIM_ON_NACK(name, session, sent, reason)                                                                 \
@@ -124,6 +131,8 @@ typedef coap_bin_const_t cshim_token;
 
 #define CSHIM_JOINS_ANY_GROUP 1
 #define CSHIM_SETS_MAX_MESSAGE 1
+#define CSHIM_HAVE_ADOPTION
+#define CSHIM_ADOPTS 1
 #define CSHIM_DO_EVENTS(ctx, events, n) coap_io_do_epoll(ctx, events, n)
 #define CSHIM_DIVIDED 1
 
@@ -141,6 +150,27 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
 	static coap_response_t name(coap_session_t *session, const coap_pdu_t *cshim_sent,                         \
 				    const coap_pdu_t *received, const coap_mid_t cshim_mid)
+/* What is not for Go goes to the handler of the C program, if it has one. */
+#define CSHIM_PASS_RESPONSE(c, session, received)                                                                  \
+	if ((c)->adoption != NULL)                                                                                 \
+	return cshim_adoption_response(c, session, cshim_sent, received, cshim_mid)
+#define CSHIM_PASS_NACK(c, session, sent, reason)                                                                  \
+	do {                                                                                                       \
+		if ((c)->adoption != NULL && (c)->adoption->handlers.nack != NULL)                                 \
+			(c)->adoption->handlers.nack(session, sent, reason, cshim_mid);                            \
+	} while (0)
+#define CSHIM_PASS_PING(kind, session, received)                                                                   \
+	do {                                                                                                       \
+		const cshim_context *cshim_c = cshim_context_of(session);                                          \
+                                                                                                                   \
+		if (cshim_c->adoption != NULL && cshim_c->adoption->handlers.kind != NULL)                         \
+			cshim_c->adoption->handlers.kind(session, received, cshim_mid);                            \
+	} while (0)
+#define CSHIM_PASS_EVENT(c, session, event)                                                                        \
+	do {                                                                                                       \
+		if ((c)->adoption != NULL && (c)->adoption->handlers.event != NULL)                                \
+			(c)->adoption->handlers.event(session, event);                                             \
+	} while (0)
 #define CSHIM_ACCEPT_RESPONSE return COAP_RESPONSE_OK
 #define CSHIM_REJECT_RESPONSE return COAP_RESPONSE_FAIL
 #define CSHIM_ON_NACK(name, session, sent, reason)                                                                 \

@@ -22,12 +22,15 @@ void cshim_library_init(void)
 
 cshim_context *cshim_context_of(const coap_session_t *session)
 {
-	return coap_get_app_data(coap_session_get_context(session));
+	coap_context_t *ctx = coap_session_get_context(session);
+	cshim_context *c = cshim_adoption_any() ? cshim_adoption_find(ctx) : NULL;
+
+	return c != NULL ? c : coap_get_app_data(ctx);
 }
 
 /* Every request comes here. It is answered later: libcoap sends no response that
  * is non-confirmable and empty. */
-CSHIM_ON_REQUEST(on_request, session, request, response)
+void cshim_on_request(coap_session_t *session, const coap_pdu_t *request, coap_pdu_t *response)
 {
 	cshim_context *c = cshim_context_of(session);
 	struct cshim_message m;
@@ -45,6 +48,11 @@ CSHIM_ON_REQUEST(on_request, session, request, response)
 	goCoapRequest(c->handle, id, session, is_new, coap_is_mcast(coap_session_get_addr_local(session)), &m);
 }
 
+CSHIM_ON_REQUEST(on_request, session, request, response)
+{
+	cshim_on_request(session, request, response);
+}
+
 CSHIM_ON_RESPONSE(on_response, session, received)
 {
 	cshim_context *c = cshim_context_of(session);
@@ -54,6 +62,9 @@ CSHIM_ON_RESPONSE(on_response, session, received)
 		CSHIM_ACCEPT_RESPONSE;
 	if (goCoapResponse(c->handle, cshim_session_id(session), &m))
 		CSHIM_ACCEPT_RESPONSE;
+	CSHIM_PASS_RESPONSE(c, session, received);
+	if (m.type == COAP_MESSAGE_ACK) /* it is rejected without a word (RFC 7252, section 4.2) */
+		CSHIM_ACCEPT_RESPONSE;
 	CSHIM_REJECT_RESPONSE;
 }
 
@@ -62,8 +73,10 @@ CSHIM_ON_NACK(on_nack, session, sent, reason)
 	cshim_context *c = cshim_context_of(session);
 	struct cshim_message m;
 
-	if (sent != NULL && cshim_message_read(sent, &m, &c->options))
-		goCoapNack(c->handle, cshim_session_id(session), reason, &m);
+	if (sent != NULL && cshim_message_read(sent, &m, &c->options) &&
+	    goCoapNack(c->handle, cshim_session_id(session), reason, &m))
+		return;
+	CSHIM_PASS_NACK(c, session, sent, reason);
 }
 
 /* A Ping over a reliable transport. libcoap's own Pong, which follows, lacks the
@@ -79,6 +92,7 @@ CSHIM_ON_PING(on_ping, session, received)
 	};
 	coap_pdu_t *pdu;
 
+	CSHIM_PASS_PING(ping, session, received);
 	if (token.length == 0)
 		return;
 	pdu = cshim_message_make(session, &pong);
@@ -89,6 +103,7 @@ CSHIM_ON_PING(on_ping, session, received)
 CSHIM_ON_PING(on_pong, session, received)
 {
 	goCoapPong(cshim_context_of(session)->handle, cshim_session_id(session));
+	CSHIM_PASS_PING(pong, session, received);
 }
 
 static void tell_unfinished(cshim_context *c, const coap_session_t *session)
@@ -106,7 +121,8 @@ CSHIM_ON_EVENT(on_event, session, event)
 
 	if (id == 0 && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT)
 		id = c->new_client;
-	if (event == COAP_EVENT_TCP_CONNECTED && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT) {
+	if (event == COAP_EVENT_TCP_CONNECTED && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT &&
+	    c->adoption == NULL) {
 		c->tls.connected = id;
 		CSHIM_CONNECTED(session);
 		cshim_session_connected(c, session);
@@ -122,6 +138,7 @@ CSHIM_ON_EVENT(on_event, session, event)
 	    coap_session_get_state(session) == COAP_SESSION_STATE_HANDSHAKE)
 		tell_unfinished(c, session);
 	goCoapEvent(c->handle, id, event);
+	CSHIM_PASS_EVENT(c, session, event);
 	return 0;
 }
 
@@ -152,6 +169,15 @@ static bool add_resources(coap_context_t *ctx)
 	return true;
 }
 
+void cshim_context_set_handlers(cshim_context *c)
+{
+	coap_register_response_handler(c->ctx, on_response);
+	coap_register_nack_handler(c->ctx, on_nack);
+	coap_register_ping_handler(c->ctx, on_ping);
+	coap_register_pong_handler(c->ctx, on_pong);
+	coap_register_event_handler(c->ctx, on_event);
+}
+
 cshim_context *cshim_context_new(void *handle)
 {
 	cshim_context *c = calloc(1, sizeof(*c));
@@ -166,11 +192,7 @@ cshim_context *cshim_context_new(void *handle)
 	}
 	coap_set_app_data(c->ctx, c);
 	CSHIM_CONTEXT_HOOKS(c->ctx);
-	coap_register_response_handler(c->ctx, on_response);
-	coap_register_nack_handler(c->ctx, on_nack);
-	coap_register_ping_handler(c->ctx, on_ping);
-	coap_register_pong_handler(c->ctx, on_pong);
-	coap_register_event_handler(c->ctx, on_event);
+	cshim_context_set_handlers(c);
 	if (!add_resources(c->ctx)) {
 		cshim_context_free(c);
 		return NULL;
@@ -181,6 +203,12 @@ cshim_context *cshim_context_new(void *handle)
 void cshim_context_free(cshim_context *c)
 {
 	coap_free_context(c->ctx);
+	cshim_adoption_end(c);
+	cshim_context_release(c);
+}
+
+void cshim_context_release(cshim_context *c)
+{
 	while (c->clients != NULL)
 		cshim_client_remove(&c->clients, c->clients->id);
 	cshim_pki_free(&c->pki);
@@ -191,7 +219,7 @@ void cshim_context_free(cshim_context *c)
 	free(c);
 }
 
-static void check_accepted(cshim_context *c)
+void cshim_context_check_accepted(cshim_context *c)
 {
 	coap_session_t *session;
 	void *tls;
@@ -246,7 +274,7 @@ int cshim_context_poll(cshim_context *c)
 		cshim_streams_leave();
 		if (c->stop)
 			cshim_session_secured(c);
-		check_accepted(c);
+		cshim_context_check_accepted(c);
 		if (c->datagrams.drained)
 			break;
 	}

@@ -42,6 +42,7 @@ func NewContext(cb *Callbacks) *Context {
 		return nil
 	}
 	liveContexts.Add(1)
+	known.add(c.ctx, nil)
 	return &Context{c, h}
 }
 
@@ -52,6 +53,7 @@ func NewContext(cb *Callbacks) *Context {
 //
 //	void coap_free_context(coap_context_t *context);
 func (c *Context) Free() {
+	known.remove(c.c.ctx)
 	C.cshim_context_free(c.c)
 	c.h.Delete()
 	liveContexts.Add(-1)

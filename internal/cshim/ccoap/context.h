@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "adopt.h"
 #include "client.h"
 #include "compat.h"
 #include "crossing.h"
@@ -38,6 +39,7 @@ typedef struct cshim_context {
 	struct cshim_pki pki;
 	struct cshim_psk psk;
 	struct cshim_tls tls;
+	struct cshim_adoption *adoption; /* of a context of a C program, else NULL */
 } cshim_context;
 
 /* Prepares libcoap, once in a process. */
@@ -48,6 +50,14 @@ void cshim_context_free(cshim_context *c);
 
 /* The context that a session belongs to. */
 cshim_context *cshim_context_of(const coap_session_t *session);
+
+/* Takes over the handlers that a context has one of. */
+void cshim_context_set_handlers(cshim_context *c);
+void cshim_on_request(coap_session_t *session, const coap_pdu_t *request, coap_pdu_t *response);
+/* Frees what goes with a context, but not that itself. */
+void cshim_context_release(cshim_context *c);
+/* Deals with the connections that came since the last call. */
+void cshim_context_check_accepted(cshim_context *c);
 
 /* Does the I/O that is possible without waiting, but only so much of it. Returns
  * in how many milliseconds it must be called again: -1 where only I/O can bring

@@ -48,8 +48,8 @@ func (s Session) Close() {
 	liveSessions.Add(-1)
 }
 
-// Forget gives the reference to a server session back that a request took. Its
-// next request will be one of a new session.
+// Forget gives the reference to a session back that a request, or Wrap, took. The next
+// request will be one of a new session.
 //
 // Implements:
 //

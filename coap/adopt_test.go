@@ -1,0 +1,550 @@
+//go:build !libcoap2
+
+package coap
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/cprogram"
+)
+
+// A shared is a C program with the Context that Go has of its context.
+type shared struct {
+	*cprogram.Program
+	*Context
+	mux Mux
+}
+
+// adopted returns a program whose loop Go runs.
+func adopted(t *testing.T, blockMode int) *shared {
+	t.Helper()
+	s := &shared{Program: cprogram.New(blockMode)}
+	var err error
+	s.Context, err = AdoptContext(s.Program.Context(), nil)
+	require.NoError(t, err)
+	s.Context.Handle(&s.mux)
+	t.Cleanup(func() {
+		assert.NoError(t, s.Close())
+		s.Free(false)
+	})
+	return s
+}
+
+// borrowed returns a program that runs its loop, until the test ends or stop is called.
+func borrowed(t *testing.T, blockMode int) (s *shared, stop func()) {
+	t.Helper()
+	s = &shared{Program: cprogram.New(blockMode)}
+	began, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		var err error
+		s.Context, err = BorrowContext(s.Program.Context(), nil)
+		began <- err
+		s.Run()
+	}()
+	require.NoError(t, receive(t, began))
+	s.Context.Handle(&s.mux)
+	stop = func() {
+		s.Stop()
+		receive(t, ended)
+	}
+	t.Cleanup(func() {
+		stop()
+		assert.NoError(t, s.Close())
+		s.Free(true)
+	})
+	return s, stop
+}
+
+// inBothWays runs a test with a program that is adopted, and with one that is borrowed.
+func inBothWays(t *testing.T, blockMode int, test func(t *testing.T, s *shared)) {
+	t.Run("adopted", func(t *testing.T) { test(t, adopted(t, blockMode)) })
+	t.Run("borrowed", func(t *testing.T) {
+		s, _ := borrowed(t, blockMode)
+		test(t, s)
+	})
+}
+
+func (s *shared) addr() netip.AddrPort {
+	return netip.AddrPortFrom(loopback.Addr(), s.Port())
+}
+
+// client returns a session of another context with the program's server.
+func (s *shared) client(t *testing.T, proto Protocol) *Session {
+	t.Helper()
+	return connect(t, nil, s.addr(), proto)
+}
+
+func body(t *testing.T, r *Response, err error) string {
+	t.Helper()
+	require.NoError(t, err)
+	return string(r.Body)
+}
+
+func TestResourcesOfTheProgramAndOfGoAnswer(t *testing.T) {
+	for _, proto := range []Protocol{UDP, TCP} {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+				s.mux.HandleFunc("GET /go", func(w ResponseWriter, r *Request) { w.Write([]byte("Go")) })
+				ctx, client := waitContext(t), s.client(t, proto)
+				r, err := client.Get(ctx, "/go")
+				assert.Equal(t, "Go", body(t, r, err))
+				r, err = client.Get(ctx, "/c")
+				assert.Equal(t, "C: 42", body(t, r, err), "the app data is the program's")
+				r, err = client.Get(ctx, "/nobody's")
+				require.NoError(t, err)
+				assert.Equal(t, CodeNotFound, r.Code)
+				r, err = client.Get(ctx, "/.well-known/core")
+				assert.Contains(t, body(t, r, err), "</c>")
+			})
+		})
+	}
+}
+
+func TestResourceMovesToGoWhenTheProgramDeletesIt(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		s.mux.HandleFunc("/c", func(w ResponseWriter, r *Request) { w.Write([]byte("Go")) })
+		ctx, client := waitContext(t), s.client(t, UDP)
+		r, err := client.Get(ctx, "/c")
+		assert.Equal(t, "C: 42", body(t, r, err))
+		require.True(t, s.Delete())
+		r, err = client.Get(ctx, "/c")
+		assert.Equal(t, "Go", body(t, r, err))
+	})
+}
+
+func TestLargeBodiesReachBoth(t *testing.T) {
+	large := []byte(strings.Repeat("0123456789", 499) + "012345678z")
+	tests := []struct {
+		name    string
+		mode    int
+		program string // what the program answers
+	}{
+		{"the program deals with blocks", cprogram.Blocks, ""},
+		{"libcoap hands blocks on", cprogram.Libcoap, ""},
+		{"libcoap puts bodies together", cprogram.SingleBody, "C: 5000 bytes of 5000, ends z"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			inBothWays(t, test.mode, func(t *testing.T, s *shared) {
+				s.mux.HandleFunc("/go", func(w ResponseWriter, r *Request) { w.Write(bytes.ToUpper(r.Body)) })
+				ctx, client := waitContext(t), s.client(t, UDP)
+				r, err := client.Put(ctx, "/go", TextPlain, large)
+				assert.Equal(t, strings.ToUpper(string(large)), body(t, r, err))
+				if test.program != "" {
+					r, err = client.Put(ctx, "/c", TextPlain, large)
+					assert.Equal(t, test.program, body(t, r, err))
+				}
+			})
+		})
+	}
+}
+
+func TestLastBlockThatComesAgainIsAnsweredAgain(t *testing.T) {
+	inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
+		s.mux.HandleFunc("PUT /go", func(w ResponseWriter, r *Request) { w.Write(r.Body) })
+		peer := newRawPeer(t)
+		const put, lastSize = 3, byte(len("the end"))
+		block := func(id uint16, value byte, body string) rawMessage {
+			rest := append([]byte{0xb2}, "go"...)            // Uri-Path
+			rest = append(rest, 0xd1, 27-11-13, value)       // Block1
+			rest = append(rest, 0xd1, 60-27-13, 16+lastSize) // Size1: else libcoap does not put the body together
+			return rawMessage{wireCON, put, id, []byte{1}, append(append(rest, 0xff), body...), s.addr()}
+		}
+		first, last := block(1, 0x08, "0123456789abcdef"), block(2, 0x10, "the end")
+		peer.send(t, first)
+		assert.EqualValues(t, CodeContinue, peer.next(t).code)
+		peer.send(t, last)
+		answer := peer.next(t)
+		assert.EqualValues(t, CodeChanged, answer.code)
+		assert.Contains(t, string(answer.rest), "0123456789abcdefthe end")
+		peer.send(t, last)
+		assert.Equal(t, answer, peer.next(t))
+	})
+}
+
+func TestPointersThatCannotBeTakenAreRefused(t *testing.T) {
+	_, err := AdoptContext(nil, nil)
+	assert.EqualError(t, err, "coap: adopt: the pointer is NULL")
+	_, err = BorrowContext(nil, nil)
+	assert.EqualError(t, err, "coap: borrow: the pointer is NULL")
+	_, err = WrapSession(nil)
+	assert.EqualError(t, err, "coap: wrap: the pointer is NULL")
+
+	s := adopted(t, cprogram.Blocks)
+	for _, again := range []func(unsafe.Pointer, *Config) (*Context, error){AdoptContext, BorrowContext} {
+		_, err = again(s.Program.Context(), nil)
+		assert.ErrorContains(t, err, "the context is adopted or borrowed already, or Go has made it")
+	}
+	require.NoError(t, newTestContext(t, nil).Native(func(p unsafe.Pointer) {
+		_, err = AdoptContext(p, nil)
+		assert.ErrorContains(t, err, "or Go has made it")
+	}))
+
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(true)
+	_, err = AdoptContext(p.Context(), &Config{MTU: 1})
+	assert.ErrorContains(t, err, "Config.MTU")
+	require.True(t, p.Connect(5683))
+	_, err = WrapSession(p.Client())
+	assert.EqualError(t, err, "coap: wrap: the session's context is neither adopted nor borrowed")
+	p.Disconnect()
+}
+
+func TestContextGoesBackToTheProgram(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(true)
+	ended := make(chan struct{})
+	for range 2 {
+		done := make(chan *Context)
+		p := p
+		go func() {
+			c, err := BorrowContext(p.Context(), nil)
+			assert.NoError(t, err)
+			done <- c
+			for ; !isClosed(c); p.Process(10) {
+			}
+			p.Process(cprogramNoWait)
+			ended <- struct{}{}
+		}()
+		c := receive(t, done)
+		c.Handle(hello)
+		client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+		r, err := client.Get(waitContext(t), "/go")
+		assert.Equal(t, "hello", body(t, r, err))
+		require.NoError(t, c.Close())
+		require.NoError(t, c.Close())
+		receive(t, ended)
+		_, err = c.NewClientSession(netip.AddrPort{}, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+		assert.ErrorIs(t, err, net.ErrClosed)
+
+		// Now libcoap answers alone, on whatever thread.
+		answered := make(chan *Response, 1)
+		go func() {
+			r, err := client.Get(waitContext(t), "/go")
+			assert.NoError(t, err)
+			answered <- r
+		}()
+		for waiting := true; waiting; {
+			p.Process(10)
+			select {
+			case r := <-answered:
+				assert.Equal(t, CodeNotFound, r.Code)
+				waiting = false
+			default:
+			}
+		}
+	}
+}
+
+const cprogramNoWait = 1<<32 - 1
+
+func isClosed(c *Context) bool { return c.Native(func(unsafe.Pointer) {}) != nil }
+
+func TestLoopOfAnAdoptedContextIsRefused(t *testing.T) {
+	s := adopted(t, cprogram.Blocks)
+	assert.Equal(t, -1, s.Process(cprogramNoWait))
+}
+
+func TestCallsOnTheThreadOfTheLoop(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		other := listen(t, nil, UDP, hello)
+		s.mux.Handle("/go", hello)
+		res := NewResource(hello)
+		s.mux.Handle("/observed", res)
+		client := s.client(t, UDP)
+		server, err := s.NewClientSession(netip.AddrPort{}, other, UDP)
+		require.NoError(t, err)
+		ctx := waitContext(t)
+		s.Called = func(session unsafe.Pointer) bool {
+			_, err := server.Get(ctx, "/")
+			assert.ErrorContains(t, err, "the call would wait for itself")
+			assert.ErrorContains(t, server.Ping(ctx), "the call would wait for itself")
+			assert.ErrorContains(t, server.Ready(ctx), "the call would wait for itself")
+			assert.ErrorContains(t, s.Context.Close(), "on this thread")
+			for _, err := range server.Observe(ctx, get()) {
+				assert.ErrorContains(t, err, "the call would wait for itself")
+			}
+			assert.Equal(t, -1, s.Process(cprogramNoWait))
+			res.Notify()
+			wrapped, err := WrapSession(session)
+			if assert.NoError(t, err) {
+				assert.Equal(t, client.LocalAddr(), wrapped.RemoteAddr())
+				assert.NoError(t, wrapped.Release())
+			}
+			opened, err := s.NewClientSession(netip.AddrPort{}, other, UDP)
+			if assert.NoError(t, err) {
+				assert.NoError(t, opened.Close())
+			}
+			return true
+		}
+		states := make(chan string, 8)
+		observing, end := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for r, err := range client.Observe(observing, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+				if err != nil {
+					assert.ErrorIs(t, err, context.Canceled)
+					return
+				}
+				states <- string(r.Body)
+			}
+		}()
+		assert.Equal(t, "hello", receive(t, states))
+		r, err := client.Get(ctx, "/go-on")
+		require.NoError(t, err)
+		assert.Equal(t, CodeChanged, r.Code)
+		assert.Equal(t, "hello", receive(t, states), "what was notified out of a callback arrives")
+		end()
+		receive(t, done)
+		r, err = server.Get(ctx, "/")
+		assert.Equal(t, "hello", body(t, r, err), "the session works on other goroutines")
+	})
+}
+
+func pathOptions(t *testing.T, path string) Options {
+	t.Helper()
+	var o Options
+	o.AddString(OptionURIPath, strings.TrimPrefix(path, "/"))
+	return o
+}
+
+func TestClosedOnTheThreadOfTheLoop(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(true)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c, err := BorrowContext(p.Context(), nil)
+	require.NoError(t, err)
+	defer runtime.UnlockOSThread()
+	assert.GreaterOrEqual(t, p.Process(cprogramNoWait), 0)
+	require.NoError(t, c.Close())
+	closed := make(chan error)
+	go func() { closed <- c.Native(func(unsafe.Pointer) {}) }()
+	assert.ErrorIs(t, receive(t, closed), net.ErrClosed, "other goroutines do not wait for the thread")
+}
+
+func TestSessionOfTheProgramServesGoToo(t *testing.T) {
+	large := strings.Repeat("0123456789", 500)
+	for name, mode := range map[string]int{"by hand": cprogram.Blocks, "libcoap": cprogram.SingleBody} {
+		t.Run(name, func(t *testing.T) {
+			inBothWays(t, mode, func(t *testing.T, s *shared) {
+				var mux Mux
+				mux.HandleFunc("/", func(w ResponseWriter, r *Request) { w.Write([]byte(large)) })
+				mux.HandleFunc("PUT /size", func(w ResponseWriter, r *Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
+				addr := listen(t, nil, UDP, &mux)
+				var wrapped *Session
+				require.NoError(t, s.Native(func(unsafe.Pointer) {
+					require.True(t, s.NameHandlers())
+					require.True(t, s.Connect(addr.Port()))
+					var err error
+					wrapped, err = WrapSession(s.Client())
+					require.NoError(t, err)
+					again, err := WrapSession(s.Client())
+					require.NoError(t, err)
+					assert.Same(t, wrapped, again)
+				}))
+				ctx := waitContext(t)
+				assert.False(t, wrapped.IsServer())
+				r, err := wrapped.Get(ctx, "/")
+				assert.Equal(t, large, body(t, r, err))
+				r, err = wrapped.Put(ctx, "/size", TextPlain, []byte(large))
+				assert.Equal(t, string([]byte{50}), body(t, r, err))
+				require.NoError(t, wrapped.Ping(ctx))
+				assert.Zero(t, s.Counts().Responses, "what Go asked for is Go's")
+
+				require.NoError(t, wrapped.Release())
+				require.NoError(t, wrapped.Release())
+				assert.ErrorIs(t, wrapped.Release(), net.ErrClosed)
+				require.NoError(t, s.Native(func(unsafe.Pointer) { require.True(t, s.Request()) }))
+				require.Eventually(t, func() bool { return s.Counts().Responses > 0 }, wait, time.Millisecond,
+					"the program's session goes on without Go, and its response comes to it")
+				require.NoError(t, s.Native(func(unsafe.Pointer) { s.Disconnect() }))
+			})
+		})
+	}
+}
+
+func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(true)
+	server := listen(t, nil, UDP, hello)
+	ctx := waitContext(t)
+	runtime.LockOSThread() // as a thread of the program
+	defer runtime.UnlockOSThread()
+	c, err := BorrowContext(p.Context(), nil)
+	require.NoError(t, err)
+	defer runtime.UnlockOSThread()
+	require.True(t, p.NameHandlers())
+	process := func(until func() bool) {
+		t.Helper()
+		for !until() {
+			require.NoError(t, ctx.Err())
+			p.Process(10)
+		}
+	}
+
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), TCP)
+	pinged := make(chan error, 1)
+	go func() {
+		if err := client.Ready(ctx); err != nil {
+			pinged <- err
+			return
+		}
+		pinged <- client.Ping(ctx)
+	}()
+	process(func() bool { return len(pinged) > 0 })
+	assert.NoError(t, <-pinged)
+	assert.EqualValues(t, 1, p.Counts().Pings)
+	assert.Positive(t, p.Counts().Events, "a connection has come")
+
+	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Request())
+	process(func() bool { return p.Counts().Responses == 1 })
+	peer := newRawPeer(t)
+	p.Disconnect()
+	require.True(t, p.Connect(peer.addr.Port()))
+	require.True(t, p.Request())
+	request := peer.next(t)
+	peer.send(t, rawMessage{wireRST, 0, request.id, nil, nil, request.from})
+	process(func() bool { return p.Counts().Nacks == 1 })
+	p.Disconnect()
+
+	require.NoError(t, c.Close())
+	assert.False(t, p.NameHandlers(), "Go does not have the context")
+	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Request())
+	process(func() bool { return p.Counts().Responses == 2 })
+	p.Disconnect()
+}
+
+func TestObserversHearOfEachChange(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		n := make(chan string, 1)
+		res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(<-n)) }))
+		s.mux.Handle("/observed", res)
+		states := []string{"a", "b", "c", "d"}
+		n <- states[0]
+		ctx, end := context.WithCancel(waitContext(t))
+		defer end()
+		for r, err := range s.client(t, UDP).Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+			assert.Equal(t, states[0], body(t, r, err))
+			if states = states[1:]; len(states) == 0 {
+				break
+			}
+			n <- states[0]
+			res.Notify()
+		}
+	})
+}
+
+func TestSecuredSessionsOfTheProgram(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		var port uint16
+		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure() }))
+		require.NotZero(t, port)
+		s.mux.HandleFunc("/who", func(w ResponseWriter, r *Request) { w.Write([]byte(r.Session.PeerIdentity())) })
+		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+			netip.AddrPortFrom(loopback.Addr(), port), DTLS, "me", []byte(cprogram.Key))
+		require.NoError(t, err)
+		ctx := waitContext(t)
+		r, err := client.Get(ctx, "/who")
+		assert.Equal(t, "me", body(t, r, err))
+		r, err = client.Get(ctx, "/c")
+		assert.Equal(t, "C: 42", body(t, r, err))
+	})
+}
+
+// Sessions that libcoap makes are not the only ones that are made while it works.
+func TestProgramHasTLSSessionsOfItsOwn(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		r, err := s.client(t, UDP).Get(waitContext(t), "/tls")
+		require.NoError(t, err)
+		assert.Equal(t, CodeChanged, r.Code)
+	})
+}
+
+func TestCredentialsAreTheProgramsBusiness(t *testing.T) {
+	s := adopted(t, cprogram.Blocks)
+	assert.ErrorIs(t, s.SetPSK(&ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte("key"), nil }}), errNotOurs)
+	_, err := s.NewClientSessionPSK(netip.AddrPort{}, s.addr(), DTLS, "me", []byte("key"))
+	assert.ErrorIs(t, err, errNotOurs)
+}
+
+func TestConfigsThatProgramsCannotHave(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(true)
+	for problem, config := range map[string]*Config{
+		"sessions that resume: the C program secures this context": {SessionTickets: 1},
+		"Config.MaxMessage: it is the C program that sets it":      {MaxMessage: 1000},
+		"Config.MTU is 1": {MTU: 1},
+	} {
+		for _, take := range []func(unsafe.Pointer, *Config) (*Context, error){AdoptContext, BorrowContext} {
+			_, err := take(p.Context(), config)
+			assert.ErrorContains(t, err, problem)
+		}
+	}
+}
+
+func TestSessionsOfPeersAreLetGoWhenIdle(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	c, err := AdoptContext(p.Context(), &Config{IdleTimeout: time.Second})
+	require.NoError(t, err)
+	defer p.Free(false)
+	defer c.Close()
+	sessions := make(chan *Session, 1)
+	c.Handle(HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), TCP)
+	ctx := waitContext(t)
+	_, err = client.Get(ctx, "/go")
+	require.NoError(t, err)
+	receive(t, receive(t, sessions).Done())
+	r, err := client.Get(ctx, "/c")
+	assert.Equal(t, "C: 42", body(t, r, err), "the connection stands: the program may use it")
+}
+
+func TestManyGoroutinesShareAContextWithItsProgram(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		s.mux.Handle("/go", hello)
+		other := listen(t, nil, UDP, hello)
+		ctx := waitContext(t)
+		done := make(chan struct{})
+		const goroutines = 8
+		for i := range goroutines {
+			client := s.client(t, UDP)
+			go func() {
+				defer func() { done <- struct{}{} }()
+				own, err := s.NewClientSession(netip.AddrPort{}, other, UDP)
+				if !assert.NoError(t, err) {
+					return
+				}
+				defer own.Close()
+				for range 25 {
+					path := "/go"
+					if i%2 == 0 {
+						path = "/c"
+					}
+					_, err := client.Get(ctx, path)
+					assert.NoError(t, err)
+					_, err = own.Get(ctx, "/")
+					assert.NoError(t, err)
+				}
+			}()
+		}
+		for range goroutines {
+			receive(t, done)
+		}
+	})
+}

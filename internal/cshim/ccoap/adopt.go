@@ -1,0 +1,181 @@
+package ccoap
+
+/*
+#include <stdlib.h>
+#include "context.h"
+#include "session.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+)
+
+// Adopts says that contexts that a C program has made can be adopted.
+const Adopts = bool(C.CSHIM_ADOPTS != 0)
+
+// Program are what a C program calls, through the functions of gnucoap.h, on its
+// threads.
+type Program struct {
+	Owner any // whose functions these are
+	// Take locks the context for the calling thread, and LetGo undoes it.
+	Take, LetGo func()
+	// Wait unlocks the context, and Resume locks it again. That reports whether
+	// Go still has it.
+	Wait   func()
+	Resume func() bool
+	// Processed is called after I/O, with the context locked.
+	Processed func()
+}
+
+// The contexts that Go has, and for those that a C program has made what it may call.
+// These functions may be called when the context is no more: so they are not found by
+// a handle.
+type contexts struct {
+	mu       sync.Mutex
+	programs map[*C.coap_context_t]*Program
+}
+
+var known = contexts{programs: make(map[*C.coap_context_t]*Program)}
+
+func (c *contexts) add(ctx *C.coap_context_t, p *Program) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.programs[ctx]; ok {
+		return false
+	}
+	c.programs[ctx] = p
+	return true
+}
+
+func (c *contexts) remove(ctx *C.coap_context_t) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.programs, ctx)
+}
+
+func (c *contexts) find(ctx *C.coap_context_t) *Program {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.programs[ctx]
+}
+
+// ErrAdopted says that Go has a context already.
+var ErrAdopted = errors.New("the context is adopted or borrowed already, or Go has made it")
+
+// AdoptContext takes a context that a C program has made, a coap_context_t. borrowed
+// says that the program goes on to run its loop. It is nil where memory is short.
+//
+// Implements:
+//
+//	void coap_register_response_handler(coap_context_t *context, coap_response_handler_t handler);
+//	void coap_register_nack_handler(coap_context_t *context, coap_nack_handler_t handler);
+//	void coap_register_ping_handler(coap_context_t *context, coap_ping_handler_t handler);
+//	void coap_register_pong_handler(coap_context_t *context, coap_pong_handler_t handler);
+//	void coap_register_event_handler(coap_context_t *context, coap_event_handler_t hnd);
+//	coap_resource_t *coap_resource_unknown_init(coap_method_handler_t put_handler);
+//	void coap_add_resource(coap_context_t *context, coap_resource_t *resource);
+func AdoptContext(p unsafe.Pointer, borrowed bool, cb *Callbacks) (*Context, error) {
+	ctx := (*C.coap_context_t)(p)
+	if !known.add(ctx, &cb.Program) {
+		return nil, ErrAdopted
+	}
+	h := handle.New(cb)
+	c := C.cshim_adoption_begin(ctx, h.Pointer(), C.bool(borrowed))
+	if c == nil {
+		h.Delete()
+		known.remove(ctx)
+		return nil, syscall.ENOMEM
+	}
+	liveContexts.Add(1)
+	return &Context{c, h}, nil
+}
+
+// GiveBack gives a context that AdoptContext has returned back to the program. All
+// references to its sessions must have been given back.
+func (c *Context) GiveBack() {
+	known.remove(c.c.ctx)
+	C.cshim_adoption_give_back(c.c)
+	c.h.Delete()
+	liveContexts.Add(-1)
+}
+
+// Native returns the coap_context_t.
+func (c *Context) Native() unsafe.Pointer { return unsafe.Pointer(c.c.ctx) }
+
+// Processing reports whether libcoap is at work in gnucoap_io_process.
+func (c *Context) Processing() bool { return bool(C.cshim_adoption_processing(c.c)) }
+
+// OwnerOf returns the Program.Owner of the context of a session, a coap_session_t, or
+// nil where the context is not adopted. p is not nil.
+//
+// Implements:
+//
+//	coap_context_t *coap_session_get_context(const coap_session_t *session);
+func OwnerOf(p unsafe.Pointer) any {
+	program := known.find(C.cshim_session_context((*C.coap_session_t)(p)))
+	if program == nil {
+		return nil
+	}
+	return program.Owner
+}
+
+// Wrap takes a reference to a session of the context, unless Go has one: isNew tells.
+//
+// Implements:
+//
+//	coap_session_t *coap_session_reference(coap_session_t *session);
+func (c *Context) Wrap(p unsafe.Pointer) (s Session, id SessionID, isNew bool) {
+	var first C.bool
+	s = Session{(*C.coap_session_t)(p)}
+	id = SessionID(C.cshim_adoption_wrap(c.c, s.s, &first))
+	if first {
+		liveSessions.Add(1)
+	}
+	return s, id, bool(first)
+}
+
+// IsClient reports whether this side has opened the session.
+//
+// Implements:
+//
+//	coap_session_type_t coap_session_get_type(const coap_session_t *session);
+func (s Session) IsClient() bool { return bool(C.cshim_session_is_client(s.s)) }
+
+//export goCoapTake
+func goCoapTake(ctx *C.coap_context_t) C.int {
+	p := known.find(ctx)
+	if p == nil {
+		return 0
+	}
+	p.Take()
+	if known.find(ctx) == p {
+		return 1
+	}
+	p.LetGo() // it was given back meanwhile
+	return 0
+}
+
+//export goCoapLetGo
+func goCoapLetGo(ctx *C.coap_context_t) {
+	if p := known.find(ctx); p != nil {
+		p.LetGo()
+	}
+}
+
+//export goCoapWait
+func goCoapWait(ctx *C.coap_context_t) { known.find(ctx).Wait() }
+
+//export goCoapResume
+func goCoapResume(ctx *C.coap_context_t) C.int {
+	p := known.find(ctx)
+	return cBool(p != nil && p.Resume())
+}
+
+//export goCoapProcessed
+func goCoapProcessed(ctx *C.coap_context_t) { known.find(ctx).Processed() }

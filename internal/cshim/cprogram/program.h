@@ -1,0 +1,49 @@
+#ifndef CPROGRAM_H
+#define CPROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../../coap/gnucoap.h"
+
+/* A CoAP program as there are many: a server with a loop, and a client. Its resources:
+ * /c answers "C: " and the body of the request, with a GET "C: " and app_data;
+ * /go-on answers what the program's Go function returns, and /tls whether it has a TLS
+ * session as it should. */
+typedef struct cprogram {
+	coap_context_t *context;
+	coap_resource_t *resource;
+	coap_session_t *client;
+	uintptr_t handle; /* of the Go functions */
+	int app_data;
+	int port;
+	int stop;
+	int responses, nacks, events, pings, pongs; /* that the program's handlers had */
+} cprogram;
+
+cprogram *cprogram_new(uintptr_t handle, int block_mode);
+void cprogram_free(cprogram *p, bool context_too);
+
+/* Runs the loop on the calling thread until cprogram_stop. */
+void cprogram_run(cprogram *p);
+void cprogram_stop(cprogram *p);
+int cprogram_process(cprogram *p, uint32_t timeout_ms);
+
+/* The calling thread has the context locked, or is alone. */
+bool cprogram_delete(cprogram *p);
+bool cprogram_name_handlers(cprogram *p);
+/* Listens over DTLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
+ * port. */
+#define CPROGRAM_KEY "secret"
+int cprogram_secure(cprogram *p);
+bool cprogram_connect(cprogram *p, int port);
+bool cprogram_request(cprogram *p);
+void cprogram_disconnect(cprogram *p);
+
+static inline int cprogram_count(const int *n)
+{
+	return __atomic_load_n(n, __ATOMIC_RELAXED);
+}
+
+#endif
