@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -59,8 +61,8 @@ func TestManyRequestsAtOnceEachGetTheirResponse(t *testing.T) {
 
 func TestSilentPeerExhaustsRetriesOfEachRequest(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1, NSTART: 400}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1, NSTART: 400}, peer.Addr(), UDP)
 	var outcomes []<-chan outcome
 	for range 400 {
 		outcomes = append(outcomes, start(waitContext(t), s, get()))
@@ -77,27 +79,28 @@ func TestSilentPeerExhaustsRetriesOfEachRequest(t *testing.T) {
 
 func TestLostRequestIsSentAgain(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, &Config{AckTimeout: time.Second}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{AckTimeout: time.Second}, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	first := peer.next(t)
-	again := peer.next(t)
-	assert.Equal(t, first, again)
-	peer.send(t, rawMessage{wireACK, wireContent, again.id, again.token, []byte("\xffx"), again.from})
+	first := peer.Receive(t)
+	again := peer.Receive(t)
+	assert.Equal(t, first.Data, again.Data)
+	assert.Equal(t, first.From, again.From)
+	peer.Send(again.From, again.Respond(coappeer.Content, []byte("x")))
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "x", string(got.Body))
 }
 
 func TestResetIsTheOutcome(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	peer.send(t, rawMessage{wireRST, 0, m.id, nil, nil, m.from})
+	m := peer.Receive(t)
+	peer.Send(m.From, m.Reset())
 	err := receive(t, c).err
 	assert.ErrorIs(t, err, ErrReset)
-	assert.ErrorContains(t, err, "coap: GET coap://"+peer.addr.String()+": the peer rejected")
+	assert.ErrorContains(t, err, "coap: GET coap://"+peer.Addr().String()+": the peer rejected")
 }
 
 func TestNobodyThereIsTheOutcome(t *testing.T) {
@@ -112,66 +115,67 @@ func TestNobodyThereIsTheOutcome(t *testing.T) {
 }
 
 func TestResponsesThatDoNotMatchAreRefused(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	wrong := append([]byte(nil), m.token...)
-	wrong[0]++
-	peer.send(t, rawMessage{wireNON, wireContent, 1, wrong, []byte("\xffwrong token"), m.from})
-	peer.send(t, rawMessage{wireCON, wireContent, 2, wrong, []byte("\xffwrong token"), m.from})
+	m := peer.Receive(t)
+	wrong := m.Message
+	wrong.Token = slices.Clone(m.Token)
+	wrong.Token[0]++
+	peer.Send(m.From, wrong.Separate(coappeer.NON, 1, coappeer.Content, []byte("wrong token")))
+	peer.Send(m.From, wrong.Separate(coappeer.CON, 2, coappeer.Content, []byte("wrong token")))
 	if ccoap.Rejects {
 		for id := range uint16(2) {
-			reset := peer.next(t)
-			assert.Equal(t, []any{byte(wireRST), id + 1}, []any{reset.typ, reset.id}, "rejected")
+			peer.ExpectReply(t, coappeer.RST, coappeer.Empty, id+1)
 		}
-	} else {
-		ack := peer.next(t)
-		assert.Equal(t, []any{byte(wireACK), uint16(2)}, []any{ack.typ, ack.id}, "and dropped")
+	} else { // and dropped
+		peer.ExpectReply(t, coappeer.ACK, coappeer.Empty, 2)
 	}
-	peer.send(t, rawMessage{wireNON, wireContent, 3, m.token[:4], []byte("\xffshort token"), m.from})
-	peer.send(t, rawMessage{wireACK, wireContent, m.id + 1, m.token, []byte("\xffwrong ID"), m.from})
-	peer.send(t, rawMessage{wireACK, wireContent, m.id, m.token, []byte("\xffright"), m.from})
+	short, other := m.Message, m.Message
+	short.Token = m.Token[:4]
+	other.ID++
+	peer.Send(m.From, short.Separate(coappeer.NON, 3, coappeer.Content, []byte("short token")))
+	peer.Send(m.From, other.Respond(coappeer.Content, []byte("wrong ID")))
+	peer.Send(m.From, m.Respond(coappeer.Content, []byte("right")))
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "right", string(got.Body))
 }
 
 func TestSeparateResponseIsAcknowledged(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	peer.send(t, rawMessage{wireACK, 0, m.id, nil, nil, m.from})
-	peer.send(t, rawMessage{wireCON, wireContent, 77, m.token, []byte("\xfflater"), m.from})
-	ack := peer.next(t)
-	assert.Equal(t, []any{byte(wireACK), byte(0), uint16(77)}, []any{ack.typ, ack.code, ack.id})
+	m := peer.Receive(t)
+	peer.Send(m.From, m.Acknowledge())
+	peer.Send(m.From, m.Separate(coappeer.CON, 77, coappeer.Content, []byte("later")))
+	peer.ExpectReply(t, coappeer.ACK, coappeer.Empty, 77)
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "later", string(got.Body))
 }
 
 func TestContextEndsARequestAndItsLateAnswerIsDropped(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{NSTART: 2}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{NSTART: 2}, peer.Addr(), UDP)
 	ctx, cancel := context.WithCancel(context.Background())
 	c := start(ctx, s, get())
-	late := peer.next(t)
+	late := peer.Receive(t)
 	cancel()
 	assert.ErrorIs(t, receive(t, c).err, context.Canceled)
 
 	c = start(waitContext(t), s, get())
-	m := peer.next(t)
-	peer.send(t, rawMessage{wireACK, wireContent, late.id, late.token, []byte("\xfflate"), m.from})
-	peer.send(t, rawMessage{wireACK, wireContent, m.id, m.token, []byte("\xffnew"), m.from})
+	m := peer.Receive(t)
+	peer.Send(m.From, late.Respond(coappeer.Content, []byte("late")))
+	peer.Send(m.From, m.Respond(coappeer.Content, []byte("new")))
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "new", string(got.Body))
 }
 
 func TestDeadlineOfAContextIsATimeout(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	r := get()
@@ -185,14 +189,13 @@ func TestDeadlineOfAContextIsATimeout(t *testing.T) {
 }
 
 func TestNonConfirmableRequest(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	r := get()
 	r.NonConfirmable = true
 	c := start(waitContext(t), s, r)
-	m := peer.next(t)
-	assert.EqualValues(t, wireNON, m.typ)
-	peer.send(t, rawMessage{wireNON, wireContent, 5, m.token, nil, m.from})
+	m := peer.Expect(t, coappeer.NON, coappeer.GET)
+	peer.Send(m.From, m.Separate(coappeer.NON, 5, coappeer.Content, nil))
 	assert.NoError(t, receive(t, c).err)
 }
 
@@ -206,9 +209,9 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 		{"context closed", func(c *Context, _ *Session) error { return c.Close() }},
 	} {
 		t.Run(closer.name, func(t *testing.T) {
-			peer := newRawPeer(t)
+			peer := coappeer.NewUDP(t)
 			c := newTestContext(t, &Config{NSTART: 5})
-			s, err := c.NewClientSession(netip.AddrPort{}, peer.addr, UDP)
+			s, err := c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
 			require.NoError(t, err)
 			var outcomes []<-chan outcome
 			for range 10 { // 5 of them are not sent yet
@@ -216,7 +219,7 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 			}
 			pong := make(chan error, 1)
 			for range 5 {
-				peer.next(t)
+				peer.Receive(t)
 			}
 			go func() { pong <- s.Ping(waitContext(t)) }()
 			require.NoError(t, closer.close(c, s))
@@ -247,8 +250,8 @@ func TestPing(t *testing.T) {
 
 func TestPingWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, &Config{AckTimeout: time.Second, MaxRetransmit: 1}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{AckTimeout: time.Second, MaxRetransmit: 1}, peer.Addr(), UDP)
 	assert.ErrorIs(t, s.Ping(waitContext(t)), ErrRetriesExhausted)
 }
 
@@ -258,18 +261,17 @@ func TestDuplicateRequestIsHandledOnce(t *testing.T) {
 		handled.Add(1)
 		w.Write([]byte("once"))
 	}))
-	peer := newRawPeer(t)
-	request := rawMessage{wireCON, byte(MethodGet), 1000, []byte{1}, nil, addr}
+	peer := coappeer.NewUDP(t)
+	request := coappeer.Message{Code: coappeer.GET, ID: 1000, Token: []byte{1}}
 	for range 3 {
-		peer.send(t, request)
-		m := peer.next(t)
-		assert.Equal(t, []any{byte(wireACK), uint16(1000), []byte{1}, "\xffonce"}, []any{m.typ, m.id, m.token, string(m.rest)})
+		peer.Send(addr, request)
+		assert.Equal(t, request.Respond(coappeer.Content, []byte("once")), peer.Receive(t).Message)
 	}
 	assert.EqualValues(t, 1, handled.Load())
 
-	request.token = []byte{2} // the ID is used again for something else
-	peer.send(t, request)
-	assert.Equal(t, []byte{2}, peer.next(t).token)
+	request.Token = []byte{2} // the ID is used again for something else
+	peer.Send(addr, request)
+	assert.Equal(t, []byte{2}, peer.Receive(t).Token)
 	assert.EqualValues(t, 2, handled.Load())
 }
 
@@ -285,32 +287,30 @@ func TestSlowHandlerGetsASeparateResponse(t *testing.T) {
 		<-goOn
 		w.Write([]byte("at last"))
 	}))
-	peer := newRawPeer(t)
-	request := rawMessage{wireCON, byte(MethodGet), 7, []byte{1, 2}, nil, addr}
-	peer.send(t, request)
-	ack := peer.next(t)
-	assert.Equal(t, []any{byte(wireACK), byte(0), uint16(7), []byte{}}, []any{ack.typ, ack.code, ack.id, ack.token})
-	peer.send(t, request) // the acknowledgement was lost
-	ack = peer.next(t)
-	assert.Equal(t, []any{byte(wireACK), byte(0), uint16(7)}, []any{ack.typ, ack.code, ack.id})
+	peer := coappeer.NewUDP(t)
+	request := coappeer.Message{Code: coappeer.GET, ID: 7, Token: []byte{1, 2}}
+	for range 2 { // the first acknowledgement was lost
+		peer.Send(addr, request)
+		assert.Equal(t, request.Acknowledge(), peer.Receive(t).Message)
+	}
 	// Somebody else is served meanwhile.
-	peer.send(t, rawMessage{wireNON, byte(MethodGet), 8, []byte{3}, nil, addr})
-	assert.Equal(t, []byte{3}, peer.next(t).token)
+	peer.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 8, Token: []byte{3}})
+	assert.Equal(t, []byte{3}, peer.Receive(t).Token)
 
 	close(goOn)
-	m := peer.next(t)
-	assert.Equal(t, []any{byte(wireCON), byte(wireContent), []byte{1, 2}, "\xffat last"}, []any{m.typ, m.code, m.token, string(m.rest)})
-	peer.send(t, rawMessage{wireACK, 0, m.id, nil, nil, addr})
+	m := peer.Receive(t)
+	assert.Equal(t, request.Separate(coappeer.CON, m.ID, coappeer.Content, []byte("at last")), m.Message)
+	peer.Send(addr, m.Acknowledge())
 	assert.EqualValues(t, 1, handled.Load())
 }
 
 func TestReasonThatIsNotKnownIsAnErrorToo(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	waiting := start(waitContext(t), s, get())
-	request := peer.next(t)
+	request := peer.Receive(t)
 	require.NoError(t, s.c.l.lock())
-	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.token})
+	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.Token})
 	s.c.l.unlock()
 	assert.ErrorIs(t, receive(t, waiting).err, errBadMessage)
 }
