@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -365,7 +366,7 @@ func TestServerAndClientInOneContext(t *testing.T) {
 	if lacks(t, FeatureBothRoles, func() error {
 		c := newTestContext(t, nil)
 		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))
-		_, err := c.NewClientSessionPKI(netip.AddrPort{}, newRawPeer(t).addr, DTLS, nil)
+		_, err := c.NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, nil)
 		return err
 	}) {
 		return
@@ -475,7 +476,7 @@ func TestRawPublicKey(t *testing.T) {
 	}
 	if lacks(t, FeatureRawPublicKeys, func() error { return newTestContext(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
 		lacks(t, FeatureRawPublicKeys, func() error {
-			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, newRawPeer(t).addr, DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
+			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
 			return err
 		})
 		return

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -245,7 +246,7 @@ func TestHandshakeWithNobody(t *testing.T) {
 	}
 	t.Run("nobody listens", func(t *testing.T) {
 		// A connected socket keeps the port, and the system answers all but its peer with an error.
-		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback), net.UDPAddrFromAddrPort(newRawPeer(t).addr))
+		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback), net.UDPAddrFromAddrPort(coappeer.NewUDP(t).Addr()))
 		require.NoError(t, err)
 		defer conn.Close()
 		want := ErrUnreachable
@@ -255,7 +256,7 @@ func TestHandshakeWithNobody(t *testing.T) {
 		require.ErrorIs(t, dial(conn.LocalAddr().(*net.UDPAddr).AddrPort()), want)
 	})
 	t.Run("nobody answers", func(t *testing.T) {
-		err := dial(newRawPeer(t).addr)
+		err := dial(coappeer.NewUDP(t).Addr())
 		require.ErrorIs(t, err, ErrRetriesExhausted)
 		require.ErrorIs(t, err, ErrHandshake)
 		var timeout net.Error
@@ -284,7 +285,7 @@ func TestPSKServerGoesOn(t *testing.T) {
 func TestPSKHint(t *testing.T) {
 	session := func(psk PSK) func() error {
 		return func() error {
-			_, err := newTestContext(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, newRawPeer(t).addr, DTLS)
+			_, err := newTestContext(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS)
 			return err
 		}
 	}
@@ -460,7 +461,7 @@ func TestCallbackUsesContext(t *testing.T) {
 }
 
 func TestCredentialsOfAContext(t *testing.T) {
-	nowhere := newRawPeer(t).addr
+	nowhere := coappeer.NewUDP(t).Addr()
 	psk := func(c *Context) error {
 		_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, DTLS, "me", testKey)
 		return err

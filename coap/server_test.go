@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 // newServer listens on loopback with several transports.
@@ -209,25 +211,23 @@ func TestNoResponse(t *testing.T) {
 	var m Mux
 	m.Handle("/ok", hello)
 	_, endpoints := newServer(t, &m, nil, UDP)
-	peer := newRawPeer(t)
-	ask := func(id uint16, path string, no byte) rawMessage {
-		peer.send(t, rawMessage{wireCON, byte(MethodGet), id, []byte{9},
-			append(append([]byte{11<<4 | byte(len(path))}, path...), 13<<4|1, 258-11-13, no), endpoints[0].Addr})
-		return peer.next(t)
-	}
+	peer := coappeer.NewUDP(t)
 	for i, test := range []struct {
 		path string
 		no   byte
-		code Code
+		code coappeer.Code
 	}{
-		{"ok", 2, CodeEmpty},
-		{"ok", 8 | 16, CodeContent},
-		{"ok", 0, CodeContent},
-		{"no", 8, CodeEmpty},
-		{"no", 2, CodeNotFound},
+		{"ok", 2, coappeer.Empty},
+		{"ok", 8 | 16, coappeer.Content},
+		{"ok", 0, coappeer.Content},
+		{"no", 8, coappeer.Empty},
+		{"no", 2, coappeer.NotFound},
 	} {
-		m := ask(uint16(100+i), test.path, test.no)
-		assert.Equal(t, []any{byte(wireACK), byte(test.code), uint16(100 + i)}, []any{m.typ, m.code, m.id}, test)
+		id := uint16(100 + i)
+		peer.Send(endpoints[0].Addr, coappeer.Message{Code: coappeer.GET, ID: id, Token: []byte{9},
+			Options: append(coappeer.Path(test.path), coappeer.Option{Number: coappeer.NoResponse, Value: []byte{test.no}})})
+		m := peer.Receive(t)
+		assert.Equal(t, []any{coappeer.ACK, test.code, id}, []any{m.Type, m.Code, m.ID}, test)
 	}
 }
 

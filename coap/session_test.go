@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 // The statements of the manual page coap_session(3), in its order.
@@ -62,8 +64,8 @@ func TestSessionsShareAContext(t *testing.T) {
 
 func TestReferencesAreCounted(t *testing.T) {
 	before := LiveObjects().Sessions
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	assert.EqualValues(t, before+1, LiveObjects().Sessions)
 	assert.Same(t, s, s.Reference())
 	s.Reference()
@@ -82,8 +84,8 @@ func TestReferencesAreCounted(t *testing.T) {
 }
 
 func TestUseAfterClose(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	require.NoError(t, s.Close())
 	assert.ErrorIs(t, s.SetMTU(500), net.ErrClosed)
 	assert.Zero(t, s.MaxPDUSize())
@@ -117,8 +119,8 @@ func TestMTUBoundsMessages(t *testing.T) {
 }
 
 func TestAppDataIsAnyValue(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	assert.Nil(t, s.AppData())
 	type mine struct{ n int }
 	s.SetAppData(&mine{1})
@@ -209,12 +211,12 @@ func TestOldestIdleSessionMakesRoom(t *testing.T) {
 }
 
 func TestSessionThatIsForgottenIsClosed(t *testing.T) {
-	peer := newRawPeer(t)
+	peer := coappeer.NewUDP(t)
 	before := LiveObjects()
 	func() {
 		c, err := NewContext(nil)
 		require.NoError(t, err)
-		_, err = c.NewClientSession(netip.AddrPort{}, peer.addr, UDP)
+		_, err = c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
 		require.NoError(t, err)
 		assert.NotEqual(t, before, LiveObjects())
 	}()
