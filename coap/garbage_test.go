@@ -164,53 +164,61 @@ func TestServerSurvivesBadDatagrams(t *testing.T) {
 // Between each request and its response a client gets garbage, of which some may pass for
 // the response.
 func TestClientSurvivesBadDatagrams(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	g := newGarbage(t, 2)
-	outcomes := map[bool]int{}
-	const rounds, each = 400, 50
-	for i := range rounds {
-		c := start(waitContext(t), s, get())
-		m := peer.next(t)
-		for m.typ != wireCON || m.code != byte(MethodGet) { // what it thinks of the garbage
-			m = peer.next(t)
+	var over atomic.Bool
+	id := uint16(0)
+	peer.Answer(func(m coappeer.Received) []coappeer.Message {
+		if m.Type != coappeer.CON || m.Code != coappeer.GET {
+			return nil // what it thinks of the garbage
 		}
-		good := rawMessage{wireNON, wireContent, m.id + 0x8000 + uint16(i), m.token, []byte("\xffgood"), m.from}
+		good := m.Respond(coappeer.Content, []byte("good"))
+		if _, goesOn := m.Block(coappeer.Block2); goesOn || over.Load() {
+			return []coappeer.Message{good}
+		}
 		g.valid = datagrams()
-		for _, typ := range []byte{wireACK, wireCON, wireNON} {
-			id := m.id
-			if typ != wireACK {
+		for _, typ := range []coappeer.Type{coappeer.ACK, coappeer.CON, coappeer.NON} {
+			id := m.ID
+			if typ != coappeer.ACK {
 				id += 0x8000
 			}
-			head := append([]byte{0x48 | typ<<4, wireContent, byte(id >> 8), byte(id)}, m.token...)
-			g.valid = append(g.valid, append(head, "\x41\x01\x61\x2a\xd1\x0a\x08\xff0123456789abcdef"...), append(head, "\xffx"...))
+			for _, response := range []coappeer.Message{
+				m.Separate(typ, id, coappeer.Content, []byte("0123456789abcdef"), coappeer.Uint(coappeer.ETag, 1),
+					coappeer.Uint(coappeer.Observe, 42), coappeer.Block{More: true}.Option(coappeer.Block2)),
+				m.Separate(typ, id, coappeer.Content, []byte("x")),
+			} {
+				g.valid = append(g.valid, response.AppendUDP(nil))
+			}
 		}
-		for range each {
+		for range 50 {
 			b := g.message()
-			if len(b) >= 4 && b[0]>>4 == 4|wireNON && binary.BigEndian.Uint16(b[2:]) == m.id {
+			if len(b) >= 4 && b[0]>>4 == 4|byte(coappeer.NON) && binary.BigEndian.Uint16(b[2:]) == m.ID {
 				continue // libcoap takes that for the request's end and counts on
 			}
-			_, err := peer.WriteToUDPAddrPort(b, m.from)
-			require.NoError(t, err)
+			peer.SendRaw(m.From, b)
 		}
-		peer.send(t, good)
-		got := receive(t, c)
-		outcomes[got.err == nil]++
-		if got.err != nil {
-			known := errors.Is(got.err, ErrReset) || errors.Is(got.err, ErrBadBlock) || errors.Is(got.err, ErrOption) || errors.Is(got.err, errBadMessage)
-			require.True(t, known, got.err)
+		good.Type, good.ID = coappeer.NON, m.ID+0x8000+id
+		id++
+		return []coappeer.Message{good}
+	})
+	outcomes := map[bool]int{}
+	for range 400 {
+		_, err := s.Do(waitContext(t), get())
+		outcomes[err == nil]++
+		if err != nil {
+			known := errors.Is(err, ErrReset) || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrOption) || errors.Is(err, errBadMessage)
+			require.True(t, known, err)
 		}
 	}
 	assert.NotZero(t, outcomes[true])
-	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	for m.typ != wireCON || m.code != byte(MethodGet) {
-		m = peer.next(t)
+	over.Store(true)
+	r, err := s.Do(waitContext(t), get())
+	require.NoError(t, err)
+	assert.Equal(t, "good", string(r.Body))
+	for _, m := range peer.Captured() {
+		assert.NoError(t, m.Err)
 	}
-	peer.send(t, rawMessage{wireACK, wireContent, m.id, m.token, []byte("\xffgood"), m.from})
-	got := receive(t, c)
-	require.NoError(t, got.err)
-	assert.Equal(t, "good", string(got.Body))
 }
 
 // streams are well-formed beginnings of connections.
