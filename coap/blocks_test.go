@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 func randomBytes(n int) []byte {
@@ -91,38 +93,19 @@ func BenchmarkMebibyte(b *testing.B) {
 // lossy forwards datagrams to a server and back. It loses every fourth message once,
 // but for empty ones, and sends each again after the next one.
 func lossy(t testing.TB, server netip.AddrPort) netip.AddrPort {
-	front, back := newRawPeer(t), newRawPeer(t)
-	var client atomic.Pointer[netip.AddrPort]
-	go forward(front, back, func(from netip.AddrPort) netip.AddrPort {
-		client.Store(&from)
-		return server
-	})
-	go forward(back, front, func(netip.AddrPort) netip.AddrPort { return *client.Load() })
-	return front.addr
-}
-
-func forward(from, to *rawPeer, target func(from netip.AddrPort) netip.AddrPort) {
-	var last []byte
-	known := make(map[string]bool)
-	for {
-		buf := make([]byte, 2048)
-		n, source, err := from.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			return
-		}
-		addr := target(source)
-		if head := string(buf[:min(n, 16)]); n > 4 && !known[head] {
+	relay := coappeer.NewRelay(t, server)
+	known := map[coappeer.Direction]map[string]bool{coappeer.ToServer: {}, coappeer.ToClient: {}}
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		known := known[d.Direction]
+		if head := string(d.Data[:min(len(d.Data), 16)]); len(d.Data) > 4 && !known[head] {
 			known[head] = true
 			if len(known)%4 == 3 {
-				continue
+				return coappeer.Drop
 			}
 		}
-		_, _ = to.WriteToUDPAddrPort(buf[:n], addr)
-		if last != nil {
-			_, _ = to.WriteToUDPAddrPort(last, addr)
-		}
-		last = buf[:n]
-	}
+		return coappeer.Repeat
+	})
+	return relay.Addr()
 }
 
 func TestBodiesSurviveLossAndReordering(t *testing.T) {
