@@ -2,7 +2,6 @@ package coap
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -71,57 +70,6 @@ func receive[T any](t testing.TB, c <-chan T) (v T) {
 	}
 	return v
 }
-
-// A rawPeer is a UDP socket that sends what it is told to, and no more.
-type rawPeer struct {
-	*net.UDPConn
-	addr netip.AddrPort
-}
-
-func newRawPeer(t testing.TB) *rawPeer {
-	t.Helper()
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(loopback))
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	return &rawPeer{conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()}
-}
-
-// A rawMessage is the head of a message; what follows the token is rest.
-type rawMessage struct {
-	typ, code byte
-	id        uint16
-	token     []byte
-	rest      []byte
-	from      netip.AddrPort
-}
-
-func (p *rawPeer) next(t testing.TB) rawMessage {
-	t.Helper()
-	require.NoError(t, p.SetReadDeadline(time.Now().Add(wait)))
-	buf := make([]byte, 2048)
-	n, from, err := p.ReadFromUDPAddrPort(buf)
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, n, 4)
-	end := 4 + int(buf[0]&15)
-	require.GreaterOrEqual(t, n, end)
-	return rawMessage{
-		typ: buf[0] >> 4 & 3, code: buf[1], id: uint16(buf[2])<<8 | uint16(buf[3]),
-		token: buf[4:end], rest: buf[end:n], from: from,
-	}
-}
-
-func (p *rawPeer) send(t testing.TB, m rawMessage) {
-	t.Helper()
-	head := []byte{1<<6 | m.typ<<4 | byte(len(m.token)), m.code, byte(m.id >> 8), byte(m.id)}
-	_, err := p.WriteToUDPAddrPort(append(append(head, m.token...), m.rest...), m.from)
-	require.NoError(t, err)
-}
-
-// Types and codes of messages on the wire.
-const (
-	wireCON, wireNON, wireACK, wireRST = 0, 1, 2, 3
-	wireContent                        = 2<<5 | 5
-)
 
 // collect collects garbage until what it frees is freed.
 func collect(t testing.TB, freed func() bool) {
