@@ -3,7 +3,6 @@ package coap
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -14,15 +13,6 @@ import (
 
 	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
-
-func randomBytes(n int) []byte {
-	r := rand.New(rand.NewPCG(1, uint64(n)))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return b
-}
 
 // serveTo starts a server, and returns a session with it.
 func serveTo(t testing.TB, proto Protocol, server, client *Config, h HandlerFunc) *Session {

@@ -101,10 +101,10 @@ func datagrams() (all [][]byte) {
 	for _, m := range []coappeer.Message{
 		{Code: coappeer.GET, ID: 1, Token: []byte{1, 2, 3}, Options: options(coappeer.String(coappeer.URIQuery, "q=1"))},
 		{Type: coappeer.NON, Code: coappeer.GET, ID: 2, Token: []byte("12345678"), Options: options(coappeer.Uint(coappeer.Observe, 0))},
-		{Code: coappeer.PUT, ID: 3, Options: options(coappeer.Block{More: true, SZX: 1}.Option(coappeer.Block1)), Payload: pattern(32)},
-		{Code: coappeer.PUT, ID: 4, Options: options(coappeer.Block{Num: 1, SZX: 1}.Option(coappeer.Block1)), Payload: pattern(20)},
+		{Code: coappeer.PUT, ID: 3, Options: options(coappeer.Block{More: true, SZX: 1}.Option(coappeer.Block1)), Payload: randomBytes(32)},
+		{Code: coappeer.PUT, ID: 4, Options: options(coappeer.Block{Num: 1, SZX: 1}.Option(coappeer.Block1)), Payload: randomBytes(20)},
 		{Code: coappeer.GET, ID: 5, Options: options(coappeer.Block{Num: 7, SZX: 6}.Option(coappeer.Block2))},
-		{Code: coappeer.GET, ID: 6, Options: options(coappeer.Option{Number: 65535, Value: pattern(300)})},
+		{Code: coappeer.GET, ID: 6, Options: options(coappeer.Option{Number: 65535, Value: randomBytes(300)})},
 		{Code: coappeer.GET, ID: 7, Options: []coappeer.Option{coappeer.String(coappeer.ProxyURI, "coap://h/x")}},
 		{Code: coappeer.GET, ID: 8, Options: coappeer.Path(".well-known/core")},
 		{Code: coappeer.Content, ID: 9, Token: []byte("12345678"), Payload: []byte("x")},
@@ -226,8 +226,8 @@ func streams() (all [][]byte) {
 	csm := coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<20), {Number: coappeer.BlockWiseTransfer}}}.AppendTCP(nil)
 	for _, m := range []coappeer.Message{
 		{Code: coappeer.GET, Token: []byte{1}, Options: coappeer.Path("a/b")},
-		{Code: coappeer.PUT, Token: []byte("12345678"), Options: coappeer.Path("a/b"), Payload: pattern(400)},
-		{Code: coappeer.PUT, Options: append(coappeer.Path("a/b"), coappeer.Block{More: true, SZX: 7}.Option(coappeer.Block1)), Payload: pattern(2048)},
+		{Code: coappeer.PUT, Token: []byte("12345678"), Options: coappeer.Path("a/b"), Payload: randomBytes(400)},
+		{Code: coappeer.PUT, Options: append(coappeer.Path("a/b"), coappeer.Block{More: true, SZX: 7}.Option(coappeer.Block1)), Payload: randomBytes(2048)},
 		{Code: coappeer.Ping, Token: []byte{2}},
 		{Code: coappeer.Pong},
 		{Code: coappeer.Release, Options: []coappeer.Option{coappeer.String(2, "coap://elsewhere"), coappeer.Uint(4, 10)}},
@@ -235,8 +235,8 @@ func streams() (all [][]byte) {
 		{Code: 7<<5 | 30, Token: []byte{3}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 0)}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1)}},
-		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 2, Value: pattern(9)}}},
-		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 3}, {Number: 65535, Value: pattern(500)}}},
+		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 2, Value: randomBytes(9)}}},
+		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 3}, {Number: 65535, Value: randomBytes(500)}}},
 		{Code: coappeer.Content, Token: []byte("12345678"), Payload: []byte("x")},
 		{Code: coappeer.Empty},
 	} {
@@ -368,13 +368,13 @@ func TestSignallingOverUDPIsRejected(t *testing.T) {
 		require.Equal(t, code, m.Code)
 		return m
 	}
-	large := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(pattern(1000)) })
+	large := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(1000)) })
 	t.Run("server", func(t *testing.T) {
 		addr := listen(t, nil, UDP, large)
 		peer := coappeer.NewUDP(t)
 		signals(addr, peer)
 		peer.Send(addr, coappeer.Message{Code: coappeer.GET, ID: 100})
-		assert.Equal(t, pattern(1000), next(peer, coappeer.Content).Payload)
+		assert.Equal(t, randomBytes(1000), next(peer, coappeer.Content).Payload)
 	})
 	t.Run("client", func(t *testing.T) {
 		peer := coappeer.NewUDP(t)
@@ -387,21 +387,12 @@ func TestSignallingOverUDPIsRejected(t *testing.T) {
 		require.NoError(t, got.err)
 		assert.Equal(t, "good", string(got.Body))
 
-		c = start(waitContext(t), s, &Request{Method: MethodPut, Body: pattern(1000)})
+		c = start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(1000)})
 		m = next(peer, coappeer.PUT)
-		assert.Equal(t, pattern(1000), m.Payload)
+		assert.Equal(t, randomBytes(1000), m.Payload)
 		peer.Send(m.From, m.Respond(coappeer.Changed, nil))
 		assert.NoError(t, receive(t, c).err)
 	})
-}
-
-// pattern returns n bytes, the same ones each time, that differ from place to place.
-func pattern(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i) ^ byte(i>>8)
-	}
-	return b
 }
 
 // eachUnsecured runs a test over UDP and TCP.

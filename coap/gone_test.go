@@ -24,7 +24,7 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 	t.Parallel()
 	config := &Config{AckTimeout: time.Second, AckRandomFactor: 1, MaxRetransmit: 1}
 	requests := map[string]*Request{
-		"upload":          {Method: MethodPut, Body: pattern(5000)},
+		"upload":          {Method: MethodPut, Body: randomBytes(5000)},
 		"streamed upload": {Method: MethodPut, Source: strings.NewReader(strings.Repeat("x", 5000))},
 		"download":        {Method: MethodGet},
 		"to a sink":       {Method: MethodGet, Sink: io.Discard},
@@ -35,7 +35,7 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 		}
 		b, _ := m.Block(coappeer.Block2)
 		b.More, b.SZX = more, 6
-		return m.Respond(coappeer.Content, pattern(1024), b.Option(coappeer.Block2))
+		return m.Respond(coappeer.Content, randomBytes(1024), b.Option(coappeer.Block2))
 	}
 	for name, r := range requests {
 		t.Run(name+" over udp, silence", func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 			s := connect(t, nil, ln.Addr(), TCP)
 			peer := ln.Accept(t)
 			peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1152), coappeer.Option{Number: coappeer.BlockWiseTransfer})
-			c := start(waitContext(t), s, &Request{Method: MethodPut, Body: pattern(5000)})
+			c := start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(5000)})
 			peer.Send(next(peer.Expect(t, coappeer.PUT).Message, true))
 			peer.Expect(t, coappeer.PUT)
 			leave.how(peer)
@@ -95,7 +95,7 @@ func TestClientGoesAwayDuringATransfer(t *testing.T) {
 		require.NoError(t, err)
 		peer := coappeer.DialTCP(t, addr)
 		peer.ExchangeCSM(t)
-		peer.Send(coappeer.Message{Code: coappeer.PUT, Token: []byte{1}, Payload: pattern(1024),
+		peer.Send(coappeer.Message{Code: coappeer.PUT, Token: []byte{1}, Payload: randomBytes(1024),
 			Options: []coappeer.Option{coappeer.Block{More: true, SZX: 6}.Option(coappeer.Block1)}})
 		peer.Expect(t, coappeer.Continue)
 		kept := func() (sessions, bodies int) {
@@ -135,7 +135,7 @@ func TestEverythingAfterClose(t *testing.T) {
 				ctx := waitContext(t)
 				calls := []func() error{
 					func() error { _, err := s.Do(ctx, get()); return err },
-					func() error { _, err := s.Do(ctx, &Request{Method: MethodPut, Body: pattern(5000)}); return err },
+					func() error { _, err := s.Do(ctx, &Request{Method: MethodPut, Body: randomBytes(5000)}); return err },
 					func() error { return s.Ping(ctx) },
 					func() error { return s.SetMTU(1152) },
 					func() error { return s.Ready(ctx) },
@@ -229,10 +229,10 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 			m.HandleFunc("/slow", func(w ResponseWriter, r *Request) {
 				ended <- nil
 				<-r.Context().Done()
-				w.Write(pattern(5000))
+				w.Write(randomBytes(5000))
 				ended <- context.Cause(r.Context())
 			})
-			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(pattern(3000)) }))
+			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(3000)) }))
 			m.Handle("/seen", resource)
 			listener := newTestContext(t, nil)
 			listener.Handle(&m)

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -60,6 +61,16 @@ func connect(t testing.TB, config *Config, addr netip.AddrPort, proto Protocol) 
 var hello = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte("hello")) })
 
 func get() *Request { return &Request{Method: MethodGet} }
+
+// randomBytes returns n bytes, the same ones each time.
+func randomBytes(n int) []byte {
+	r := rand.New(rand.NewPCG(1, uint64(n)))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
 
 func receive[T any](t testing.TB, c <-chan T) (v T) {
 	t.Helper()
