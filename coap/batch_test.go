@@ -14,7 +14,7 @@ import (
 
 func TestHandlersThatWaitForEachOther(t *testing.T) {
 	const n = 8
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		var all sync.WaitGroup
 		all.Add(n)
 		addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
@@ -29,40 +29,40 @@ func TestHandlersThatWaitForEachOther(t *testing.T) {
 		}
 		for _, c := range outcomes {
 			o := receive(t, c)
-			require.NoError(t, o.err, proto)
+			require.NoError(t, o.err)
 			assert.Equal(t, "together", string(o.Body))
 		}
-	}
+	})
 }
 
 func TestHandlerUsesItsOwnContext(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		c := newTestContext(t, &Config{NSTART: 2})
 		var self *Session
 		m := &Mux{}
 		m.Handle("/inner", hello)
 		m.HandleFunc("/outer", func(w ResponseWriter, r *Request) {
 			response, err := self.Get(waitContext(t), "/inner")
-			if assert.NoError(t, err, proto) {
+			if assert.NoError(t, err) {
 				w.Write(response.Body)
 			}
 		})
 		c.Handle(m)
-		addr, err := c.Listen(netip.MustParseAddrPort("127.0.0.1:0"), proto)
+		addr, err := c.Listen(loopback, proto)
 		require.NoError(t, err)
 		self, err = c.NewClientSession(netip.AddrPort{}, addr, proto)
 		require.NoError(t, err)
 		for range 3 { // the first finds out that the handler waits
 			response, err := self.Get(waitContext(t), "/outer")
-			require.NoError(t, err, proto)
+			require.NoError(t, err)
 			assert.Equal(t, "hello", string(response.Body))
 		}
-	}
+	})
 }
 
 func TestDatagramsThatComeTogether(t *testing.T) {
 	const peers, each = 3, 40
-	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) }))
+	addr := listen(t, nil, UDP, echo)
 	var conns []net.Conn
 	for range peers {
 		conn, err := net.Dial("udp", addr.String())

@@ -346,14 +346,14 @@ func TestLostBlocksAreSentAgain(t *testing.T) {
 type onlyReader struct{ io.Reader }
 
 func TestBodiesAreStreamed(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		for _, size := range []int{0, 1, 1024, 5000, 100_000} {
 			for name, source := range map[string]func([]byte) io.Reader{
 				"of a known size":    func(b []byte) io.Reader { return bytes.NewReader(b) },
 				"of an unknown size": func(b []byte) io.Reader { return onlyReader{bytes.NewReader(b)} },
 			} {
 				t.Run(proto.String()+" "+name, func(t *testing.T) {
-					s := serveTo(t, proto, nil, &Config{MaxBody: 1}, func(w ResponseWriter, r *Request) { w.Write(r.Body) })
+					s := serveTo(t, proto, nil, &Config{MaxBody: 1}, echo)
 					var sink bytes.Buffer
 					var last Progress
 					calls := 0
@@ -477,28 +477,26 @@ func TestBodyWithMoreBlocksThanNumbersIsNotSent(t *testing.T) {
 }
 
 func TestManyTransfersAtOnceDoNotMix(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			config := &Config{MTU: 1100, NSTART: 8}
-			s := serveTo(t, proto, config, config, func(w ResponseWriter, r *Request) { w.Write(r.Body) })
-			var group sync.WaitGroup
-			for i := range 8 {
-				group.Add(1)
-				go func() {
-					defer group.Done()
-					for j := range 10 {
-						body := randomBytes(10_000 + 100*i + j)
-						r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
-						if assert.NoError(t, err) {
-							assert.Equal(t, CodeChanged, r.Code)
-							assert.True(t, bytes.Equal(body, r.Body))
-						}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		config := &Config{MTU: 1100, NSTART: 8}
+		s := serveTo(t, proto, config, config, echo)
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for j := range 10 {
+					body := randomBytes(10_000 + 100*i + j)
+					r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+					if assert.NoError(t, err) {
+						assert.Equal(t, CodeChanged, r.Code)
+						assert.True(t, bytes.Equal(body, r.Body))
 					}
-				}()
-			}
-			group.Wait()
-		})
-	}
+				}
+			}()
+		}
+		group.Wait()
+	})
 }
 
 func TestBlocksOfABodyHaveOneToken(t *testing.T) {

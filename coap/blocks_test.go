@@ -31,7 +31,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 		{"low MTU of the client", nil, &Config{MTU: 200}},
 		{"low MTU of the server", &Config{MTU: 200}, nil},
 	}
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		for _, config := range configs {
 			for _, size := range []int{0, 1, 63, 64, 65, 256, 1023, 1024, 1025, 5000, 1 << 20} {
 				if size > 5000 && config.client != nil {
@@ -57,7 +57,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 
 func BenchmarkMebibyte(b *testing.B) {
 	body := randomBytes(1 << 20)
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		for _, method := range []Code{MethodGet, MethodPut} {
 			b.Run(proto.String()+" "+method.String(), func(b *testing.B) {
 				s := serveTo(b, proto, nil, nil, func(w ResponseWriter, r *Request) {

@@ -43,9 +43,7 @@ func TestBadConfigsAreRefused(t *testing.T) {
 
 // The extremes that are allowed work.
 func TestExtremeConfigs(t *testing.T) {
-	addr := listen(t, &Config{MTU: 64, BlockSize: 1, MaxSessions: 1, IdleTimeout: time.Second, MaxBody: 1 << 40}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
-		w.Write(r.Body)
-	}))
+	addr := listen(t, &Config{MTU: 64, BlockSize: 1, MaxSessions: 1, IdleTimeout: time.Second, MaxBody: 1 << 40}, UDP, echo)
 	for _, config := range []Config{
 		{AckTimeout: 65535 * time.Second, AckRandomFactor: 1, MaxRetransmit: 20, NSTART: 65535, MTU: 64},
 		{AckTimeout: time.Second, AckRandomFactor: 65535, MaxRetransmit: 1, NSTART: 1, MTU: 65535, BlockSize: math.MaxInt},

@@ -35,28 +35,26 @@ type outcome struct {
 }
 
 func TestManyRequestsAtOnceEachGetTheirResponse(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) }))
-			s := connect(t, &Config{NSTART: 16}, addr, proto)
-			var group sync.WaitGroup
-			for i := range 16 {
-				group.Add(1)
-				go func() {
-					defer group.Done()
-					for j := range 200 {
-						body := []byte{byte(i), byte(j)}
-						r, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: body})
-						if assert.NoError(t, err) {
-							assert.Equal(t, CodeChanged, r.Code)
-							assert.Equal(t, body, r.Body)
-						}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, nil, proto, echo)
+		s := connect(t, &Config{NSTART: 16}, addr, proto)
+		var group sync.WaitGroup
+		for i := range 16 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for j := range 200 {
+					body := []byte{byte(i), byte(j)}
+					r, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: body})
+					if assert.NoError(t, err) {
+						assert.Equal(t, CodeChanged, r.Code)
+						assert.Equal(t, body, r.Body)
 					}
-				}()
-			}
-			group.Wait()
-		})
-	}
+				}
+			}()
+		}
+		group.Wait()
+	})
 }
 
 func TestSilentPeerExhaustsRetriesOfEachRequest(t *testing.T) {
@@ -105,13 +103,11 @@ func TestResetIsTheOutcome(t *testing.T) {
 
 func TestNobodyThereIsTheOutcome(t *testing.T) {
 	// Port 1 is not given to those who ask for any port.
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			s := connect(t, nil, netip.MustParseAddrPort("127.0.0.1:1"), proto)
-			_, err := s.Do(waitContext(t), get())
-			assert.ErrorIs(t, err, ErrUnreachable)
-		})
-	}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		s := connect(t, nil, netip.MustParseAddrPort("127.0.0.1:1"), proto)
+		_, err := s.Do(waitContext(t), get())
+		assert.ErrorIs(t, err, ErrUnreachable)
+	})
 }
 
 func TestResponsesThatDoNotMatchAreRefused(t *testing.T) {
@@ -236,16 +232,14 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 }
 
 func TestPing(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			s := connect(t, nil, listen(t, nil, proto, hello), proto)
-			require.NoError(t, s.Ready(waitContext(t)))
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		s := connect(t, nil, listen(t, nil, proto, hello), proto)
+		require.NoError(t, s.Ready(waitContext(t)))
+		assert.NoError(t, s.Ping(waitContext(t)))
+		if proto.Reliable() { // libcoap answers 4 of the others a second
 			assert.NoError(t, s.Ping(waitContext(t)))
-			if proto.Reliable() { // libcoap answers 4 of the others a second
-				assert.NoError(t, s.Ping(waitContext(t)))
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestPingWithoutAnswer(t *testing.T) {

@@ -117,14 +117,9 @@ func datagrams() (all [][]byte) {
 	return all
 }
 
-// echo answers with what came, and is observable.
-func echo() Handler {
-	return NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) }))
-}
-
 func TestServerSurvivesBadDatagrams(t *testing.T) {
 	var m Mux
-	m.Handle("/a/b", echo())
+	m.Handle("/a/b", NewResource(echo))
 	m.Handle("/good", hello)
 	addr := listen(t, nil, UDP, &m)
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
@@ -291,7 +286,7 @@ func (g *garbage) abuse(conn *net.TCPConn) bool {
 
 func TestServerSurvivesBadStreams(t *testing.T) {
 	var m Mux
-	m.Handle("/a/b", echo())
+	m.Handle("/a/b", NewResource(echo))
 	m.Handle("/good", hello)
 	addr := listen(t, nil, TCP, &m)
 	s := connect(t, nil, addr, TCP)
@@ -393,11 +388,4 @@ func TestSignallingOverUDPIsRejected(t *testing.T) {
 		peer.Send(m.From, m.Respond(coappeer.Changed, nil))
 		assert.NoError(t, receive(t, c).err)
 	})
-}
-
-// eachUnsecured runs a test over UDP and TCP.
-func eachUnsecured(t *testing.T, f func(t *testing.T, proto Protocol)) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
-	}
 }

@@ -126,7 +126,7 @@ func TestEverythingAfterClose(t *testing.T) {
 		eachUnsecured(t, func(t *testing.T, proto Protocol) {
 			t.Run(closer.name, func(t *testing.T) {
 				before := LiveObjects()
-				addr := listen(t, nil, proto, echo())
+				addr := listen(t, nil, proto, NewResource(echo))
 				c := newTestContext(t, nil)
 				s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 				require.NoError(t, err)

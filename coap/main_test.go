@@ -31,6 +31,26 @@ func waitContext(t testing.TB) context.Context {
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
+var unsecuredProtocols, secureProtocols = []Protocol{UDP, TCP}, []Protocol{DTLS, TLS}
+
+// eachUnsecured runs a test over UDP and TCP.
+func eachUnsecured(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	t.Helper()
+	eachProtocol(t, unsecuredProtocols, f)
+}
+
+// eachSecure runs a test over DTLS and TLS.
+func eachSecure(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	t.Helper()
+	eachProtocol(t, secureProtocols, f)
+}
+
+func eachProtocol(t *testing.T, protos []Protocol, f func(t *testing.T, proto Protocol)) {
+	for _, proto := range protos {
+		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
+	}
+}
+
 func newTestContext(t testing.TB, config *Config) *Context {
 	t.Helper()
 	c, err := NewContext(config)
@@ -59,6 +79,9 @@ func connect(t testing.TB, config *Config, addr netip.AddrPort, proto Protocol) 
 
 // hello answers every request with "hello".
 var hello = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte("hello")) })
+
+// echo answers with the body of the request.
+var echo = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) })
 
 func get() *Request { return &Request{Method: MethodGet} }
 

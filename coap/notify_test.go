@@ -331,52 +331,50 @@ func TestErrorsWhileNotifyingManyTimes(t *testing.T) {
 }
 
 func TestObserversComeAndGoWhileNotifying(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			res := newCounter()
-			addr := listen(t, nil, proto, res)
-			stop := make(chan struct{})
-			var notifying, observing sync.WaitGroup
-			notifying.Add(1)
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		res := newCounter()
+		addr := listen(t, nil, proto, res)
+		stop := make(chan struct{})
+		var notifying, observing sync.WaitGroup
+		notifying.Add(1)
+		go func() {
+			defer notifying.Done()
+			for i := 1; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					res.set(i)
+				}
+			}
+		}()
+		for range 4 {
+			s := connect(t, nil, addr, proto)
+			observing.Add(1)
 			go func() {
-				defer notifying.Done()
-				for i := 1; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-						res.set(i)
+				defer observing.Done()
+				for range 50 {
+					seen, last := 0, -1
+					for r, err := range s.Observe(waitContext(t), get()) {
+						if !assert.NoError(t, err) {
+							return
+						}
+						n, err := strconv.Atoi(string(r.Body))
+						assert.NoError(t, err)
+						assert.GreaterOrEqual(t, n, last)
+						last = n
+						if seen++; seen == 3 {
+							break
+						}
 					}
 				}
 			}()
-			for range 4 {
-				s := connect(t, nil, addr, proto)
-				observing.Add(1)
-				go func() {
-					defer observing.Done()
-					for range 50 {
-						seen, last := 0, -1
-						for r, err := range s.Observe(waitContext(t), get()) {
-							if !assert.NoError(t, err) {
-								return
-							}
-							n, err := strconv.Atoi(string(r.Body))
-							assert.NoError(t, err)
-							assert.GreaterOrEqual(t, n, last)
-							last = n
-							if seen++; seen == 3 {
-								break
-							}
-						}
-					}
-				}()
-			}
-			observing.Wait()
-			close(stop)
-			notifying.Wait()
-			res.awaitObservers(t, 0)
-		})
-	}
+		}
+		observing.Wait()
+		close(stop)
+		notifying.Wait()
+		res.awaitObservers(t, 0)
+	})
 }
 
 func TestContextClosesWhileNotifying(t *testing.T) {

@@ -56,24 +56,22 @@ func registers(t testing.TB, server *peer.UDP, want uint32) peer.Received {
 }
 
 func TestObserveOverEachTransport(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			res := newCounter()
-			s := connect(t, nil, listen(t, nil, proto, res), proto)
-			seen := 0
-			for r, err := range s.Observe(waitContext(t), get()) {
-				require.NoError(t, err)
-				require.Equal(t, CodeContent, r.Code)
-				require.Equal(t, string(rune('0'+seen)), string(r.Body))
-				if seen++; seen == 5 {
-					break
-				}
-				res.set(seen)
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		res := newCounter()
+		s := connect(t, nil, listen(t, nil, proto, res), proto)
+		seen := 0
+		for r, err := range s.Observe(waitContext(t), get()) {
+			require.NoError(t, err)
+			require.Equal(t, CodeContent, r.Code)
+			require.Equal(t, string(rune('0'+seen)), string(r.Body))
+			if seen++; seen == 5 {
+				break
 			}
-			assert.Equal(t, 5, seen)
-			res.awaitObservers(t, 0)
-		})
-	}
+			res.set(seen)
+		}
+		assert.Equal(t, 5, seen)
+		res.awaitObservers(t, 0)
+	})
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		res := newCounter()
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, res)
@@ -262,22 +260,20 @@ func TestObservingNobody(t *testing.T) {
 }
 
 func TestLargeStatesAreFetchedWhole(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			states := []string{strings.Repeat("a", 3000), strings.Repeat("b", 5000), "c", strings.Repeat("d", 2000)}
-			res := newCounter()
-			f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(states[res.n.Load()])) })
-			res.answer.Store(&f)
-			s := connect(t, nil, listen(t, nil, proto, res), proto)
-			next := pull(t, s.Observe(waitContext(t), get()))
-			for i, want := range states {
-				if i > 0 {
-					res.set(i)
-				}
-				require.Equal(t, want, state(t, next))
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		states := []string{strings.Repeat("a", 3000), strings.Repeat("b", 5000), "c", strings.Repeat("d", 2000)}
+		res := newCounter()
+		f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(states[res.n.Load()])) })
+		res.answer.Store(&f)
+		s := connect(t, nil, listen(t, nil, proto, res), proto)
+		next := pull(t, s.Observe(waitContext(t), get()))
+		for i, want := range states {
+			if i > 0 {
+				res.set(i)
 			}
-		})
-	}
+			require.Equal(t, want, state(t, next))
+		}
+	})
 }
 
 func TestClientObservesOnAfterItsServerWasAway(t *testing.T) {

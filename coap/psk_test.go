@@ -20,8 +20,6 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-var secureProtocols = []Protocol{DTLS, TLS}
-
 var testKey = []byte("a key of 16 byte")
 
 // pskServer knows client1.
@@ -37,13 +35,6 @@ func prompt(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// eachSecure runs a test over DTLS and TLS.
-func eachSecure(t *testing.T, f func(t *testing.T, proto Protocol)) {
-	for _, proto := range secureProtocols {
-		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
-	}
 }
 
 // lacks reports whether this libcoap has no feature, and makes sure that use, which

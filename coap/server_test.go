@@ -97,7 +97,7 @@ func TestListenAndServeEndsWithTheServer(t *testing.T) {
 }
 
 func TestShutdownWaitsForHandlers(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		started, goOn := make(chan struct{}), make(chan struct{})
 		server, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) {
 			close(started)
@@ -114,13 +114,13 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 			return err == nil && r.Code == CodeServiceUnavailable
 		}
 		<-server.ended()
-		assert.True(t, refused(), proto)
+		assert.True(t, refused())
 		close(goOn)
 		got := receive(t, c)
 		require.NoError(t, got.err)
 		assert.Equal(t, "finished", string(got.Body))
 		assert.NoError(t, receive(t, shut))
-	}
+	})
 }
 
 func TestShutdownEndsWithItsContext(t *testing.T) {
