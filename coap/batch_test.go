@@ -2,14 +2,14 @@ package coap
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 func TestHandlersThatWaitForEachOther(t *testing.T) {
@@ -63,30 +63,22 @@ func TestHandlerUsesItsOwnContext(t *testing.T) {
 func TestDatagramsThatComeTogether(t *testing.T) {
 	const peers, each = 3, 40
 	addr := listen(t, nil, UDP, echo)
-	var conns []net.Conn
+	var clients []*coappeer.UDP
 	for range peers {
-		conn, err := net.Dial("udp", addr.String())
-		require.NoError(t, err)
-		defer conn.Close()
-		conns = append(conns, conn)
+		clients = append(clients, coappeer.NewUDP(t))
 	}
 	for i := range each {
-		for p, conn := range conns {
-			_, err := conn.Write([]byte{0x51, byte(MethodPost), 0, byte(i), byte(i), 0xff, byte(p)})
-			require.NoError(t, err)
+		for p, client := range clients {
+			client.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.POST, ID: uint16(i), Token: []byte{byte(i)}, Payload: []byte{byte(p)}})
 		}
 	}
-	for p, conn := range conns {
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	for p, client := range clients {
 		answered := make(map[byte]bool)
 		for range each {
-			var b [64]byte
-			n, err := conn.Read(b[:])
-			require.NoError(t, err)
-			require.Equal(t, 7, n)
-			assert.Equal(t, []byte{0x51, byte(CodeChanged)}, b[:2])
-			assert.Equal(t, []byte{0xff, byte(p)}, b[5:7])
-			answered[b[4]] = true
+			m := client.Receive(t)
+			require.Len(t, m.Token, 1)
+			assert.Equal(t, m.Separate(coappeer.NON, m.ID, coappeer.Changed, []byte{byte(p)}), m.Message)
+			answered[m.Token[0]] = true
 		}
 		assert.Len(t, answered, each, "each token once")
 	}

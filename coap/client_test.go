@@ -137,13 +137,10 @@ func TestClosedClient(t *testing.T) {
 }
 
 func TestClientWaitsNoLongerThanTheContext(t *testing.T) {
-	server, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // accepts, and says nothing
-	require.NoError(t, err)
-	defer server.Close()
+	server := peer.ListenTCP(t) // accepts, and says nothing
 	c := newTestClient(t, "coap+tcp://"+server.Addr().String(), nil)
 	var group sync.WaitGroup
-	ctx, cancel := context.WithTimeout(waitContext(t), 50*time.Millisecond)
-	defer cancel()
+	ctx := within(t, 50*time.Millisecond)
 	for range 3 { // one dials, the others wait for it
 		group.Add(1)
 		go func() {

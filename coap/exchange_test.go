@@ -102,9 +102,8 @@ func TestResetIsTheOutcome(t *testing.T) {
 }
 
 func TestNobodyThereIsTheOutcome(t *testing.T) {
-	// Port 1 is not given to those who ask for any port.
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
-		s := connect(t, nil, netip.MustParseAddrPort("127.0.0.1:1"), proto)
+		s := connect(t, nil, nobody, proto)
 		_, err := s.Do(waitContext(t), get())
 		assert.ErrorIs(t, err, ErrUnreachable)
 	})
@@ -172,11 +171,9 @@ func TestContextEndsARequestAndItsLateAnswerIsDropped(t *testing.T) {
 func TestDeadlineOfAContextIsATimeout(t *testing.T) {
 	peer := coappeer.NewUDP(t)
 	s := connect(t, nil, peer.Addr(), UDP)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
 	r := get()
 	r.NonConfirmable = true
-	_, err := s.Do(ctx, r)
+	_, err := s.Do(within(t, time.Millisecond), r)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	var timeout net.Error
 	require.ErrorAs(t, err, &timeout)

@@ -106,10 +106,10 @@ func TestClientGoesAwayDuringATransfer(t *testing.T) {
 		sessions, bodies := kept()
 		assert.Equal(t, []int{1, 1}, []int{sessions, bodies})
 		leave(peer)
-		require.Eventually(t, func() bool {
+		await(t, func() bool {
 			sessions, bodies := kept()
 			return sessions == 0 && bodies == 0
-		}, wait, time.Millisecond)
+		})
 	}
 }
 
@@ -168,7 +168,7 @@ func TestEverythingAfterClose(t *testing.T) {
 						left.Add(1)
 					}()
 				}
-				require.Eventually(t, func() bool { return int(begun.Load()) == len(calls) }, wait, time.Millisecond)
+				await(t, func() bool { return int(begun.Load()) == len(calls) })
 				closer.close(c, s)
 				group.Wait()
 				assert.EqualValues(t, len(calls), left.Load())
@@ -181,9 +181,9 @@ func TestEverythingAfterClose(t *testing.T) {
 				assert.ErrorIs(t, s.Release(), net.ErrClosed)
 				assert.NoError(t, s.Close())
 				assert.NoError(t, c.Close())
-				assert.Eventually(t, func() bool {
+				await(t, func() bool {
 					return LiveObjects().Sessions <= before.Sessions+serverSessions(proto)
-				}, wait, time.Millisecond, "the server has noticed")
+				}, "the server has noticed")
 			})
 		})
 	}
@@ -253,7 +253,7 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 				require.NoError(t, receive(t, ended))
 				outcomes = append(outcomes, startObserving(ctx, s, seen))
 			}
-			require.Eventually(t, func() bool { return resource.Observers() == 3 }, wait, time.Millisecond)
+			await(t, func() bool { return resource.Observers() == 3 })
 			resource.Notify()
 			if server {
 				require.NoError(t, listener.Close())

@@ -23,13 +23,21 @@ func TestMain(m *testing.M) {
 // wait bounds what a test waits for; nothing takes this long.
 const wait = 20 * time.Second
 
-func waitContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
+func waitContext(t testing.TB) context.Context { return within(t, wait) }
+
+// prompt bounds what must not wait for retransmissions to run out.
+func prompt(t testing.TB) context.Context { return within(t, 8*time.Second) }
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
+
+// nobody is where nobody listens: port 1 is not given to those who ask for any port.
+var nobody = netip.MustParseAddrPort("127.0.0.1:1")
 
 var unsecuredProtocols, secureProtocols = []Protocol{UDP, TCP}, []Protocol{DTLS, TLS}
 
@@ -105,12 +113,17 @@ func receive[T any](t testing.TB, c <-chan T) (v T) {
 	return v
 }
 
+// await waits until something is so.
+func await(t testing.TB, so func() bool, message ...any) {
+	t.Helper()
+	require.Eventually(t, so, wait, time.Millisecond, message...)
+}
+
 // collect collects garbage until what it frees is freed.
 func collect(t testing.TB, freed func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(wait); !freed(); {
-		require.True(t, time.Now().Before(deadline), "not freed")
+	await(t, func() bool {
 		runtime.GC()
-		runtime.Gosched()
-	}
+		return freed()
+	}, "not freed")
 }

@@ -48,7 +48,7 @@ func (c *counter) respond(code Code) {
 
 func (c *counter) awaitObservers(t testing.TB, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.Observers() == n }, wait, time.Millisecond)
+	await(t, func() bool { return c.Observers() == n })
 }
 
 // A scriptedObserver is a client that sends what the test says.

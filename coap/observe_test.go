@@ -236,7 +236,7 @@ func TestObservingWhatCannotBeObserved(t *testing.T) {
 }
 
 func TestObserveRefusesWhatItCannotDo(t *testing.T) {
-	s := connect(t, nil, loopbackPort1, UDP)
+	s := connect(t, nil, nobody, UDP)
 	for want, r := range map[string]*Request{
 		"only GET and FETCH can observe, not PUT": {Method: MethodPut},
 		"cannot have a Source or a Sink":          {Method: MethodGet, Sink: &strings.Builder{}},
@@ -250,11 +250,8 @@ func TestObserveRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
-// Port 1 is not given to those who ask for any port.
-var loopbackPort1 = netip.MustParseAddrPort("127.0.0.1:1")
-
 func TestObservingNobody(t *testing.T) {
-	s := connect(t, nil, loopbackPort1, UDP)
+	s := connect(t, nil, nobody, UDP)
 	_, err := pull(t, s.Observe(waitContext(t), get()))()
 	assert.ErrorIs(t, err, ErrUnreachable)
 }

@@ -1,7 +1,6 @@
 package coap
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -29,13 +28,6 @@ var pskServer = ServerPSK{GetKey: func(identity, _ string) ([]byte, error) {
 	}
 	return nil, nil
 }}
-
-// prompt bounds what must not wait for retransmissions to run out.
-func prompt(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // lacks reports whether this libcoap has no feature, and makes sure that use, which
 // needs it, says so then.

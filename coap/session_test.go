@@ -271,21 +271,15 @@ func TestPortThatIsTaken(t *testing.T) {
 }
 
 func TestMaxPDUSizeBeforeTheConnectionStands(t *testing.T) {
-	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // that never sends its capabilities
-	require.NoError(t, err)
-	defer ln.Close()
-	s := connect(t, nil, ln.Addr().(*net.TCPAddr).AddrPort(), TCP)
+	silent := coappeer.ListenTCP(t) // that never sends its capabilities
+	s := connect(t, nil, silent.Addr(), TCP)
 	assert.Equal(t, 1152, s.MaxPDUSize())
 }
 
 func TestReadyEndsWithItsContext(t *testing.T) {
-	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // that never sends its capabilities
-	require.NoError(t, err)
-	defer ln.Close()
-	s := connect(t, nil, ln.Addr().(*net.TCPAddr).AddrPort(), TCP)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-	defer cancel()
-	assert.ErrorIs(t, s.Ready(ctx), context.DeadlineExceeded)
+	silent := coappeer.ListenTCP(t) // that never sends its capabilities
+	s := connect(t, nil, silent.Addr(), TCP)
+	assert.ErrorIs(t, s.Ready(within(t, 10*time.Millisecond)), context.DeadlineExceeded)
 }
 
 func TestAContextThatListensIsNotCollected(t *testing.T) {
