@@ -122,34 +122,22 @@ func TestServerSurvivesBadDatagrams(t *testing.T) {
 	m.Handle("/a/b", NewResource(echo))
 	m.Handle("/good", hello)
 	addr := listen(t, nil, UDP, &m)
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
-	require.NoError(t, err)
-	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*wait)))
+	peer := coappeer.NewUDP(t)
 	g := newGarbage(t, 1, datagrams()...)
-	buf := make([]byte, 2048)
 	const n, each = 30000, 50
 	for i := range n {
-		_, err := conn.Write(g.message())
-		require.NoError(t, err)
+		peer.SendRaw(addr, g.message())
 		if i%each > 0 {
 			continue
 		}
 		// All that came before is dealt with when this is answered.
 		token := binary.BigEndian.AppendUint64(nil, uint64(i)|1<<63)
-		good := coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i), Token: token, Options: coappeer.Path("good")}
-		_, err = conn.Write(good.AppendUDP(nil))
-		require.NoError(t, err)
-		for {
-			size, err := conn.Read(buf)
-			require.NoError(t, err, "message %d is not answered", i)
-			answer, err := coappeer.ParseUDP(buf[:size])
-			require.NoError(t, err, "the server sends none of that: %x", buf[:size])
-			if bytes.Equal(answer.Token, token) {
-				require.Equal(t, "hello", string(answer.Payload))
-				break
-			}
+		peer.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i), Token: token, Options: coappeer.Path("good")})
+		m := peer.Receive(t)
+		for !bytes.Equal(m.Token, token) {
+			m = peer.Receive(t)
 		}
+		require.Equal(t, "hello", string(m.Payload))
 	}
 	r, err := connect(t, nil, addr, UDP).Get(waitContext(t), "/good")
 	require.NoError(t, err)
