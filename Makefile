@@ -64,7 +64,7 @@ asan: deps ## run the tests with the address sanitizer and its leak detection
 	$(call each,$(MODULES),ASAN_OPTIONS=detect_leaks=1 go test -asan ./...)
 
 stress: deps ## run the tests ten times over
-	$(call each,$(MODULES),go test -count=10 ./...)
+	$(call each,$(MODULES),go test -count=10 -timeout 60m ./...)
 
 matrix: ## build and test with the libraries of other Debian releases (SUITES; Debian, root)
 	@scripts/deps.sh build matrix

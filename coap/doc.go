@@ -1,9 +1,20 @@
 // Package coap is for clients and servers of the Constrained Application Protocol
-// (CoAP, RFC 7252) over UDP, DTLS, TCP and TLS. It has the shape of net/http, and
-// the substance of the system's libcoap, built with GnuTLS.
+// (CoAP, RFC 7252) over UDP, DTLS, TCP and TLS (RFC 8323). It has the shape of
+// net/http, and the substance of the system's libcoap, built with GnuTLS.
+//
+// A client dials: Dial returns a Session, whose Get, Put, Do and so on send requests;
+// a Client dials again by itself. Observe iterates over the states of a resource (RFC
+// 7641). Context.Multicast asks a group.
+//
+// A Server listens, and its Handler, usually a Mux, answers. NewResource makes a
+// handler observable. A Context is what lies below both: endpoints and sessions that
+// share a loop.
 //
 // libcoap moves the messages: it owns the sockets, the security, the
 // retransmissions. What goes above that, and differs from version to version of
-// libcoap, is done here: block-wise transfers (RFC 7959), and the choice of who
-// handles a request.
+// libcoap, is done here: block-wise transfers (RFC 7959), observation, the detection of
+// duplicates, and the choice of who handles a request. What libcoap decides by itself
+// is listed in docs/coap-conformance.md.
+//
+// Everything may be called from any goroutine, unless it says otherwise.
 package coap
