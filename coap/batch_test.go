@@ -47,10 +47,8 @@ func TestHandlerUsesItsOwnContext(t *testing.T) {
 				w.Write(response.Body)
 			}
 		})
-		c.Handle(m)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
-		self, err = c.NewClientSession(netip.AddrPort{}, addr, proto)
+		addr := listenOn(t, c, proto, m)
+		self, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 		require.NoError(t, err)
 		for range 3 { // the first finds out that the handler waits
 			response, err := self.Get(waitContext(t), "/outer")

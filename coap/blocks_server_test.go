@@ -222,12 +222,10 @@ func TestBodiesAreForgotten(t *testing.T) {
 	ctx := newTestContext(t, &Config{MaxBody: 64})
 	l := ctx.l
 	var calls atomic.Int32
-	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		calls.Add(1)
 		w.Write(randomBytes(64))
 	}))
-	addr, err := ctx.Listen(loopback, UDP)
-	require.NoError(t, err)
 	c := newScriptedClient(t, addr)
 	first := c.ask(t, message(peer.GET, "", block2(0, false, 16)))
 	require.Equal(t, peer.Content, first.Code)
@@ -268,12 +266,10 @@ func TestBodiesAreForgotten(t *testing.T) {
 func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 	ctx := newTestContext(t, nil)
 	sessions := make(chan *Session, 1)
-	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		sessions <- r.Session
 		w.Write(randomBytes(5000))
 	}))
-	addr, err := ctx.Listen(loopback, UDP)
-	require.NoError(t, err)
 	c := newScriptedClient(t, addr)
 	c.ask(t, message(peer.GET, ""))
 	receive(t, sessions).Close()
@@ -286,12 +282,10 @@ func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 	requests, goOn := make(chan *Request), make(chan struct{})
 	ctx := newTestContext(t, nil)
-	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		requests <- r
 		<-goOn
 	}))
-	addr, err := ctx.Listen(loopback, UDP)
-	require.NoError(t, err)
 	c := newScriptedClient(t, addr)
 	nobody := peer.Uint(peer.NoResponse, 2|8|16)
 	c.ask(t, put(kilobyte, nobody, block1(0, true, 1024)))

@@ -55,9 +55,7 @@ func TestEachMethod(t *testing.T) {
 
 func TestClientDialsAgain(t *testing.T) {
 	server := newTestContext(t, nil)
-	server.Handle(hello)
-	addr, err := server.Listen(loopback, TCP)
-	require.NoError(t, err)
+	addr := listenOn(t, server, TCP, hello)
 	c := newTestClient(t, "coap+tcp://"+addr.String(), nil)
 	first, err := c.Session(waitContext(t))
 	require.NoError(t, err)

@@ -90,9 +90,7 @@ func sourceOf(r *Request) io.Reader {
 func TestClientGoesAwayDuringATransfer(t *testing.T) {
 	for _, leave := range []func(*coappeer.TCP){(*coappeer.TCP).Close, (*coappeer.TCP).Abandon, (*coappeer.TCP).CloseWrite} {
 		c := newTestContext(t, nil)
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, TCP)
-		require.NoError(t, err)
+		addr := listenOn(t, c, TCP, hello)
 		peer := coappeer.DialTCP(t, addr)
 		peer.ExchangeCSM(t)
 		peer.Send(coappeer.Message{Code: coappeer.PUT, Token: []byte{1}, Payload: randomBytes(1024),
@@ -202,10 +200,8 @@ func serverSessions(proto Protocol) int64 {
 func TestServerSessionAfterTheServerIsClosed(t *testing.T) {
 	kept := make(chan *Session, 1)
 	c := newTestContext(t, nil)
-	c.Handle(HandlerFunc(func(w ResponseWriter, r *Request) { kept <- r.Session }))
-	addr, err := c.Listen(loopback, UDP)
-	require.NoError(t, err)
-	_, err = connect(t, nil, addr, UDP).Do(waitContext(t), get())
+	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { kept <- r.Session }))
+	_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())
 	require.NoError(t, err)
 	s := receive(t, kept)
 	assert.ErrorIs(t, s.Release(), net.ErrClosed, "a reference that it never had")
@@ -235,9 +231,7 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(3000)) }))
 			m.Handle("/seen", resource)
 			listener := newTestContext(t, nil)
-			listener.Handle(&m)
-			addr, err := listener.Listen(loopback, proto)
-			require.NoError(t, err)
+			addr := listenOn(t, listener, proto, &m)
 			c := newTestContext(t, &Config{NSTART: 20})
 			s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 			require.NoError(t, err)

@@ -70,7 +70,12 @@ func newTestContext(t testing.TB, config *Config) *Context {
 // listen serves h on a free port.
 func listen(t testing.TB, config *Config, proto Protocol, h Handler) netip.AddrPort {
 	t.Helper()
-	c := newTestContext(t, config)
+	return listenOn(t, newTestContext(t, config), proto, h)
+}
+
+// listenOn is listen for a context that the test needs as well.
+func listenOn(t testing.TB, c *Context, proto Protocol, h Handler) netip.AddrPort {
+	t.Helper()
 	c.Handle(h)
 	addr, err := c.Listen(loopback, proto)
 	require.NoError(t, err)

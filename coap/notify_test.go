@@ -380,9 +380,7 @@ func TestObserversComeAndGoWhileNotifying(t *testing.T) {
 func TestContextClosesWhileNotifying(t *testing.T) {
 	res := newCounter()
 	server := newTestContext(t, nil)
-	server.Handle(res)
-	addr, err := server.Listen(loopback, UDP)
-	require.NoError(t, err)
+	addr := listenOn(t, server, UDP, res)
 	s := connect(t, nil, addr, UDP)
 	for r, err := range s.Observe(waitContext(t), get()) {
 		require.NoError(t, err)

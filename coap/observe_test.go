@@ -276,14 +276,12 @@ func TestLargeStatesAreFetchedWhole(t *testing.T) {
 func TestClientObservesOnAfterItsServerWasAway(t *testing.T) {
 	res := newCounter()
 	server := newTestContext(t, nil)
-	server.Handle(res)
-	addr, err := server.Listen(loopback, TCP)
-	require.NoError(t, err)
+	addr := listenOn(t, server, TCP, res)
 	client := newTestClient(t, "coap+tcp://"+addr.String(), nil)
 	next := pull(t, client.Observe(waitContext(t), get()))
 	require.Equal(t, "0", state(t, next))
 	server.Close()
-	_, err = next()
+	_, err := next()
 	require.ErrorIs(t, err, ErrDisconnected)
 
 	again := newTestContext(t, nil)

@@ -376,9 +376,7 @@ func TestServerAndClientInOneContext(t *testing.T) {
 		c := newTestContext(t, &Config{PKI: PKI{
 			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
 		}})
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
+		addr := listenOn(t, c, proto, hello)
 		for range 2 {
 			s, err := c.NewClientSessionPKI(netip.AddrPort{}, other, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: "alpha.test"})
 			require.NoError(t, err)

@@ -204,9 +204,7 @@ func TestClientThatLeavesAfterItsHandshakeIsNotLogged(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		logger, lines := logs()
 		c := newTestContext(t, &Config{ServerPSK: pskServer, Logger: logger})
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
+		addr := listenOn(t, c, proto, hello)
 		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		require.NoError(t, s.Ready(waitContext(t)))
@@ -433,9 +431,7 @@ func TestCallbackUsesContext(t *testing.T) {
 			stuck <- struct{}{}
 			return testKey, nil
 		}}))
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
+		addr := listenOn(t, c, proto, hello)
 		failed := refusedBy(t, connect(t, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto))
 		assert.Equal(t, gnutls.AlertInternalError, failed.Alert)
 		assert.Contains(t, receive(t, lines), "did not return in time")

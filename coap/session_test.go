@@ -235,11 +235,9 @@ func TestServerSessionEndsWithItsConnection(t *testing.T) {
 
 func TestClientSessionEndsWithItsConnection(t *testing.T) {
 	c := newTestContext(t, nil)
-	c.Handle(hello)
-	addr, err := c.Listen(loopback, TCP)
-	require.NoError(t, err)
+	addr := listenOn(t, c, TCP, hello)
 	s := connect(t, nil, addr, TCP)
-	_, err = s.Do(waitContext(t), get())
+	_, err := s.Do(waitContext(t), get())
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	receive(t, s.Done())
@@ -286,9 +284,7 @@ func TestAContextThatListensIsNotCollected(t *testing.T) {
 	l, addr := func() (*loop, netip.AddrPort) {
 		c, err := NewContext(nil)
 		require.NoError(t, err)
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, UDP)
-		require.NoError(t, err)
+		addr := listenOn(t, c, UDP, hello)
 		return c.l, addr
 	}()
 	t.Cleanup(func() { l.close() })
