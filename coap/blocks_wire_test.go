@@ -45,7 +45,7 @@ func blockOption(number uint16, num uint32, more bool, size int) peer.Option {
 // (RFC 8323, section 6).
 const several = 16 << bert
 
-// A scriptedClient sends requests one by one.
+// A scriptedClient is a UDP peer that talks to one server.
 type scriptedClient struct {
 	*peer.UDP
 	server netip.AddrPort

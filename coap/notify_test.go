@@ -3,7 +3,6 @@ package coap
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -51,33 +50,28 @@ func (c *counter) awaitObservers(t testing.TB, n int) {
 	await(t, func() bool { return c.Observers() == n })
 }
 
-// A scriptedObserver is a client that sends what the test says.
-type scriptedObserver struct {
-	*peer.UDP
-	server netip.AddrPort
-}
-
-func (o scriptedObserver) ask(t testing.TB, id uint16, token string, observe uint32, options ...peer.Option) peer.Received {
+// observe sends a request with an Observe option and returns the piggybacked response.
+func (c *scriptedClient) observe(t testing.TB, id uint16, token string, observe uint32, options ...peer.Option) peer.Received {
 	t.Helper()
-	o.Send(o.server, peer.Message{
+	c.Send(c.server, peer.Message{
 		Type: peer.CON, Code: peer.GET, ID: id, Token: []byte(token),
 		Options: append(options, peer.Uint(peer.Observe, observe)),
 	})
-	m := o.Receive(t)
+	m := c.Receive(t)
 	require.Equal(t, peer.ACK, m.Type)
 	require.Equal(t, token, string(m.Token))
 	return m
 }
 
-func (o scriptedObserver) expect(t testing.TB, typ peer.Type, state string) peer.Received {
+func (c *scriptedClient) expect(t testing.TB, typ peer.Type, state string) peer.Received {
 	t.Helper()
-	m := o.Receive(t)
+	m := c.Receive(t)
 	require.Equal(t, []any{typ, state}, []any{m.Type, string(m.Payload)}, m.String())
 	return m
 }
 
-func observed(t testing.TB, res Handler, config *Config) scriptedObserver {
-	return scriptedObserver{peer.NewUDP(t), listen(t, config, UDP, res)}
+func observed(t testing.TB, res Handler, config *Config) *scriptedClient {
+	return newScriptedClient(t, listen(t, config, UDP, res))
 }
 
 func sequence(t testing.TB, m peer.Received) uint32 {
@@ -90,7 +84,7 @@ func sequence(t testing.TB, m peer.Received) uint32 {
 func TestObserverIsToldOfChanges(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	m := o.ask(t, 1, "tok", 0)
+	m := o.observe(t, 1, "tok", 0)
 	assert.Equal(t, "0", string(m.Payload))
 	last := sequence(t, m)
 	for i := 1; i <= 5; i++ {
@@ -108,10 +102,10 @@ func TestObserverIsToldOfChanges(t *testing.T) {
 func TestDeregistration(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "a", 0)
-	o.ask(t, 2, "b", 0)
+	o.observe(t, 1, "a", 0)
+	o.observe(t, 2, "b", 0)
 	res.awaitObservers(t, 2)
-	_, has := o.ask(t, 3, "a", 1).Option(peer.Observe)
+	_, has := o.observe(t, 3, "a", 1).Option(peer.Observe)
 	assert.False(t, has)
 	res.awaitObservers(t, 1)
 	res.set(1)
@@ -125,7 +119,7 @@ func TestRegistrationAgainReplacesTheOldOne(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
 	for id := range uint16(3) {
-		o.ask(t, id, "same", 0)
+		o.observe(t, id, "same", 0)
 	}
 	res.awaitObservers(t, 1)
 }
@@ -136,7 +130,7 @@ func TestObserverThatRejectsANotificationIsForgotten(t *testing.T) {
 			res := newCounter()
 			res.NonConfirmable = nonConfirmable
 			o := observed(t, res, nil)
-			o.ask(t, 1, "tok", 0)
+			o.observe(t, 1, "tok", 0)
 			res.set(1)
 			m := o.Receive(t)
 			assert.Equal(t, nonConfirmable, m.Type == peer.NON)
@@ -150,7 +144,7 @@ func TestObserverThatNeverAcknowledgesIsForgotten(t *testing.T) {
 	t.Parallel()
 	res := newCounter()
 	o := observed(t, res, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1})
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	for i := 1; i <= 1000; i++ {
 		res.set(i)
 	}
@@ -165,7 +159,7 @@ func TestObserverThatNeverAcknowledgesIsForgotten(t *testing.T) {
 func TestSlowObserverGetsTheLastState(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	res.set(1)
 	first := o.expect(t, peer.CON, "1")
 	for i := 2; i <= 100; i++ {
@@ -182,7 +176,7 @@ func TestEveryFifthNonConfirmableNotificationIsConfirmable(t *testing.T) {
 	res := newCounter()
 	res.NonConfirmable = true
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	for i := 1; i <= 10; i++ {
 		res.set(i)
 		want := peer.NON
@@ -199,7 +193,7 @@ func TestEveryFifthNonConfirmableNotificationIsConfirmable(t *testing.T) {
 func TestAnErrorEndsTheObservation(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	res.respond(CodeNotFound)
 	res.Notify()
 	m := o.Receive(t)
@@ -216,7 +210,7 @@ func TestAnErrorEndsTheObservation(t *testing.T) {
 func TestAPanicWhileNotifyingEndsTheObservation(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	f := HandlerFunc(func(ResponseWriter, *Request) { panic("broken") })
 	res.answer.Store(&f)
 	res.Notify()
@@ -227,8 +221,8 @@ func TestAPanicWhileNotifyingEndsTheObservation(t *testing.T) {
 func TestCancelTellsAllObservers(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "a", 0)
-	o.ask(t, 2, "b", 0)
+	o.observe(t, 1, "a", 0)
+	o.observe(t, 2, "b", 0)
 	res.awaitObservers(t, 2)
 	res.Cancel(CodeNotFound)
 	assert.Zero(t, res.Observers())
@@ -278,7 +272,7 @@ func TestNotificationsAreForTheRequestThatRegistered(t *testing.T) {
 	mux := &Mux{}
 	mux.Handle("GET /things/{name}", res)
 	o := observed(t, mux, nil)
-	m := o.ask(t, 1, "tok", 0, append(peer.Path("things/door"), peer.String(peer.URIQuery, "a=1"))...)
+	m := o.observe(t, 1, "tok", 0, append(peer.Path("things/door"), peer.String(peer.URIQuery, "a=1"))...)
 	assert.Equal(t, "door[a=1] true", string(m.Payload))
 	res.Notify()
 	o.expect(t, peer.CON, "door[a=1] true")
@@ -288,7 +282,7 @@ func TestLargeNotificationsGoInBlocks(t *testing.T) {
 	large := bytes.Repeat([]byte("0123456789abcdef"), 100)
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0, peer.Block{SZX: 5}.Option(peer.Block2))
+	o.observe(t, 1, "tok", 0, peer.Block{SZX: 5}.Option(peer.Block2))
 	f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(large) })
 	res.answer.Store(&f)
 	res.Notify()
