@@ -287,9 +287,9 @@ func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 		<-goOn
 	}))
 	c := newScriptedClient(t, addr)
-	nobody := peer.Uint(peer.NoResponse, 2|8|16)
-	c.ask(t, put(kilobyte, nobody, block1(0, true, 1024)))
-	last := put("end", nobody, block1(1, false, 1024))
+	noResponse := peer.Uint(peer.NoResponse, 2|8|16)
+	c.ask(t, put(kilobyte, noResponse, block1(0, true, 1024)))
+	last := put("end", noResponse, block1(1, false, 1024))
 	for id := range uint16(2) {
 		last.ID, last.Token = 100+id, []byte{byte(id)}
 		c.Send(c.server, last)
