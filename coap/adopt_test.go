@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/cprogram"
 )
 
@@ -154,23 +155,20 @@ func TestLargeBodiesReachBoth(t *testing.T) {
 func TestLastBlockThatComesAgainIsAnsweredAgain(t *testing.T) {
 	inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
 		s.mux.HandleFunc("PUT /go", func(w ResponseWriter, r *Request) { w.Write(r.Body) })
-		peer := newRawPeer(t)
-		const put, lastSize = 3, byte(len("the end"))
-		block := func(id uint16, value byte, body string) rawMessage {
-			rest := append([]byte{0xb2}, "go"...)            // Uri-Path
-			rest = append(rest, 0xd1, 27-11-13, value)       // Block1
-			rest = append(rest, 0xd1, 60-27-13, 16+lastSize) // Size1: else libcoap does not put the body together
-			return rawMessage{wireCON, put, id, []byte{1}, append(append(rest, 0xff), body...), s.addr()}
+		peer := coappeer.NewUDP(t)
+		block := func(id uint16, b coappeer.Block, body string) coappeer.Message {
+			options := append(coappeer.Path("go"), b.Option(coappeer.Block1),
+				coappeer.Uint(coappeer.Size1, 16+uint32(len("the end")))) // else libcoap does not put the body together
+			return coappeer.Message{Type: coappeer.CON, Code: coappeer.PUT, ID: id, Token: []byte{1}, Options: options, Payload: []byte(body)}
 		}
-		first, last := block(1, 0x08, "0123456789abcdef"), block(2, 0x10, "the end")
-		peer.send(t, first)
-		assert.EqualValues(t, CodeContinue, peer.next(t).code)
-		peer.send(t, last)
-		answer := peer.next(t)
-		assert.EqualValues(t, CodeChanged, answer.code)
-		assert.Contains(t, string(answer.rest), "0123456789abcdefthe end")
-		peer.send(t, last)
-		assert.Equal(t, answer, peer.next(t))
+		last := block(2, coappeer.Block{Num: 1}, "the end")
+		peer.Send(s.addr(), block(1, coappeer.Block{More: true}, "0123456789abcdef"))
+		peer.Expect(t, coappeer.ACK, coappeer.Continue)
+		peer.Send(s.addr(), last)
+		answer := peer.Expect(t, coappeer.ACK, coappeer.Changed)
+		assert.Equal(t, "0123456789abcdefthe end", string(answer.Payload))
+		peer.Send(s.addr(), last)
+		assert.Equal(t, answer.Message, peer.Receive(t).Message)
 	})
 }
 
@@ -413,12 +411,12 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 	require.True(t, p.Connect(server.Port()))
 	require.True(t, p.Request())
 	process(func() bool { return p.Counts().Responses == 1 })
-	peer := newRawPeer(t)
+	peer := coappeer.NewUDP(t)
 	p.Disconnect()
-	require.True(t, p.Connect(peer.addr.Port()))
+	require.True(t, p.Connect(peer.Addr().Port()))
 	require.True(t, p.Request())
-	request := peer.next(t)
-	peer.send(t, rawMessage{wireRST, 0, request.id, nil, nil, request.from})
+	request := peer.Receive(t)
+	peer.Send(request.From, request.Reset())
 	process(func() bool { return p.Counts().Nacks == 1 })
 	p.Disconnect()
 

@@ -34,7 +34,7 @@ func TestRequestsWithBadOptionsAreNotSent(t *testing.T) {
 	for want, options := range badOptions {
 		for _, r := range []*Request{
 			{Method: MethodGet, Options: options},
-			{Method: MethodPut, Options: options, Body: pattern(5000)},
+			{Method: MethodPut, Options: options, Body: randomBytes(5000)},
 			{Method: MethodPut, Options: options, Source: strings.NewReader("body")},
 		} {
 			_, err := s.Do(waitContext(t), r)
@@ -78,18 +78,18 @@ func TestBadResponsesBecomeInternalServerErrors(t *testing.T) {
 	}
 	for _, tc := range answers {
 		t.Run(tc.want, func(t *testing.T) {
-			for _, proto := range []Protocol{UDP, TCP} {
+			eachUnsecured(t, func(t *testing.T, proto Protocol) {
 				if proto == TCP && strings.Contains(tc.want, "has 1200") { // they fit there
-					continue
+					return
 				}
 				logger, lines := logs()
 				addr := listen(t, &Config{Logger: logger}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-					w.Write(pattern(len(r.Body)))
+					w.Write(randomBytes(len(r.Body)))
 					tc.answer(w)
 				}))
 				s := connect(t, nil, addr, proto)
 				for _, size := range []int{0, 3000} {
-					r, err := s.Post(waitContext(t), "/here", OctetStream, pattern(size))
+					r, err := s.Post(waitContext(t), "/here", OctetStream, randomBytes(size))
 					require.NoError(t, err)
 					assert.Equal(t, CodeInternalServerError, r.Code)
 					assert.Empty(t, r.Body)
@@ -97,7 +97,7 @@ func TestBadResponsesBecomeInternalServerErrors(t *testing.T) {
 					assert.Contains(t, line, "response refused")
 					assert.Contains(t, strings.ReplaceAll(line, `\"`, `"`), tc.want)
 				}
-			}
+			})
 		})
 	}
 }
@@ -128,8 +128,8 @@ func TestOptionsTooLongForAMessageAreNamed(t *testing.T) {
 	long := Options{{OptionURIPath, []byte("a")}, {65000, make([]byte, 2000)}}
 	for _, r := range []*Request{
 		{Method: MethodGet, Options: long},
-		{Method: MethodPut, Options: long, Body: pattern(500)},
-		{Method: MethodPut, Options: long, Body: pattern(5000)},
+		{Method: MethodPut, Options: long, Body: randomBytes(500)},
+		{Method: MethodPut, Options: long, Body: randomBytes(5000)},
 		{Method: MethodPut, Options: long, Source: strings.NewReader("body")},
 	} {
 		_, err := s.Do(waitContext(t), r)
@@ -137,7 +137,7 @@ func TestOptionsTooLongForAMessageAreNamed(t *testing.T) {
 		assert.ErrorContains(t, err, "the options have 2007, of which option 65000 has 2000")
 	}
 	// One that is sent as it is has no way to go in blocks.
-	_, err := s.Do(waitContext(t), &Request{Method: MethodPut, Options: Options{{OptionBlock1, nil}}, Body: pattern(2000)})
+	_, err := s.Do(waitContext(t), &Request{Method: MethodPut, Options: Options{{OptionBlock1, nil}}, Body: randomBytes(2000)})
 	assert.ErrorIs(t, err, ErrTooLarge)
 	assert.ErrorContains(t, err, "the body has 2000 bytes")
 	assert.Empty(t, peer.Captured())
@@ -152,7 +152,7 @@ func TestLongOptionsOverTCP(t *testing.T) {
 	}))
 	s := connect(t, nil, addr, TCP)
 	for _, size := range []int{12, 13, 268, 269, 1035, 65535} {
-		sent := pattern(size)
+		sent := randomBytes(size)
 		r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: Options{{65000, sent}}})
 		require.NoError(t, err)
 		assert.Equal(t, Options{{65000, sent}, {65000, []byte("behind")}}, r.Options)
@@ -163,10 +163,10 @@ func TestLongOptionsOverTCP(t *testing.T) {
 	peer := coappeer.DialTCP(t, addr)
 	peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20))
 	for _, size := range []int{65536, 65540, 65804} {
-		peer.Send(coappeer.Message{Code: coappeer.GET, Options: []coappeer.Option{{Number: 65000, Value: pattern(size)}}})
+		peer.Send(coappeer.Message{Code: coappeer.GET, Options: []coappeer.Option{{Number: 65000, Value: randomBytes(size)}}})
 		m := peer.Expect(t, coappeer.Content)
 		value, _ := m.Option(65000)
-		assert.Equal(t, pattern(size)[:65535], value)
+		assert.Equal(t, randomBytes(size)[:65535], value)
 		assert.Len(t, m.Options, 2)
 	}
 }
@@ -175,21 +175,21 @@ func TestOwnSizeOptionsStay(t *testing.T) {
 	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		size, _ := r.Options.Uint(OptionSize1)
 		w.Options().AddUint(OptionSize2, size)
-		w.Write(pattern(3000))
+		w.Write(randomBytes(3000))
 	}))
 	s := connect(t, nil, addr, UDP)
-	r := &Request{Method: MethodPost, Body: pattern(3000)}
+	r := &Request{Method: MethodPost, Body: randomBytes(3000)}
 	r.Options.AddUint(OptionSize1, 3000)
 	response, err := s.Do(waitContext(t), r)
 	require.NoError(t, err)
-	assert.Equal(t, pattern(3000), response.Body)
+	assert.Equal(t, randomBytes(3000), response.Body)
 }
 
 // unknownCritical is a critical option that nobody has defined.
 const unknownCritical = 2049
 
 func TestUnknownCriticalOptionsAreRefused(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, nil, proto, hello)
 		s := connect(t, nil, addr, proto)
 		for _, test := range []struct {
@@ -203,10 +203,10 @@ func TestUnknownCriticalOptionsAreRefused(t *testing.T) {
 		} {
 			r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: test.options})
 			require.NoError(t, err)
-			assert.Equal(t, test.code, r.Code, proto)
+			assert.Equal(t, test.code, r.Code)
 			assert.Equal(t, test.body, string(r.Body))
 		}
-	}
+	})
 }
 
 // Supernumerary critical options are as unknown ones (RFC 7252, section 5.4.5), and others
@@ -237,7 +237,7 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 
 func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
 	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, 65535, 33, 49, 65, 81, 97, 113, 129, 255}}
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, config, proto, HandlerFunc(func(w ResponseWriter, r *Request) { *w.Options() = r.Options }))
 		s := connect(t, config, addr, proto)
 		var options Options
@@ -248,7 +248,7 @@ func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, CodeContent, r.Code)
 		assert.Equal(t, options, r.Options)
-	}
+	})
 }
 
 func TestCriticalOptionsOfTheConfig(t *testing.T) {

@@ -2,19 +2,19 @@ package coap
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 func TestHandlersThatWaitForEachOther(t *testing.T) {
 	const n = 8
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		var all sync.WaitGroup
 		all.Add(n)
 		addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
@@ -29,64 +29,54 @@ func TestHandlersThatWaitForEachOther(t *testing.T) {
 		}
 		for _, c := range outcomes {
 			o := receive(t, c)
-			require.NoError(t, o.err, proto)
+			require.NoError(t, o.err)
 			assert.Equal(t, "together", string(o.Body))
 		}
-	}
+	})
 }
 
 func TestHandlerUsesItsOwnContext(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		c := newTestContext(t, &Config{NSTART: 2})
 		var self *Session
 		m := &Mux{}
 		m.Handle("/inner", hello)
 		m.HandleFunc("/outer", func(w ResponseWriter, r *Request) {
 			response, err := self.Get(waitContext(t), "/inner")
-			if assert.NoError(t, err, proto) {
+			if assert.NoError(t, err) {
 				w.Write(response.Body)
 			}
 		})
-		c.Handle(m)
-		addr, err := c.Listen(netip.MustParseAddrPort("127.0.0.1:0"), proto)
-		require.NoError(t, err)
-		self, err = c.NewClientSession(netip.AddrPort{}, addr, proto)
+		addr := listenOn(t, c, proto, m)
+		self, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 		require.NoError(t, err)
 		for range 3 { // the first finds out that the handler waits
 			response, err := self.Get(waitContext(t), "/outer")
-			require.NoError(t, err, proto)
+			require.NoError(t, err)
 			assert.Equal(t, "hello", string(response.Body))
 		}
-	}
+	})
 }
 
 func TestDatagramsThatComeTogether(t *testing.T) {
 	const peers, each = 3, 40
-	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) }))
-	var conns []net.Conn
+	addr := listen(t, nil, UDP, echo)
+	var clients []*coappeer.UDP
 	for range peers {
-		conn, err := net.Dial("udp", addr.String())
-		require.NoError(t, err)
-		defer conn.Close()
-		conns = append(conns, conn)
+		clients = append(clients, coappeer.NewUDP(t))
 	}
 	for i := range each {
-		for p, conn := range conns {
-			_, err := conn.Write([]byte{0x51, byte(MethodPost), 0, byte(i), byte(i), 0xff, byte(p)})
-			require.NoError(t, err)
+		for p, client := range clients {
+			client.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.POST, ID: uint16(i), Token: []byte{byte(i)}, Payload: []byte{byte(p)}})
 		}
 	}
-	for p, conn := range conns {
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	for p, client := range clients {
 		answered := make(map[byte]bool)
 		for range each {
-			var b [64]byte
-			n, err := conn.Read(b[:])
-			require.NoError(t, err)
-			require.Equal(t, 7, n)
-			assert.Equal(t, []byte{0x51, byte(CodeChanged)}, b[:2])
-			assert.Equal(t, []byte{0xff, byte(p)}, b[5:7])
-			answered[b[4]] = true
+			m := client.Receive(t)
+			require.Len(t, m.Token, 1)
+			assert.Equal(t, m.Separate(coappeer.NON, m.ID, coappeer.Changed, []byte{byte(p)}), m.Message)
+			answered[m.Token[0]] = true
 		}
 		assert.Len(t, answered, each, "each token once")
 	}

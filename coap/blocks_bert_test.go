@@ -1,30 +1,34 @@
 package coap
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
-func dialStream(t *testing.T, addr netip.AddrPort) *rawStream {
-	conn, err := net.Dial("tcp", addr.String())
-	require.NoError(t, err)
-	return newRawStream(t, conn, 5000)
+func dialStream(t *testing.T, addr netip.AddrPort) *coappeer.TCP {
+	c := coappeer.DialTCP(t, addr)
+	exchangeCSM(t, c)
+	return c
 }
 
 // acceptStream opens a session with a server that the test plays.
-func acceptStream(t *testing.T, config *Config) (*Session, *rawStream) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	s := connect(t, config, netip.MustParseAddrPort(ln.Addr().String()), TCP)
-	conn, err := ln.Accept()
-	require.NoError(t, err)
-	return s, newRawStream(t, conn, 5000)
+func acceptStream(t *testing.T, config *Config) (*Session, *coappeer.TCP) {
+	ln := coappeer.ListenTCP(t)
+	s := connect(t, config, ln.Addr(), TCP)
+	server := ln.Accept(t)
+	exchangeCSM(t, server)
+	return s, server
+}
+
+// exchangeCSM says that messages may have 5000 bytes, and bodies several blocks in each.
+func exchangeCSM(t *testing.T, p *coappeer.TCP) {
+	p.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 5000), coappeer.Option{Number: coappeer.BlockWiseTransfer})
 }
 
 func TestServerTakesSeveralBlocksInAMessage(t *testing.T) {
@@ -32,28 +36,27 @@ func TestServerTakesSeveralBlocksInAMessage(t *testing.T) {
 	c := dialStream(t, listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		assert.Equal(t, body, string(r.Body))
 	})))
-	got := c.ask(t, put(body[:3072]).with(OptionBlock1, bertBlock(0, true)))
-	assert.Equal(t, wireBlock{code: CodeContinue}.with(OptionBlock1, bertBlock(0, true)), got)
-	got = c.ask(t, put(body[3072:]).with(OptionBlock1, bertBlock(3, false)))
-	assert.Equal(t, wireBlock{code: CodeChanged}.with(OptionBlock1, bertBlock(3, false)), got)
+	got := askStream(t, c, put(body[:3072], block1(0, true, several)))
+	assert.Equal(t, message(coappeer.Continue, "", block1(0, true, several)), got)
+	got = askStream(t, c, put(body[3072:], block1(3, false, several)))
+	assert.Equal(t, message(coappeer.Changed, "", block1(3, false, several)), got)
 
-	got = c.ask(t, put(body[:3000]).with(OptionBlock1, bertBlock(0, true)))
-	assert.Equal(t, CodeBadRequest, got.code, "not a multiple of 1024")
+	got = askStream(t, c, put(body[:3000], block1(0, true, several)))
+	assert.Equal(t, coappeer.BadRequest, got.Code, "not a multiple of 1024")
 }
 
 func TestServerSendsSeveralBlocksInAMessage(t *testing.T) {
 	body := string(randomBytes(10_000))
 	c := dialStream(t, listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(body)) })))
-	get := wireBlock{code: MethodGet}
-	plain := c.ask(t, get)
-	two, _ := plain.options.Get(OptionBlock2)
-	assert.Equal(t, testBlock(0, true, 1024), two, "the client has not said that it can do more")
+	plain := askStream(t, c, message(coappeer.GET, ""))
+	two, _ := plain.Option(coappeer.Block2)
+	assert.Equal(t, block2(0, true, 1024).Value, two, "the client has not said that it can do more")
 	var received string
-	for _, want := range [][]byte{bertBlock(0, true), bertBlock(4, true), bertBlock(8, false)} {
-		got := c.ask(t, get.with(OptionBlock2, bertBlock(uint32(len(received)/1024), false)))
-		two, _ := got.options.Get(OptionBlock2)
-		assert.Equal(t, want, two)
-		received += got.body
+	for _, want := range []coappeer.Option{block2(0, true, several), block2(4, true, several), block2(8, false, several)} {
+		got := askStream(t, c, message(coappeer.GET, "", block2(uint32(len(received)/1024), false, several)))
+		two, _ := got.Option(coappeer.Block2)
+		assert.Equal(t, want.Value, two)
+		received += string(got.Payload)
 	}
 	assert.Equal(t, body, received)
 }
@@ -62,10 +65,10 @@ func TestClientTakesSeveralBlocksInAMessage(t *testing.T) {
 	body := string(randomBytes(10_000))
 	s, server := acceptStream(t, nil)
 	c := start(waitContext(t), s, get())
-	first := server.serve(t, reply(CodeContent, body[:4096]).with(OptionBlock2, bertBlock(0, true)))
-	assert.Empty(t, first.options)
-	second := server.serve(t, reply(CodeContent, body[4096:]).with(OptionBlock2, bertBlock(4, false)))
-	assert.Equal(t, Options{{OptionBlock2, bertBlock(4, false)}}, second.options)
+	first := serveStream(t, server, message(coappeer.Content, body[:4096], block2(0, true, several)))
+	assert.Empty(t, first.Options)
+	second := serveStream(t, server, message(coappeer.Content, body[4096:], block2(4, false, several)))
+	assert.Equal(t, []coappeer.Option{block2(4, false, several)}, second.Options)
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
 	assert.Equal(t, body, string(outcome.Body))
@@ -76,38 +79,38 @@ func TestClientSendsSeveralBlocksInAMessage(t *testing.T) {
 	s, server := acceptStream(t, nil)
 	c := start(waitContext(t), s, &Request{Method: MethodPut, Body: []byte(body)})
 	for num := range uint32(10) {
-		code := CodeContinue
+		code := coappeer.Continue
 		if num == 9 {
-			code = CodeChanged
+			code = coappeer.Changed
 		}
-		got := server.serve(t, reply(code, "").with(OptionBlock1, testBlock(num, num < 9, 1024)))
-		one, _ := got.options.Get(OptionBlock1)
-		assert.Equal(t, testBlock(num, num < 9, 1024), one, "the server has not said that it can do more")
+		got := serveStream(t, server, message(code, "", block1(num, num < 9, 1024)))
+		one, _ := got.Option(coappeer.Block1)
+		assert.Equal(t, block1(num, num < 9, 1024).Value, one, "the server has not said that it can do more")
 	}
 	require.NoError(t, receive(t, c).err)
 
 	c = start(waitContext(t), s, get())
-	server.serve(t, reply(CodeContent, "small").with(OptionBlock2, bertBlock(0, false)))
+	serveStream(t, server, message(coappeer.Content, "small", block2(0, false, several)))
 	require.NoError(t, receive(t, c).err)
 
 	c = start(waitContext(t), s, &Request{Method: MethodPut, Body: []byte(body)})
 	var received string
-	for _, want := range [][]byte{bertBlock(0, true), bertBlock(4, true)} {
-		got := server.serve(t, reply(CodeContinue, "").with(OptionBlock1, want))
-		one, _ := got.options.Get(OptionBlock1)
-		assert.Equal(t, want, one)
-		received += got.body
+	for _, want := range []coappeer.Option{block1(0, true, several), block1(4, true, several)} {
+		got := serveStream(t, server, message(coappeer.Continue, "", want))
+		one, _ := got.Option(coappeer.Block1)
+		assert.Equal(t, want.Value, one)
+		received += string(got.Payload)
 	}
-	last := server.serve(t, reply(CodeChanged, "").with(OptionBlock1, bertBlock(8, false)))
-	assert.Equal(t, body, received+last.body)
+	last := serveStream(t, server, message(coappeer.Changed, "", block1(8, false, several)))
+	assert.Equal(t, body, received+string(last.Payload))
 	require.NoError(t, receive(t, c).err)
 }
 
 func TestBodyThatFitsGoesInOneMessage(t *testing.T) {
 	s, server := acceptStream(t, nil)
 	c := start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(4900)})
-	got := server.serve(t, reply(CodeChanged, ""))
-	assert.Empty(t, got.options)
-	assert.Len(t, got.body, 4900)
+	got := serveStream(t, server, message(coappeer.Changed, ""))
+	assert.Empty(t, got.Options)
+	assert.Len(t, got.Payload, 4900)
 	require.NoError(t, receive(t, c).err)
 }

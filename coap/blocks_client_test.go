@@ -13,25 +13,24 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-func reply(code Code, body string) wireBlock { return wireBlock{code: code, body: body} }
-
 // A turn is a request that a server gets, and its answer.
 type turn struct {
-	one, two []byte // options of the request; nil: it must not have it
-	body     int    // length
-	answer   wireBlock
+	one, two coappeer.Option // Block1 and Block2 of the request; none: it must not have it
+	body     int             // length
+	answer   coappeer.Message
 }
 
 func TestUploadFollowsTheServer(t *testing.T) {
 	const code408, code413 = CodeRequestEntityIncomplete, CodeRequestEntityTooLarge
-	block, on, done := testBlock, reply(CodeContinue, ""), reply(CodeChanged, "")
+	on := func(options ...coappeer.Option) coappeer.Message { return message(coappeer.Continue, "", options...) }
+	done := func(options ...coappeer.Option) coappeer.Message { return message(coappeer.Changed, "", options...) }
 	restart := []turn{
-		{one: block(0, true, 1024), body: 1024, answer: on.one(0, true, 1024)},
-		{one: block(1, true, 1024), body: 1024, answer: reply(code408, "").one(1, false, 1024)},
+		{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
+		{one: block1(1, true, 1024), body: 1024, answer: message(coappeer.RequestEntityIncomplete, "", block1(1, false, 1024))},
 	}
 	for _, test := range []struct {
 		name  string
@@ -41,71 +40,69 @@ func TestUploadFollowsTheServer(t *testing.T) {
 		err   error
 	}{
 		{"to the end", 2500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.one(0, true, 1024)},
-			{one: block(1, true, 1024), body: 1024, answer: on.one(1, true, 1024)},
-			{one: block(2, false, 1024), body: 452, answer: done.one(2, false, 1024)},
+			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
+			{one: block1(1, true, 1024), body: 1024, answer: on(block1(1, true, 1024))},
+			{one: block1(2, false, 1024), body: 452, answer: done(block1(2, false, 1024))},
 		}, CodeChanged, nil},
 		{"to smaller blocks", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.one(0, true, 256)},
-			{one: block(4, true, 256), body: 256, answer: on.one(4, true, 256)},
-			{one: block(5, false, 256), body: 220, answer: done.one(5, false, 256)},
+			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 256))},
+			{one: block1(4, true, 256), body: 256, answer: on(block1(4, true, 256))},
+			{one: block1(5, false, 256), body: 220, answer: done(block1(5, false, 256))},
 		}, CodeChanged, nil},
 		{"that deals with each block alone", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: done.one(0, false, 1024)},
-			{one: block(1, false, 1024), body: 476, answer: done.one(1, false, 1024)},
+			{one: block1(0, true, 1024), body: 1024, answer: done(block1(0, false, 1024))},
+			{one: block1(1, false, 1024), body: 476, answer: done(block1(1, false, 1024))},
 		}, CodeChanged, nil},
 		{"that finds a block too large", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: reply(code413, "").one(0, false, 512)},
-			{one: block(0, true, 512), body: 512, answer: on.one(0, true, 512)},
-			{one: block(1, true, 512), body: 512, answer: on.one(1, true, 512)},
-			{one: block(2, false, 512), body: 476, answer: done.one(2, false, 512)},
+			{one: block1(0, true, 1024), body: 1024, answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 512))},
+			{one: block1(0, true, 512), body: 512, answer: on(block1(0, true, 512))},
+			{one: block1(1, true, 512), body: 512, answer: on(block1(1, true, 512))},
+			{one: block1(2, false, 512), body: 476, answer: done(block1(2, false, 512))},
 		}, CodeChanged, nil},
 		{"that wants blocks", 100, []turn{
-			{body: 100, answer: reply(code413, "").one(0, false, 64)},
-			{one: block(0, true, 64), body: 64, answer: on.one(0, true, 64)},
-			{one: block(1, false, 64), body: 36, answer: done.one(1, false, 64)},
+			{body: 100, answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 64))},
+			{one: block1(0, true, 64), body: 64, answer: on(block1(0, true, 64))},
+			{one: block1(1, false, 64), body: 36, answer: done(block1(1, false, 64))},
 		}, CodeChanged, nil},
 		{"that finds the body too large", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: reply(code413, "").one(0, false, 1024)},
+			{one: block1(0, true, 1024), body: 1024, answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 1024))},
 		}, code413, nil},
 		{"that has enough", 2500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.one(0, true, 1024)},
-			{one: block(1, true, 1024), body: 1024, answer: reply(CodeNotFound, "gone")},
+			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
+			{one: block1(1, true, 1024), body: 1024, answer: message(coappeer.NotFound, "gone")},
 		}, CodeNotFound, nil},
 		{"that has forgotten", 2500, append(restart, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.one(0, true, 1024)},
-			{one: block(1, true, 1024), body: 1024, answer: on.one(1, true, 1024)},
-			{one: block(2, false, 1024), body: 452, answer: done.one(2, false, 1024)},
+			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
+			{one: block1(1, true, 1024), body: 1024, answer: on(block1(1, true, 1024))},
+			{one: block1(2, false, 1024), body: 452, answer: done(block1(2, false, 1024))},
 		}...), CodeChanged, nil},
 		{"that always forgets", 2500, append(append(append(append([]turn{}, restart...), restart...), restart...), restart...), code408, nil},
 		{"that goes on after the end", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.one(0, true, 1024)},
-			{one: block(1, false, 1024), body: 476, answer: on.one(1, true, 1024)},
+			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
+			{one: block1(1, false, 1024), body: 476, answer: on(block1(1, true, 1024))},
 		}, 0, ErrBadBlock},
 		{"that acknowledges another block", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.one(1, true, 1024)},
+			{one: block1(0, true, 1024), body: 1024, answer: on(block1(1, true, 1024))},
 		}, 0, ErrBadBlock},
 		{"that acknowledges no block", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on},
+			{one: block1(0, true, 1024), body: 1024, answer: on()},
 		}, 0, ErrBadBlock},
 		{"with a reserved size", 1500, []turn{
-			{one: block(0, true, 1024), body: 1024, answer: on.with(OptionBlock1, []byte{0x0f})},
+			{one: block1(0, true, 1024), body: 1024, answer: on(coappeer.Uint(coappeer.Block1, 0x0f))},
 		}, 0, ErrBadBlock},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			peer := newRawPeer(t)
+			server := coappeer.NewUDP(t)
 			body := randomBytes(test.size)
-			s := connect(t, nil, peer.addr, UDP)
+			s := connect(t, nil, server.Addr(), UDP)
 			c := start(waitContext(t), s, &Request{Method: MethodPut, Body: body})
-			got := playServer(t, peer, test.turns)
+			got := playServer(t, server, test.turns)
 			for _, m := range got {
-				if one, ok := m.options.Get(OptionBlock1); ok {
-					b, err := parseBlock(one)
-					require.NoError(t, err)
-					assert.Equal(t, string(body[b.offset():][:len(m.body)]), m.body)
-					size, has := m.options.Get(OptionSize1)
-					assert.Equal(t, b.num == 0, has)
-					assert.True(t, !has || int(parseUint(size)) == test.size)
+				if b, ok := m.Block(coappeer.Block1); ok {
+					assert.Equal(t, body[int(b.Num)*b.Size():][:len(m.Payload)], m.Payload)
+					size, has := m.Uint(coappeer.Size1)
+					assert.Equal(t, b.Num == 0, has)
+					assert.True(t, !has || int(size) == test.size)
 				}
 			}
 			outcome := receive(t, c)
@@ -120,29 +117,28 @@ func TestUploadFollowsTheServer(t *testing.T) {
 }
 
 // playServer has a server answer requests, and returns them.
-func playServer(t *testing.T, peer *rawPeer, turns []turn) (got []wireBlock) {
+func playServer(t *testing.T, server *coappeer.UDP, turns []turn) (got []coappeer.Message) {
 	t.Helper()
 	for i, turn := range turns {
-		m := peer.serve(t, turn.answer)
-		one, has1 := m.options.Get(OptionBlock1)
-		two, has2 := m.options.Get(OptionBlock2)
-		require.Equal(t, turn.one != nil, has1, "Block1 of request %d", i)
-		require.Equal(t, turn.two != nil, has2, "Block2 of request %d", i)
-		require.True(t, bytes.Equal(turn.one, one), "Block1 of request %d is %x, not %x", i, one, turn.one)
-		require.True(t, bytes.Equal(turn.two, two), "Block2 of request %d is %x, not %x", i, two, turn.two)
-		require.Len(t, m.body, turn.body)
-		got = append(got, m)
+		m := serve(t, server, turn.answer)
+		one, has1 := m.Option(coappeer.Block1)
+		two, has2 := m.Option(coappeer.Block2)
+		require.Equal(t, turn.one.Number != 0, has1, "Block1 of request %d", i)
+		require.Equal(t, turn.two.Number != 0, has2, "Block2 of request %d", i)
+		require.Equal(t, turn.one.Value, one, "Block1 of request %d", i)
+		require.Equal(t, turn.two.Value, two, "Block2 of request %d", i)
+		require.Len(t, m.Payload, turn.body)
+		got = append(got, m.Message)
 	}
 	return got
 }
 
 func TestDownloadFollowsTheServer(t *testing.T) {
-	block, content := testBlock, func(body string, tag string) wireBlock {
-		b := reply(CodeContent, body)
+	content := func(body string, tag string, options ...coappeer.Option) coappeer.Message {
 		if tag != "" {
-			b = b.with(OptionETag, []byte(tag))
+			options = append(options, coappeer.String(coappeer.ETag, tag))
 		}
-		return b
+		return message(coappeer.Content, body, options...)
 	}
 	a, z := kilobyte[:64], strings.Repeat("z", 64)
 	for _, test := range []struct {
@@ -153,95 +149,94 @@ func TestDownloadFollowsTheServer(t *testing.T) {
 		err   error
 	}{
 		{"to the end", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "1").two(1, true, 64)},
-			{two: block(2, false, 64), answer: content("!", "1").two(2, false, 64)},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "1", block2(1, true, 64))},
+			{two: block2(2, false, 64), answer: content("!", "1", block2(2, false, 64))},
 		}, CodeContent, a + z + "!", nil},
 		{"to smaller blocks", []turn{
-			{answer: content(a, "").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z[:16], "").two(4, true, 16)},
-			{two: block(5, false, 16), answer: content("!", "").two(5, false, 16)},
+			{answer: content(a, "", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z[:16], "", block2(4, true, 16))},
+			{two: block2(5, false, 16), answer: content("!", "", block2(5, false, 16))},
 		}, CodeContent, a + z[:16] + "!", nil},
 		{"that says that it is one block", []turn{
-			{answer: content(a, "").two(0, false, 1024)},
+			{answer: content(a, "", block2(0, false, 1024))},
 		}, CodeContent, a, nil},
 		{"to an empty last block", []turn{
-			{answer: content(a, "").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content("", "").two(1, false, 64)},
+			{answer: content(a, "", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content("", "", block2(1, false, 64))},
 		}, CodeContent, a, nil},
 		{"to a changed body", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "2").two(1, true, 64)},
-			{two: block(0, false, 64), answer: content(z, "2").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content("!", "2").two(1, false, 64)},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "2", block2(1, true, 64))},
+			{two: block2(0, false, 64), answer: content(z, "2", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content("!", "2", block2(1, false, 64))},
 		}, CodeContent, z + "!", nil},
 		{"to a body that fits now", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "2").two(1, true, 64)},
-			{two: block(0, false, 64), answer: content("small", "3")},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "2", block2(1, true, 64))},
+			{two: block2(0, false, 64), answer: content("small", "3")},
 		}, CodeContent, "small", nil},
 		{"whose body always changes", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "2").two(1, true, 64)},
-			{two: block(0, false, 64), answer: content(a, "3").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "").two(1, true, 64)},
-			{two: block(0, false, 64), answer: content(a, "5").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "6").two(1, true, 64)},
-			{two: block(0, false, 64), answer: content(a, "7").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "8").two(1, true, 64)},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "2", block2(1, true, 64))},
+			{two: block2(0, false, 64), answer: content(a, "3", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "", block2(1, true, 64))},
+			{two: block2(0, false, 64), answer: content(a, "5", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "6", block2(1, true, 64))},
+			{two: block2(0, false, 64), answer: content(a, "7", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "8", block2(1, true, 64))},
 		}, 0, "", ErrBodyChanged},
 		{"that has an error in the middle", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: reply(CodeNotFound, "gone")},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: message(coappeer.NotFound, "gone")},
 		}, CodeNotFound, "gone", nil},
 		{"that sends the block after next", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "1").two(2, true, 64)},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "1", block2(2, true, 64))},
 		}, 0, "", ErrBadBlock},
 		{"that sends a block again", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(a, "1").two(0, true, 64)},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(a, "1", block2(0, true, 64))},
 		}, 0, "", ErrBadBlock},
 		{"that does not begin at the start", []turn{
-			{answer: content(a, "1").two(1, true, 64)},
+			{answer: content(a, "1", block2(1, true, 64))},
 		}, 0, "", ErrBadBlock},
 		{"that sends no block", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(a, "1")},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(a, "1")},
 		}, 0, "", ErrBadBlock},
 		{"with a short block", []turn{
-			{answer: content("short", "1").two(0, true, 64)},
+			{answer: content("short", "1", block2(0, true, 64))},
 		}, 0, "", ErrBadBlock},
 		{"with a long block", []turn{
-			{answer: content(a+"1", "1").two(0, true, 64)},
+			{answer: content(a+"1", "1", block2(0, true, 64))},
 		}, 0, "", ErrBadBlock},
 		{"with a long last block", []turn{
-			{answer: content(a+"1", "1").two(0, false, 64)},
+			{answer: content(a+"1", "1", block2(0, false, 64))},
 		}, 0, "", ErrBadBlock},
 		{"with larger blocks", []turn{
-			{answer: content(a, "1").two(0, true, 64)},
-			{two: block(1, false, 64), answer: content(z, "1").two(1, true, 64)},
-			{two: block(2, false, 64), answer: content(z+z, "1").two(1, true, 128)},
+			{answer: content(a, "1", block2(0, true, 64))},
+			{two: block2(1, false, 64), answer: content(z, "1", block2(1, true, 64))},
+			{two: block2(2, false, 64), answer: content(z+z, "1", block2(1, true, 128))},
 		}, 0, "", ErrBadBlock},
 		{"with a reserved size", []turn{
-			{answer: content(a, "1").with(OptionBlock2, []byte{0x0f})},
+			{answer: content(a, "1", coappeer.Uint(coappeer.Block2, 0x0f))},
 		}, 0, "", ErrBadBlock},
 		{"to a body that is announced as too large", []turn{
-			{answer: content(a, "1").two(0, true, 64).with(OptionSize2, []byte{1, 0, 0})},
+			{answer: content(a, "1", block2(0, true, 64), coappeer.Uint(coappeer.Size2, 1<<16))},
 		}, 0, "", ErrBodyTooLarge},
 		{"to a body that gets too large", []turn{
-			{answer: content(kilobyte, "1").two(0, true, 1024)},
-			{two: block(1, false, 1024), answer: content(kilobyte, "1").two(1, true, 1024)},
-			{two: block(2, false, 1024), answer: content("1", "1").two(2, false, 1024)},
+			{answer: content(kilobyte, "1", block2(0, true, 1024))},
+			{two: block2(1, false, 1024), answer: content(kilobyte, "1", block2(1, true, 1024))},
+			{two: block2(2, false, 1024), answer: content("1", "1", block2(2, false, 1024))},
 		}, 0, "", ErrBodyTooLarge},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			peer := newRawPeer(t)
-			s := connect(t, &Config{MaxBody: 2048}, peer.addr, UDP)
-			path := Option{OptionURIPath, []byte("x")}
-			c := start(waitContext(t), s, &Request{Method: MethodGet, Options: Options{path}})
-			for _, m := range playServer(t, peer, test.turns) {
-				assert.Equal(t, path, m.options[0], "each request has the options of the first")
+			server := coappeer.NewUDP(t)
+			s := connect(t, &Config{MaxBody: 2048}, server.Addr(), UDP)
+			c := start(waitContext(t), s, &Request{Method: MethodGet, Options: Options{{OptionURIPath, []byte("x")}}})
+			for _, m := range playServer(t, server, test.turns) {
+				assert.Equal(t, coappeer.String(coappeer.URIPath, "x"), m.Options[0], "each request has the options of the first")
 			}
 			outcome := receive(t, c)
 			if test.err != nil {
@@ -256,22 +251,22 @@ func TestDownloadFollowsTheServer(t *testing.T) {
 }
 
 func TestPostWhoseResponseChangesIsNotRepeated(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, nil, server.Addr(), UDP)
 	c := start(waitContext(t), s, &Request{Method: MethodPost})
-	peer.serve(t, reply(CodeChanged, kilobyte).with(OptionETag, []byte("1")).two(0, true, 1024))
-	peer.serve(t, reply(CodeChanged, kilobyte).with(OptionETag, []byte("2")).two(1, true, 1024))
+	serve(t, server, message(coappeer.Changed, kilobyte, coappeer.String(coappeer.ETag, "1"), block2(0, true, 1024)))
+	serve(t, server, message(coappeer.Changed, kilobyte, coappeer.String(coappeer.ETag, "2"), block2(1, true, 1024)))
 	assert.ErrorIs(t, receive(t, c).err, ErrBodyChanged)
 }
 
 func TestSmallBlockSizeIsAskedFor(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{BlockSize: 100}, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, &Config{BlockSize: 100}, server.Addr(), UDP)
 	c := start(waitContext(t), s, &Request{Method: MethodPost, Body: []byte(kilobyte[:100])})
-	playServer(t, peer, []turn{
-		{one: testBlock(0, true, 64), body: 64, answer: reply(CodeContinue, "").one(0, true, 64)},
-		{one: testBlock(1, false, 64), two: testBlock(0, false, 64), body: 36, answer: reply(CodeChanged, kilobyte[:64]).one(1, false, 64).two(0, true, 64)},
-		{two: testBlock(1, false, 64), answer: reply(CodeChanged, "end").two(1, false, 64)},
+	playServer(t, server, []turn{
+		{one: block1(0, true, 64), body: 64, answer: message(coappeer.Continue, "", block1(0, true, 64))},
+		{one: block1(1, false, 64), two: block2(0, false, 64), body: 36, answer: message(coappeer.Changed, kilobyte[:64], block1(1, false, 64), block2(0, true, 64))},
+		{two: block2(1, false, 64), answer: message(coappeer.Changed, "end", block2(1, false, 64))},
 	})
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
@@ -280,26 +275,29 @@ func TestSmallBlockSizeIsAskedFor(t *testing.T) {
 }
 
 func TestLargestBlockSizeIsAskedForWhereItIsSet(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{BlockSize: 1024}, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, &Config{BlockSize: 1024}, server.Addr(), UDP)
 	c := start(waitContext(t), s, &Request{Method: MethodGet})
-	playServer(t, peer, []turn{{two: testBlock(0, false, 1024), answer: reply(CodeContent, "all")}})
+	playServer(t, server, []turn{{two: block2(0, false, 1024), answer: message(coappeer.Content, "all")}})
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
 	assert.Equal(t, "all", string(outcome.Body))
 }
 
 func TestOwnBlockOptionsAreOneExchange(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{BlockSize: 16}, peer.addr, UDP)
-	r := &Request{Method: MethodPut, Body: []byte(kilobyte[:64]), Options: Options{{OptionBlock1, testBlock(3, true, 64)}}}
+	server := coappeer.NewUDP(t)
+	s := connect(t, &Config{BlockSize: 16}, server.Addr(), UDP)
+	r := &Request{Method: MethodPut, Body: []byte(kilobyte[:64]), Options: Options{{OptionBlock1, block1(3, true, 64).Value}}}
 	c := start(waitContext(t), s, r)
-	answer := reply(CodeContinue, kilobyte[:16]).one(3, true, 64).two(0, true, 16)
-	got := peer.serve(t, answer)
-	assert.Equal(t, wireBlock{MethodPut, r.Options, string(r.Body)}, got)
+	got := serve(t, server, message(coappeer.Continue, kilobyte[:16], block1(3, true, 64), block2(0, true, 16)))
+	assert.Equal(t, message(coappeer.PUT, kilobyte[:64], block1(3, true, 64)), said(got.Message))
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
-	assert.Equal(t, &Response{Code: answer.code, Options: answer.options, Body: []byte(answer.body)}, outcome.Response)
+	assert.Equal(t, &Response{
+		Code:    CodeContinue,
+		Options: Options{{OptionBlock2, block2(0, true, 16).Value}, {OptionBlock1, block1(3, true, 64).Value}},
+		Body:    []byte(kilobyte[:16]),
+	}, outcome.Response)
 
 	r.Sink = io.Discard
 	_, err := s.Do(waitContext(t), r)
@@ -307,42 +305,39 @@ func TestOwnBlockOptionsAreOneExchange(t *testing.T) {
 }
 
 func TestTransfersAtTheSameTimeAreTagged(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{NSTART: 4}, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, &Config{NSTART: 4}, server.Addr(), UDP)
 	big := &Request{Method: MethodPut, Body: randomBytes(1500)}
-	tag := func(m wireBlock) string {
-		tag, _ := m.options.Get(OptionRequestTag)
+	tag := func(m coappeer.Received) string {
+		tag, _ := m.Option(coappeer.RequestTag)
 		return string(tag)
 	}
 	first := start(waitContext(t), s, big)
-	assert.Equal(t, "", tag(peer.serve(t, reply(CodeContinue, "").one(0, true, 1024))))
-	lastOfFirst := peer.next(t)
+	assert.Equal(t, "", tag(serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))))
+	lastOfFirst := server.Receive(t)
 	second := start(waitContext(t), s, big)
-	assert.Equal(t, "\x01", tag(peer.serve(t, reply(CodeContinue, "").one(0, true, 1024))))
-	assert.Equal(t, "\x01", tag(peer.serve(t, reply(CodeChanged, ""))))
+	assert.Equal(t, "\x01", tag(serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))))
+	assert.Equal(t, "\x01", tag(serve(t, server, message(coappeer.Changed, ""))))
 	require.NoError(t, receive(t, second).err)
-	done := reply(CodeChanged, "")
-	peer.send(t, rawMessage{wireACK, byte(done.code), lastOfFirst.id, lastOfFirst.token, nil, lastOfFirst.from})
+	server.Send(lastOfFirst.From, lastOfFirst.Respond(coappeer.Changed, nil))
 	require.NoError(t, receive(t, first).err)
 	third := start(waitContext(t), s, big)
-	assert.Equal(t, "", tag(peer.serve(t, reply(CodeChanged, ""))))
+	assert.Equal(t, "", tag(serve(t, server, message(coappeer.Changed, ""))))
 	require.NoError(t, receive(t, third).err)
 }
 
 func TestLostBlocksAreSentAgain(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, nil, server.Addr(), UDP)
 	c := start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(1500)})
-	lost := peer.next(t)
-	again := parseWireBlock(t, lost)
-	assert.Equal(t, again, peer.serve(t, reply(CodeContinue, "").one(0, true, 1024)))
-	m := peer.next(t)
-	changed := rawMessage{wireACK, byte(CodeChanged), m.id, m.token, nil, m.from}
-	stale := reply(CodeContinue, "").one(0, true, 1024)
-	peer.send(t, rawMessage{wireACK, byte(stale.code), lost.id, lost.token, stale.raw(), m.from}) // a duplicate
-	peer.send(t, changed)
-	peer.send(t, changed)
+	lost := server.Receive(t)
+	goOn := message(coappeer.Continue, "", block1(0, true, 1024))
+	assert.Equal(t, lost.Message, serve(t, server, goOn).Message)
+	m := server.Receive(t)
+	changed := m.Respond(coappeer.Changed, nil)
+	server.Send(m.From, respond(lost, goOn)) // a duplicate
+	server.Send(m.From, changed, changed)
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
 	assert.Equal(t, CodeChanged, outcome.Code)
@@ -352,14 +347,14 @@ func TestLostBlocksAreSentAgain(t *testing.T) {
 type onlyReader struct{ io.Reader }
 
 func TestBodiesAreStreamed(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		for _, size := range []int{0, 1, 1024, 5000, 100_000} {
 			for name, source := range map[string]func([]byte) io.Reader{
 				"of a known size":    func(b []byte) io.Reader { return bytes.NewReader(b) },
 				"of an unknown size": func(b []byte) io.Reader { return onlyReader{bytes.NewReader(b)} },
 			} {
 				t.Run(proto.String()+" "+name, func(t *testing.T) {
-					s := serveTo(t, proto, nil, &Config{MaxBody: 1}, func(w ResponseWriter, r *Request) { w.Write(r.Body) })
+					s := serveTo(t, proto, nil, &Config{MaxBody: 1}, echo)
 					var sink bytes.Buffer
 					var last Progress
 					calls := 0
@@ -435,12 +430,12 @@ func TestFailingStreamsEndTheTransfer(t *testing.T) {
 }
 
 func TestChangeAfterTheSinkGotSomething(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, nil, server.Addr(), UDP)
 	var sink bytes.Buffer
 	c := start(waitContext(t), s, &Request{Method: MethodGet, Sink: &sink})
-	peer.serve(t, reply(CodeContent, kilobyte).with(OptionETag, []byte("1")).two(0, true, 1024))
-	peer.serve(t, reply(CodeContent, kilobyte).with(OptionETag, []byte("2")).two(1, true, 1024))
+	serve(t, server, message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "1"), block2(0, true, 1024)))
+	serve(t, server, message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "2"), block2(1, true, 1024)))
 	assert.ErrorIs(t, receive(t, c).err, ErrBodyChanged)
 	assert.Equal(t, kilobyte, sink.String())
 }
@@ -459,14 +454,14 @@ func TestRestartNeedsASourceThatSeeks(t *testing.T) {
 		"reader": {func() io.Reader { return onlyReader{bytes.NewReader(body)} }, CodeRequestEntityIncomplete},
 	} {
 		t.Run(name, func(t *testing.T) {
-			peer := newRawPeer(t)
-			s := connect(t, nil, peer.addr, UDP)
+			server := coappeer.NewUDP(t)
+			s := connect(t, nil, server.Addr(), UDP)
 			c := start(waitContext(t), s, &Request{Method: MethodPut, Source: test.source()})
-			peer.serve(t, reply(CodeContinue, "").one(0, true, 1024))
-			peer.serve(t, reply(CodeRequestEntityIncomplete, ""))
+			serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))
+			serve(t, server, message(coappeer.RequestEntityIncomplete, ""))
 			if test.code == CodeChanged {
-				assert.Equal(t, string(body[:1024]), peer.serve(t, reply(CodeContinue, "").one(0, true, 1024)).body)
-				assert.Equal(t, string(body[1024:]), peer.serve(t, reply(CodeChanged, "")).body)
+				assert.Equal(t, body[:1024], serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024))).Payload)
+				assert.Equal(t, body[1024:], serve(t, server, message(coappeer.Changed, "")).Payload)
 			}
 			outcome := receive(t, c)
 			require.NoError(t, outcome.err)
@@ -476,35 +471,33 @@ func TestRestartNeedsASourceThatSeeks(t *testing.T) {
 }
 
 func TestBodyWithMoreBlocksThanNumbersIsNotSent(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{BlockSize: 16}, peer.addr, UDP)
+	server := coappeer.NewUDP(t)
+	s := connect(t, &Config{BlockSize: 16}, server.Addr(), UDP)
 	_, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: make([]byte, 16<<20+1)})
 	assert.ErrorIs(t, err, ErrBodyTooLarge)
 }
 
 func TestManyTransfersAtOnceDoNotMix(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			config := &Config{MTU: 1100, NSTART: 8}
-			s := serveTo(t, proto, config, config, func(w ResponseWriter, r *Request) { w.Write(r.Body) })
-			var group sync.WaitGroup
-			for i := range 8 {
-				group.Add(1)
-				go func() {
-					defer group.Done()
-					for j := range 10 {
-						body := randomBytes(10_000 + 100*i + j)
-						r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
-						if assert.NoError(t, err) {
-							assert.Equal(t, CodeChanged, r.Code)
-							assert.True(t, bytes.Equal(body, r.Body))
-						}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		config := &Config{MTU: 1100, NSTART: 8}
+		s := serveTo(t, proto, config, config, echo)
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for j := range 10 {
+					body := randomBytes(10_000 + 100*i + j)
+					r, err := s.Do(waitContext(t), &Request{Method: MethodPost, Body: body})
+					if assert.NoError(t, err) {
+						assert.Equal(t, CodeChanged, r.Code)
+						assert.True(t, bytes.Equal(body, r.Body))
 					}
-				}()
-			}
-			group.Wait()
-		})
-	}
+				}
+			}()
+		}
+		group.Wait()
+	})
 }
 
 func TestBlocksOfABodyHaveOneToken(t *testing.T) {
@@ -513,7 +506,7 @@ func TestBlocksOfABodyHaveOneToken(t *testing.T) {
 	}
 	for _, source := range []bool{false, true} {
 		t.Run(fmt.Sprintf("source %v", source), func(t *testing.T) {
-			server := peer.NewUDP(t)
+			server := coappeer.NewUDP(t)
 			s := connect(t, nil, server.Addr(), UDP)
 			r := &Request{Method: MethodPut}
 			if source {
@@ -522,30 +515,30 @@ func TestBlocksOfABodyHaveOneToken(t *testing.T) {
 				r.Body = randomBytes(3000)
 			}
 			c := start(waitContext(t), s, r)
-			var last peer.Message
+			var last coappeer.Message
 			for i := range 3 {
 				m := server.Receive(t)
-				b, ok := m.Block(peer.Block1)
+				b, ok := m.Block(coappeer.Block1)
 				require.True(t, ok)
 				require.EqualValues(t, i, b.Num)
-				code := peer.Continue
+				code := coappeer.Continue
 				if i == 2 {
-					code = peer.Changed
+					code = coappeer.Changed
 				}
 				server.Send(m.From, m.Acknowledge())
 				if i > 0 { // what was lost on its way comes late
 					assert.Equal(t, last.Token, m.Token)
 					server.Send(m.From, last)
-					server.ExpectReply(t, peer.ACK, peer.Empty, last.ID)
-					again := server.Expect(t, peer.CON, peer.PUT)
+					server.ExpectReply(t, coappeer.ACK, coappeer.Empty, last.ID)
+					again := server.Expect(t, coappeer.CON, coappeer.PUT)
 					assert.Equal(t, m.Options, again.Options)
 					assert.NotEqual(t, m.ID, again.ID)
 					m = again
 					server.Send(m.From, m.Acknowledge())
 				}
-				last = m.Separate(peer.CON, uint16(100+i), code, nil, b.Option(peer.Block1))
+				last = m.Separate(coappeer.CON, uint16(100+i), code, nil, b.Option(coappeer.Block1))
 				server.Send(m.From, last)
-				server.ExpectReply(t, peer.ACK, peer.Empty, last.ID)
+				server.ExpectReply(t, coappeer.ACK, coappeer.Empty, last.ID)
 				last.ID += 50
 			}
 			got := receive(t, c)

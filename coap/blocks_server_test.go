@@ -11,90 +11,86 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-func put(body string) wireBlock {
-	return wireBlock{MethodPut, Options{{OptionURIPath, []byte("x")}}, body}
-}
+	"github.com/gnucoap/gnucoap/internal/coappeer"
+)
 
 var kilobyte = strings.Repeat("0123456789abcdef", 64)
 
 func TestServerRefusesBlocks(t *testing.T) {
-	const code400, code408, code413 = CodeBadRequest, CodeRequestEntityIncomplete, CodeRequestEntityTooLarge
+	const code400, code408, code413 = coappeer.BadRequest, coappeer.RequestEntityIncomplete, coappeer.RequestEntityTooLarge
 	short := kilobyte[:64]
 	type step struct {
-		request wireBlock
-		code    Code
+		request coappeer.Message
+		code    coappeer.Code
 	}
 	for _, test := range []struct {
 		name  string
 		steps []step
 	}{
 		{"a transfer that starts in the middle", []step{
-			{put(short).one(1, true, 64), code408},
+			{put(short, block1(1, true, 64)), code408},
 		}},
 		{"a last block without the others", []step{
-			{put(short).one(7, false, 64), code408},
+			{put(short, block1(7, false, 64)), code408},
 		}},
 		{"a gap", []step{
-			{put(short).one(0, true, 64), CodeContinue},
-			{put(short).one(2, true, 64), code408},
+			{put(short, block1(0, true, 64)), coappeer.Continue},
+			{put(short, block1(2, true, 64)), code408},
 		}},
 		{"an old block, and goes on", []step{
-			{put(short).one(0, true, 64), CodeContinue},
-			{put(short).one(1, true, 64), CodeContinue},
-			{put(short).one(2, true, 64), CodeContinue},
-			{put(short).one(1, true, 64), code408},
-			{put("end").one(3, false, 64), CodeChanged},
+			{put(short, block1(0, true, 64)), coappeer.Continue},
+			{put(short, block1(1, true, 64)), coappeer.Continue},
+			{put(short, block1(2, true, 64)), coappeer.Continue},
+			{put(short, block1(1, true, 64)), code408},
+			{put("end", block1(3, false, 64)), coappeer.Changed},
 		}},
 		{"a reserved block size", []step{
-			{put(short).with(OptionBlock1, []byte{0x0f}), code400},
+			{put(short, coappeer.Uint(coappeer.Block1, 0x0f)), code400},
 		}},
 		{"a reserved block size of the response", []step{
-			{put("").with(OptionBlock2, []byte{0x07}), code400},
+			{put("", coappeer.Uint(coappeer.Block2, 0x07)), code400},
 		}},
 		{"a block that is too short", []step{
-			{put("short").one(0, true, 64), code400},
+			{put("short", block1(0, true, 64)), code400},
 		}},
 		{"a block that is too long", []step{
-			{put(short+"1").one(0, true, 64), code400},
+			{put(short+"1", block1(0, true, 64)), code400},
 		}},
 		{"a last block that is too long", []step{
-			{put(short).one(0, true, 64), CodeContinue},
-			{put(short+"1").one(1, false, 64), code400},
+			{put(short, block1(0, true, 64)), coappeer.Continue},
+			{put(short+"1", block1(1, false, 64)), code400},
 		}},
 		{"a body that is announced as too large", []step{
-			{put(short).one(0, true, 64).with(OptionSize1, []byte{0x10, 0x00}), code413},
-			{put(short).one(1, true, 64), code408},
+			{put(short, block1(0, true, 64), coappeer.Uint(coappeer.Size1, 4096)), code413},
+			{put(short, block1(1, true, 64)), code408},
 		}},
 		{"a body that gets too large", []step{
-			{put(kilobyte).one(0, true, 1024), CodeContinue},
-			{put(kilobyte).one(1, true, 1024), CodeContinue},
-			{put("1").one(2, false, 1024), code413},
-			{put("1").one(1, false, 1024), code408},
+			{put(kilobyte, block1(0, true, 1024)), coappeer.Continue},
+			{put(kilobyte, block1(1, true, 1024)), coappeer.Continue},
+			{put("1", block1(2, false, 1024)), code413},
+			{put("1", block1(1, false, 1024)), code408},
 		}},
 		{"another transfer's block", []step{
-			{put(short).one(0, true, 64), CodeContinue},
-			{put(short).one(1, true, 64).with(OptionRequestTag, []byte{1}), code408},
-			{put("end").one(1, false, 64), CodeChanged},
+			{put(short, block1(0, true, 64)), coappeer.Continue},
+			{put(short, block1(1, true, 64), coappeer.String(coappeer.RequestTag, "\x01")), code408},
+			{put("end", block1(1, false, 64)), coappeer.Changed},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newRawClient(t, listen(t, &Config{MaxBody: 2048}, UDP, HandlerFunc(func(ResponseWriter, *Request) {})))
+			c := newScriptedClient(t, listen(t, &Config{MaxBody: 2048}, UDP, HandlerFunc(func(ResponseWriter, *Request) {})))
 			for _, s := range test.steps {
 				got := c.ask(t, s.request)
-				require.Equal(t, s.code, got.code, got.body)
-				one, ok := s.request.options.Get(OptionBlock1)
-				if echo, has := got.options.Get(OptionBlock1); ok && one[len(one)-1]&7 != 7 {
+				require.Equal(t, s.code, got.Code, got)
+				sent, ok := s.request.Block(coappeer.Block1)
+				if echoed, has := got.Block(coappeer.Block1); ok && sent.SZX != 7 {
 					require.True(t, has, "the response has a Block1 option")
-					sent, _ := parseBlock(one)
-					echoed, err := parseBlock(echo)
-					require.NoError(t, err)
-					assert.Equal(t, sent.num, echoed.num)
-					assert.Equal(t, s.code == CodeContinue, echoed.more)
+					assert.NotEqual(t, byte(7), echoed.SZX)
+					assert.Equal(t, sent.Num, echoed.Num)
+					assert.Equal(t, s.code == coappeer.Continue, echoed.More)
 				}
 				if s.code == code413 {
-					limit, _ := got.options.Get(OptionSize1)
+					limit, _ := got.Option(coappeer.Size1)
 					assert.Equal(t, []byte{0x08, 0x00}, limit)
 				}
 			}
@@ -104,31 +100,31 @@ func TestServerRefusesBlocks(t *testing.T) {
 
 func TestServerAsksForSmallerBlocks(t *testing.T) {
 	body := kilobyte + "end"
-	c := newRawClient(t, listen(t, &Config{BlockSize: 256}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+	c := newScriptedClient(t, listen(t, &Config{BlockSize: 256}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		assert.Equal(t, body, string(r.Body))
 		w.SetCode(CodeCreated)
 	})))
-	got := c.ask(t, put(body[:1024]).one(0, true, 1024))
-	assert.Equal(t, wireBlock{code: CodeContinue}.one(0, true, 256), got)
-	got = c.ask(t, put(body[1024:]).one(4, false, 256))
-	assert.Equal(t, wireBlock{code: CodeCreated}.one(4, false, 256), got)
+	got := c.ask(t, put(body[:1024], block1(0, true, 1024)))
+	assert.Equal(t, message(coappeer.Continue, "", block1(0, true, 256)), got)
+	got = c.ask(t, put(body[1024:], block1(4, false, 256)))
+	assert.Equal(t, message(coappeer.Created, "", block1(4, false, 256)), got)
 }
 
 func TestErrorsAcknowledgeTheLastBlock(t *testing.T) {
-	c := newRawClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.SetCode(CodeNotFound) })))
-	c.ask(t, put(kilobyte).one(0, true, 1024))
-	got := c.ask(t, put("1").one(1, false, 1024))
-	assert.Equal(t, wireBlock{code: CodeNotFound}.one(1, false, 1024), got)
+	c := newScriptedClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.SetCode(CodeNotFound) })))
+	c.ask(t, put(kilobyte, block1(0, true, 1024)))
+	got := c.ask(t, put("1", block1(1, false, 1024)))
+	assert.Equal(t, message(coappeer.NotFound, "", block1(1, false, 1024)), got)
 }
 
 func TestRepeatedBlocksGetTheSameAnswer(t *testing.T) {
 	var calls atomic.Int32
-	c := newRawClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+	c := newScriptedClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		calls.Add(1)
 		assert.Len(t, r.Body, 2048+3)
 		w.Write([]byte("done"))
 	})))
-	for _, b := range []wireBlock{put(kilobyte).one(0, true, 1024), put(kilobyte).one(1, true, 1024), put("end").one(2, false, 1024)} {
+	for _, b := range []coappeer.Message{put(kilobyte, block1(0, true, 1024)), put(kilobyte, block1(1, true, 1024)), put("end", block1(2, false, 1024))} {
 		first := c.ask(t, b)
 		assert.Equal(t, first, c.ask(t, b), "in another message")
 		c.id-- // the same message
@@ -139,23 +135,25 @@ func TestRepeatedBlocksGetTheSameAnswer(t *testing.T) {
 
 func TestLastBlockThatComesAgainWaitsForTheResponse(t *testing.T) {
 	go1, called := make(chan struct{}), make(chan struct{})
-	c := newRawClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+	c := newScriptedClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		close(called) // panics when it is called twice
 		<-go1
 	})))
-	c.ask(t, put(kilobyte).one(0, true, 1024))
-	last := put("end").one(1, false, 1024).raw()
+	c.ask(t, put(kilobyte, block1(0, true, 1024)))
+	last := put("end", block1(1, false, 1024))
+	last.Type = coappeer.NON
 	for id := range uint16(2) {
-		c.send(t, rawMessage{wireNON, byte(MethodPut), 100 + id, []byte{byte(id)}, last, c.server})
+		last.ID, last.Token = 100+id, []byte{byte(id)}
+		c.Send(c.server, last)
 	}
 	receive(t, called)
-	assert.Equal(t, CodeBadRequest, c.ask(t, put("").with(OptionBlock2, []byte{7})).code, "what was sent before is taken")
+	assert.Equal(t, coappeer.BadRequest, c.ask(t, put("", coappeer.Uint(coappeer.Block2, 7))).Code, "what was sent before is taken")
 	close(go1)
 	tokens := map[byte]bool{}
 	for range 2 {
-		m := c.next(t)
-		assert.Equal(t, CodeChanged, Code(m.code))
-		tokens[m.token[0]] = true
+		m := c.Receive(t)
+		assert.Equal(t, coappeer.Changed, m.Code)
+		tokens[m.Token[0]] = true
 	}
 	assert.Len(t, tokens, 2)
 }
@@ -163,44 +161,46 @@ func TestLastBlockThatComesAgainWaitsForTheResponse(t *testing.T) {
 func TestTransfersOfTwoClientsDoNotMix(t *testing.T) {
 	bodies := make(chan string, 2)
 	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { bodies <- string(r.Body) }))
-	a, b := newRawClient(t, addr), newRawClient(t, addr)
-	a.ask(t, put(strings.Repeat("a", 64)).one(0, true, 64))
-	b.ask(t, put(strings.Repeat("b", 64)).one(0, true, 64))
-	a.ask(t, put("A").one(1, false, 64))
-	b.ask(t, put("B").one(1, false, 64))
+	a, b := newScriptedClient(t, addr), newScriptedClient(t, addr)
+	a.ask(t, put(strings.Repeat("a", 64), block1(0, true, 64)))
+	b.ask(t, put(strings.Repeat("b", 64), block1(0, true, 64)))
+	a.ask(t, put("A", block1(1, false, 64)))
+	b.ask(t, put("B", block1(1, false, 64)))
 	assert.Equal(t, strings.Repeat("a", 64)+"A", receive(t, bodies))
 	assert.Equal(t, strings.Repeat("b", 64)+"B", receive(t, bodies))
 }
 
 func TestBlocksOfAResponseAreOfOneRepresentation(t *testing.T) {
-	for _, method := range []Code{MethodGet, MethodPost} {
+	for _, method := range []coappeer.Code{coappeer.GET, coappeer.POST} {
 		t.Run(method.String(), func(t *testing.T) {
 			var calls atomic.Int32
 			body := randomBytes(2500)
-			c := newRawClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+			c := newScriptedClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 				calls.Add(1)
 				w.Write(body)
 			})))
-			ask := wireBlock{code: method, options: Options{{OptionURIPath, []byte("x")}}}
-			first := c.ask(t, ask)
-			etag, ok := first.options.Get(OptionETag)
+			first := c.ask(t, message(method, "", coappeer.Path("x")...))
+			etag, ok := first.Option(coappeer.ETag)
 			require.True(t, ok)
-			size, _ := first.options.Get(OptionSize2)
-			assert.EqualValues(t, len(body), parseUint(size))
-			got := first.body
-			for num := range uint32(2) {
-				next := c.ask(t, ask.two(num+1, false, 1024))
-				tag, _ := next.options.Get(OptionETag)
-				assert.Equal(t, etag, tag)
-				two, _ := next.options.Get(OptionBlock2)
-				assert.Equal(t, testBlock(num+1, num == 0, 1024), two)
-				_, again := next.options.Get(OptionSize2)
-				assert.False(t, again)
-				got += next.body
+			size, _ := first.Uint(coappeer.Size2)
+			assert.EqualValues(t, len(body), size)
+			got := first.Payload
+			ask := func(num uint32) coappeer.Message {
+				return c.ask(t, message(method, "", append(coappeer.Path("x"), block2(num, false, 1024))...))
 			}
-			assert.True(t, bytes.Equal(body, []byte(got)))
-			past := c.ask(t, ask.two(3, false, 1024))
-			assert.Equal(t, CodeBadRequest, past.code)
+			for num := range uint32(2) {
+				next := ask(num + 1)
+				tag, _ := next.Option(coappeer.ETag)
+				assert.Equal(t, etag, tag)
+				two, _ := next.Option(coappeer.Block2)
+				assert.Equal(t, block2(num+1, num == 0, 1024).Value, two)
+				_, again := next.Option(coappeer.Size2)
+				assert.False(t, again)
+				got = append(got, next.Payload...)
+			}
+			assert.True(t, bytes.Equal(body, got))
+			past := ask(3)
+			assert.Equal(t, coappeer.BadRequest, past.Code)
 			assert.EqualValues(t, 1, calls.Load())
 		})
 	}
@@ -208,34 +208,30 @@ func TestBlocksOfAResponseAreOfOneRepresentation(t *testing.T) {
 
 func TestServerHonoursTheBlockSizeAskedFor(t *testing.T) {
 	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(kilobyte)) }))
-	c := newRawClient(t, addr)
-	got := c.ask(t, wireBlock{code: MethodGet}.two(0, false, 64))
-	two, _ := got.options.Get(OptionBlock2)
-	assert.Equal(t, testBlock(0, true, 64), two)
-	assert.Equal(t, kilobyte[:64], got.body)
-	got = c.ask(t, wireBlock{code: MethodGet}.two(15, false, 64))
-	two, _ = got.options.Get(OptionBlock2)
-	assert.Equal(t, testBlock(15, false, 64), two)
-	assert.Equal(t, kilobyte[960:], got.body)
+	c := newScriptedClient(t, addr)
+	got := c.ask(t, message(coappeer.GET, "", block2(0, false, 64)))
+	two, _ := got.Option(coappeer.Block2)
+	assert.Equal(t, block2(0, true, 64).Value, two)
+	assert.Equal(t, kilobyte[:64], string(got.Payload))
+	got = c.ask(t, message(coappeer.GET, "", block2(15, false, 64)))
+	two, _ = got.Option(coappeer.Block2)
+	assert.Equal(t, block2(15, false, 64).Value, two)
+	assert.Equal(t, kilobyte[960:], string(got.Payload))
 }
 
 func TestBodiesAreForgotten(t *testing.T) {
 	ctx := newTestContext(t, &Config{MaxBody: 64})
 	l := ctx.l
 	var calls atomic.Int32
-	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		calls.Add(1)
 		w.Write(randomBytes(64))
 	}))
-	addr, err := ctx.Listen(loopback, UDP)
-	require.NoError(t, err)
-	c := newRawClient(t, addr)
-	get := wireBlock{code: MethodGet}
-	post := wireBlock{code: MethodPost}
-	first := c.ask(t, get.two(0, false, 16))
-	require.Equal(t, CodeContent, first.code)
-	c.ask(t, post.two(0, false, 16))
-	c.ask(t, put(kilobyte[:16]).one(0, true, 16))
+	c := newScriptedClient(t, addr)
+	first := c.ask(t, message(coappeer.GET, "", block2(0, false, 16)))
+	require.Equal(t, coappeer.Content, first.Code)
+	c.ask(t, message(coappeer.POST, "", block2(0, false, 16)))
+	c.ask(t, put(kilobyte[:16], block1(0, true, 16)))
 	age := func(d time.Duration) {
 		l.mu.Lock()
 		for e := l.store.used.Front(); e != nil; e = e.Next() {
@@ -246,21 +242,21 @@ func TestBodiesAreForgotten(t *testing.T) {
 		l.poll(false)
 	}
 	age(exchangeLifetime / 2)
-	assert.Equal(t, CodeContinue, c.ask(t, put(kilobyte[:16]).one(1, true, 16)).code)
+	assert.Equal(t, coappeer.Continue, c.ask(t, put(kilobyte[:16], block1(1, true, 16))).Code)
 	assert.EqualValues(t, 2, calls.Load())
 
 	age(exchangeLifetime)
-	assert.Equal(t, CodeRequestEntityIncomplete, c.ask(t, put("1").one(2, false, 16)).code)
-	assert.Equal(t, CodeRequestEntityIncomplete, c.ask(t, post.two(1, false, 16)).code, "a POST is not handled twice")
-	again := c.ask(t, get.two(1, false, 16))
-	assert.Equal(t, CodeContent, again.code, "a GET may be")
-	etag, _ := first.options.Get(OptionETag)
-	tag, _ := again.options.Get(OptionETag)
+	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, put("1", block1(2, false, 16))).Code)
+	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, message(coappeer.POST, "", block2(1, false, 16))).Code, "a POST is not handled twice")
+	again := c.ask(t, message(coappeer.GET, "", block2(1, false, 16)))
+	assert.Equal(t, coappeer.Content, again.Code, "a GET may be")
+	etag, _ := first.Option(coappeer.ETag)
+	tag, _ := again.Option(coappeer.ETag)
 	assert.Equal(t, etag, tag)
 	assert.EqualValues(t, 3, calls.Load())
 
 	for i := range byte(100) {
-		c.ask(t, wireBlock{code: MethodGet, options: Options{{OptionURIPath, []byte{i}}}}.two(0, false, 16))
+		c.ask(t, message(coappeer.GET, "", coappeer.Option{Number: coappeer.URIPath, Value: []byte{i}}, block2(0, false, 16)))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -271,14 +267,12 @@ func TestBodiesAreForgotten(t *testing.T) {
 func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 	ctx := newTestContext(t, nil)
 	sessions := make(chan *Session, 1)
-	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		sessions <- r.Session
 		w.Write(randomBytes(5000))
 	}))
-	addr, err := ctx.Listen(loopback, UDP)
-	require.NoError(t, err)
-	c := newRawClient(t, addr)
-	c.ask(t, wireBlock{code: MethodGet})
+	c := newScriptedClient(t, addr)
+	c.ask(t, message(coappeer.GET, ""))
 	receive(t, sessions).Close()
 	ctx.l.mu.Lock()
 	defer ctx.l.mu.Unlock()
@@ -289,27 +283,27 @@ func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 	requests, goOn := make(chan *Request), make(chan struct{})
 	ctx := newTestContext(t, nil)
-	ctx.Handle(HandlerFunc(func(w ResponseWriter, r *Request) {
+	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		requests <- r
 		<-goOn
 	}))
-	addr, err := ctx.Listen(loopback, UDP)
-	require.NoError(t, err)
-	c := newRawClient(t, addr)
-	nobody := []byte{2 | 8 | 16}
-	c.ask(t, put(kilobyte).with(OptionNoResponse, nobody).one(0, true, 1024))
-	last := put("end").with(OptionNoResponse, nobody).one(1, false, 1024)
+	c := newScriptedClient(t, addr)
+	noResponse := coappeer.Uint(coappeer.NoResponse, 2|8|16)
+	c.ask(t, put(kilobyte, noResponse, block1(0, true, 1024)))
+	last := put("end", noResponse, block1(1, false, 1024))
 	for id := range uint16(2) {
-		c.send(t, rawMessage{wireCON, byte(MethodPut), 100 + id, []byte{byte(id)}, last.raw(), c.server})
+		last.ID, last.Token = 100+id, []byte{byte(id)}
+		c.Send(c.server, last)
 	}
 	r := receive(t, requests)
-	assert.Equal(t, CodeBadRequest, c.ask(t, put("").with(OptionBlock2, []byte{7})).code, "what was sent before is taken")
+	assert.Equal(t, coappeer.BadRequest, c.ask(t, put("", coappeer.Uint(coappeer.Block2, 7))).Code, "what was sent before is taken")
 	close(goOn)
 	for range 2 {
-		m := c.next(t)
-		assert.Equal(t, rawMessage{typ: wireACK, id: m.id, token: []byte{}, rest: []byte{}, from: c.server}, m)
+		m := c.Receive(t)
+		assert.Equal(t, m.Acknowledge(), m.Message)
+		assert.Equal(t, c.server, m.From)
 	}
-	assert.Equal(t, CodeRequestEntityIncomplete, c.ask(t, last).code)
+	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, last).Code)
 	ctx.l.mu.Lock()
 	defer ctx.l.mu.Unlock()
 	assert.Zero(t, r.Session.c.busy)

@@ -3,7 +3,6 @@ package coap
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -11,16 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-func randomBytes(n int) []byte {
-	r := rand.New(rand.NewPCG(1, uint64(n)))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return b
-}
+	"github.com/gnucoap/gnucoap/internal/coappeer"
+)
 
 // serveTo starts a server, and returns a session with it.
 func serveTo(t testing.TB, proto Protocol, server, client *Config, h HandlerFunc) *Session {
@@ -39,7 +31,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 		{"low MTU of the client", nil, &Config{MTU: 200}},
 		{"low MTU of the server", &Config{MTU: 200}, nil},
 	}
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		for _, config := range configs {
 			for _, size := range []int{0, 1, 63, 64, 65, 256, 1023, 1024, 1025, 5000, 1 << 20} {
 				if size > 5000 && config.client != nil {
@@ -65,7 +57,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 
 func BenchmarkMebibyte(b *testing.B) {
 	body := randomBytes(1 << 20)
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		for _, method := range []Code{MethodGet, MethodPut} {
 			b.Run(proto.String()+" "+method.String(), func(b *testing.B) {
 				s := serveTo(b, proto, nil, nil, func(w ResponseWriter, r *Request) {
@@ -91,38 +83,19 @@ func BenchmarkMebibyte(b *testing.B) {
 // lossy forwards datagrams to a server and back. It loses every fourth message once,
 // but for empty ones, and sends each again after the next one.
 func lossy(t testing.TB, server netip.AddrPort) netip.AddrPort {
-	front, back := newRawPeer(t), newRawPeer(t)
-	var client atomic.Pointer[netip.AddrPort]
-	go forward(front, back, func(from netip.AddrPort) netip.AddrPort {
-		client.Store(&from)
-		return server
-	})
-	go forward(back, front, func(netip.AddrPort) netip.AddrPort { return *client.Load() })
-	return front.addr
-}
-
-func forward(from, to *rawPeer, target func(from netip.AddrPort) netip.AddrPort) {
-	var last []byte
-	known := make(map[string]bool)
-	for {
-		buf := make([]byte, 2048)
-		n, source, err := from.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			return
-		}
-		addr := target(source)
-		if head := string(buf[:min(n, 16)]); n > 4 && !known[head] {
+	relay := coappeer.NewRelay(t, server)
+	known := map[coappeer.Direction]map[string]bool{coappeer.ToServer: {}, coappeer.ToClient: {}}
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		known := known[d.Direction]
+		if head := string(d.Data[:min(len(d.Data), 16)]); len(d.Data) > 4 && !known[head] {
 			known[head] = true
 			if len(known)%4 == 3 {
-				continue
+				return coappeer.Drop
 			}
 		}
-		_, _ = to.WriteToUDPAddrPort(buf[:n], addr)
-		if last != nil {
-			_, _ = to.WriteToUDPAddrPort(last, addr)
-		}
-		last = buf[:n]
-	}
+		return coappeer.Repeat
+	})
+	return relay.Addr()
 }
 
 func TestBodiesSurviveLossAndReordering(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 func newTestClient(t testing.TB, uri string, config *Config) *Client {
@@ -55,9 +55,7 @@ func TestEachMethod(t *testing.T) {
 
 func TestClientDialsAgain(t *testing.T) {
 	server := newTestContext(t, nil)
-	server.Handle(hello)
-	addr, err := server.Listen(loopback, TCP)
-	require.NoError(t, err)
+	addr := listenOn(t, server, TCP, hello)
 	c := newTestClient(t, "coap+tcp://"+addr.String(), nil)
 	first, err := c.Session(waitContext(t))
 	require.NoError(t, err)
@@ -85,7 +83,7 @@ func TestClientDialsAgain(t *testing.T) {
 
 func TestClientLeavesASessionThatNobodyAcknowledges(t *testing.T) {
 	t.Parallel()
-	silent := peer.NewUDP(t)
+	silent := coappeer.NewUDP(t)
 	c := newTestClient(t, "coap://"+silent.Addr().String(), &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1})
 	ports := map[uint16]bool{}
 	for range 2 {
@@ -137,13 +135,10 @@ func TestClosedClient(t *testing.T) {
 }
 
 func TestClientWaitsNoLongerThanTheContext(t *testing.T) {
-	server, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // accepts, and says nothing
-	require.NoError(t, err)
-	defer server.Close()
+	server := coappeer.ListenTCP(t) // accepts, and says nothing
 	c := newTestClient(t, "coap+tcp://"+server.Addr().String(), nil)
 	var group sync.WaitGroup
-	ctx, cancel := context.WithTimeout(waitContext(t), 50*time.Millisecond)
-	defer cancel()
+	ctx := within(t, 50*time.Millisecond)
 	for range 3 { // one dials, the others wait for it
 		group.Add(1)
 		go func() {

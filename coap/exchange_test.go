@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,8 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
-
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -35,34 +35,32 @@ type outcome struct {
 }
 
 func TestManyRequestsAtOnceEachGetTheirResponse(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) }))
-			s := connect(t, &Config{NSTART: 16}, addr, proto)
-			var group sync.WaitGroup
-			for i := range 16 {
-				group.Add(1)
-				go func() {
-					defer group.Done()
-					for j := range 200 {
-						body := []byte{byte(i), byte(j)}
-						r, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: body})
-						if assert.NoError(t, err) {
-							assert.Equal(t, CodeChanged, r.Code)
-							assert.Equal(t, body, r.Body)
-						}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, nil, proto, echo)
+		s := connect(t, &Config{NSTART: 16}, addr, proto)
+		var group sync.WaitGroup
+		for i := range 16 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for j := range 200 {
+					body := []byte{byte(i), byte(j)}
+					r, err := s.Do(waitContext(t), &Request{Method: MethodPut, Body: body})
+					if assert.NoError(t, err) {
+						assert.Equal(t, CodeChanged, r.Code)
+						assert.Equal(t, body, r.Body)
 					}
-				}()
-			}
-			group.Wait()
-		})
-	}
+				}
+			}()
+		}
+		group.Wait()
+	})
 }
 
 func TestSilentPeerExhaustsRetriesOfEachRequest(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1, NSTART: 400}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1, NSTART: 400}, peer.Addr(), UDP)
 	var outcomes []<-chan outcome
 	for range 400 {
 		outcomes = append(outcomes, start(waitContext(t), s, get()))
@@ -79,106 +77,103 @@ func TestSilentPeerExhaustsRetriesOfEachRequest(t *testing.T) {
 
 func TestLostRequestIsSentAgain(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, &Config{AckTimeout: time.Second}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{AckTimeout: time.Second}, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	first := peer.next(t)
-	again := peer.next(t)
-	assert.Equal(t, first, again)
-	peer.send(t, rawMessage{wireACK, wireContent, again.id, again.token, []byte("\xffx"), again.from})
+	first := peer.Receive(t)
+	again := peer.Receive(t)
+	assert.Equal(t, first.Data, again.Data)
+	assert.Equal(t, first.From, again.From)
+	peer.Send(again.From, again.Respond(coappeer.Content, []byte("x")))
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "x", string(got.Body))
 }
 
 func TestResetIsTheOutcome(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	peer.send(t, rawMessage{wireRST, 0, m.id, nil, nil, m.from})
+	m := peer.Receive(t)
+	peer.Send(m.From, m.Reset())
 	err := receive(t, c).err
 	assert.ErrorIs(t, err, ErrReset)
-	assert.ErrorContains(t, err, "coap: GET coap://"+peer.addr.String()+": the peer rejected")
+	assert.ErrorContains(t, err, "coap: GET coap://"+peer.Addr().String()+": the peer rejected")
 }
 
 func TestNobodyThereIsTheOutcome(t *testing.T) {
-	// Port 1 is not given to those who ask for any port.
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			s := connect(t, nil, netip.MustParseAddrPort("127.0.0.1:1"), proto)
-			_, err := s.Do(waitContext(t), get())
-			assert.ErrorIs(t, err, ErrUnreachable)
-		})
-	}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		s := connect(t, nil, nobody, proto)
+		_, err := s.Do(waitContext(t), get())
+		assert.ErrorIs(t, err, ErrUnreachable)
+	})
 }
 
 func TestResponsesThatDoNotMatchAreRefused(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	wrong := append([]byte(nil), m.token...)
-	wrong[0]++
-	peer.send(t, rawMessage{wireNON, wireContent, 1, wrong, []byte("\xffwrong token"), m.from})
-	peer.send(t, rawMessage{wireCON, wireContent, 2, wrong, []byte("\xffwrong token"), m.from})
+	m := peer.Receive(t)
+	wrong := m.Message
+	wrong.Token = slices.Clone(m.Token)
+	wrong.Token[0]++
+	peer.Send(m.From, wrong.Separate(coappeer.NON, 1, coappeer.Content, []byte("wrong token")))
+	peer.Send(m.From, wrong.Separate(coappeer.CON, 2, coappeer.Content, []byte("wrong token")))
 	if ccoap.Rejects {
 		for id := range uint16(2) {
-			reset := peer.next(t)
-			assert.Equal(t, []any{byte(wireRST), id + 1}, []any{reset.typ, reset.id}, "rejected")
+			peer.ExpectReply(t, coappeer.RST, coappeer.Empty, id+1)
 		}
-	} else {
-		ack := peer.next(t)
-		assert.Equal(t, []any{byte(wireACK), uint16(2)}, []any{ack.typ, ack.id}, "and dropped")
+	} else { // and dropped
+		peer.ExpectReply(t, coappeer.ACK, coappeer.Empty, 2)
 	}
-	peer.send(t, rawMessage{wireNON, wireContent, 3, m.token[:4], []byte("\xffshort token"), m.from})
-	peer.send(t, rawMessage{wireACK, wireContent, m.id + 1, m.token, []byte("\xffwrong ID"), m.from})
-	peer.send(t, rawMessage{wireACK, wireContent, m.id, m.token, []byte("\xffright"), m.from})
+	short, other := m.Message, m.Message
+	short.Token = m.Token[:4]
+	other.ID++
+	peer.Send(m.From, short.Separate(coappeer.NON, 3, coappeer.Content, []byte("short token")))
+	peer.Send(m.From, other.Respond(coappeer.Content, []byte("wrong ID")))
+	peer.Send(m.From, m.Respond(coappeer.Content, []byte("right")))
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "right", string(got.Body))
 }
 
 func TestSeparateResponseIsAcknowledged(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	peer.send(t, rawMessage{wireACK, 0, m.id, nil, nil, m.from})
-	peer.send(t, rawMessage{wireCON, wireContent, 77, m.token, []byte("\xfflater"), m.from})
-	ack := peer.next(t)
-	assert.Equal(t, []any{byte(wireACK), byte(0), uint16(77)}, []any{ack.typ, ack.code, ack.id})
+	m := peer.Receive(t)
+	peer.Send(m.From, m.Acknowledge())
+	peer.Send(m.From, m.Separate(coappeer.CON, 77, coappeer.Content, []byte("later")))
+	peer.ExpectReply(t, coappeer.ACK, coappeer.Empty, 77)
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "later", string(got.Body))
 }
 
 func TestContextEndsARequestAndItsLateAnswerIsDropped(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, &Config{NSTART: 2}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{NSTART: 2}, peer.Addr(), UDP)
 	ctx, cancel := context.WithCancel(context.Background())
 	c := start(ctx, s, get())
-	late := peer.next(t)
+	late := peer.Receive(t)
 	cancel()
 	assert.ErrorIs(t, receive(t, c).err, context.Canceled)
 
 	c = start(waitContext(t), s, get())
-	m := peer.next(t)
-	peer.send(t, rawMessage{wireACK, wireContent, late.id, late.token, []byte("\xfflate"), m.from})
-	peer.send(t, rawMessage{wireACK, wireContent, m.id, m.token, []byte("\xffnew"), m.from})
+	m := peer.Receive(t)
+	peer.Send(m.From, late.Respond(coappeer.Content, []byte("late")))
+	peer.Send(m.From, m.Respond(coappeer.Content, []byte("new")))
 	got := receive(t, c)
 	require.NoError(t, got.err)
 	assert.Equal(t, "new", string(got.Body))
 }
 
 func TestDeadlineOfAContextIsATimeout(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	r := get()
 	r.NonConfirmable = true
-	_, err := s.Do(ctx, r)
+	_, err := s.Do(within(t, time.Millisecond), r)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	var timeout net.Error
 	require.ErrorAs(t, err, &timeout)
@@ -187,14 +182,13 @@ func TestDeadlineOfAContextIsATimeout(t *testing.T) {
 }
 
 func TestNonConfirmableRequest(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	r := get()
 	r.NonConfirmable = true
 	c := start(waitContext(t), s, r)
-	m := peer.next(t)
-	assert.EqualValues(t, wireNON, m.typ)
-	peer.send(t, rawMessage{wireNON, wireContent, 5, m.token, nil, m.from})
+	m := peer.Expect(t, coappeer.NON, coappeer.GET)
+	peer.Send(m.From, m.Separate(coappeer.NON, 5, coappeer.Content, nil))
 	assert.NoError(t, receive(t, c).err)
 }
 
@@ -208,9 +202,9 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 		{"context closed", func(c *Context, _ *Session) error { return c.Close() }},
 	} {
 		t.Run(closer.name, func(t *testing.T) {
-			peer := newRawPeer(t)
+			peer := coappeer.NewUDP(t)
 			c := newTestContext(t, &Config{NSTART: 5})
-			s, err := c.NewClientSession(netip.AddrPort{}, peer.addr, UDP)
+			s, err := c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
 			require.NoError(t, err)
 			var outcomes []<-chan outcome
 			for range 10 { // 5 of them are not sent yet
@@ -218,7 +212,7 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 			}
 			pong := make(chan error, 1)
 			for range 5 {
-				peer.next(t)
+				peer.Receive(t)
 			}
 			go func() { pong <- s.Ping(waitContext(t)) }()
 			require.NoError(t, closer.close(c, s))
@@ -235,22 +229,20 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 }
 
 func TestPing(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			s := connect(t, nil, listen(t, nil, proto, hello), proto)
-			require.NoError(t, s.Ready(waitContext(t)))
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		s := connect(t, nil, listen(t, nil, proto, hello), proto)
+		require.NoError(t, s.Ready(waitContext(t)))
+		assert.NoError(t, s.Ping(waitContext(t)))
+		if proto.Reliable() { // libcoap answers 4 of the others a second
 			assert.NoError(t, s.Ping(waitContext(t)))
-			if proto.Reliable() { // libcoap answers 4 of the others a second
-				assert.NoError(t, s.Ping(waitContext(t)))
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestPingWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	peer := newRawPeer(t)
-	s := connect(t, &Config{AckTimeout: time.Second, MaxRetransmit: 1}, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{AckTimeout: time.Second, MaxRetransmit: 1}, peer.Addr(), UDP)
 	assert.ErrorIs(t, s.Ping(waitContext(t)), ErrRetriesExhausted)
 }
 
@@ -260,18 +252,17 @@ func TestDuplicateRequestIsHandledOnce(t *testing.T) {
 		handled.Add(1)
 		w.Write([]byte("once"))
 	}))
-	peer := newRawPeer(t)
-	request := rawMessage{wireCON, byte(MethodGet), 1000, []byte{1}, nil, addr}
+	peer := coappeer.NewUDP(t)
+	request := coappeer.Message{Code: coappeer.GET, ID: 1000, Token: []byte{1}}
 	for range 3 {
-		peer.send(t, request)
-		m := peer.next(t)
-		assert.Equal(t, []any{byte(wireACK), uint16(1000), []byte{1}, "\xffonce"}, []any{m.typ, m.id, m.token, string(m.rest)})
+		peer.Send(addr, request)
+		assert.Equal(t, request.Respond(coappeer.Content, []byte("once")), peer.Receive(t).Message)
 	}
 	assert.EqualValues(t, 1, handled.Load())
 
-	request.token = []byte{2} // the ID is used again for something else
-	peer.send(t, request)
-	assert.Equal(t, []byte{2}, peer.next(t).token)
+	request.Token = []byte{2} // the ID is used again for something else
+	peer.Send(addr, request)
+	assert.Equal(t, []byte{2}, peer.Receive(t).Token)
 	assert.EqualValues(t, 2, handled.Load())
 }
 
@@ -287,49 +278,47 @@ func TestSlowHandlerGetsASeparateResponse(t *testing.T) {
 		<-goOn
 		w.Write([]byte("at last"))
 	}))
-	peer := newRawPeer(t)
-	request := rawMessage{wireCON, byte(MethodGet), 7, []byte{1, 2}, nil, addr}
-	peer.send(t, request)
-	ack := peer.next(t)
-	assert.Equal(t, []any{byte(wireACK), byte(0), uint16(7), []byte{}}, []any{ack.typ, ack.code, ack.id, ack.token})
-	peer.send(t, request) // the acknowledgement was lost
-	ack = peer.next(t)
-	assert.Equal(t, []any{byte(wireACK), byte(0), uint16(7)}, []any{ack.typ, ack.code, ack.id})
+	peer := coappeer.NewUDP(t)
+	request := coappeer.Message{Code: coappeer.GET, ID: 7, Token: []byte{1, 2}}
+	for range 2 { // the first acknowledgement was lost
+		peer.Send(addr, request)
+		assert.Equal(t, request.Acknowledge(), peer.Receive(t).Message)
+	}
 	// Somebody else is served meanwhile.
-	peer.send(t, rawMessage{wireNON, byte(MethodGet), 8, []byte{3}, nil, addr})
-	assert.Equal(t, []byte{3}, peer.next(t).token)
+	peer.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 8, Token: []byte{3}})
+	assert.Equal(t, []byte{3}, peer.Receive(t).Token)
 
 	close(goOn)
-	m := peer.next(t)
-	assert.Equal(t, []any{byte(wireCON), byte(wireContent), []byte{1, 2}, "\xffat last"}, []any{m.typ, m.code, m.token, string(m.rest)})
-	peer.send(t, rawMessage{wireACK, 0, m.id, nil, nil, addr})
+	m := peer.Receive(t)
+	assert.Equal(t, request.Separate(coappeer.CON, m.ID, coappeer.Content, []byte("at last")), m.Message)
+	peer.Send(addr, m.Acknowledge())
 	assert.EqualValues(t, 1, handled.Load())
 }
 
 func TestReasonThatIsNotKnownIsAnErrorToo(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	waiting := start(waitContext(t), s, get())
-	request := peer.next(t)
+	request := peer.Receive(t)
 	require.NoError(t, s.c.l.lock())
-	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.token})
+	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.Token})
 	s.c.l.unlock()
 	assert.ErrorIs(t, receive(t, waiting).err, errBadMessage)
 }
 
 // libcoap by itself sends no other request then.
 func TestMessagesOfBothSidesMayHaveTheSameID(t *testing.T) {
-	server := peer.NewUDP(t)
+	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	for range 3 {
 		c := start(waitContext(t), s, get())
-		m := server.Expect(t, peer.CON, peer.GET)
+		m := server.Expect(t, coappeer.CON, coappeer.GET)
 		server.Send(m.From,
-			peer.Message{Type: peer.NON, Code: peer.Content, ID: m.ID, Token: []byte("another"), Payload: []byte("crossing")},
-			m.Respond(peer.Content, []byte("hello")))
+			coappeer.Message{Type: coappeer.NON, Code: coappeer.Content, ID: m.ID, Token: []byte("another"), Payload: []byte("crossing")},
+			m.Respond(coappeer.Content, []byte("hello")))
 		got := receive(t, c)
 		require.NoError(t, got.err)
 		assert.Equal(t, "hello", string(got.Body))
-		server.Expect(t, peer.RST, peer.Empty)
+		server.Expect(t, coappeer.RST, coappeer.Empty)
 	}
 }

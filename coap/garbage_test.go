@@ -101,10 +101,10 @@ func datagrams() (all [][]byte) {
 	for _, m := range []coappeer.Message{
 		{Code: coappeer.GET, ID: 1, Token: []byte{1, 2, 3}, Options: options(coappeer.String(coappeer.URIQuery, "q=1"))},
 		{Type: coappeer.NON, Code: coappeer.GET, ID: 2, Token: []byte("12345678"), Options: options(coappeer.Uint(coappeer.Observe, 0))},
-		{Code: coappeer.PUT, ID: 3, Options: options(coappeer.Block{More: true, SZX: 1}.Option(coappeer.Block1)), Payload: pattern(32)},
-		{Code: coappeer.PUT, ID: 4, Options: options(coappeer.Block{Num: 1, SZX: 1}.Option(coappeer.Block1)), Payload: pattern(20)},
+		{Code: coappeer.PUT, ID: 3, Options: options(coappeer.Block{More: true, SZX: 1}.Option(coappeer.Block1)), Payload: randomBytes(32)},
+		{Code: coappeer.PUT, ID: 4, Options: options(coappeer.Block{Num: 1, SZX: 1}.Option(coappeer.Block1)), Payload: randomBytes(20)},
 		{Code: coappeer.GET, ID: 5, Options: options(coappeer.Block{Num: 7, SZX: 6}.Option(coappeer.Block2))},
-		{Code: coappeer.GET, ID: 6, Options: options(coappeer.Option{Number: 65535, Value: pattern(300)})},
+		{Code: coappeer.GET, ID: 6, Options: options(coappeer.Option{Number: 65535, Value: randomBytes(300)})},
 		{Code: coappeer.GET, ID: 7, Options: []coappeer.Option{coappeer.String(coappeer.ProxyURI, "coap://h/x")}},
 		{Code: coappeer.GET, ID: 8, Options: coappeer.Path(".well-known/core")},
 		{Code: coappeer.Content, ID: 9, Token: []byte("12345678"), Payload: []byte("x")},
@@ -117,44 +117,27 @@ func datagrams() (all [][]byte) {
 	return all
 }
 
-// echo answers with what came, and is observable.
-func echo() Handler {
-	return NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) }))
-}
-
 func TestServerSurvivesBadDatagrams(t *testing.T) {
 	var m Mux
-	m.Handle("/a/b", echo())
+	m.Handle("/a/b", NewResource(echo))
 	m.Handle("/good", hello)
 	addr := listen(t, nil, UDP, &m)
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
-	require.NoError(t, err)
-	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(2*wait)))
+	peer := coappeer.NewUDP(t)
 	g := newGarbage(t, 1, datagrams()...)
-	buf := make([]byte, 2048)
 	const n, each = 30000, 50
 	for i := range n {
-		_, err := conn.Write(g.message())
-		require.NoError(t, err)
+		peer.SendRaw(addr, g.message())
 		if i%each > 0 {
 			continue
 		}
 		// All that came before is dealt with when this is answered.
 		token := binary.BigEndian.AppendUint64(nil, uint64(i)|1<<63)
-		good := coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i), Token: token, Options: coappeer.Path("good")}
-		_, err = conn.Write(good.AppendUDP(nil))
-		require.NoError(t, err)
-		for {
-			size, err := conn.Read(buf)
-			require.NoError(t, err, "message %d is not answered", i)
-			answer, err := coappeer.ParseUDP(buf[:size])
-			require.NoError(t, err, "the server sends none of that: %x", buf[:size])
-			if bytes.Equal(answer.Token, token) {
-				require.Equal(t, "hello", string(answer.Payload))
-				break
-			}
+		peer.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i), Token: token, Options: coappeer.Path("good")})
+		m := peer.Receive(t)
+		for !bytes.Equal(m.Token, token) {
+			m = peer.Receive(t)
 		}
+		require.Equal(t, "hello", string(m.Payload))
 	}
 	r, err := connect(t, nil, addr, UDP).Get(waitContext(t), "/good")
 	require.NoError(t, err)
@@ -164,50 +147,58 @@ func TestServerSurvivesBadDatagrams(t *testing.T) {
 // Between each request and its response a client gets garbage, of which some may pass for
 // the response.
 func TestClientSurvivesBadDatagrams(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	g := newGarbage(t, 2)
-	outcomes := map[bool]int{}
-	const rounds, each = 400, 50
-	for i := range rounds {
-		c := start(waitContext(t), s, get())
-		m := peer.next(t)
-		for m.typ != wireCON || m.code != byte(MethodGet) { // what it thinks of the garbage
-			m = peer.next(t)
+	var over atomic.Bool
+	id := uint16(0)
+	peer.Answer(func(m coappeer.Received) []coappeer.Message {
+		if m.Type != coappeer.CON || m.Code != coappeer.GET {
+			return nil // what it thinks of the garbage
 		}
-		good := rawMessage{wireNON, wireContent, m.id + 0x8000 + uint16(i), m.token, []byte("\xffgood"), m.from}
+		good := m.Respond(coappeer.Content, []byte("good"))
+		if _, goesOn := m.Block(coappeer.Block2); goesOn || over.Load() {
+			return []coappeer.Message{good}
+		}
 		g.valid = datagrams()
-		for _, typ := range []byte{wireACK, wireCON, wireNON} {
-			id := m.id
-			if typ != wireACK {
+		for _, typ := range []coappeer.Type{coappeer.ACK, coappeer.CON, coappeer.NON} {
+			id := m.ID
+			if typ != coappeer.ACK {
 				id += 0x8000
 			}
-			head := append([]byte{0x48 | typ<<4, wireContent, byte(id >> 8), byte(id)}, m.token...)
-			g.valid = append(g.valid, append(head, "\x41\x01\x61\x2a\xd1\x0a\x08\xff0123456789abcdef"...), append(head, "\xffx"...))
+			for _, response := range []coappeer.Message{
+				m.Separate(typ, id, coappeer.Content, []byte("0123456789abcdef"), coappeer.Uint(coappeer.ETag, 1),
+					coappeer.Uint(coappeer.Observe, 42), coappeer.Block{More: true}.Option(coappeer.Block2)),
+				m.Separate(typ, id, coappeer.Content, []byte("x")),
+			} {
+				g.valid = append(g.valid, response.AppendUDP(nil))
+			}
 		}
-		for range each {
+		for range 50 {
 			b := g.message()
-			_, err := peer.WriteToUDPAddrPort(b, m.from)
-			require.NoError(t, err)
+			peer.SendRaw(m.From, b)
 		}
-		peer.send(t, good)
-		got := receive(t, c)
-		outcomes[got.err == nil]++
-		if got.err != nil {
-			known := errors.Is(got.err, ErrReset) || errors.Is(got.err, ErrBadBlock) || errors.Is(got.err, ErrOption) || errors.Is(got.err, errBadMessage)
-			require.True(t, known, got.err)
+		good.Type, good.ID = coappeer.NON, m.ID+0x8000+id
+		id++
+		return []coappeer.Message{good}
+	})
+	outcomes := map[bool]int{}
+	for range 400 {
+		_, err := s.Do(waitContext(t), get())
+		outcomes[err == nil]++
+		if err != nil {
+			known := errors.Is(err, ErrReset) || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrOption) || errors.Is(err, errBadMessage)
+			require.True(t, known, err)
 		}
 	}
 	assert.NotZero(t, outcomes[true])
-	c := start(waitContext(t), s, get())
-	m := peer.next(t)
-	for m.typ != wireCON || m.code != byte(MethodGet) {
-		m = peer.next(t)
+	over.Store(true)
+	r, err := s.Do(waitContext(t), get())
+	require.NoError(t, err)
+	assert.Equal(t, "good", string(r.Body))
+	for _, m := range peer.Captured() {
+		assert.NoError(t, m.Err)
 	}
-	peer.send(t, rawMessage{wireACK, wireContent, m.id, m.token, []byte("\xffgood"), m.from})
-	got := receive(t, c)
-	require.NoError(t, got.err)
-	assert.Equal(t, "good", string(got.Body))
 }
 
 // streams are well-formed beginnings of connections.
@@ -215,8 +206,8 @@ func streams() (all [][]byte) {
 	csm := coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<20), {Number: coappeer.BlockWiseTransfer}}}.AppendTCP(nil)
 	for _, m := range []coappeer.Message{
 		{Code: coappeer.GET, Token: []byte{1}, Options: coappeer.Path("a/b")},
-		{Code: coappeer.PUT, Token: []byte("12345678"), Options: coappeer.Path("a/b"), Payload: pattern(400)},
-		{Code: coappeer.PUT, Options: append(coappeer.Path("a/b"), coappeer.Block{More: true, SZX: 7}.Option(coappeer.Block1)), Payload: pattern(2048)},
+		{Code: coappeer.PUT, Token: []byte("12345678"), Options: coappeer.Path("a/b"), Payload: randomBytes(400)},
+		{Code: coappeer.PUT, Options: append(coappeer.Path("a/b"), coappeer.Block{More: true, SZX: 7}.Option(coappeer.Block1)), Payload: randomBytes(2048)},
 		{Code: coappeer.Ping, Token: []byte{2}},
 		{Code: coappeer.Pong},
 		{Code: coappeer.Release, Options: []coappeer.Option{coappeer.String(2, "coap://elsewhere"), coappeer.Uint(4, 10)}},
@@ -224,8 +215,8 @@ func streams() (all [][]byte) {
 		{Code: 7<<5 | 30, Token: []byte{3}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 0)}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1)}},
-		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 2, Value: pattern(9)}}},
-		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 3}, {Number: 65535, Value: pattern(500)}}},
+		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 2, Value: randomBytes(9)}}},
+		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 3}, {Number: 65535, Value: randomBytes(500)}}},
 		{Code: coappeer.Content, Token: []byte("12345678"), Payload: []byte("x")},
 		{Code: coappeer.Empty},
 	} {
@@ -280,7 +271,7 @@ func (g *garbage) abuse(conn *net.TCPConn) bool {
 
 func TestServerSurvivesBadStreams(t *testing.T) {
 	var m Mux
-	m.Handle("/a/b", echo())
+	m.Handle("/a/b", NewResource(echo))
 	m.Handle("/good", hello)
 	addr := listen(t, nil, TCP, &m)
 	s := connect(t, nil, addr, TCP)
@@ -357,13 +348,13 @@ func TestSignallingOverUDPIsRejected(t *testing.T) {
 		require.Equal(t, code, m.Code)
 		return m
 	}
-	large := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(pattern(1000)) })
+	large := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(1000)) })
 	t.Run("server", func(t *testing.T) {
 		addr := listen(t, nil, UDP, large)
 		peer := coappeer.NewUDP(t)
 		signals(addr, peer)
 		peer.Send(addr, coappeer.Message{Code: coappeer.GET, ID: 100})
-		assert.Equal(t, pattern(1000), next(peer, coappeer.Content).Payload)
+		assert.Equal(t, randomBytes(1000), next(peer, coappeer.Content).Payload)
 	})
 	t.Run("client", func(t *testing.T) {
 		peer := coappeer.NewUDP(t)
@@ -376,26 +367,10 @@ func TestSignallingOverUDPIsRejected(t *testing.T) {
 		require.NoError(t, got.err)
 		assert.Equal(t, "good", string(got.Body))
 
-		c = start(waitContext(t), s, &Request{Method: MethodPut, Body: pattern(1000)})
+		c = start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(1000)})
 		m = next(peer, coappeer.PUT)
-		assert.Equal(t, pattern(1000), m.Payload)
+		assert.Equal(t, randomBytes(1000), m.Payload)
 		peer.Send(m.From, m.Respond(coappeer.Changed, nil))
 		assert.NoError(t, receive(t, c).err)
 	})
-}
-
-// pattern returns n bytes, the same ones each time, that differ from place to place.
-func pattern(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i) ^ byte(i>>8)
-	}
-	return b
-}
-
-// eachUnsecured runs a test over UDP and TCP.
-func eachUnsecured(t *testing.T, f func(t *testing.T, proto Protocol)) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
-	}
 }

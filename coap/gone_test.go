@@ -24,7 +24,7 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 	t.Parallel()
 	config := &Config{AckTimeout: time.Second, AckRandomFactor: 1, MaxRetransmit: 1}
 	requests := map[string]*Request{
-		"upload":          {Method: MethodPut, Body: pattern(5000)},
+		"upload":          {Method: MethodPut, Body: randomBytes(5000)},
 		"streamed upload": {Method: MethodPut, Source: strings.NewReader(strings.Repeat("x", 5000))},
 		"download":        {Method: MethodGet},
 		"to a sink":       {Method: MethodGet, Sink: io.Discard},
@@ -35,7 +35,7 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 		}
 		b, _ := m.Block(coappeer.Block2)
 		b.More, b.SZX = more, 6
-		return m.Respond(coappeer.Content, pattern(1024), b.Option(coappeer.Block2))
+		return m.Respond(coappeer.Content, randomBytes(1024), b.Option(coappeer.Block2))
 	}
 	for name, r := range requests {
 		t.Run(name+" over udp, silence", func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 			s := connect(t, nil, ln.Addr(), TCP)
 			peer := ln.Accept(t)
 			peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1152), coappeer.Option{Number: coappeer.BlockWiseTransfer})
-			c := start(waitContext(t), s, &Request{Method: MethodPut, Body: pattern(5000)})
+			c := start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(5000)})
 			peer.Send(next(peer.Expect(t, coappeer.PUT).Message, true))
 			peer.Expect(t, coappeer.PUT)
 			leave.how(peer)
@@ -90,12 +90,10 @@ func sourceOf(r *Request) io.Reader {
 func TestClientGoesAwayDuringATransfer(t *testing.T) {
 	for _, leave := range []func(*coappeer.TCP){(*coappeer.TCP).Close, (*coappeer.TCP).Abandon, (*coappeer.TCP).CloseWrite} {
 		c := newTestContext(t, nil)
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, TCP)
-		require.NoError(t, err)
+		addr := listenOn(t, c, TCP, hello)
 		peer := coappeer.DialTCP(t, addr)
 		peer.ExchangeCSM(t)
-		peer.Send(coappeer.Message{Code: coappeer.PUT, Token: []byte{1}, Payload: pattern(1024),
+		peer.Send(coappeer.Message{Code: coappeer.PUT, Token: []byte{1}, Payload: randomBytes(1024),
 			Options: []coappeer.Option{coappeer.Block{More: true, SZX: 6}.Option(coappeer.Block1)}})
 		peer.Expect(t, coappeer.Continue)
 		kept := func() (sessions, bodies int) {
@@ -106,10 +104,10 @@ func TestClientGoesAwayDuringATransfer(t *testing.T) {
 		sessions, bodies := kept()
 		assert.Equal(t, []int{1, 1}, []int{sessions, bodies})
 		leave(peer)
-		require.Eventually(t, func() bool {
+		await(t, func() bool {
 			sessions, bodies := kept()
 			return sessions == 0 && bodies == 0
-		}, wait, time.Millisecond)
+		})
 	}
 }
 
@@ -126,7 +124,7 @@ func TestEverythingAfterClose(t *testing.T) {
 		eachUnsecured(t, func(t *testing.T, proto Protocol) {
 			t.Run(closer.name, func(t *testing.T) {
 				nothingLeft(t)
-				addr := listen(t, nil, proto, echo())
+				addr := listen(t, nil, proto, NewResource(echo))
 				c := newTestContext(t, nil)
 				s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 				require.NoError(t, err)
@@ -135,7 +133,7 @@ func TestEverythingAfterClose(t *testing.T) {
 				ctx := waitContext(t)
 				calls := []func() error{
 					func() error { _, err := s.Do(ctx, get()); return err },
-					func() error { _, err := s.Do(ctx, &Request{Method: MethodPut, Body: pattern(5000)}); return err },
+					func() error { _, err := s.Do(ctx, &Request{Method: MethodPut, Body: randomBytes(5000)}); return err },
 					func() error { return s.Ping(ctx) },
 					func() error { return s.SetMTU(1152) },
 					func() error { return s.Ready(ctx) },
@@ -168,7 +166,7 @@ func TestEverythingAfterClose(t *testing.T) {
 						left.Add(1)
 					}()
 				}
-				require.Eventually(t, func() bool { return int(begun.Load()) == len(calls) }, wait, time.Millisecond)
+				await(t, func() bool { return int(begun.Load()) == len(calls) })
 				closer.close(c, s)
 				group.Wait()
 				assert.EqualValues(t, len(calls), left.Load())
@@ -181,9 +179,9 @@ func TestEverythingAfterClose(t *testing.T) {
 				assert.ErrorIs(t, s.Release(), net.ErrClosed)
 				assert.NoError(t, s.Close())
 				assert.NoError(t, c.Close())
-				assert.Eventually(t, func() bool {
+				await(t, func() bool {
 					return LiveObjects().Sessions <= serverSessions(proto)
-				}, wait, time.Millisecond, "the server has noticed")
+				}, "the server has noticed")
 			})
 		})
 	}
@@ -202,10 +200,8 @@ func serverSessions(proto Protocol) int64 {
 func TestServerSessionAfterTheServerIsClosed(t *testing.T) {
 	kept := make(chan *Session, 1)
 	c := newTestContext(t, nil)
-	c.Handle(HandlerFunc(func(w ResponseWriter, r *Request) { kept <- r.Session }))
-	addr, err := c.Listen(loopback, UDP)
-	require.NoError(t, err)
-	_, err = connect(t, nil, addr, UDP).Do(waitContext(t), get())
+	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { kept <- r.Session }))
+	_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())
 	require.NoError(t, err)
 	s := receive(t, kept)
 	assert.ErrorIs(t, s.Release(), net.ErrClosed, "a reference that it never had")
@@ -229,15 +225,13 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 			m.HandleFunc("/slow", func(w ResponseWriter, r *Request) {
 				ended <- nil
 				<-r.Context().Done()
-				w.Write(pattern(5000))
+				w.Write(randomBytes(5000))
 				ended <- context.Cause(r.Context())
 			})
-			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(pattern(3000)) }))
+			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(3000)) }))
 			m.Handle("/seen", resource)
 			listener := newTestContext(t, nil)
-			listener.Handle(&m)
-			addr, err := listener.Listen(loopback, proto)
-			require.NoError(t, err)
+			addr := listenOn(t, listener, proto, &m)
 			c := newTestContext(t, &Config{NSTART: 20})
 			s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 			require.NoError(t, err)
@@ -253,7 +247,7 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 				require.NoError(t, receive(t, ended))
 				outcomes = append(outcomes, startObserving(ctx, s, seen))
 			}
-			require.Eventually(t, func() bool { return resource.Observers() == 3 }, wait, time.Millisecond)
+			await(t, func() bool { return resource.Observers() == 3 })
 			resource.Notify()
 			if server {
 				require.NoError(t, listener.Close())

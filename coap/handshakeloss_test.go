@@ -64,10 +64,10 @@ func TestClientHelloIsSentAgain(t *testing.T) {
 	require.NoError(t, err)
 	_, err = other.Do(waitContext(t), get())
 	require.NoError(t, err)
-	peer := newRawPeer(t)
-	_, err = c.NewClientSession(netip.AddrPort{}, peer.addr, DTLS)
+	peer := coappeer.NewUDP(t)
+	_, err = c.NewClientSession(netip.AddrPort{}, peer.Addr(), DTLS)
 	require.NoError(t, err)
 	for range 2 {
-		peer.next(t)
+		peer.ReceiveRaw(t)
 	}
 }

@@ -2,7 +2,7 @@ package coap
 
 import (
 	"context"
-	"net"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -23,13 +23,41 @@ func TestMain(m *testing.M) {
 // wait bounds what a test waits for; nothing takes this long.
 const wait = 20 * time.Second
 
-func waitContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
+func waitContext(t testing.TB) context.Context { return within(t, wait) }
+
+// prompt bounds what must not wait for retransmissions to run out.
+func prompt(t testing.TB) context.Context { return within(t, 8*time.Second) }
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
+
+// nobody is where nobody listens: port 1 is not given to those who ask for any port.
+var nobody = netip.MustParseAddrPort("127.0.0.1:1")
+
+var unsecuredProtocols, secureProtocols = []Protocol{UDP, TCP}, []Protocol{DTLS, TLS}
+
+// eachUnsecured runs a test over UDP and TCP.
+func eachUnsecured(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	t.Helper()
+	eachProtocol(t, unsecuredProtocols, f)
+}
+
+// eachSecure runs a test over DTLS and TLS.
+func eachSecure(t *testing.T, f func(t *testing.T, proto Protocol)) {
+	t.Helper()
+	eachProtocol(t, secureProtocols, f)
+}
+
+func eachProtocol(t *testing.T, protos []Protocol, f func(t *testing.T, proto Protocol)) {
+	for _, proto := range protos {
+		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
+	}
+}
 
 func newTestContext(t testing.TB, config *Config) *Context {
 	t.Helper()
@@ -42,7 +70,12 @@ func newTestContext(t testing.TB, config *Config) *Context {
 // listen serves h on a free port.
 func listen(t testing.TB, config *Config, proto Protocol, h Handler) netip.AddrPort {
 	t.Helper()
-	c := newTestContext(t, config)
+	return listenOn(t, newTestContext(t, config), proto, h)
+}
+
+// listenOn is listen for a context that the test needs as well.
+func listenOn(t testing.TB, c *Context, proto Protocol, h Handler) netip.AddrPort {
+	t.Helper()
 	c.Handle(h)
 	addr, err := c.Listen(loopback, proto)
 	require.NoError(t, err)
@@ -60,7 +93,20 @@ func connect(t testing.TB, config *Config, addr netip.AddrPort, proto Protocol) 
 // hello answers every request with "hello".
 var hello = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte("hello")) })
 
+// echo answers with the body of the request.
+var echo = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body) })
+
 func get() *Request { return &Request{Method: MethodGet} }
+
+// randomBytes returns n bytes, the same ones each time.
+func randomBytes(n int) []byte {
+	r := rand.New(rand.NewPCG(1, uint64(n)))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
 
 func receive[T any](t testing.TB, c <-chan T) (v T) {
 	t.Helper()
@@ -72,56 +118,11 @@ func receive[T any](t testing.TB, c <-chan T) (v T) {
 	return v
 }
 
-// A rawPeer is a UDP socket that sends what it is told to, and no more.
-type rawPeer struct {
-	*net.UDPConn
-	addr netip.AddrPort
-}
-
-func newRawPeer(t testing.TB) *rawPeer {
+// await waits until something is so.
+func await(t testing.TB, so func() bool, message ...any) {
 	t.Helper()
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(loopback))
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	return &rawPeer{conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()}
+	require.Eventually(t, so, wait, time.Millisecond, message...)
 }
-
-// A rawMessage is the head of a message; what follows the token is rest.
-type rawMessage struct {
-	typ, code byte
-	id        uint16
-	token     []byte
-	rest      []byte
-	from      netip.AddrPort
-}
-
-func (p *rawPeer) next(t testing.TB) rawMessage {
-	t.Helper()
-	require.NoError(t, p.SetReadDeadline(time.Now().Add(wait)))
-	buf := make([]byte, 2048)
-	n, from, err := p.ReadFromUDPAddrPort(buf)
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, n, 4)
-	end := 4 + int(buf[0]&15)
-	require.GreaterOrEqual(t, n, end)
-	return rawMessage{
-		typ: buf[0] >> 4 & 3, code: buf[1], id: uint16(buf[2])<<8 | uint16(buf[3]),
-		token: buf[4:end], rest: buf[end:n], from: from,
-	}
-}
-
-func (p *rawPeer) send(t testing.TB, m rawMessage) {
-	t.Helper()
-	head := []byte{1<<6 | m.typ<<4 | byte(len(m.token)), m.code, byte(m.id >> 8), byte(m.id)}
-	_, err := p.WriteToUDPAddrPort(append(append(head, m.token...), m.rest...), m.from)
-	require.NoError(t, err)
-}
-
-// Types and codes of messages on the wire.
-const (
-	wireCON, wireNON, wireACK, wireRST = 0, 1, 2, 3
-	wireContent                        = 2<<5 | 5
-)
 
 // nothingLeft waits until all that earlier tests left to the garbage collector
 // is freed, so that counts tell of one test alone.
@@ -133,9 +134,8 @@ func nothingLeft(t testing.TB) {
 // collect collects garbage until what it frees is freed.
 func collect(t testing.TB, freed func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(wait); !freed(); {
-		require.True(t, time.Now().Before(deadline), "not freed")
+	await(t, func() bool {
 		runtime.GC()
-		runtime.Gosched()
-	}
+		return freed()
+	}, "not freed")
 }

@@ -3,7 +3,6 @@ package coap
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -48,41 +47,36 @@ func (c *counter) respond(code Code) {
 
 func (c *counter) awaitObservers(t testing.TB, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.Observers() == n }, wait, time.Millisecond)
+	await(t, func() bool { return c.Observers() == n })
 }
 
-// A scriptedObserver is a client that sends what the test says.
-type scriptedObserver struct {
-	*peer.UDP
-	server netip.AddrPort
-}
-
-func (o scriptedObserver) ask(t testing.TB, id uint16, token string, observe uint32, options ...peer.Option) peer.Received {
+// observe sends a request with an Observe option and returns the piggybacked response.
+func (c *scriptedClient) observe(t testing.TB, id uint16, token string, observe uint32, options ...coappeer.Option) coappeer.Received {
 	t.Helper()
-	o.Send(o.server, peer.Message{
-		Type: peer.CON, Code: peer.GET, ID: id, Token: []byte(token),
-		Options: append(options, peer.Uint(peer.Observe, observe)),
+	c.Send(c.server, coappeer.Message{
+		Type: coappeer.CON, Code: coappeer.GET, ID: id, Token: []byte(token),
+		Options: append(options, coappeer.Uint(coappeer.Observe, observe)),
 	})
-	m := o.Receive(t)
-	require.Equal(t, peer.ACK, m.Type)
+	m := c.Receive(t)
+	require.Equal(t, coappeer.ACK, m.Type)
 	require.Equal(t, token, string(m.Token))
 	return m
 }
 
-func (o scriptedObserver) expect(t testing.TB, typ peer.Type, state string) peer.Received {
+func (c *scriptedClient) expect(t testing.TB, typ coappeer.Type, state string) coappeer.Received {
 	t.Helper()
-	m := o.Receive(t)
+	m := c.Receive(t)
 	require.Equal(t, []any{typ, state}, []any{m.Type, string(m.Payload)}, m.String())
 	return m
 }
 
-func observed(t testing.TB, res Handler, config *Config) scriptedObserver {
-	return scriptedObserver{peer.NewUDP(t), listen(t, config, UDP, res)}
+func observed(t testing.TB, res Handler, config *Config) *scriptedClient {
+	return newScriptedClient(t, listen(t, config, UDP, res))
 }
 
-func sequence(t testing.TB, m peer.Received) uint32 {
+func sequence(t testing.TB, m coappeer.Received) uint32 {
 	t.Helper()
-	n, ok := m.Uint(peer.Observe)
+	n, ok := m.Uint(coappeer.Observe)
 	require.True(t, ok, "no Observe option in %v", m)
 	return n
 }
@@ -90,15 +84,15 @@ func sequence(t testing.TB, m peer.Received) uint32 {
 func TestObserverIsToldOfChanges(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	m := o.ask(t, 1, "tok", 0)
+	m := o.observe(t, 1, "tok", 0)
 	assert.Equal(t, "0", string(m.Payload))
 	last := sequence(t, m)
 	for i := 1; i <= 5; i++ {
 		res.awaitObservers(t, 1)
 		res.set(i)
-		m := o.expect(t, peer.CON, strconv.Itoa(i))
+		m := o.expect(t, coappeer.CON, strconv.Itoa(i))
 		assert.Equal(t, "tok", string(m.Token))
-		assert.Equal(t, peer.Content, m.Code)
+		assert.Equal(t, coappeer.Content, m.Code)
 		assert.Greater(t, sequence(t, m), last)
 		last = sequence(t, m)
 		o.Send(o.server, m.Acknowledge())
@@ -108,14 +102,14 @@ func TestObserverIsToldOfChanges(t *testing.T) {
 func TestDeregistration(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "a", 0)
-	o.ask(t, 2, "b", 0)
+	o.observe(t, 1, "a", 0)
+	o.observe(t, 2, "b", 0)
 	res.awaitObservers(t, 2)
-	_, has := o.ask(t, 3, "a", 1).Option(peer.Observe)
+	_, has := o.observe(t, 3, "a", 1).Option(coappeer.Observe)
 	assert.False(t, has)
 	res.awaitObservers(t, 1)
 	res.set(1)
-	m := o.expect(t, peer.CON, "1")
+	m := o.expect(t, coappeer.CON, "1")
 	assert.Equal(t, "b", string(m.Token), "the other one goes on")
 	o.Send(o.server, m.Acknowledge())
 	o.ExpectNothing(t, o.server, 99)
@@ -125,7 +119,7 @@ func TestRegistrationAgainReplacesTheOldOne(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
 	for id := range uint16(3) {
-		o.ask(t, id, "same", 0)
+		o.observe(t, id, "same", 0)
 	}
 	res.awaitObservers(t, 1)
 }
@@ -136,10 +130,10 @@ func TestObserverThatRejectsANotificationIsForgotten(t *testing.T) {
 			res := newCounter()
 			res.NonConfirmable = nonConfirmable
 			o := observed(t, res, nil)
-			o.ask(t, 1, "tok", 0)
+			o.observe(t, 1, "tok", 0)
 			res.set(1)
 			m := o.Receive(t)
-			assert.Equal(t, nonConfirmable, m.Type == peer.NON)
+			assert.Equal(t, nonConfirmable, m.Type == coappeer.NON)
 			o.Send(o.server, m.Reset())
 			res.awaitObservers(t, 0)
 		})
@@ -150,12 +144,12 @@ func TestObserverThatNeverAcknowledgesIsForgotten(t *testing.T) {
 	t.Parallel()
 	res := newCounter()
 	o := observed(t, res, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1})
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	for i := 1; i <= 1000; i++ {
 		res.set(i)
 	}
 	m := o.Receive(t)
-	assert.Equal(t, peer.CON, m.Type)
+	assert.Equal(t, coappeer.CON, m.Type)
 	res.awaitObservers(t, 0)
 	for _, other := range o.Captured()[1:] {
 		assert.Equal(t, m.ID, other.ID, "one notification at a time")
@@ -165,14 +159,14 @@ func TestObserverThatNeverAcknowledgesIsForgotten(t *testing.T) {
 func TestSlowObserverGetsTheLastState(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	res.set(1)
-	first := o.expect(t, peer.CON, "1")
+	first := o.expect(t, coappeer.CON, "1")
 	for i := 2; i <= 100; i++ {
 		res.set(i)
 	}
 	o.Send(o.server, first.Acknowledge())
-	last := o.expect(t, peer.CON, "100")
+	last := o.expect(t, coappeer.CON, "100")
 	assert.Greater(t, sequence(t, last), sequence(t, first))
 	o.Send(o.server, last.Acknowledge())
 	o.ExpectNothing(t, o.server, 99)
@@ -182,15 +176,15 @@ func TestEveryFifthNonConfirmableNotificationIsConfirmable(t *testing.T) {
 	res := newCounter()
 	res.NonConfirmable = true
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	for i := 1; i <= 10; i++ {
 		res.set(i)
-		want := peer.NON
+		want := coappeer.NON
 		if i%5 == 0 {
-			want = peer.CON
+			want = coappeer.CON
 		}
 		m := o.expect(t, want, strconv.Itoa(i))
-		if want == peer.CON {
+		if want == coappeer.CON {
 			o.Send(o.server, m.Acknowledge())
 		}
 	}
@@ -199,13 +193,13 @@ func TestEveryFifthNonConfirmableNotificationIsConfirmable(t *testing.T) {
 func TestAnErrorEndsTheObservation(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	res.respond(CodeNotFound)
 	res.Notify()
 	m := o.Receive(t)
-	assert.Equal(t, peer.NotFound, m.Code)
+	assert.Equal(t, coappeer.NotFound, m.Code)
 	assert.Equal(t, "tok", string(m.Token))
-	_, has := m.Option(peer.Observe)
+	_, has := m.Option(coappeer.Observe)
 	assert.False(t, has)
 	o.Send(o.server, m.Acknowledge())
 	res.awaitObservers(t, 0)
@@ -216,26 +210,26 @@ func TestAnErrorEndsTheObservation(t *testing.T) {
 func TestAPanicWhileNotifyingEndsTheObservation(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0)
+	o.observe(t, 1, "tok", 0)
 	f := HandlerFunc(func(ResponseWriter, *Request) { panic("broken") })
 	res.answer.Store(&f)
 	res.Notify()
-	assert.Equal(t, peer.InternalServerError, o.Receive(t).Code)
+	assert.Equal(t, coappeer.InternalServerError, o.Receive(t).Code)
 	res.awaitObservers(t, 0)
 }
 
 func TestCancelTellsAllObservers(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "a", 0)
-	o.ask(t, 2, "b", 0)
+	o.observe(t, 1, "a", 0)
+	o.observe(t, 2, "b", 0)
 	res.awaitObservers(t, 2)
 	res.Cancel(CodeNotFound)
 	assert.Zero(t, res.Observers())
 	tokens := map[string]bool{}
 	for range 2 {
 		m := o.Receive(t)
-		assert.Equal(t, peer.NotFound, m.Code)
+		assert.Equal(t, coappeer.NotFound, m.Code)
 		tokens[string(m.Token)] = true
 		o.Send(o.server, m.Acknowledge())
 	}
@@ -246,27 +240,27 @@ func TestCancelTellsAllObservers(t *testing.T) {
 func TestRequestsThatMakeNoObserver(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, &Config{MaxObservers: 1})
-	ask := func(id uint16, code peer.Code, options ...peer.Option) peer.Received {
-		o.Send(o.server, peer.Message{Type: peer.CON, Code: code, ID: id, Token: []byte{byte(id)}, Options: options})
+	ask := func(id uint16, code coappeer.Code, options ...coappeer.Option) coappeer.Received {
+		o.Send(o.server, coappeer.Message{Type: coappeer.CON, Code: code, ID: id, Token: []byte{byte(id)}, Options: options})
 		return o.Receive(t)
 	}
-	register := peer.Uint(peer.Observe, 0)
-	for id, m := range []peer.Received{
-		ask(0, peer.GET),
-		ask(1, peer.POST, register),
-		ask(2, peer.GET, peer.Uint(peer.Observe, 7)),
+	register := coappeer.Uint(coappeer.Observe, 0)
+	for id, m := range []coappeer.Received{
+		ask(0, coappeer.GET),
+		ask(1, coappeer.POST, register),
+		ask(2, coappeer.GET, coappeer.Uint(coappeer.Observe, 7)),
 	} {
-		_, has := m.Option(peer.Observe)
+		_, has := m.Option(coappeer.Observe)
 		assert.False(t, has, id)
 	}
 	res.respond(CodeForbidden)
-	_, has := ask(3, peer.GET, register).Option(peer.Observe)
+	_, has := ask(3, coappeer.GET, register).Option(coappeer.Observe)
 	assert.False(t, has, "an error")
 	assert.Zero(t, res.Observers())
 
 	res.answer.Store(nil)
-	sequence(t, ask(4, peer.FETCH, register, peer.Uint(peer.ContentFormat, 0)))
-	_, has = ask(5, peer.GET, register).Option(peer.Observe)
+	sequence(t, ask(4, coappeer.FETCH, register, coappeer.Uint(coappeer.ContentFormat, 0)))
+	_, has = ask(5, coappeer.GET, register).Option(coappeer.Observe)
 	assert.False(t, has, "one too many")
 	assert.Equal(t, 1, res.Observers())
 }
@@ -278,33 +272,33 @@ func TestNotificationsAreForTheRequestThatRegistered(t *testing.T) {
 	mux := &Mux{}
 	mux.Handle("GET /things/{name}", res)
 	o := observed(t, mux, nil)
-	m := o.ask(t, 1, "tok", 0, append(peer.Path("things/door"), peer.String(peer.URIQuery, "a=1"))...)
+	m := o.observe(t, 1, "tok", 0, append(coappeer.Path("things/door"), coappeer.String(coappeer.URIQuery, "a=1"))...)
 	assert.Equal(t, "door[a=1] true", string(m.Payload))
 	res.Notify()
-	o.expect(t, peer.CON, "door[a=1] true")
+	o.expect(t, coappeer.CON, "door[a=1] true")
 }
 
 func TestLargeNotificationsGoInBlocks(t *testing.T) {
 	large := bytes.Repeat([]byte("0123456789abcdef"), 100)
 	res := newCounter()
 	o := observed(t, res, nil)
-	o.ask(t, 1, "tok", 0, peer.Block{SZX: 5}.Option(peer.Block2))
+	o.observe(t, 1, "tok", 0, coappeer.Block{SZX: 5}.Option(coappeer.Block2))
 	f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(large) })
 	res.answer.Store(&f)
 	res.Notify()
 	m := o.Receive(t)
 	sequence(t, m)
-	b, ok := m.Block(peer.Block2)
+	b, ok := m.Block(coappeer.Block2)
 	require.True(t, ok)
-	assert.Equal(t, peer.Block{More: true, SZX: 5}, b, "of the size that was asked for")
+	assert.Equal(t, coappeer.Block{More: true, SZX: 5}, b, "of the size that was asked for")
 	assert.Equal(t, large[:512], m.Payload)
-	o.Send(o.server, m.Acknowledge(), peer.Message{
-		Type: peer.CON, Code: peer.GET, ID: 2, Token: []byte("rest"),
-		Options: []peer.Option{peer.Block{Num: 3, SZX: 5}.Option(peer.Block2)},
+	o.Send(o.server, m.Acknowledge(), coappeer.Message{
+		Type: coappeer.CON, Code: coappeer.GET, ID: 2, Token: []byte("rest"),
+		Options: []coappeer.Option{coappeer.Block{Num: 3, SZX: 5}.Option(coappeer.Block2)},
 	})
 	rest := o.Receive(t)
 	assert.Equal(t, large[3*512:], rest.Payload)
-	_, has := rest.Option(peer.Observe)
+	_, has := rest.Option(coappeer.Observe)
 	assert.False(t, has)
 }
 
@@ -331,60 +325,56 @@ func TestErrorsWhileNotifyingManyTimes(t *testing.T) {
 }
 
 func TestObserversComeAndGoWhileNotifying(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			res := newCounter()
-			addr := listen(t, nil, proto, res)
-			stop := make(chan struct{})
-			var notifying, observing sync.WaitGroup
-			notifying.Add(1)
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		res := newCounter()
+		addr := listen(t, nil, proto, res)
+		stop := make(chan struct{})
+		var notifying, observing sync.WaitGroup
+		notifying.Add(1)
+		go func() {
+			defer notifying.Done()
+			for i := 1; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					res.set(i)
+				}
+			}
+		}()
+		for range 4 {
+			s := connect(t, nil, addr, proto)
+			observing.Add(1)
 			go func() {
-				defer notifying.Done()
-				for i := 1; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-						res.set(i)
+				defer observing.Done()
+				for range 50 {
+					seen, last := 0, -1
+					for r, err := range s.Observe(waitContext(t), get()) {
+						if !assert.NoError(t, err) {
+							return
+						}
+						n, err := strconv.Atoi(string(r.Body))
+						assert.NoError(t, err)
+						assert.GreaterOrEqual(t, n, last)
+						last = n
+						if seen++; seen == 3 {
+							break
+						}
 					}
 				}
 			}()
-			for range 4 {
-				s := connect(t, nil, addr, proto)
-				observing.Add(1)
-				go func() {
-					defer observing.Done()
-					for range 50 {
-						seen, last := 0, -1
-						for r, err := range s.Observe(waitContext(t), get()) {
-							if !assert.NoError(t, err) {
-								return
-							}
-							n, err := strconv.Atoi(string(r.Body))
-							assert.NoError(t, err)
-							assert.GreaterOrEqual(t, n, last)
-							last = n
-							if seen++; seen == 3 {
-								break
-							}
-						}
-					}
-				}()
-			}
-			observing.Wait()
-			close(stop)
-			notifying.Wait()
-			res.awaitObservers(t, 0)
-		})
-	}
+		}
+		observing.Wait()
+		close(stop)
+		notifying.Wait()
+		res.awaitObservers(t, 0)
+	})
 }
 
 func TestContextClosesWhileNotifying(t *testing.T) {
 	res := newCounter()
 	server := newTestContext(t, nil)
-	server.Handle(res)
-	addr, err := server.Listen(loopback, UDP)
-	require.NoError(t, err)
+	addr := listenOn(t, server, UDP, res)
 	s := connect(t, nil, addr, UDP)
 	for r, err := range s.Observe(waitContext(t), get()) {
 		require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
@@ -41,39 +41,37 @@ func state(t testing.TB, next func() (string, error)) string {
 }
 
 // notification is a message for an observer.
-func notifies(request peer.Received, typ peer.Type, id uint16, sequence uint32, body string, options ...peer.Option) peer.Message {
-	options = append(options, peer.Uint(peer.Observe, sequence))
-	return request.Separate(typ, id, peer.Content, []byte(body), options...)
+func notifies(request coappeer.Received, typ coappeer.Type, id uint16, sequence uint32, body string, options ...coappeer.Option) coappeer.Message {
+	options = append(options, coappeer.Uint(coappeer.Observe, sequence))
+	return request.Separate(typ, id, coappeer.Content, []byte(body), options...)
 }
 
-func registers(t testing.TB, server *peer.UDP, want uint32) peer.Received {
+func registers(t testing.TB, server *coappeer.UDP, want uint32) coappeer.Received {
 	t.Helper()
-	m := server.Expect(t, peer.CON, peer.GET)
-	observe, ok := m.Uint(peer.Observe)
+	m := server.Expect(t, coappeer.CON, coappeer.GET)
+	observe, ok := m.Uint(coappeer.Observe)
 	require.True(t, ok)
 	require.Equal(t, want, observe)
 	return m
 }
 
 func TestObserveOverEachTransport(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			res := newCounter()
-			s := connect(t, nil, listen(t, nil, proto, res), proto)
-			seen := 0
-			for r, err := range s.Observe(waitContext(t), get()) {
-				require.NoError(t, err)
-				require.Equal(t, CodeContent, r.Code)
-				require.Equal(t, string(rune('0'+seen)), string(r.Body))
-				if seen++; seen == 5 {
-					break
-				}
-				res.set(seen)
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		res := newCounter()
+		s := connect(t, nil, listen(t, nil, proto, res), proto)
+		seen := 0
+		for r, err := range s.Observe(waitContext(t), get()) {
+			require.NoError(t, err)
+			require.Equal(t, CodeContent, r.Code)
+			require.Equal(t, string(rune('0'+seen)), string(r.Body))
+			if seen++; seen == 5 {
+				break
 			}
-			assert.Equal(t, 5, seen)
-			res.awaitObservers(t, 0)
-		})
-	}
+			res.set(seen)
+		}
+		assert.Equal(t, 5, seen)
+		res.awaitObservers(t, 0)
+	})
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		res := newCounter()
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, res)
@@ -89,29 +87,29 @@ func TestObserveOverEachTransport(t *testing.T) {
 }
 
 func TestLateNotificationIsLeftOut(t *testing.T) {
-	server := peer.NewUDP(t)
+	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	next := pull(t, s.Observe(waitContext(t), get()))
-	registered := make(chan peer.Received, 1)
+	registered := make(chan coappeer.Received, 1)
 	go func() {
 		m := server.Receive(t)
-		server.Send(m.From, notifies(m, peer.ACK, m.ID, 10, "ten"))
+		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 10, "ten"))
 		registered <- m
 	}()
 	require.Equal(t, "ten", state(t, next))
 	m := receive(t, registered)
-	for _, n := range []peer.Message{
-		notifies(m, peer.CON, 100, 9, "nine"),
-		notifies(m, peer.CON, 101, 10, "ten again"),
+	for _, n := range []coappeer.Message{
+		notifies(m, coappeer.CON, 100, 9, "nine"),
+		notifies(m, coappeer.CON, 101, 10, "ten again"),
 	} {
 		server.Send(m.From, n)
-		server.ExpectReply(t, peer.ACK, peer.Empty, n.ID)
+		server.ExpectReply(t, coappeer.ACK, coappeer.Empty, n.ID)
 	}
-	server.Send(m.From, notifies(m, peer.CON, 102, 11, "eleven"))
+	server.Send(m.From, notifies(m, coappeer.CON, 102, 11, "eleven"))
 	require.Equal(t, "eleven", state(t, next))
-	server.Send(m.From, notifies(m, peer.CON, 103, 1<<23+10, "far"))
+	server.Send(m.From, notifies(m, coappeer.CON, 103, 1<<23+10, "far"))
 	require.Equal(t, "far", state(t, next))
-	server.Send(m.From, notifies(m, peer.NON, 104, 2, "wrapped"))
+	server.Send(m.From, notifies(m, coappeer.NON, 104, 2, "wrapped"))
 	require.Equal(t, "wrapped", state(t, next))
 }
 
@@ -132,17 +130,17 @@ func TestStatesThatWereNotTakenAreReplaced(t *testing.T) {
 
 func TestSilenceRegistersAgain(t *testing.T) {
 	t.Parallel()
-	server := peer.NewUDP(t)
+	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	next := pull(t, s.Observe(waitContext(t), get()))
-	first := make(chan peer.Received, 1)
-	again := make(chan peer.Received, 1)
+	first := make(chan coappeer.Received, 1)
+	again := make(chan coappeer.Received, 1)
 	go func() {
 		m := server.Receive(t)
-		server.Send(m.From, notifies(m, peer.ACK, m.ID, 10, "before", peer.Uint(peer.MaxAge, 0)))
+		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 10, "before", coappeer.Uint(coappeer.MaxAge, 0)))
 		first <- m
 		m = server.Receive(t)
-		server.Send(m.From, notifies(m, peer.ACK, m.ID, 11, "after"))
+		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 11, "after"))
 		again <- m
 	}()
 	require.Equal(t, "before", state(t, next))
@@ -156,7 +154,7 @@ func TestSilenceRegistersAgain(t *testing.T) {
 }
 
 func TestLeavingTheLoopTellsTheServer(t *testing.T) {
-	server := peer.NewUDP(t)
+	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	done := make(chan struct{})
 	go func() {
@@ -166,18 +164,18 @@ func TestLeavingTheLoopTellsTheServer(t *testing.T) {
 		}
 	}()
 	m := registers(t, server, 0)
-	server.Send(m.From, notifies(m, peer.ACK, m.ID, 1, "x"))
+	server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1, "x"))
 	end := registers(t, server, 1)
 	assert.Equal(t, m.Token, end.Token)
 	receive(t, done)
-	server.Send(m.From, notifies(m, peer.CON, 100, 2, "sent before"))
-	server.ExpectReply(t, peer.ACK, peer.Empty, 100)
-	server.Send(m.From, end.Respond(peer.Content, nil))
-	server.Send(m.From, notifies(m, peer.CON, 101, 3, "too late"))
+	server.Send(m.From, notifies(m, coappeer.CON, 100, 2, "sent before"))
+	server.ExpectReply(t, coappeer.ACK, coappeer.Empty, 100)
+	server.Send(m.From, end.Respond(coappeer.Content, nil))
+	server.Send(m.From, notifies(m, coappeer.CON, 101, 3, "too late"))
 	if ccoap.Rejects {
-		server.ExpectReply(t, peer.RST, peer.Empty, 101)
+		server.ExpectReply(t, coappeer.RST, coappeer.Empty, 101)
 	} else {
-		server.ExpectReply(t, peer.ACK, peer.Empty, 101)
+		server.ExpectReply(t, coappeer.ACK, coappeer.Empty, 101)
 	}
 }
 
@@ -238,7 +236,7 @@ func TestObservingWhatCannotBeObserved(t *testing.T) {
 }
 
 func TestObserveRefusesWhatItCannotDo(t *testing.T) {
-	s := connect(t, nil, loopbackPort1, UDP)
+	s := connect(t, nil, nobody, UDP)
 	for want, r := range map[string]*Request{
 		"only GET and FETCH can observe, not PUT": {Method: MethodPut},
 		"cannot have a Source or a Sink":          {Method: MethodGet, Sink: &strings.Builder{}},
@@ -252,45 +250,38 @@ func TestObserveRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
-// Port 1 is not given to those who ask for any port.
-var loopbackPort1 = netip.MustParseAddrPort("127.0.0.1:1")
-
 func TestObservingNobody(t *testing.T) {
-	s := connect(t, nil, loopbackPort1, UDP)
+	s := connect(t, nil, nobody, UDP)
 	_, err := pull(t, s.Observe(waitContext(t), get()))()
 	assert.ErrorIs(t, err, ErrUnreachable)
 }
 
 func TestLargeStatesAreFetchedWhole(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			states := []string{strings.Repeat("a", 3000), strings.Repeat("b", 5000), "c", strings.Repeat("d", 2000)}
-			res := newCounter()
-			f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(states[res.n.Load()])) })
-			res.answer.Store(&f)
-			s := connect(t, nil, listen(t, nil, proto, res), proto)
-			next := pull(t, s.Observe(waitContext(t), get()))
-			for i, want := range states {
-				if i > 0 {
-					res.set(i)
-				}
-				require.Equal(t, want, state(t, next))
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		states := []string{strings.Repeat("a", 3000), strings.Repeat("b", 5000), "c", strings.Repeat("d", 2000)}
+		res := newCounter()
+		f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(states[res.n.Load()])) })
+		res.answer.Store(&f)
+		s := connect(t, nil, listen(t, nil, proto, res), proto)
+		next := pull(t, s.Observe(waitContext(t), get()))
+		for i, want := range states {
+			if i > 0 {
+				res.set(i)
 			}
-		})
-	}
+			require.Equal(t, want, state(t, next))
+		}
+	})
 }
 
 func TestClientObservesOnAfterItsServerWasAway(t *testing.T) {
 	res := newCounter()
 	server := newTestContext(t, nil)
-	server.Handle(res)
-	addr, err := server.Listen(loopback, TCP)
-	require.NoError(t, err)
+	addr := listenOn(t, server, TCP, res)
 	client := newTestClient(t, "coap+tcp://"+addr.String(), nil)
 	next := pull(t, client.Observe(waitContext(t), get()))
 	require.Equal(t, "0", state(t, next))
 	server.Close()
-	_, err = next()
+	_, err := next()
 	require.ErrorIs(t, err, ErrDisconnected)
 
 	again := newTestContext(t, nil)
@@ -342,14 +333,14 @@ func TestObserveLibcoapServer(t *testing.T) {
 }
 
 func TestFarewellLost(t *testing.T) {
-	server := peer.NewUDP(t)
+	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	ctx, cancel := context.WithCancel(context.Background())
 	req := &Request{Method: MethodGet, NonConfirmable: true}
 	next := pull(t, s.Observe(ctx, req))
 	go func() {
-		m := server.Expect(t, peer.NON, peer.GET)
-		server.Send(m.From, notifies(m, peer.NON, 1, 1, "a"))
+		m := server.Expect(t, coappeer.NON, coappeer.GET)
+		server.Send(m.From, notifies(m, coappeer.NON, 1, 1, "a"))
 	}()
 	require.Equal(t, "a", state(t, next))
 	cancel()

@@ -16,9 +16,7 @@ import (
 // eachTransport runs a test for each transport that there is. config is that of
 // clients with testKey, and arguments what libcoap's client needs.
 func eachTransport(t *testing.T, f func(t *testing.T, proto Protocol, config *Config, arguments []string)) {
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) { f(t, proto, nil, nil) })
-	}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) { f(t, proto, nil, nil) })
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		f(t, proto, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, testenv.CoAPClientPSK("client1", string(testKey)))
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -363,7 +364,7 @@ func TestServerAndClientInOneContext(t *testing.T) {
 	if lacks(t, FeatureBothRoles, func() error {
 		c := newTestContext(t, nil)
 		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))
-		_, err := c.NewClientSessionPKI(netip.AddrPort{}, newRawPeer(t).addr, DTLS, nil)
+		_, err := c.NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, nil)
 		return err
 	}) {
 		return
@@ -373,9 +374,7 @@ func TestServerAndClientInOneContext(t *testing.T) {
 		c := newTestContext(t, &Config{PKI: PKI{
 			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
 		}})
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
+		addr := listenOn(t, c, proto, hello)
 		for range 2 {
 			s, err := c.NewClientSessionPKI(netip.AddrPort{}, other, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: "alpha.test"})
 			require.NoError(t, err)
@@ -473,7 +472,7 @@ func TestRawPublicKey(t *testing.T) {
 	}
 	if lacks(t, FeatureRawPublicKeys, func() error { return newTestContext(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
 		lacks(t, FeatureRawPublicKeys, func() error {
-			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, newRawPeer(t).addr, DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
+			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
 			return err
 		})
 		return

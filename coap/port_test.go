@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 // The system gives sockets with SO_REUSEADDR ports of other such sockets.
@@ -22,10 +24,10 @@ func TestFreePortsAreNobodyElses(t *testing.T) {
 		require.False(t, seen[addr.Port()], "endpoint %d", i)
 		seen[addr.Port()] = true
 	}
-	peer := newRawPeer(t)
+	peer := coappeer.NewUDP(t)
 	var sessions []*Session // those that nobody has are closed
 	for i := range 1000 {
-		s, err := c.NewClientSession(loopback, peer.addr, UDP)
+		s, err := c.NewClientSession(loopback, peer.Addr(), UDP)
 		require.NoError(t, err)
 		require.False(t, seen[s.LocalAddr().Port()], "session %d", i)
 		seen[s.LocalAddr().Port()] = true
@@ -51,7 +53,7 @@ func TestPortsAreReservedUntilTheyAreReleased(t *testing.T) {
 func TestProtocolsThatDoNotExist(t *testing.T) {
 	c := newTestContext(t, nil)
 	for _, proto := range []Protocol{-1, 4, 99} {
-		_, err := c.NewClientSession(netip.AddrPort{}, newRawPeer(t).addr, proto)
+		_, err := c.NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), proto)
 		assert.ErrorContains(t, err, "no such protocol")
 		_, err = c.Listen(loopback, proto)
 		assert.ErrorContains(t, err, "no such protocol")

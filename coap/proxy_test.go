@@ -2,7 +2,6 @@ package coap
 
 import (
 	"net"
-	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,7 +9,7 @@ import (
 )
 
 func TestProxyGetsWhatIsForProxies(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		for _, proxy := range []bool{false, true} {
 			server, err := NewContext(nil)
 			require.NoError(t, err)
@@ -21,7 +20,7 @@ func TestProxyGetsWhatIsForProxies(t *testing.T) {
 				require.NoError(t, server.HandleProxy(h))
 				require.NoError(t, server.HandleProxy(h))
 			}
-			addr, err := server.Listen(netip.MustParseAddrPort("127.0.0.1:0"), proto)
+			addr, err := server.Listen(loopback, proto)
 			require.NoError(t, err)
 			s, err := Dial(waitContext(t), uri(proto, addr, ""), nil)
 			require.NoError(t, err)
@@ -54,7 +53,7 @@ func TestProxyGetsWhatIsForProxies(t *testing.T) {
 				assert.Equal(t, CodeProxyingNotSupported, r.Code)
 			}
 		}
-	}
+	})
 }
 
 func TestClosedContextHandlesNoProxy(t *testing.T) {

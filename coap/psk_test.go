@@ -16,10 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
-
-var secureProtocols = []Protocol{DTLS, TLS}
 
 var testKey = []byte("a key of 16 byte")
 
@@ -30,20 +29,6 @@ var pskServer = ServerPSK{GetKey: func(identity, _ string) ([]byte, error) {
 	}
 	return nil, nil
 }}
-
-// prompt bounds what must not wait for retransmissions to run out.
-func prompt(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eachSecure runs a test over DTLS and TLS.
-func eachSecure(t *testing.T, f func(t *testing.T, proto Protocol)) {
-	for _, proto := range secureProtocols {
-		t.Run(proto.String(), func(t *testing.T) { f(t, proto) })
-	}
-}
 
 // lacks reports whether this libcoap has no feature, and makes sure that use, which
 // needs it, says so then.
@@ -220,9 +205,7 @@ func TestClientThatLeavesAfterItsHandshakeIsNotLogged(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		logger, lines := logs()
 		c := newTestContext(t, &Config{ServerPSK: pskServer, Logger: logger})
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
+		addr := listenOn(t, c, proto, hello)
 		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		require.NoError(t, s.Ready(waitContext(t)))
@@ -245,7 +228,7 @@ func TestHandshakeWithNobody(t *testing.T) {
 	}
 	t.Run("nobody listens", func(t *testing.T) {
 		// A connected socket keeps the port, and the system answers all but its peer with an error.
-		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback), net.UDPAddrFromAddrPort(newRawPeer(t).addr))
+		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback), net.UDPAddrFromAddrPort(coappeer.NewUDP(t).Addr()))
 		require.NoError(t, err)
 		defer conn.Close()
 		want := ErrUnreachable
@@ -255,7 +238,7 @@ func TestHandshakeWithNobody(t *testing.T) {
 		require.ErrorIs(t, dial(conn.LocalAddr().(*net.UDPAddr).AddrPort()), want)
 	})
 	t.Run("nobody answers", func(t *testing.T) {
-		err := dial(newRawPeer(t).addr)
+		err := dial(coappeer.NewUDP(t).Addr())
 		require.ErrorIs(t, err, ErrRetriesExhausted)
 		require.ErrorIs(t, err, ErrHandshake)
 		var timeout net.Error
@@ -284,7 +267,7 @@ func TestPSKServerGoesOn(t *testing.T) {
 func TestPSKHint(t *testing.T) {
 	session := func(psk PSK) func() error {
 		return func() error {
-			_, err := newTestContext(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, newRawPeer(t).addr, DTLS)
+			_, err := newTestContext(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS)
 			return err
 		}
 	}
@@ -449,9 +432,7 @@ func TestCallbackUsesContext(t *testing.T) {
 			stuck <- struct{}{}
 			return testKey, nil
 		}}))
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, proto)
-		require.NoError(t, err)
+		addr := listenOn(t, c, proto, hello)
 		failed := refusedBy(t, connect(t, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto))
 		assert.Equal(t, gnutls.AlertInternalError, failed.Alert)
 		assert.Contains(t, receive(t, lines), "did not return in time")
@@ -460,7 +441,7 @@ func TestCallbackUsesContext(t *testing.T) {
 }
 
 func TestCredentialsOfAContext(t *testing.T) {
-	nowhere := newRawPeer(t).addr
+	nowhere := coappeer.NewUDP(t).Addr()
 	psk := func(c *Context) error {
 		_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, DTLS, "me", testKey)
 		return err

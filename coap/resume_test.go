@@ -692,13 +692,13 @@ func TestSessionThatIsNotSentGoesBack(t *testing.T) {
 	config.ClientSessionCache = cache
 	c := newTestContext(t, &config)
 	for range 2 {
-		s, err := c.NewClientSession(netip.AddrPort{}, netip.MustParseAddrPort("127.0.0.1:1"), TLS)
+		s, err := c.NewClientSession(netip.AddrPort{}, nobody, TLS)
 		if err == nil {
 			<-s.Done()
 			err = s.Err()
 		}
 		assert.ErrorIs(t, err, ErrUnreachable)
-		require.Eventually(t, func() bool { return cache.has(d) }, wait, time.Millisecond)
+		await(t, func() bool { return cache.has(d) })
 	}
 	_, err := c.NewClientSessionPSK(netip.AddrPort{}, loopback, TLS, "", nil)
 	assert.Error(t, err)
@@ -739,9 +739,7 @@ func TestSessionDataOfSessionsThatDoNotResume(t *testing.T) {
 		assert.ErrorContains(t, err, "none that resumes")
 		s = connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}, addr, proto)
 		require.NoError(t, s.Ready(waitContext(t)))
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
-		_, err = s.SessionData(ctx)
+		_, err = s.SessionData(within(t, 50*time.Millisecond))
 		if proto == DTLS { // the server has sent a session ID, and may have kept the session
 			assert.NoError(t, err)
 			return

@@ -1,9 +1,7 @@
 package coap
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
@@ -14,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 // newServer listens on loopback with several transports.
@@ -97,7 +95,7 @@ func TestListenAndServeEndsWithTheServer(t *testing.T) {
 }
 
 func TestShutdownWaitsForHandlers(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		started, goOn := make(chan struct{}), make(chan struct{})
 		server, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) {
 			close(started)
@@ -114,13 +112,13 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 			return err == nil && r.Code == CodeServiceUnavailable
 		}
 		<-server.ended()
-		assert.True(t, refused(), proto)
+		assert.True(t, refused())
 		close(goOn)
 		got := receive(t, c)
 		require.NoError(t, got.err)
 		assert.Equal(t, "finished", string(got.Body))
 		assert.NoError(t, receive(t, shut))
-	}
+	})
 }
 
 func TestShutdownEndsWithItsContext(t *testing.T) {
@@ -151,37 +149,20 @@ func TestHandlerThatFails(t *testing.T) {
 		"panics": func() { panic("oh no") },
 		"exits":  runtime.Goexit,
 	} {
-		var log lockedBuffer
+		logger, lines := logs()
 		_, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) {
 			w.Write([]byte("half"))
 			handler()
-		}), &Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, UDP)
+		}), &Config{Logger: logger}, UDP)
 		s := dialEndpoint(t, endpoints[0])
 		for range 2 {
 			r, err := s.Get(waitContext(t), "/")
 			require.NoError(t, err, name)
 			assert.Equal(t, CodeInternalServerError, r.Code, name)
 			assert.Empty(t, r.Body, name)
+			assert.Contains(t, receive(t, lines), "handler panicked", name)
 		}
-		assert.Contains(t, log.String(), "handler panicked", name)
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestInlineHandlers(t *testing.T) {
@@ -211,25 +192,23 @@ func TestNoResponse(t *testing.T) {
 	var m Mux
 	m.Handle("/ok", hello)
 	_, endpoints := newServer(t, &m, nil, UDP)
-	peer := newRawPeer(t)
-	ask := func(id uint16, path string, no byte) rawMessage {
-		peer.send(t, rawMessage{wireCON, byte(MethodGet), id, []byte{9},
-			append(append([]byte{11<<4 | byte(len(path))}, path...), 13<<4|1, 258-11-13, no), endpoints[0].Addr})
-		return peer.next(t)
-	}
+	peer := coappeer.NewUDP(t)
 	for i, test := range []struct {
 		path string
 		no   byte
-		code Code
+		code coappeer.Code
 	}{
-		{"ok", 2, CodeEmpty},
-		{"ok", 8 | 16, CodeContent},
-		{"ok", 0, CodeContent},
-		{"no", 8, CodeEmpty},
-		{"no", 2, CodeNotFound},
+		{"ok", 2, coappeer.Empty},
+		{"ok", 8 | 16, coappeer.Content},
+		{"ok", 0, coappeer.Content},
+		{"no", 8, coappeer.Empty},
+		{"no", 2, coappeer.NotFound},
 	} {
-		m := ask(uint16(100+i), test.path, test.no)
-		assert.Equal(t, []any{byte(wireACK), byte(test.code), uint16(100 + i)}, []any{m.typ, m.code, m.id}, test)
+		id := uint16(100 + i)
+		peer.Send(endpoints[0].Addr, coappeer.Message{Code: coappeer.GET, ID: id, Token: []byte{9},
+			Options: append(coappeer.Path(test.path), coappeer.Option{Number: coappeer.NoResponse, Value: []byte{test.no}})})
+		m := peer.Receive(t)
+		assert.Equal(t, []any{coappeer.ACK, test.code, id}, []any{m.Type, m.Code, m.ID}, test)
 	}
 }
 
@@ -290,13 +269,8 @@ func TestInlineClose(t *testing.T) {
 	c.Handle(Inline(HandlerFunc(func(w ResponseWriter, r *Request) { c.Close(); close(closed) })))
 	addr, err := c.Listen(loopback, UDP)
 	require.NoError(t, err)
-	peer.NewUDP(t).Send(addr, peer.Message{Type: peer.NON, Code: peer.GET, ID: 1})
-	select {
-	case <-closed:
-	case <-time.After(3 * time.Second):
-		buf := make([]byte, 1<<16)
-		t.Fatalf("hangs\n%s", buf[:runtime.Stack(buf, true)])
-	}
+	coappeer.NewUDP(t).Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 1})
+	receive(t, closed)
 }
 
 func TestInlineGoexit(t *testing.T) {
@@ -318,19 +292,23 @@ func TestInlineGoexit(t *testing.T) {
 func TestCloseDuringShutdown(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	defer close(leave)
-	srv, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) { close(entered); <-leave }), nil, UDP)
+	srv, endpoints := newServer(t, HandlerFunc(func(w ResponseWriter, r *Request) {
+		if r.Options.Path() == "/slow" {
+			close(entered)
+			<-leave
+		}
+	}), nil, UDP)
 	s := dialEndpoint(t, endpoints[0])
-	go s.Get(waitContext(t), "/")
+	go s.Get(waitContext(t), "/slow")
 	receive(t, entered)
 	over := make(chan error, 1)
 	go func() { over <- srv.Shutdown(context.Background()) }()
-	time.Sleep(50 * time.Millisecond)
+	await(t, func() bool {
+		r, err := s.Get(waitContext(t), "/")
+		return err == nil && r.Code == CodeServiceUnavailable
+	}, "it is shutting down")
 	require.NoError(t, srv.Close())
-	select {
-	case <-over:
-	case <-time.After(3 * time.Second):
-		t.Fatal("Close did not close")
-	}
+	receive(t, over)
 }
 
 func TestRequestSessionAtClient(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 // The statements of the manual page coap_session(3), in its order.
@@ -47,7 +49,7 @@ func TestClientSessionIsBoundToALocalAddress(t *testing.T) {
 
 func TestSessionsShareAContext(t *testing.T) {
 	c := newTestContext(t, nil)
-	for _, proto := range []Protocol{UDP, TCP} {
+	for _, proto := range unsecuredProtocols {
 		addr := listen(t, nil, proto, hello)
 		for range 3 {
 			s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
@@ -62,8 +64,8 @@ func TestSessionsShareAContext(t *testing.T) {
 
 func TestReferencesAreCounted(t *testing.T) {
 	nothingLeft(t)
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	assert.EqualValues(t, 1, LiveObjects().Sessions)
 	assert.Same(t, s, s.Reference())
 	s.Reference()
@@ -82,8 +84,8 @@ func TestReferencesAreCounted(t *testing.T) {
 }
 
 func TestUseAfterClose(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	require.NoError(t, s.Close())
 	assert.ErrorIs(t, s.SetMTU(500), net.ErrClosed)
 	assert.Zero(t, s.MaxPDUSize())
@@ -117,8 +119,8 @@ func TestMTUBoundsMessages(t *testing.T) {
 }
 
 func TestAppDataIsAnyValue(t *testing.T) {
-	peer := newRawPeer(t)
-	s := connect(t, nil, peer.addr, UDP)
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
 	assert.Nil(t, s.AppData())
 	type mine struct{ n int }
 	s.SetAppData(&mine{1})
@@ -128,51 +130,49 @@ func TestAppDataIsAnyValue(t *testing.T) {
 }
 
 func TestStringDescribesTheSession(t *testing.T) {
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		s := connect(t, nil, listen(t, nil, proto, hello), proto)
 		require.NoError(t, s.Ready(waitContext(t)))
 		assert.Regexp(t, `^127\.0\.0\.1:\d+ <-> 127\.0\.0\.1:\d+ .*(UDP|TCP)`, s.String())
 		assert.Contains(t, s.String(), s.RemoteAddr().String())
 		assert.Contains(t, s.String(), s.LocalAddr().String())
 		assert.Equal(t, StateEstablished, s.State())
-	}
+	})
 }
 
 func TestServerSessionsAreEvictedWhenIdle(t *testing.T) {
 	t.Parallel()
-	for _, proto := range []Protocol{UDP, TCP} {
-		t.Run(proto.String(), func(t *testing.T) {
-			t.Parallel()
-			sessions := make(chan *Session, 2)
-			addr := listen(t, &Config{IdleTimeout: time.Second}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-				assert.True(t, r.Session.IsServer())
-				r.Session.SetAppData("kept")
-				sessions <- r.Session
-			}))
-			request := func() *Session {
-				s := connect(t, nil, addr, proto)
-				t.Cleanup(func() { s.Close() }) // it must not be collected before
-				_, err := s.Do(waitContext(t), get())
-				require.NoError(t, err)
-				server := receive(t, sessions)
-				assert.Equal(t, s.LocalAddr(), server.RemoteAddr())
-				assert.Equal(t, proto, server.Protocol())
-				return server
-			}
-			begin := time.Now()
-			kept, idle := request(), request()
-			kept.Reference()
-			assert.NotSame(t, kept, idle)
-			receive(t, idle.Done())
-			assert.GreaterOrEqual(t, time.Since(begin), time.Second)
-			assert.ErrorIs(t, idle.Err(), net.ErrClosed)
-			assert.NoError(t, kept.Err())
-			assert.Equal(t, "kept", kept.AppData())
-			require.NoError(t, kept.Release())
-			assert.ErrorIs(t, kept.Release(), net.ErrClosed, "the context's own reference is not to be given back")
-			receive(t, kept.Done())
-		})
-	}
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		t.Parallel()
+		sessions := make(chan *Session, 2)
+		addr := listen(t, &Config{IdleTimeout: time.Second}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
+			assert.True(t, r.Session.IsServer())
+			r.Session.SetAppData("kept")
+			sessions <- r.Session
+		}))
+		request := func() *Session {
+			s := connect(t, nil, addr, proto)
+			t.Cleanup(func() { s.Close() }) // it must not be collected before
+			_, err := s.Do(waitContext(t), get())
+			require.NoError(t, err)
+			server := receive(t, sessions)
+			assert.Equal(t, s.LocalAddr(), server.RemoteAddr())
+			assert.Equal(t, proto, server.Protocol())
+			return server
+		}
+		begin := time.Now()
+		kept, idle := request(), request()
+		kept.Reference()
+		assert.NotSame(t, kept, idle)
+		receive(t, idle.Done())
+		assert.GreaterOrEqual(t, time.Since(begin), time.Second)
+		assert.ErrorIs(t, idle.Err(), net.ErrClosed)
+		assert.NoError(t, kept.Err())
+		assert.Equal(t, "kept", kept.AppData())
+		require.NoError(t, kept.Release())
+		assert.ErrorIs(t, kept.Release(), net.ErrClosed, "the context's own reference is not to be given back")
+		receive(t, kept.Done())
+	})
 }
 
 func TestBusyServerSessionIsNotEvicted(t *testing.T) {
@@ -210,12 +210,12 @@ func TestOldestIdleSessionMakesRoom(t *testing.T) {
 }
 
 func TestSessionThatIsForgottenIsClosed(t *testing.T) {
-	peer := newRawPeer(t)
+	peer := coappeer.NewUDP(t)
 	nothingLeft(t)
 	func() {
 		c, err := NewContext(nil)
 		require.NoError(t, err)
-		_, err = c.NewClientSession(netip.AddrPort{}, peer.addr, UDP)
+		_, err = c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
 		require.NoError(t, err)
 		assert.EqualValues(t, 1, LiveObjects().Sessions)
 	}()
@@ -236,11 +236,9 @@ func TestServerSessionEndsWithItsConnection(t *testing.T) {
 
 func TestClientSessionEndsWithItsConnection(t *testing.T) {
 	c := newTestContext(t, nil)
-	c.Handle(hello)
-	addr, err := c.Listen(loopback, TCP)
-	require.NoError(t, err)
+	addr := listenOn(t, c, TCP, hello)
 	s := connect(t, nil, addr, TCP)
-	_, err = s.Do(waitContext(t), get())
+	_, err := s.Do(waitContext(t), get())
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	receive(t, s.Done())
@@ -263,39 +261,31 @@ func TestBadAddresses(t *testing.T) {
 
 func TestPortThatIsTaken(t *testing.T) {
 	c := newTestContext(t, nil)
-	for _, proto := range []Protocol{UDP, TCP} {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		addr, err := c.Listen(loopback, proto)
 		require.NoError(t, err)
 		_, err = newTestContext(t, nil).Listen(addr, proto)
-		assert.ErrorIs(t, err, syscall.EADDRINUSE, proto)
-	}
+		assert.ErrorIs(t, err, syscall.EADDRINUSE)
+	})
 }
 
 func TestMaxPDUSizeBeforeTheConnectionStands(t *testing.T) {
-	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // that never sends its capabilities
-	require.NoError(t, err)
-	defer ln.Close()
-	s := connect(t, nil, ln.Addr().(*net.TCPAddr).AddrPort(), TCP)
+	silent := coappeer.ListenTCP(t) // that never sends its capabilities
+	s := connect(t, nil, silent.Addr(), TCP)
 	assert.Equal(t, 1152, s.MaxPDUSize())
 }
 
 func TestReadyEndsWithItsContext(t *testing.T) {
-	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback)) // that never sends its capabilities
-	require.NoError(t, err)
-	defer ln.Close()
-	s := connect(t, nil, ln.Addr().(*net.TCPAddr).AddrPort(), TCP)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-	defer cancel()
-	assert.ErrorIs(t, s.Ready(ctx), context.DeadlineExceeded)
+	silent := coappeer.ListenTCP(t) // that never sends its capabilities
+	s := connect(t, nil, silent.Addr(), TCP)
+	assert.ErrorIs(t, s.Ready(within(t, 10*time.Millisecond)), context.DeadlineExceeded)
 }
 
 func TestAContextThatListensIsNotCollected(t *testing.T) {
 	l, addr := func() (*loop, netip.AddrPort) {
 		c, err := NewContext(nil)
 		require.NoError(t, err)
-		c.Handle(hello)
-		addr, err := c.Listen(loopback, UDP)
-		require.NoError(t, err)
+		addr := listenOn(t, c, UDP, hello)
 		return c.l, addr
 	}()
 	t.Cleanup(func() { l.close() })

@@ -1,21 +1,16 @@
 package coap
 
 import (
-	"context"
-	"io"
-	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -23,35 +18,17 @@ import (
 // internal/cshim/ccoap/stream.h.
 func TestTCPMessagesThatComeInPieces(t *testing.T) {
 	addr := listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body[:1]) }))
-	conn, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(addr))
-	require.NoError(t, err)
-	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
-	_, err = conn.Write([]byte{0x00, 0xe1}) // capabilities
-	require.NoError(t, err)
-	capabilities := make([]byte, 2)
-	_, err = io.ReadFull(conn, capabilities)
-	require.NoError(t, err)
-	_, err = io.ReadFull(conn, make([]byte, capabilities[0]>>4))
-	require.NoError(t, err)
-	require.Equal(t, byte(0xe1), capabilities[1])
-
-	const size = 400 // of options and payload: a header of 4 bytes
+	peer := coappeer.DialTCP(t, addr)
+	peer.ExchangeCSM(t)
 	for cut := 1; cut < 8; cut++ {
-		m := append([]byte{14<<4 | 1, 0, size - 269, byte(MethodPut), byte(cut), 0xff}, make([]byte, size-1)...)
-		m[6] = 'a' + byte(cut)
+		token, payload := []byte{byte(cut)}, make([]byte, 399)
+		payload[0] = 'a' + byte(cut)
+		m := coappeer.Message{Code: coappeer.PUT, Token: token, Payload: payload}.AppendTCP(nil) // a header of 4 bytes
 		before := ccoap.StreamCalls()
-		_, err := conn.Write(m[:cut])
-		require.NoError(t, err)
-		for deadline := time.Now().Add(wait); ccoap.StreamCalls() == before; runtime.Gosched() {
-			require.True(t, time.Now().Before(deadline), "libcoap reads without us")
-		}
-		_, err = conn.Write(m[cut:])
-		require.NoError(t, err)
-		answer := make([]byte, 5)
-		_, err = io.ReadFull(conn, answer)
-		require.NoError(t, err, "cut at %d", cut)
-		assert.Equal(t, []byte{2<<4 | 1, byte(CodeChanged), byte(cut), 0xff, 'a' + byte(cut)}, answer)
+		require.NoError(t, peer.SendRaw(m[:cut]))
+		await(t, func() bool { return ccoap.StreamCalls() != before }, "libcoap reads without us")
+		require.NoError(t, peer.SendRaw(m[cut:]))
+		assert.Equal(t, coappeer.Message{Code: coappeer.Changed, Token: token, Payload: payload[:1]}, peer.Receive(t).Message, "cut at %d", cut)
 	}
 }
 
@@ -87,6 +64,7 @@ func port(addr syscall.Sockaddr, err error) uint16 {
 	return 0
 }
 
+// While a client connects over TLS, other sockets are not read ahead: their events would be taken for its own.
 func TestConnectWhileDatagramsCome(t *testing.T) {
 	tlsAddr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, TLS, hello)
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -99,16 +77,12 @@ func TestConnectWhileDatagramsCome(t *testing.T) {
 	})))
 	addr, err := c.Listen(loopback, UDP)
 	require.NoError(t, err)
-	client := peer.NewUDP(t)
-	client.Send(addr, peer.Message{Type: peer.NON, Code: peer.GET, ID: 1, Options: peer.Path("slow")})
+	client := coappeer.NewUDP(t)
+	client.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 1, Options: coappeer.Path("slow")})
 	receive(t, entered)
-	client.Send(addr, peer.Message{Type: peer.NON, Code: peer.GET, ID: 2})
-	time.Sleep(20 * time.Millisecond)
+	client.Send(addr, coappeer.Message{Type: coappeer.RST, ID: 2})
 	s, err := c.NewClientSession(netip.AddrPort{}, tlsAddr, TLS)
 	require.NoError(t, err)
-	time.Sleep(50 * time.Millisecond)
 	close(leave)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	require.NoError(t, s.Ready(ctx))
+	require.NoError(t, s.Ready(waitContext(t)))
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/gnucoap/gnucoap/cmd/internal/toolstest"
 	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/gnutls"
-	peer "github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -369,31 +369,31 @@ func TestHintsChooseIdentityAndKey(t *testing.T) {
 }
 
 // capture runs a server that answers every request with 2.05, and returns its URI.
-func capture(t testing.TB) (server *peer.UDP, uri string) {
-	server = peer.NewUDP(t)
-	go server.Answer(func(m peer.Received) []peer.Message {
-		if m.Code == peer.Empty {
+func capture(t testing.TB) (server *coappeer.UDP, uri string) {
+	server = coappeer.NewUDP(t)
+	go server.Answer(func(m coappeer.Received) []coappeer.Message {
+		if m.Code == coappeer.Empty {
 			return nil
 		}
-		return []peer.Message{m.Respond(peer.Content, []byte("yes"))}
+		return []coappeer.Message{m.Respond(coappeer.Content, []byte("yes"))}
 	})
 	return server, "coap://" + server.Addr().String()
 }
 
-func isHopLimit(o peer.Option) bool { return o.Number == uint16(coap.OptionHopLimit) }
+func isHopLimit(o coappeer.Option) bool { return o.Number == uint16(coap.OptionHopLimit) }
 
 func TestRequestsGoThroughAProxy(t *testing.T) {
 	t.Parallel()
 	const target = "coap://target.example:1234/a?b"
 	for name, test := range map[string]struct {
 		args []string
-		want []peer.Option
+		want []coappeer.Option
 	}{
-		"proxy URI": {[]string{"-P", "coap://PROXY"}, []peer.Option{peer.String(peer.ProxyURI, target)}},
-		"of 4.2":    {[]string{"--compat=4.2", "-PPROXY"}, []peer.Option{peer.String(peer.ProxyURI, target)}},
-		"proxy scheme": {[]string{"-P", "coap://PROXY", "-O", "39,coap", "-O", "3,target.example"}, []peer.Option{
-			peer.String(peer.URIHost, "target.example"), peer.Uint(peer.URIPort, 1234),
-			peer.String(peer.URIPath, "a"), peer.String(peer.URIQuery, "b"), peer.String(peer.ProxyScheme, "coap"),
+		"proxy URI": {[]string{"-P", "coap://PROXY"}, []coappeer.Option{coappeer.String(coappeer.ProxyURI, target)}},
+		"of 4.2":    {[]string{"--compat=4.2", "-PPROXY"}, []coappeer.Option{coappeer.String(coappeer.ProxyURI, target)}},
+		"proxy scheme": {[]string{"-P", "coap://PROXY", "-O", "39,coap", "-O", "3,target.example"}, []coappeer.Option{
+			coappeer.String(coappeer.URIHost, "target.example"), coappeer.Uint(coappeer.URIPort, 1234),
+			coappeer.String(coappeer.URIPath, "a"), coappeer.String(coappeer.URIQuery, "b"), coappeer.String(coappeer.ProxyScheme, "coap"),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -414,25 +414,25 @@ func TestCallsOfThePlugtests(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "body")
 	require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte("x"), 2000), 0o600))
-	number := func(n uint16, v uint32) peer.Option { return peer.Uint(n, v) }
-	for line, want := range map[string]peer.Message{
-		"-v 5 -m get @/test":                  {Type: peer.CON, Code: peer.GET, Options: peer.Path("test")},
-		"-v 5 -m post -f SMALL -t 0 @/test":   {Type: peer.CON, Code: peer.POST, Options: append(peer.Path("test"), number(peer.ContentFormat, 0)), Payload: []byte("small")},
-		"-v 5 -m put -f SMALL @/test":         {Type: peer.CON, Code: peer.PUT, Options: peer.Path("test"), Payload: []byte("small")},
-		"-v 5 -m delete @/test":               {Type: peer.CON, Code: peer.DELETE, Options: peer.Path("test")},
-		"-v 5 -N -m get @/test":               {Type: peer.NON, Code: peer.GET, Options: peer.Path("test")},
-		"-v 5 -N -m put -f SMALL @/test":      {Type: peer.NON, Code: peer.PUT, Options: peer.Path("test"), Payload: []byte("small")},
-		"-v 5 -B 10 -m get -T sometok @/test": {Type: peer.CON, Code: peer.GET, Options: peer.Path("test")},
-		"-v 5 -m get -A 41 @/test":            {Type: peer.CON, Code: peer.GET, Options: append(peer.Path("test"), number(peer.Accept, 41))},
-		"-v 5 -m get -b 1024 @/large":         {Type: peer.CON, Code: peer.GET, Options: append(peer.Path("large"), number(peer.Block2, 6))},
-		"-v 5 -m get -b 64 @/large":           {Type: peer.CON, Code: peer.GET, Options: append(peer.Path("large"), number(peer.Block2, 2))},
-		"-v 5 -m put -b 1024 -f FILE @/large-update": {Type: peer.CON, Code: peer.PUT, Options: append(peer.Path("large-update"),
-			number(peer.Block1, 8|6), number(peer.Size1, 2000)), Payload: bytes.Repeat([]byte("x"), 1024)},
-		"-v 5 -s 0 @/obs":                     {Type: peer.CON, Code: peer.GET, Options: append([]peer.Option{number(peer.Observe, 0)}, peer.Path("obs")...)},
-		"-v 5 -s 0 -N @/obs":                  {Type: peer.NON, Code: peer.GET, Options: append([]peer.Option{number(peer.Observe, 0)}, peer.Path("obs")...)},
-		"-v 5 -m get -o OUT @/seg1/seg2/seg3": {Type: peer.CON, Code: peer.GET, Options: peer.Path("seg1/seg2/seg3")},
-		"@/query?first=1&second=2": {Type: peer.CON, Code: peer.GET, Options: append(peer.Path("query"),
-			peer.String(peer.URIQuery, "first=1"), peer.String(peer.URIQuery, "second=2"))},
+	number := func(n uint16, v uint32) coappeer.Option { return coappeer.Uint(n, v) }
+	for line, want := range map[string]coappeer.Message{
+		"-v 5 -m get @/test":                  {Type: coappeer.CON, Code: coappeer.GET, Options: coappeer.Path("test")},
+		"-v 5 -m post -f SMALL -t 0 @/test":   {Type: coappeer.CON, Code: coappeer.POST, Options: append(coappeer.Path("test"), number(coappeer.ContentFormat, 0)), Payload: []byte("small")},
+		"-v 5 -m put -f SMALL @/test":         {Type: coappeer.CON, Code: coappeer.PUT, Options: coappeer.Path("test"), Payload: []byte("small")},
+		"-v 5 -m delete @/test":               {Type: coappeer.CON, Code: coappeer.DELETE, Options: coappeer.Path("test")},
+		"-v 5 -N -m get @/test":               {Type: coappeer.NON, Code: coappeer.GET, Options: coappeer.Path("test")},
+		"-v 5 -N -m put -f SMALL @/test":      {Type: coappeer.NON, Code: coappeer.PUT, Options: coappeer.Path("test"), Payload: []byte("small")},
+		"-v 5 -B 10 -m get -T sometok @/test": {Type: coappeer.CON, Code: coappeer.GET, Options: coappeer.Path("test")},
+		"-v 5 -m get -A 41 @/test":            {Type: coappeer.CON, Code: coappeer.GET, Options: append(coappeer.Path("test"), number(coappeer.Accept, 41))},
+		"-v 5 -m get -b 1024 @/large":         {Type: coappeer.CON, Code: coappeer.GET, Options: append(coappeer.Path("large"), number(coappeer.Block2, 6))},
+		"-v 5 -m get -b 64 @/large":           {Type: coappeer.CON, Code: coappeer.GET, Options: append(coappeer.Path("large"), number(coappeer.Block2, 2))},
+		"-v 5 -m put -b 1024 -f FILE @/large-update": {Type: coappeer.CON, Code: coappeer.PUT, Options: append(coappeer.Path("large-update"),
+			number(coappeer.Block1, 8|6), number(coappeer.Size1, 2000)), Payload: bytes.Repeat([]byte("x"), 1024)},
+		"-v 5 -s 0 @/obs":                     {Type: coappeer.CON, Code: coappeer.GET, Options: append([]coappeer.Option{number(coappeer.Observe, 0)}, coappeer.Path("obs")...)},
+		"-v 5 -s 0 -N @/obs":                  {Type: coappeer.NON, Code: coappeer.GET, Options: append([]coappeer.Option{number(coappeer.Observe, 0)}, coappeer.Path("obs")...)},
+		"-v 5 -m get -o OUT @/seg1/seg2/seg3": {Type: coappeer.CON, Code: coappeer.GET, Options: coappeer.Path("seg1/seg2/seg3")},
+		"@/query?first=1&second=2": {Type: coappeer.CON, Code: coappeer.GET, Options: append(coappeer.Path("query"),
+			coappeer.String(coappeer.URIQuery, "first=1"), coappeer.String(coappeer.URIQuery, "second=2"))},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
@@ -443,7 +443,7 @@ func TestCallsOfThePlugtests(t *testing.T) {
 			require.Equal(t, 0, status, stderr)
 			m := server.Captured()[0].Message
 			m.ID, m.Token = 0, nil
-			m.Options = slices.DeleteFunc(m.Options, func(o peer.Option) bool { return o.Number == peer.URIPort })
+			m.Options = slices.DeleteFunc(m.Options, func(o coappeer.Option) bool { return o.Number == coappeer.URIPort })
 			assert.Equal(t, want, m)
 		})
 	}

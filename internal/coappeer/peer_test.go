@@ -320,6 +320,9 @@ func TestRelayDoesWhatItsRuleSays(t *testing.T) {
 		{"swaps past what is lost", func(d Datagram) Verdict {
 			return []Verdict{Swap, Drop, Swap, Forward, Forward}[d.N]
 		}, []uint16{3, 0, 2, 4}},
+		{"repeats", func(d Datagram) Verdict {
+			return []Verdict{Repeat, Repeat, Forward, Repeat, Forward}[d.N]
+		}, []uint16{0, 1, 0, 2, 1, 3, 4, 3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, server, relay := pair(t)

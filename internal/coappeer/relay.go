@@ -19,6 +19,7 @@ const (
 	Duplicate         // it goes on twice
 	Hold              // it waits for Relay.Deliver
 	Swap              // it goes on behind the next one of its direction that goes on
+	Repeat            // it goes on, and again where Swap has it go on
 )
 
 // A Direction is the direction of a datagram.
@@ -197,6 +198,9 @@ func (r *Relay) decide(dir Direction, b []byte, from netip.AddrPort, send func(b
 		p.send(p.data)
 	}
 	r.swapped[dir] = nil
+	if d.Verdict == Repeat {
+		r.swapped[dir] = append(r.swapped[dir], pending{b, send})
+	}
 }
 
 // close closes all sockets. What is held is lost.
