@@ -31,8 +31,6 @@ type transfer struct {
 	r        Request
 	options  Options // of the request, in each of its messages
 	progress Progress
-	counted  bool // in conn.uploads
-	locked   bool // the loop is, whenever something is done
 }
 
 var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
@@ -47,6 +45,10 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 		return nil, errOwnBlocks
 	}
 	szx := c.blockSZX()
+	if !own && r.Method != MethodGet {
+		options = c.begin(options)
+		defer c.requests.Add(-1)
+	}
 	oneMessage := own || r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.mtu.Load() == 0)
 	var m ccoap.Message
 	var err error
@@ -64,7 +66,6 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 		}
 	}
 	t := newTransfer(ctx, c, r, options)
-	defer t.end()
 	switch {
 	case !oneMessage && r.Source != nil:
 		m, err = t.send(newSource(r.Source), szx, false)
@@ -123,8 +124,6 @@ func (c *conn) ready(ctx context.Context) error {
 // called, that goes without waking this goroutine up for each.
 func (t *transfer) converse(m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
 	if t.r.Source == nil && t.r.Sink == nil && t.r.OnProgress == nil {
-		t.locked = true
-		defer func() { t.locked = false }()
 		return t.c.converse(t.ctx, m, next)
 	}
 	for {
@@ -221,9 +220,6 @@ func (u *upload) next() (*ccoap.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if more {
-		u.t.tag()
-	}
 	u.block, u.sent = block, at(u.offset, u.szx)
 	u.sent.more = more
 	if u.sent.num > maxBlockNum {
@@ -299,33 +295,14 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 	return withOptions(t.options, added...)
 }
 
-// tag adds a Request-Tag option where another transfer is under way in the
-// session, whose blocks could mix with this one's (RFC 9175, section 3.4). For a C
+// begin counts a request, and adds a Request-Tag where another one is under way, whose blocks could mix with this one's (RFC 9175, section 3.4): those of
+// responses as well, because only the first request for them says what its body is. For a C
 // program libcoap may add others, to each block another one, where there is none.
-func (t *transfer) tag() {
-	if t.counted {
-		return
+func (c *conn) begin(options Options) Options {
+	if (c.requests.Add(1) > 1 || c.l.shared) && !options.Has(OptionRequestTag) {
+		options = options.with(Option{OptionRequestTag, encodeUint(c.tags.Add(1))})
 	}
-	t.counted = true
-	c := t.c
-	if !t.locked {
-		c.l.mu.Lock()
-		defer c.l.mu.Unlock()
-	}
-	if c.uploads > 0 || c.l.shared {
-		c.tags++
-		t.options = t.options.with(Option{OptionRequestTag, encodeUint(c.tags)})
-	}
-	c.uploads++
-}
-
-// end is called when all of the response is there, or never will be.
-func (t *transfer) end() {
-	if t.counted {
-		t.c.l.mu.Lock()
-		t.c.uploads--
-		t.c.l.mu.Unlock()
-	}
+	return options
 }
 
 func (t *transfer) report() {

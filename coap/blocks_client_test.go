@@ -326,6 +326,33 @@ func TestTransfersAtTheSameTimeAreTagged(t *testing.T) {
 	require.NoError(t, receive(t, third).err)
 }
 
+// Only the first request for a body of blocks says what it is.
+func TestLargeResponsesToRequestsAtTheSameTimeDoNotMix(t *testing.T) {
+	eachUnsecured(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(bytes.Repeat(r.Body, 3000)) }))
+		s := connect(t, &Config{NSTART: 4, MTU: 1152}, addr, proto)
+		errs := make(chan error, 4)
+		for i := range 4 {
+			go func() {
+				for range 20 {
+					r, err := s.Do(waitContext(t), &Request{Method: MethodFetch, Body: []byte{byte('a' + i)}})
+					if err == nil && !bytes.Equal(r.Body, bytes.Repeat([]byte{byte('a' + i)}, 3000)) {
+						err = errors.New("the body of another response")
+					}
+					if err != nil {
+						errs <- err
+						return
+					}
+				}
+				errs <- nil
+			}()
+		}
+		for range cap(errs) {
+			assert.NoError(t, receive(t, errs))
+		}
+	})
+}
+
 func TestLostBlocksAreSentAgain(t *testing.T) {
 	t.Parallel()
 	server := coappeer.NewUDP(t)

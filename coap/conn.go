@@ -52,11 +52,11 @@ type conn struct {
 	queued int  // senders in the outbox that are still to be called
 	corked bool // what was sent last waits for more
 
-	uploads int          // requests with a body of many blocks, until their response is there
-	tags    uint64       // the last Request-Tag
-	bert    atomic.Bool  // the peer has sent a message of several blocks
-	mtu     atomic.Int32 // that the user has set, or 0
-	blocks  map[string]*stored
+	requests atomic.Int64  // that are under way, but for GET
+	tags     atomic.Uint64 // the last Request-Tag
+	bert     atomic.Bool   // the peer has sent a message of several blocks
+	mtu      atomic.Int32  // that the user has set, or 0
+	blocks   map[string]*stored
 
 	observers map[string]*observer // by token
 }
@@ -102,7 +102,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 		connected: make(chan struct{}),
 	}
 	if l.shared {
-		c.tags = foreignTags
+		c.tags.Store(foreignTags)
 	}
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()

@@ -14,8 +14,9 @@
 //
 // libcoap moves the messages: it owns the sockets, the security, the
 // retransmissions. What goes above that, and differs from version to version of
-// libcoap, is done here: block-wise transfers (RFC 7959), observation, the detection of
-// duplicates, and the choice of who handles a request. What libcoap decides by itself
+// libcoap, is done here: block-wise transfers (RFC 7959; those of requests that are under
+// way in a session at the same time are told apart as RFC 9175 says), observation, the
+// detection of duplicates, and the choice of who handles a request. What libcoap decides by itself
 // is listed in docs/coap-conformance.md.
 //
 // Everything may be called from any goroutine, unless it says otherwise.

@@ -97,6 +97,10 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 	if err := s.c.ready(ctx); err != nil {
 		return err
 	}
+	if r.Method != MethodGet {
+		options = s.c.begin(options)
+		defer s.c.requests.Add(-1)
+	}
 	t := newTransfer(ctx, s.c, r, options.without(OptionObserve))
 	o := &observation{t: t, news: make(chan struct{}, 1)}
 	defer o.end()
