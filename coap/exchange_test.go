@@ -246,6 +246,25 @@ func TestPingWithoutAnswer(t *testing.T) {
 	assert.ErrorIs(t, s.Ping(waitContext(t)), ErrRetriesExhausted)
 }
 
+// A Pong does not say which Ping it answers.
+func TestPongOfAPingThatNobodyWaitsForIsNotTakenForAnother(t *testing.T) {
+	ln := coappeer.ListenTCP(t)
+	s := connect(t, nil, ln.Addr(), TCP)
+	server := ln.Accept(t)
+	server.ExchangeCSM(t)
+	ctx, cancel := context.WithCancel(waitContext(t))
+	given, second := make(chan error, 1), make(chan error, 1)
+	go func() { given <- s.Ping(ctx) }()
+	ping := server.Expect(t, coappeer.Ping)
+	cancel()
+	require.ErrorIs(t, receive(t, given), context.Canceled)
+	go func() { second <- s.Ping(waitContext(t)) }()
+	server.Expect(t, coappeer.Ping)
+	server.Send(coappeer.Message{Code: coappeer.Pong, Token: ping.Token})
+	server.Abandon()
+	assert.ErrorIs(t, receive(t, second), ErrDisconnected)
+}
+
 func TestDuplicateRequestIsHandledOnce(t *testing.T) {
 	var handled atomic.Int32
 	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {

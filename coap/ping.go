@@ -20,9 +20,7 @@ func (s *Session) Ping(ctx context.Context) error {
 	p, err := s.c.ping()
 	if err == nil {
 		_, err = p.wait(ctx)
-		s.c.l.mu.Lock()
-		s.c.pings = slices.DeleteFunc(s.c.pings, func(other *ping) bool { return other == p })
-		s.c.l.mu.Unlock()
+		s.c.forget(p)
 	}
 	if err != nil {
 		return s.failed("ping", err)
@@ -54,6 +52,17 @@ func (c *conn) ping() (*ping, error) {
 	p := &ping{mid, newCall()}
 	c.pings = append(c.pings, p)
 	return p, nil
+}
+
+// forget drops a ping that nobody waits for any more. Over a reliable transport it is not
+// dropped before its Pong, which would be taken for that of the next one.
+func (c *conn) forget(p *ping) {
+	if c.proto.Reliable() {
+		return
+	}
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.pings = slices.DeleteFunc(c.pings, func(other *ping) bool { return other == p })
 }
 
 // onPong is called for a Pong over a reliable transport, where they come in the
