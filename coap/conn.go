@@ -257,7 +257,7 @@ func (x *exchange) send(m *ccoap.Message) error {
 	m.Token = x.token.append(x.bytes[:0])
 	mid, err := x.c.send(m)
 	x.mid = mid
-	return sendError(err)
+	return x.c.sendError(err)
 }
 
 // send sends a message. One over a connection waits where others are queued.
@@ -267,12 +267,15 @@ func (c *conn) send(m *ccoap.Message) (mid int, err error) {
 	return c.native.Send(m)
 }
 
-func sendError(err error) error {
-	switch err {
-	case nil:
+// sendError says why libcoap did not take a message.
+func (c *conn) sendError(err error) error {
+	switch {
+	case err == nil:
 		return nil
-	case ccoap.ErrTooLarge:
+	case err == ccoap.ErrTooLarge:
 		return ErrTooLarge
+	case c.proto == UDP: // the network, or the host that got an earlier message, refuses it
+		return ErrUnreachable
 	default:
 		return ErrDisconnected
 	}

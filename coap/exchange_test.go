@@ -109,6 +109,21 @@ func TestNobodyThereIsTheOutcome(t *testing.T) {
 	})
 }
 
+// The answer of the host to one message is an error where the next one is sent.
+func TestMessageThatTheNetworkRefuses(t *testing.T) {
+	c := connect(t, nil, nobody, UDP).c
+	send := func() error {
+		m := (&Request{Method: MethodGet, NonConfirmable: true}).message(nil, nil)
+		m.ID, m.Token = ccoap.NewID, newToken().append(nil)
+		_, err := c.send(m)
+		return c.sendError(err)
+	}
+	require.NoError(t, c.l.lock())
+	defer c.l.unlock()
+	assert.NoError(t, send())
+	assert.ErrorIs(t, send(), ErrUnreachable)
+}
+
 func TestResponsesThatDoNotMatchAreRefused(t *testing.T) {
 	peer := coappeer.NewUDP(t)
 	s := connect(t, nil, peer.Addr(), UDP)

@@ -209,5 +209,5 @@ func (in *incoming) respond(m *ccoap.Message) error {
 		m.Code, m.Options, m.Body = int(CodeInternalServerError), nil, nil
 		_, err = c.send(m)
 	}
-	return sendError(err)
+	return in.c.sendError(err)
 }

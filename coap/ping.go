@@ -47,7 +47,7 @@ func (c *conn) ping() (*ping, error) {
 		mid, err = c.native.Send(&ccoap.Message{Type: ccoap.Confirmable, Code: int(CodeEmpty), ID: ccoap.NewID})
 	}
 	if err != nil {
-		return nil, sendError(err)
+		return nil, c.sendError(err)
 	}
 	p := &ping{mid, newCall()}
 	c.pings = append(c.pings, p)
