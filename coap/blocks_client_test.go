@@ -335,7 +335,7 @@ func TestLargeResponsesToRequestsAtTheSameTimeDoNotMix(t *testing.T) {
 		for i := range 4 {
 			go func() {
 				for range 20 {
-					r, err := s.Do(waitContext(t), &Request{Method: MethodFetch, Body: []byte{byte('a' + i)}})
+					r, err := s.Post(waitContext(t), "/", TextPlain, []byte{byte('a' + i)})
 					if err == nil && !bytes.Equal(r.Body, bytes.Repeat([]byte{byte('a' + i)}, 3000)) {
 						err = errors.New("the body of another response")
 					}

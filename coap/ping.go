@@ -15,8 +15,13 @@ type ping struct {
 
 // Ping asks whether the peer is there: over UDP and DTLS with an empty confirmable
 // message (RFC 7252, section 4.3), and over TCP and TLS with a Ping (RFC 8323,
-// section 5.4). It stands for coap_session_send_ping.
+// section 5.4). It waits for the connection and the handshake first. It stands for
+// coap_session_send_ping.
 func (s *Session) Ping(ctx context.Context) error {
+	err := s.c.ready(ctx)
+	if err != nil {
+		return s.failed("ping", err)
+	}
 	p, err := s.c.ping()
 	if err == nil {
 		_, err = p.wait(ctx)
@@ -29,9 +34,6 @@ func (s *Session) Ping(ctx context.Context) error {
 }
 
 func (c *conn) ping() (*ping, error) {
-	if err := c.l.mayWait(); err != nil {
-		return nil, err
-	}
 	if err := c.l.lock(); err != nil {
 		return nil, err
 	}

@@ -47,9 +47,12 @@ func TestProxyGetsWhatIsForProxies(t *testing.T) {
 			}
 			r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: Options{{OptionProxyScheme, []byte("coap")}}})
 			require.NoError(t, err)
-			if proxy && Version() == "4.2.1" {
+			switch {
+			case Version() == "4.3.4":
+				assert.Equal(t, CodeBadOption, r.Code)
+			case proxy && Version() == "4.2.1":
 				assert.Equal(t, "proxy", string(r.Body))
-			} else {
+			default:
 				assert.Equal(t, CodeProxyingNotSupported, r.Code)
 			}
 		}
