@@ -117,6 +117,7 @@ const (
 	defaultMaxAge        = time.Minute
 	defaultLeisure       = 5 * time.Second
 	defaultMaxRetransmit = 4
+	minAckTimeout        = time.Second
 	defaultAckTimeout    = 2 * time.Second
 	defaultIdleTimeout   = 5 * time.Minute
 	defaultMaxSessions   = 10000
@@ -140,7 +141,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("%s is %v, not %s", "Config."+field, value, want)
 	}
 	switch {
-	case c.AckTimeout != 0 && (c.AckTimeout < time.Second || c.AckTimeout > maxSeconds*time.Second):
+	case c.AckTimeout != 0 && (c.AckTimeout < minAckTimeout || c.AckTimeout > maxSeconds*time.Second):
 		return bad("AckTimeout", c.AckTimeout, "0 or from 1 s to 65535 s")
 	case c.AckRandomFactor != 0 && !(c.AckRandomFactor >= 1 && c.AckRandomFactor <= math.MaxUint16):
 		return bad("AckRandomFactor", c.AckRandomFactor, "0 or from 1 to 65535")

@@ -264,6 +264,9 @@ func (x *exchange) send(m *ccoap.Message) error {
 func (c *conn) send(m *ccoap.Message) (mid int, err error) {
 	m.More = c.queued > 0 && c.proto.Reliable()
 	c.corked = m.More
+	if ccoap.StopsItsTimer && m.Type == ccoap.Confirmable && !c.proto.Reliable() {
+		c.l.arm(minAckTimeout)
+	}
 	return c.native.Send(m)
 }
 

@@ -55,6 +55,7 @@ typedef struct {
 
 /* One timeout of DTLS may count as several. */
 #define CSHIM_COUNTS_TIMEOUTS 0
+#define CSHIM_STOPS_ITS_TIMER 1
 
 void cshim_libcoap2_do_events(coap_context_t *ctx);
 int cshim_libcoap2_must_wait(int fd);
@@ -140,6 +141,7 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_CONNECTED(session) ((void)(session))
 #define CSHIM_MUST_WAIT(fd) ((void)(fd), 0)
 #define CSHIM_COUNTS_TIMEOUTS 1
+#define CSHIM_STOPS_ITS_TIMER 0
 #define CSHIM_TOKEN_IS_OF_ONE_MESSAGE 0
 #define CSHIM_BEFORE_SEND(session, nstart) ((void)(session), (void)(nstart))
 #define CSHIM_REJECTS 1

@@ -72,6 +72,10 @@ var (
 // Otherwise only late responses do that which are not piggybacked.
 const TokenIsOfOneMessage = C.CSHIM_TOKEN_IS_OF_ONE_MESSAGE == 1
 
+// StopsItsTimer says that Send may stop the timer that wakes up who waits for FD, when
+// other confirmable messages are under way.
+const StopsItsTimer = C.CSHIM_STOPS_ITS_TIMER == 1
+
 // Send sends a message and returns its message ID.
 //
 // Implements:
