@@ -15,6 +15,7 @@ var (
 	errOwnSession = errors.New("the session was opened by Go")
 	errOwnThread  = errors.New("the call would wait for itself: its thread has the context locked")
 	errInCallback = errors.New("libcoap, or the C program, uses the context on this thread")
+	errNotLent    = errors.New("the context is not borrowed")
 	errNotOurs    = errors.New("the C program secures this context; another Context may have sessions with DTLS and TLS")
 )
 
@@ -82,7 +83,8 @@ func AdoptContext(p unsafe.Pointer, config *Config) (*Context, error) {
 // to sessions are released, sessions that Go has opened are closed, and the handlers
 // that gnucoap_set_handlers has named are registered. It may be called on any thread
 // but in a callback of libcoap. Then the program goes on with it as before, and frees
-// it; it must not free it earlier. It may also be borrowed or adopted again.
+// it; it must not free it earlier. It may also be borrowed or adopted again. Adopt
+// takes the loop over, too, and all that Go has in the context stays.
 func BorrowContext(p unsafe.Pointer, config *Config) (*Context, error) {
 	return newAdopted(p, config, "borrow", true)
 }
@@ -112,6 +114,39 @@ func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Co
 		return nil, &Error{Op: op, Err: err}
 	}
 	return &Context{l: l}, nil
+}
+
+// Adopt has Go run the loop of a context that is borrowed: from now on it is as after
+// AdoptContext, and Go's to free. Sessions, requests, observations and the handlers that
+// gnucoap_set_handlers has named stay. gnucoap_io_process returns -1 at once, so the
+// program's loop ends; a thread that has the context locked unlocks it with
+// gnucoap_unlock. Any goroutine may call Adopt, but not in a callback of libcoap. The
+// error of a closed context is net.ErrClosed.
+func (c *Context) Adopt() error {
+	if err := c.l.adopt(); err != nil {
+		return &Error{Op: "adopt", Err: err}
+	}
+	return nil
+}
+
+func (l *loop) adopt() error {
+	if err := l.lock(); err != nil {
+		return err
+	}
+	defer l.unlock()
+	switch {
+	case !l.borrowed:
+		return errNotLent
+	case l.native.Processing():
+		return errInCallback
+	}
+	if err := l.open(l.native); err != nil {
+		return err
+	}
+	l.native.Keep()
+	l.borrowed = false
+	go l.run()
+	return nil
 }
 
 // checkShared finds what a context of a C program cannot have.

@@ -271,6 +271,7 @@ func TestCallsOnTheThreadOfTheLoop(t *testing.T) {
 			assert.ErrorContains(t, server.Ping(ctx), "the call would wait for itself")
 			assert.ErrorContains(t, server.Ready(ctx), "the call would wait for itself")
 			assert.ErrorContains(t, s.Context.Close(), "on this thread")
+			assert.Error(t, s.Adopt(), "it is adopted, or the program is at work")
 			for _, err := range server.Observe(ctx, get()) {
 				assert.ErrorContains(t, err, "the call would wait for itself")
 			}
@@ -545,4 +546,62 @@ func TestManyGoroutinesShareAContextWithItsProgram(t *testing.T) {
 			receive(t, done)
 		}
 	})
+}
+
+func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	began, ended := make(chan *Context), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := BorrowContext(p.Context(), nil)
+		assert.NoError(t, err)
+		began <- c
+		p.Run() // it ends although nobody calls Stop
+	}()
+	c := receive(t, began)
+	defer p.Free(false)
+	defer c.Close()
+	var mux Mux
+	res := NewResource(hello)
+	mux.Handle("/observed", res)
+	arrived, proceed := make(chan struct{}), make(chan struct{})
+	mux.HandleFunc("/slow", func(w ResponseWriter, r *Request) {
+		close(arrived)
+		<-proceed
+		w.Write([]byte("at last"))
+	})
+	c.Handle(&mux)
+
+	ctx := waitContext(t)
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+	states := make(chan string)
+	go func() {
+		for r, err := range client.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+			if err != nil {
+				return
+			}
+			states <- string(r.Body)
+		}
+	}()
+	assert.Equal(t, "hello", receive(t, states))
+	slow := make(chan string, 1)
+	go func() {
+		r, err := client.Get(ctx, "/slow")
+		slow <- body(t, r, err)
+	}()
+	receive(t, arrived)
+
+	require.NoError(t, c.Adopt())
+	receive(t, ended)
+	assert.Equal(t, -1, p.Process(cprogramNoWait))
+	close(proceed)
+	assert.Equal(t, "at last", receive(t, slow))
+	res.Notify()
+	assert.Equal(t, "hello", receive(t, states))
+	r, err := client.Get(ctx, "/c")
+	assert.Equal(t, "C: 42", body(t, r, err))
+
+	assert.EqualError(t, c.Adopt(), "coap: adopt: the context is not borrowed")
+	require.NoError(t, c.Close())
+	assert.ErrorIs(t, c.Adopt(), net.ErrClosed)
 }

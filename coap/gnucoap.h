@@ -21,7 +21,10 @@ extern "C" {
  * it while it waits. It returns with the context locked: so the rest of the program's
  * loop uses it as before. A context that Go does not have is left to
  * coap_io_process. Returns how many milliseconds it took, or -1: the context is
- * adopted, or this is a call out of a callback. */
+ * adopted, so the loop is over, or this is a call out of a callback.
+ *
+ * A program that waits by itself, for the file descriptor of coap_context_get_coap_fd,
+ * calls gnucoap_unlock before it does, and after it this with COAP_IO_NO_WAIT. */
 int gnucoap_io_process(coap_context_t *context, uint32_t timeout_ms);
 
 /* Waits until nobody else uses the context, and locks it for this thread. It may be

@@ -108,17 +108,11 @@ func (s *server) moveLog() error {
 
 // adopt ends the loop in C. What is left there runs in Go's.
 func (s *server) adopt() error {
-	C.server_stop(s.c)
+	if err := s.context.Adopt(); err != nil {
+		return err
+	}
 	<-s.ended
-	if err := s.context.Close(); err != nil {
-		return err
-	}
-	c, err := coap.AdoptContext(C.server_context(s.c), nil)
-	if err != nil {
-		return err
-	}
-	c.Handle(&s.mux)
-	s.context, s.adopted = c, true
+	s.adopted = true
 	s.ticking.Add(1)
 	go s.tick()
 	return nil

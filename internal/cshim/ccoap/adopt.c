@@ -163,6 +163,11 @@ void cshim_adoption_give_back(cshim_context *c)
 	cshim_context_release(c);
 }
 
+void cshim_adoption_keep(cshim_context *c)
+{
+	c->adoption->borrowed = false;
+}
+
 uint64_t cshim_adoption_wrap(cshim_context *c, coap_session_t *session, bool *is_new)
 {
 	uint64_t id = cshim_session_id(session);
@@ -311,6 +316,10 @@ void cshim_adoption_end(struct cshim_context *c)
 }
 
 void cshim_adoption_give_back(struct cshim_context *c)
+{
+}
+
+void cshim_adoption_keep(struct cshim_context *c)
 {
 }
 

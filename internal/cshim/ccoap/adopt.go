@@ -105,6 +105,9 @@ func (c *Context) GiveBack() {
 	liveContexts.Add(-1)
 }
 
+// Keep ends the program's loop for a context that was borrowed.
+func (c *Context) Keep() { C.cshim_adoption_keep(c.c) }
+
 // Native returns the coap_context_t.
 func (c *Context) Native() unsafe.Pointer { return unsafe.Pointer(c.c.ctx) }
 

@@ -37,6 +37,9 @@ void cshim_adoption_end(struct cshim_context *c);
 /* Gives a context back to the program. */
 void cshim_adoption_give_back(struct cshim_context *c);
 
+/* The program does not run the loop of a borrowed context any more. */
+void cshim_adoption_keep(struct cshim_context *c);
+
 /* Gives a session a number, unless it has one, and takes a reference then. */
 uint64_t cshim_adoption_wrap(struct cshim_context *c, coap_session_t *session, bool *is_new);
 

@@ -195,8 +195,8 @@ void cprogram_free(cprogram *p, bool context_too)
 
 void cprogram_run(cprogram *p)
 {
-	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE))
-		gnucoap_io_process(p->context, 20);
+	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE) && gnucoap_io_process(p->context, 20) >= 0)
+		;
 	gnucoap_unlock(p->context);
 }
 
