@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -604,4 +605,72 @@ func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
 	assert.EqualError(t, c.Adopt(), "coap: adopt: the context is not borrowed")
 	require.NoError(t, c.Close())
 	assert.ErrorIs(t, c.Adopt(), net.ErrClosed)
+}
+
+// libcoap deals with blocks and observations of a program's sessions: it may also change
+// the tokens of their requests.
+func TestGoUsesSessionsOfAProgramInEachBlockMode(t *testing.T) {
+	large := strings.Repeat("0123456789", 500)
+	for name, mode := range map[string]int{"by hand": cprogram.Blocks, "libcoap": cprogram.Libcoap, "single body": cprogram.SingleBody} {
+		for _, proto := range []Protocol{UDP, TCP} {
+			t.Run(name+" "+proto.String(), func(t *testing.T) {
+				s := adopted(t, mode)
+				var mux Mux
+				var n atomic.Value
+				res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(large + n.Load().(string))) }))
+				mux.Handle("/observed", res)
+				mux.HandleFunc("PUT /size", func(w ResponseWriter, r *Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
+				addr := listen(t, nil, proto, &mux)
+				session, err := s.NewClientSession(netip.AddrPort{}, addr, proto)
+				require.NoError(t, err)
+				defer session.Close()
+				ctx := waitContext(t)
+				r, err := session.Put(ctx, "/size", TextPlain, []byte(large))
+				assert.Equal(t, string([]byte{50}), body(t, r, err))
+				for range 2 {
+					n.Store("get")
+					r, err = session.Get(ctx, "/observed")
+					assert.Equal(t, large+"get", body(t, r, err))
+					states := []string{"a", "b", "c"}
+					n.Store(states[0])
+					for r, err := range session.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+						assert.Equal(t, large+states[0], body(t, r, err))
+						if states = states[1:]; len(states) == 0 {
+							break
+						}
+						n.Store(states[0])
+						res.Notify()
+					}
+					require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond)
+				}
+			})
+		}
+	}
+}
+
+func TestObserversOfGoInEachBlockMode(t *testing.T) {
+	large := strings.Repeat("0123456789", 500)
+	for name, mode := range map[string]int{"libcoap": cprogram.Libcoap, "single body": cprogram.SingleBody} {
+		for _, proto := range []Protocol{UDP, TCP} {
+			t.Run(name+" "+proto.String(), func(t *testing.T) {
+				inBothWays(t, mode, func(t *testing.T, s *shared) {
+					var n atomic.Value
+					res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(large + n.Load().(string))) }))
+					s.mux.Handle("/observed", res)
+					states := []string{"a", "b", "c"}
+					n.Store(states[0])
+					ctx := waitContext(t)
+					for r, err := range s.client(t, proto).Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+						assert.Equal(t, large+states[0], body(t, r, err))
+						if states = states[1:]; len(states) == 0 {
+							break
+						}
+						n.Store(states[0])
+						res.Notify()
+					}
+					require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond)
+				})
+			})
+		}
+	}
 }

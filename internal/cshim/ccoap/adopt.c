@@ -181,6 +181,18 @@ uint64_t cshim_adoption_wrap(cshim_context *c, coap_session_t *session, bool *is
 	return id;
 }
 
+bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token, size_t size)
+{
+	cshim_context *c = cshim_context_of(session);
+	coap_binary_t t = { size, (uint8_t *)token };
+	int cancelled;
+
+	cshim_streams_enter(&c->streams);
+	cancelled = coap_cancel_observe(session, &t, COAP_MESSAGE_CON);
+	cshim_streams_leave();
+	return cancelled;
+}
+
 bool cshim_adoption_processing(const cshim_context *c)
 {
 	return c->adoption->processing;
@@ -326,6 +338,11 @@ void cshim_adoption_keep(struct cshim_context *c)
 uint64_t cshim_adoption_wrap(struct cshim_context *c, coap_session_t *session, bool *is_new)
 {
 	return 0;
+}
+
+bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token, size_t size)
+{
+	return false;
 }
 
 bool cshim_adoption_processing(const struct cshim_context *c)

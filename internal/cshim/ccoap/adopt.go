@@ -143,6 +143,17 @@ func (c *Context) Wrap(p unsafe.Pointer) (s Session, id SessionID, isNew bool) {
 	return s, id, bool(first)
 }
 
+// CancelObserve ends the observation that a request with the token has begun, confirmably.
+// It does so in the block mode of libcoap, which is a C program's choice, and reports
+// false elsewhere, and where libcoap does not know the observation.
+//
+// Implements:
+//
+//	int coap_cancel_observe(coap_session_t *session, coap_binary_t *token, coap_pdu_type_t message_type);
+func (s Session) CancelObserve(token []byte) bool {
+	return bool(C.cshim_adoption_cancel_observe(s.s, (*C.uint8_t)(unsafe.SliceData(token)), C.size_t(len(token))))
+}
+
 // IsClient reports whether this side has opened the session.
 //
 // Implements:

@@ -43,6 +43,10 @@ void cshim_adoption_keep(struct cshim_context *c);
 /* Gives a session a number, unless it has one, and takes a reference then. */
 uint64_t cshim_adoption_wrap(struct cshim_context *c, coap_session_t *session, bool *is_new);
 
+/* Ends an observation as libcoap does in its block mode, where it changes tokens. Returns
+ * false where it does not know the observation. */
+bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token, size_t size);
+
 /* Whether libcoap is at work in gnucoap_io_process. */
 bool cshim_adoption_processing(const struct cshim_context *c);
 
