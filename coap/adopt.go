@@ -13,6 +13,7 @@ var (
 	errNilPointer = errors.New("the pointer is NULL")
 	errSession    = errors.New("the session's context is neither adopted nor borrowed")
 	errOwnSession = errors.New("the session was opened by Go")
+	errLeaving    = errors.New("libcoap is about to free the session")
 	errOwnThread  = errors.New("the call would wait for itself: its thread has the context locked")
 	errInCallback = errors.New("libcoap, or the C program, uses the context on this thread")
 	errNotLent    = errors.New("the context is not borrowed")
@@ -260,7 +261,9 @@ func (c *Context) Native(f func(context unsafe.Pointer)) error {
 // Go's business, and the other way round: responses go to who has sent the request.
 //
 // The session must exist: the caller has a reference, or is in a callback of
-// libcoap for the session. NULL, and sessions of other contexts, are refused.
+// libcoap for the session. NULL, and sessions of other contexts, are refused; and in
+// callbacks for a session that libcoap may be about to free: of
+// COAP_EVENT_SERVER_SESSION_DEL, and of nacks because the session is over.
 func WrapSession(p unsafe.Pointer) (*Session, error) {
 	s, err := wrapSession(p)
 	if err != nil {
@@ -285,11 +288,17 @@ func wrapSession(p unsafe.Pointer) (*Session, error) {
 	}
 	defer l.unlock()
 	native, id, isNew := l.native.Wrap(p)
+	if id == 0 {
+		return nil, errLeaving
+	}
 	c := l.conns[id]
 	if isNew {
 		c = l.newConn(id, native, !native.IsClient(), true)
 		if c.server {
 			l.servers.add(c)
+		}
+		if c.proto == DTLS && !c.isUp {
+			l.greeting = append(l.greeting, c)
 		}
 	}
 	if !c.lent {

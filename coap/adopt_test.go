@@ -195,7 +195,7 @@ func TestPointersThatCannotBeTakenAreRefused(t *testing.T) {
 	defer p.Free(true)
 	_, err = AdoptContext(p.Context(), &Config{MTU: 1})
 	assert.ErrorContains(t, err, "Config.MTU")
-	require.True(t, p.Connect(5683))
+	require.True(t, p.Connect(cprogram.UDP, 5683))
 	_, err = WrapSession(p.Client())
 	assert.EqualError(t, err, "coap: wrap: the session's context is neither adopted nor borrowed")
 	p.Disconnect()
@@ -348,7 +348,7 @@ func TestSessionOfTheProgramServesGoToo(t *testing.T) {
 				var wrapped *Session
 				require.NoError(t, s.Native(func(unsafe.Pointer) {
 					require.True(t, s.NameHandlers())
-					require.True(t, s.Connect(addr.Port()))
+					require.True(t, s.Connect(cprogram.UDP, addr.Port()))
 					var err error
 					wrapped, err = WrapSession(s.Client())
 					require.NoError(t, err)
@@ -410,12 +410,12 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 	assert.EqualValues(t, 1, p.Counts().Pings)
 	assert.Positive(t, p.Counts().Events, "a connection has come")
 
-	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Connect(cprogram.UDP, server.Port()))
 	require.True(t, p.Request())
 	process(func() bool { return p.Counts().Responses == 1 })
 	peer := coappeer.NewUDP(t)
 	p.Disconnect()
-	require.True(t, p.Connect(peer.Addr().Port()))
+	require.True(t, p.Connect(cprogram.UDP, peer.Addr().Port()))
 	require.True(t, p.Request())
 	request := peer.Receive(t)
 	peer.Send(request.From, request.Reset())
@@ -424,7 +424,7 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 
 	require.NoError(t, c.Close())
 	assert.False(t, p.NameHandlers(), "Go does not have the context")
-	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Connect(cprogram.UDP, server.Port()))
 	require.True(t, p.Request())
 	process(func() bool { return p.Counts().Responses == 2 })
 	p.Disconnect()
@@ -672,5 +672,82 @@ func TestObserversOfGoInEachBlockMode(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+func TestSessionsThatLibcoapFreesCannotBeWrapped(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		ended := make(chan error, 1)
+		s.Event = func(session unsafe.Pointer, event int) {
+			if event == cprogram.SessionDeleted {
+				_, err := WrapSession(session)
+				ended <- err
+			}
+		}
+		require.NoError(t, s.Native(func(unsafe.Pointer) {
+			require.True(t, s.NameHandlers())
+			s.LimitIdle(1)
+		}))
+		ctx := waitContext(t)
+		for range 2 {
+			r, err := s.client(t, UDP).Get(ctx, "/c")
+			assert.Equal(t, "C: 42", body(t, r, err))
+		}
+		assert.EqualError(t, receive(t, ended), "coap: wrap: libcoap is about to free the session")
+	})
+}
+
+func TestSessionIsWrappedBeforeItsHandshake(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		var wrapped *Session
+		come := make(chan error, 1)
+		s.Event = func(session unsafe.Pointer, event int) {
+			if event == cprogram.SessionNew {
+				var err error
+				wrapped, err = WrapSession(session)
+				come <- err
+			}
+		}
+		var port uint16
+		require.NoError(t, s.Native(func(unsafe.Pointer) {
+			require.True(t, s.NameHandlers())
+			port = s.Secure()
+		}))
+		require.NotZero(t, port)
+		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+			netip.AddrPortFrom(loopback.Addr(), port), DTLS, "me", []byte(cprogram.Key))
+		require.NoError(t, err)
+		require.NoError(t, receive(t, come))
+		ctx := waitContext(t)
+		require.NoError(t, wrapped.Ready(ctx))
+		assert.Equal(t, "me", wrapped.PeerIdentity())
+		r, err := client.Get(ctx, "/c")
+		assert.Equal(t, "C: 42", body(t, r, err))
+		require.NoError(t, wrapped.Release())
+	})
+}
+
+func TestClientSessionIsWrappedBeforeItIsConnected(t *testing.T) {
+	protocols := map[Protocol]cprogram.Protocol{UDP: cprogram.UDP, DTLS: cprogram.DTLS, TCP: cprogram.TCP, TLS: cprogram.TLS}
+	for proto, native := range protocols {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
+				config := &Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte(cprogram.Key), nil }}}
+				addr := listen(t, config, proto, hello)
+				var wrapped *Session
+				require.NoError(t, s.Native(func(unsafe.Pointer) {
+					require.True(t, s.Connect(native, addr.Port()))
+					var err error
+					wrapped, err = WrapSession(s.Client())
+					require.NoError(t, err)
+				}))
+				ctx := waitContext(t)
+				require.NoError(t, wrapped.Ready(ctx))
+				r, err := wrapped.Get(ctx, "/")
+				assert.Equal(t, "hello", body(t, r, err))
+				require.NoError(t, wrapped.Release())
+				require.NoError(t, s.Native(func(unsafe.Pointer) { s.Disconnect() }))
+			})
+		})
 	}
 }

@@ -47,8 +47,9 @@ typedef struct gnucoap_handlers {
 } gnucoap_handlers_t;
 
 /* Sets these handlers, in place of coap_register_response_handler and so on, which
- * must not be called while Go has the context. The calling thread has it locked.
- * Returns 0 where Go does not have it. */
+ * must not be called while Go has the context. It locks the context. They count until Go
+ * closes it; when Go takes it again they are to be set again. Returns 0 where Go does not
+ * have it. */
 int gnucoap_set_handlers(coap_context_t *context, const gnucoap_handlers_t *handlers);
 
 #ifdef __cplusplus

@@ -43,7 +43,7 @@ type loop struct {
 	unacked   []*incoming   // confirmable requests, the oldest first; some are answered
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
-	greeting  []*conn      // clients over DTLS whose handshakes are not over
+	greeting  []*conn      // over DTLS, whose handshakes are not over
 	listening bool         // over DTLS or TLS
 	udp       []netip.Addr // of the endpoints for UDP
 	opening   *security

@@ -172,8 +172,8 @@ uint64_t cshim_adoption_wrap(cshim_context *c, coap_session_t *session, bool *is
 {
 	uint64_t id = cshim_session_id(session);
 
-	*is_new = id == 0;
-	if (id == 0) {
+	*is_new = id == 0 && session != c->adoption->leaving;
+	if (*is_new) {
 		id = ++c->last_session;
 		cshim_session_set_id(session, id);
 		coap_session_reference(session);
@@ -206,6 +206,32 @@ coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *sessio
 	return c->adoption->handlers.response(session, sent, received, mid);
 }
 
+void cshim_adoption_nack(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent, coap_nack_reason_t reason,
+			 coap_mid_t mid)
+{
+	const coap_session_t *outer = c->adoption->leaving;
+
+	if (c->adoption->handlers.nack == NULL)
+		return;
+	/* These are also the reasons for what a session that is freed had to send. */
+	if (reason == COAP_NACK_NOT_DELIVERABLE || reason == COAP_NACK_TLS_FAILED)
+		c->adoption->leaving = session;
+	c->adoption->handlers.nack(session, sent, reason, mid);
+	c->adoption->leaving = outer;
+}
+
+void cshim_adoption_event(cshim_context *c, coap_session_t *session, coap_event_t event)
+{
+	const coap_session_t *outer = c->adoption->leaving;
+
+	if (c->adoption->handlers.event == NULL)
+		return;
+	if (event == COAP_EVENT_SERVER_SESSION_DEL)
+		c->adoption->leaving = session;
+	c->adoption->handlers.event(session, event);
+	c->adoption->leaving = outer;
+}
+
 int gnucoap_lock(coap_context_t *context)
 {
 	return goCoapTake(context);
@@ -218,11 +244,10 @@ void gnucoap_unlock(coap_context_t *context)
 
 int gnucoap_set_handlers(coap_context_t *context, const gnucoap_handlers_t *handlers)
 {
-	cshim_context *c = cshim_adoption_find(context);
-
-	if (c == NULL)
+	if (!goCoapTake(context))
 		return 0;
-	c->adoption->handlers = *handlers;
+	cshim_adoption_find(context)->adoption->handlers = *handlers;
+	goCoapLetGo(context);
 	return 1;
 }
 

@@ -128,7 +128,8 @@ func OwnerOf(p unsafe.Pointer) any {
 	return program.Owner
 }
 
-// Wrap takes a reference to a session of the context, unless Go has one: isNew tells.
+// Wrap takes a reference to a session of the context, unless Go has one: isNew tells. The
+// id is 0 for a session that libcoap is about to free.
 //
 // Implements:
 //

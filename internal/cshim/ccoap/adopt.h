@@ -40,7 +40,8 @@ void cshim_adoption_give_back(struct cshim_context *c);
 /* The program does not run the loop of a borrowed context any more. */
 void cshim_adoption_keep(struct cshim_context *c);
 
-/* Gives a session a number, unless it has one, and takes a reference then. */
+/* Gives a session a number, unless it has one, and takes a reference then. Returns 0 for a
+ * session that libcoap is about to free. */
 uint64_t cshim_adoption_wrap(struct cshim_context *c, coap_session_t *session, bool *is_new);
 
 /* Ends an observation as libcoap does in its block mode, where it changes tokens. Returns
@@ -59,11 +60,15 @@ struct cshim_adoption {
 	bool processing;
 	void *sessions;		/* their numbers: a tree of search.h */
 	gnucoap_handlers_t handlers;
+	const coap_session_t *leaving; /* libcoap may be about to free it, or NULL */
 	struct cshim_context *next;
 };
 
 coap_response_t cshim_adoption_response(struct cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
 					const coap_pdu_t *received, coap_mid_t mid);
+void cshim_adoption_nack(struct cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
+			 coap_nack_reason_t reason, coap_mid_t mid);
+void cshim_adoption_event(struct cshim_context *c, coap_session_t *session, coap_event_t event);
 
 #endif
 

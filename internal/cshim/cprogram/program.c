@@ -108,7 +108,10 @@ static void on_nack(coap_session_t *session, const coap_pdu_t *sent, coap_nack_r
 
 static int on_event(coap_session_t *session, coap_event_t event)
 {
-	count(&program_of(session)->events);
+	cprogram *p = program_of(session);
+
+	count(&p->events);
+	goCprogramEvent(p->handle, session, event);
 	return 0;
 }
 
@@ -235,11 +238,16 @@ int cprogram_secure(cprogram *p)
 	return port_of(coap_new_endpoint(p->context, &any, COAP_PROTO_DTLS));
 }
 
-bool cprogram_connect(cprogram *p, int port)
+bool cprogram_connect(cprogram *p, int proto, int port)
 {
+	static const char key[] = CPROGRAM_KEY;
 	coap_address_t server = loopback(port);
 
-	p->client = coap_new_client_session(p->context, NULL, &server, COAP_PROTO_UDP);
+	if (proto == COAP_PROTO_DTLS || proto == COAP_PROTO_TLS)
+		p->client = coap_new_client_session_psk(p->context, NULL, &server, proto, "me", (const uint8_t *)key,
+							strlen(key));
+	else
+		p->client = coap_new_client_session(p->context, NULL, &server, proto);
 	return p->client != NULL;
 }
 

@@ -24,6 +24,17 @@ const (
 	SingleBody = C.COAP_BLOCK_USE_LIBCOAP | C.COAP_BLOCK_SINGLE_BODY
 )
 
+// A Protocol is how the program connects: over DTLS and TLS with the identity "me" and Key.
+type Protocol int
+
+// Protocols of libcoap.
+const (
+	UDP  Protocol = C.COAP_PROTO_UDP
+	DTLS Protocol = C.COAP_PROTO_DTLS
+	TCP  Protocol = C.COAP_PROTO_TCP
+	TLS  Protocol = C.COAP_PROTO_TLS
+)
+
 // A Program is the C program. The methods are for one goroutine at a time, but for those
 // that say otherwise.
 type Program struct {
@@ -32,7 +43,15 @@ type Program struct {
 	// Called is what a request to /go-on calls, in libcoap's callback, with the
 	// coap_session_t. It reports whether to answer with 2.04.
 	Called func(session unsafe.Pointer) bool
+	// Event, unless it is nil, is called for each event, in libcoap's callback.
+	Event func(session unsafe.Pointer, event int)
 }
+
+// Events of libcoap.
+const (
+	SessionNew     = C.COAP_EVENT_SERVER_SESSION_NEW
+	SessionDeleted = C.COAP_EVENT_SERVER_SESSION_DEL
+)
 
 // New returns a program that listens on 127.0.0.1, over UDP and TCP.
 func New(blockMode int) *Program {
@@ -75,11 +94,18 @@ const Key = C.CPROGRAM_KEY
 // Secure listens over DTLS, and returns the port.
 func (p *Program) Secure() uint16 { return uint16(C.cprogram_secure(p.p)) }
 
+// LimitIdle bounds how many sessions of peers libcoap keeps that nobody uses.
+func (p *Program) LimitIdle(n int) {
+	C.coap_context_set_max_idle_sessions(p.p.context, C.uint(n))
+}
+
 // Connect opens the program's session to a server on 127.0.0.1, Request sends a GET over
 // it, and Disconnect gives the reference back.
-func (p *Program) Connect(port uint16) bool { return bool(C.cprogram_connect(p.p, C.int(port))) }
-func (p *Program) Request() bool            { return bool(C.cprogram_request(p.p)) }
-func (p *Program) Disconnect()              { C.cprogram_disconnect(p.p) }
+func (p *Program) Connect(proto Protocol, port uint16) bool {
+	return bool(C.cprogram_connect(p.p, C.int(proto), C.int(port)))
+}
+func (p *Program) Request() bool { return bool(C.cprogram_request(p.p)) }
+func (p *Program) Disconnect()   { C.cprogram_disconnect(p.p) }
 
 // Client returns the coap_session_t of that.
 func (p *Program) Client() unsafe.Pointer { return unsafe.Pointer(p.p.client) }
@@ -101,4 +127,11 @@ func goCprogramCall(h C.uintptr_t, session unsafe.Pointer) C.int {
 		return 1
 	}
 	return 0
+}
+
+//export goCprogramEvent
+func goCprogramEvent(h C.uintptr_t, session unsafe.Pointer, event C.int) {
+	if f := cgo.Handle(h).Value().(*Program).Event; f != nil {
+		f(session, int(event))
+	}
 }

@@ -37,7 +37,8 @@ bool cprogram_name_handlers(cprogram *p);
  * port. */
 #define CPROGRAM_KEY "secret"
 int cprogram_secure(cprogram *p);
-bool cprogram_connect(cprogram *p, int port);
+/* Over DTLS and TLS with the identity "me" and CPROGRAM_KEY. */
+bool cprogram_connect(cprogram *p, int proto, int port);
 bool cprogram_request(cprogram *p);
 void cprogram_disconnect(cprogram *p);
 
