@@ -37,7 +37,7 @@ var (
 // it: for responses, messages that were not taken, events, pings and pongs, and
 // for unknown resources (coap_resource_unknown_init). The program's are no longer
 // called, unless it names them with gnucoap_set_handlers: then they get what is
-// not for Go. It must not register others. A DELETE of a resource that there is none
+// not for Go. It must not register others. Its resource for unknown paths is freed. A DELETE of a resource that there is none
 // for is 4.04, not 2.02. The app data of the context and of its sessions stays the
 // program's.
 //
@@ -52,6 +52,8 @@ var (
 // Ownership: the context is Go's. Close frees it, with the program's resources,
 // endpoints and sessions: the program must have given its references to sessions
 // back, and not use the context again. The garbage collector does not close it.
+// While Go has the context no endpoint must be freed (coap_free_endpoint): libcoap aborts
+// where Go has references to its sessions.
 //
 // libcoap's log stays the program's too, until Go makes a context of its own, which
 // ends it for the process.

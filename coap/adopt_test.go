@@ -751,3 +751,68 @@ func TestClientSessionIsWrappedBeforeItIsConnected(t *testing.T) {
 		})
 	}
 }
+
+func TestOneOfManyGoroutinesGetsAContext(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(false)
+	type result struct {
+		context *Context
+		err     error
+	}
+	results := make(chan result)
+	const goroutines = 8
+	for range goroutines {
+		go func() {
+			c, err := AdoptContext(p.Context(), nil)
+			results <- result{c, err}
+		}()
+	}
+	var got *Context
+	for range goroutines {
+		switch r := receive(t, results); {
+		case r.err != nil:
+			assert.ErrorContains(t, r.err, "adopted or borrowed already")
+		case assert.Nil(t, got):
+			got = r.context
+		}
+	}
+	require.NotNil(t, got)
+	require.NoError(t, got.Close())
+}
+
+func TestProgramThatWaitsByItself(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	began, ended := make(chan *Context), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := BorrowContext(p.Context(), nil)
+		assert.NoError(t, err)
+		began <- c
+		p.RunSelect()
+	}()
+	c := receive(t, began)
+	defer p.Free(true)
+	defer c.Close()
+	defer func() {
+		p.Stop()
+		receive(t, ended)
+	}()
+	c.Handle(hello)
+	// Nobody answers the first message, which is sent again by libcoap in the program's loop.
+	peer := coappeer.NewUDP(t)
+	session, err := c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
+	require.NoError(t, err)
+	ctx := waitContext(t)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := session.Get(ctx, "/")
+		answered <- err
+	}()
+	peer.Receive(t)
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+	r, err := client.Get(ctx, "/go")
+	assert.Equal(t, "hello", body(t, r, err))
+	again := peer.Receive(t)
+	peer.Send(again.From, coappeer.Message{Type: coappeer.ACK, Code: coappeer.Content, ID: again.ID, Token: again.Token})
+	assert.NoError(t, receive(t, answered))
+}

@@ -133,12 +133,11 @@ cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bool borr
 	return c;
 }
 
-void cshim_adoption_end(cshim_context *c)
+/* Forgets that a context is adopted. */
+static void end(cshim_context *c)
 {
 	cshim_context **at;
 
-	if (c->adoption == NULL)
-		return;
 	pthread_mutex_lock(&mutex);
 	for (at = &adopted; *at != c; at = &(*at)->adoption->next)
 		;
@@ -159,7 +158,7 @@ void cshim_adoption_give_back(cshim_context *c)
 	coap_register_event_handler(c->ctx, handlers->event);
 	coap_register_ping_handler(c->ctx, handlers->ping);
 	coap_register_pong_handler(c->ctx, handlers->pong);
-	cshim_adoption_end(c);
+	end(c);
 	cshim_context_release(c);
 }
 
@@ -346,10 +345,6 @@ bool cshim_adoption_set_id(const coap_session_t *session, uint64_t id)
 struct cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bool borrowed)
 {
 	return NULL;
-}
-
-void cshim_adoption_end(struct cshim_context *c)
-{
 }
 
 void cshim_adoption_give_back(struct cshim_context *c)

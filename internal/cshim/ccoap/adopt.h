@@ -31,10 +31,7 @@ bool cshim_adoption_set_id(const coap_session_t *session, uint64_t id);
  * short. */
 struct cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bool borrowed);
 
-/* Forgets that a context is adopted. */
-void cshim_adoption_end(struct cshim_context *c);
-
-/* Gives a context back to the program. */
+/* Gives a context back to the program, and frees c. */
 void cshim_adoption_give_back(struct cshim_context *c);
 
 /* The program does not run the loop of a borrowed context any more. */

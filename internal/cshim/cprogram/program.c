@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <arpa/inet.h>
 
 #include "_cgo_export.h"
@@ -200,6 +201,23 @@ void cprogram_run(cprogram *p)
 {
 	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE) && gnucoap_io_process(p->context, 20) >= 0)
 		;
+	gnucoap_unlock(p->context);
+}
+
+void cprogram_run_select(cprogram *p)
+{
+	int fd = coap_context_get_coap_fd(p->context);
+
+	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
+		struct timeval most = { .tv_usec = 20000 };
+		fd_set set;
+
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		gnucoap_unlock(p->context);
+		select(fd + 1, &set, NULL, NULL, &most);
+		gnucoap_io_process(p->context, COAP_IO_NO_WAIT);
+	}
 	gnucoap_unlock(p->context);
 }
 

@@ -73,9 +73,13 @@ func (p *Program) Context() unsafe.Pointer { return unsafe.Pointer(p.p.context) 
 // Port returns where the program listens.
 func (p *Program) Port() uint16 { return uint16(p.p.port) }
 
-// Run runs the loop until Stop, which any goroutine may call.
+// Run runs the loop until Stop, which any goroutine may call, or until the context is
+// adopted.
 func (p *Program) Run()  { C.cprogram_run(p.p) }
 func (p *Program) Stop() { C.cprogram_stop(p.p) }
+
+// RunSelect runs a loop until Stop that waits by itself.
+func (p *Program) RunSelect() { C.cprogram_run_select(p.p) }
 
 // Process is one turn of the loop.
 func (p *Program) Process(milliseconds uint32) int {

@@ -25,8 +25,10 @@ typedef struct cprogram {
 cprogram *cprogram_new(uintptr_t handle, int block_mode);
 void cprogram_free(cprogram *p, bool context_too);
 
-/* Runs the loop on the calling thread until cprogram_stop. */
+/* Runs the loop on the calling thread until cprogram_stop, or Go adopts the context. */
 void cprogram_run(cprogram *p);
+/* The same, and waits by itself. */
+void cprogram_run_select(cprogram *p);
 void cprogram_stop(cprogram *p);
 int cprogram_process(cprogram *p, uint32_t timeout_ms);
 
