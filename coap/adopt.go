@@ -77,10 +77,9 @@ func AdoptContext(p unsafe.Pointer, config *Config) (*Context, error) {
 // as those of functions that C calls, take effect in the next gnucoap_io_process;
 // those that would wait for the peer return an error.
 //
-// Handlers of requests run on goroutines, except those that are marked with Inline:
-// these run on the thread of the loop. libcoap's callbacks come on the thread of the
-// loop, but those that a call of Go's brings about come on that of the call,
-// while the loop waits.
+// Handlers of requests run on goroutines, also those that are marked with Inline.
+// libcoap's callbacks come on the thread of the loop, but those that a call of Go's
+// brings about come on that of the call, while the loop waits.
 //
 // Ownership: the context stays the program's. Close gives it back: references
 // to sessions are released, sessions that Go has opened are closed, and the handlers
@@ -249,6 +248,8 @@ func (c *Context) Native(f func(context unsafe.Pointer)) error {
 		return &Error{Op: "native", Err: err}
 	}
 	defer c.l.unlock()
+	c.l.lending++
+	defer func() { c.l.lending-- }()
 	f(c.l.native.Native())
 	return nil
 }

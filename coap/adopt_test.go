@@ -816,3 +816,14 @@ func TestProgramThatWaitsByItself(t *testing.T) {
 	peer.Send(again.From, coappeer.Message{Type: coappeer.ACK, Code: coappeer.Content, ID: again.ID, Token: again.Token})
 	assert.NoError(t, receive(t, answered))
 }
+
+func TestContextIsNotClosedInNative(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		require.NoError(t, s.Native(func(unsafe.Pointer) {
+			assert.ErrorContains(t, s.Context.Close(), "uses the context on this thread")
+		}))
+		s.mux.Handle("/go", hello)
+		r, err := s.client(t, UDP).Get(waitContext(t), "/go")
+		assert.Equal(t, "hello", body(t, r, err))
+	})
+}

@@ -53,6 +53,8 @@ type loop struct {
 	notified  map[notificationID]*observer
 	store     blockStore // bodies that are not through
 
+	lending int // calls of Context.Native that run
+
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set
 
@@ -266,7 +268,7 @@ func (l *loop) close() error {
 		return nil
 	}
 	if l.mu.nested() {
-		if !l.borrowed || l.native.Processing() {
+		if !l.borrowed || l.lending > 0 || l.native.Processing() {
 			l.unlock()
 			return errInCallback
 		}
