@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -826,4 +827,48 @@ func TestContextIsNotClosedInNative(t *testing.T) {
 		r, err := s.client(t, UDP).Get(waitContext(t), "/go")
 		assert.Equal(t, "hello", body(t, r, err))
 	})
+}
+
+func TestLoopIsTakenOverWhileTheContextIsUsed(t *testing.T) {
+	p := cprogram.New(cprogram.SingleBody)
+	began, ended := make(chan *Context), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := BorrowContext(p.Context(), nil)
+		assert.NoError(t, err)
+		began <- c
+		p.Run()
+	}()
+	c := receive(t, began)
+	defer p.Free(false)
+	defer c.Close()
+	c.Handle(hello)
+	ctx := waitContext(t)
+	const goroutines, half = 6, 25
+	var halves, all sync.WaitGroup
+	halves.Add(goroutines)
+	all.Add(goroutines)
+	for i := range goroutines {
+		client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+		go func() {
+			defer all.Done()
+			for n := range 2 * half {
+				if n == half {
+					halves.Done()
+				}
+				if i == 0 {
+					assert.True(t, p.NameHandlers(), "as other threads of the program lock the context")
+					continue
+				}
+				r, err := client.Get(ctx, []string{"/go", "/c"}[i%2])
+				if assert.NoError(t, err) {
+					assert.Contains(t, []string{"hello", "C: 42"}, string(r.Body))
+				}
+			}
+		}()
+	}
+	halves.Wait()
+	assert.NoError(t, c.Adopt())
+	receive(t, ended)
+	all.Wait()
 }
