@@ -5,6 +5,7 @@ package coap
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -871,4 +872,31 @@ func TestLoopIsTakenOverWhileTheContextIsUsed(t *testing.T) {
 	assert.NoError(t, c.Adopt())
 	receive(t, ended)
 	all.Wait()
+}
+
+func TestObserversOfTheProgramsResource(t *testing.T) {
+	for _, proto := range []Protocol{UDP, TCP} {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
+				s.mux.HandleFunc("/c", func(w ResponseWriter, r *Request) { w.Write([]byte("Go")) })
+				ctx, client := waitContext(t), s.client(t, proto)
+				n, gone := 0, false
+				for r, err := range client.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/c")}) {
+					require.NoError(t, err)
+					if gone = r.Code == CodeNotFound; gone {
+						continue
+					}
+					assert.Equal(t, fmt.Sprintf("C: %d", 42+n), string(r.Body))
+					if n++; n < 5 {
+						s.Notify()
+					} else {
+						assert.True(t, s.Delete())
+					}
+				}
+				assert.True(t, gone, "the observation ends when the resource moves")
+				r, err := client.Get(ctx, "/c")
+				assert.Equal(t, "Go", body(t, r, err))
+			})
+		})
+	}
 }

@@ -185,6 +185,7 @@ cprogram *cprogram_new(uintptr_t handle, int block_mode)
 	coap_context_set_block_mode(p->context, block_mode);
 	coap_register_response_handler(p->context, on_response);
 	p->resource = add(p->context, "c", answer);
+	coap_resource_set_get_observable(p->resource, 1);
 	add(p->context, "go-on", call_go);
 	add(p->context, "tls", use_tls);
 	return p;
@@ -229,6 +230,14 @@ void cprogram_stop(cprogram *p)
 int cprogram_process(cprogram *p, uint32_t timeout_ms)
 {
 	return gnucoap_io_process(p->context, timeout_ms);
+}
+
+void cprogram_notify(cprogram *p)
+{
+	gnucoap_lock(p->context);
+	p->app_data++;
+	coap_resource_notify_observers(p->resource, NULL);
+	gnucoap_unlock(p->context);
 }
 
 bool cprogram_delete(cprogram *p)

@@ -89,6 +89,10 @@ func (p *Program) Process(milliseconds uint32) int {
 // Delete deletes the resource /c. Any goroutine may call it while Go has the context.
 func (p *Program) Delete() bool { return bool(C.cprogram_delete(p.p)) }
 
+// Notify changes what /c answers, and tells its observers. Any goroutine may call it while
+// Go has the context.
+func (p *Program) Notify() { C.cprogram_notify(p.p) }
+
 // NameHandlers calls gnucoap_set_handlers.
 func (p *Program) NameHandlers() bool { return bool(C.cprogram_name_handlers(p.p)) }
 

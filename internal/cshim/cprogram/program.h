@@ -32,8 +32,12 @@ void cprogram_run_select(cprogram *p);
 void cprogram_stop(cprogram *p);
 int cprogram_process(cprogram *p, uint32_t timeout_ms);
 
-/* The calling thread has the context locked, or is alone. */
+/* Any thread may call these. */
 bool cprogram_delete(cprogram *p);
+/* Changes app_data, and tells the observers of /c. */
+void cprogram_notify(cprogram *p);
+
+/* The calling thread has the context locked, or is alone. */
 bool cprogram_name_handlers(cprogram *p);
 /* Listens over DTLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
  * port. */
