@@ -455,7 +455,7 @@ func TestObserversHearOfEachChange(t *testing.T) {
 func TestSecuredSessionsOfTheProgram(t *testing.T) {
 	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
 		var port uint16
-		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure() }))
+		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure(cprogram.DTLS) }))
 		require.NotZero(t, port)
 		s.mux.HandleFunc("/who", func(w ResponseWriter, r *Request) { w.Write([]byte(r.Session.PeerIdentity())) })
 		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
@@ -700,33 +700,37 @@ func TestSessionsThatLibcoapFreesCannotBeWrapped(t *testing.T) {
 }
 
 func TestSessionIsWrappedBeforeItsHandshake(t *testing.T) {
-	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
-		var wrapped *Session
-		come := make(chan error, 1)
-		s.Event = func(session unsafe.Pointer, event int) {
-			if event == cprogram.SessionNew {
-				var err error
-				wrapped, err = WrapSession(session)
-				come <- err
-			}
-		}
-		var port uint16
-		require.NoError(t, s.Native(func(unsafe.Pointer) {
-			require.True(t, s.NameHandlers())
-			port = s.Secure()
-		}))
-		require.NotZero(t, port)
-		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
-			netip.AddrPortFrom(loopback.Addr(), port), DTLS, "me", []byte(cprogram.Key))
-		require.NoError(t, err)
-		require.NoError(t, receive(t, come))
-		ctx := waitContext(t)
-		require.NoError(t, wrapped.Ready(ctx))
-		assert.Equal(t, "me", wrapped.PeerIdentity())
-		r, err := client.Get(ctx, "/c")
-		assert.Equal(t, "C: 42", body(t, r, err))
-		require.NoError(t, wrapped.Release())
-	})
+	for proto, native := range map[Protocol]cprogram.Protocol{DTLS: cprogram.DTLS, TLS: cprogram.TLS} {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+				var wrapped *Session
+				come := make(chan error, 1)
+				s.Event = func(session unsafe.Pointer, event int) {
+					if event == cprogram.SessionNew {
+						var err error
+						wrapped, err = WrapSession(session)
+						come <- err
+					}
+				}
+				var port uint16
+				require.NoError(t, s.Native(func(unsafe.Pointer) {
+					require.True(t, s.NameHandlers())
+					port = s.Secure(native)
+				}))
+				require.NotZero(t, port)
+				client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+					netip.AddrPortFrom(loopback.Addr(), port), proto, "me", []byte(cprogram.Key))
+				require.NoError(t, err)
+				require.NoError(t, receive(t, come))
+				ctx := waitContext(t)
+				require.NoError(t, wrapped.Ready(ctx))
+				assert.Equal(t, "me", wrapped.PeerIdentity())
+				r, err := client.Get(ctx, "/c")
+				assert.Equal(t, "C: 42", body(t, r, err))
+				require.NoError(t, wrapped.Release())
+			})
+		})
+	}
 }
 
 func TestClientSessionIsWrappedBeforeItIsConnected(t *testing.T) {

@@ -255,14 +255,14 @@ bool cprogram_name_handlers(cprogram *p)
 	return gnucoap_set_handlers(p->context, &handlers);
 }
 
-int cprogram_secure(cprogram *p)
+int cprogram_secure(cprogram *p, int proto)
 {
 	static const char key[] = CPROGRAM_KEY;
 	coap_address_t any = loopback(0);
 
 	if (!coap_context_set_psk(p->context, "", (const uint8_t *)key, strlen(key)))
 		return 0;
-	return port_of(coap_new_endpoint(p->context, &any, COAP_PROTO_DTLS));
+	return port_of(coap_new_endpoint(p->context, &any, proto));
 }
 
 bool cprogram_connect(cprogram *p, int proto, int port)

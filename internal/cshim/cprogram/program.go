@@ -96,11 +96,11 @@ func (p *Program) Notify() { C.cprogram_notify(p.p) }
 // NameHandlers calls gnucoap_set_handlers.
 func (p *Program) NameHandlers() bool { return bool(C.cprogram_name_handlers(p.p)) }
 
-// Key is the pre-shared key of the program's endpoint for DTLS.
+// Key is the pre-shared key of the program's endpoints for DTLS and TLS.
 const Key = C.CPROGRAM_KEY
 
-// Secure listens over DTLS, and returns the port.
-func (p *Program) Secure() uint16 { return uint16(C.cprogram_secure(p.p)) }
+// Secure listens over DTLS or TLS, and returns the port.
+func (p *Program) Secure(proto Protocol) uint16 { return uint16(C.cprogram_secure(p.p, C.int(proto))) }
 
 // LimitIdle bounds how many sessions of peers libcoap keeps that nobody uses.
 func (p *Program) LimitIdle(n int) {

@@ -39,10 +39,10 @@ void cprogram_notify(cprogram *p);
 
 /* The calling thread has the context locked, or is alone. */
 bool cprogram_name_handlers(cprogram *p);
-/* Listens over DTLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
+/* Listens over DTLS or TLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
  * port. */
 #define CPROGRAM_KEY "secret"
-int cprogram_secure(cprogram *p);
+int cprogram_secure(cprogram *p, int proto);
 /* Over DTLS and TLS with the identity "me" and CPROGRAM_KEY. */
 bool cprogram_connect(cprogram *p, int proto, int port);
 bool cprogram_request(cprogram *p);
