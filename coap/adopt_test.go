@@ -904,3 +904,32 @@ func TestObserversOfTheProgramsResource(t *testing.T) {
 		})
 	}
 }
+
+func TestContextGoesBackWhileThreadsLockIt(t *testing.T) {
+	s, stop := borrowed(t, cprogram.Blocks)
+	s.mux.Handle("/go", hello)
+	const goroutines = 4
+	locking, refused := make(chan struct{}, goroutines), make(chan struct{}, goroutines)
+	for range goroutines {
+		go func() {
+			assert.True(t, s.NameHandlers())
+			locking <- struct{}{}
+			for s.NameHandlers() {
+			}
+			refused <- struct{}{}
+		}()
+	}
+	client := s.client(t, UDP)
+	r, err := client.Get(waitContext(t), "/go")
+	assert.Equal(t, "hello", body(t, r, err))
+	for range goroutines {
+		receive(t, locking)
+	}
+	require.NoError(t, s.Context.Close())
+	for range goroutines {
+		receive(t, refused)
+	}
+	r, err = client.Get(waitContext(t), "/c")
+	assert.Equal(t, "C: 42", body(t, r, err), "libcoap answers in the program's loop, alone")
+	stop()
+}
