@@ -120,9 +120,9 @@ func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Co
 
 // Adopt has Go run the loop of a context that is borrowed: from now on it is as after
 // AdoptContext, and Go's to free. Sessions, requests, observations and the handlers that
-// gnucoap_set_handlers has named stay. gnucoap_io_process returns -1 at once, so the
-// program's loop ends; a thread that has the context locked unlocks it with
-// gnucoap_unlock. Any goroutine may call Adopt, but not in a callback of libcoap. The
+// gnucoap_set_handlers has named stay. gnucoap_io_process returns -1, so the program's loop
+// ends: at the latest after the time that it may wait, with COAP_IO_WAIT when there is
+// traffic. A thread that has the context locked unlocks it with gnucoap_unlock. Any goroutine may call Adopt, but not in a callback of libcoap. The
 // error of a closed context is net.ErrClosed.
 func (c *Context) Adopt() error {
 	if err := c.l.adopt(); err != nil {
