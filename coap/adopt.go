@@ -13,8 +13,10 @@ var (
 	errNilPointer = errors.New("the pointer is NULL")
 	errSession    = errors.New("the session's context is neither adopted nor borrowed")
 	errOwnSession = errors.New("the session was opened by Go")
+	errLeaving    = errors.New("libcoap is about to free the session")
 	errOwnThread  = errors.New("the call would wait for itself: its thread has the context locked")
 	errInCallback = errors.New("libcoap, or the C program, uses the context on this thread")
+	errNotLent    = errors.New("the context is not borrowed")
 	errNotOurs    = errors.New("the C program secures this context; another Context may have sessions with DTLS and TLS")
 )
 
@@ -35,7 +37,7 @@ var (
 // it: for responses, messages that were not taken, events, pings and pongs, and
 // for unknown resources (coap_resource_unknown_init). The program's are no longer
 // called, unless it names them with gnucoap_set_handlers: then they get what is
-// not for Go. It must not register others. A DELETE of a resource that there is none
+// not for Go. It must not register others. Its resource for unknown paths is freed. A DELETE of a resource that there is none
 // for is 4.04, not 2.02. The app data of the context and of its sessions stays the
 // program's.
 //
@@ -50,6 +52,8 @@ var (
 // Ownership: the context is Go's. Close frees it, with the program's resources,
 // endpoints and sessions: the program must have given its references to sessions
 // back, and not use the context again. The garbage collector does not close it.
+// While Go has the context no endpoint must be freed (coap_free_endpoint): libcoap aborts
+// where Go has references to its sessions.
 //
 // libcoap's log stays the program's too, until Go makes a context of its own, which
 // ends it for the process.
@@ -73,16 +77,16 @@ func AdoptContext(p unsafe.Pointer, config *Config) (*Context, error) {
 // as those of functions that C calls, take effect in the next gnucoap_io_process;
 // those that would wait for the peer return an error.
 //
-// Handlers of requests run on goroutines, except those that are marked with Inline:
-// these run on the thread of the loop. libcoap's callbacks come on the thread of the
-// loop, but those that a call of Go's brings about come on that of the call,
-// while the loop waits.
+// Handlers of requests run on goroutines, also those that are marked with Inline.
+// libcoap's callbacks come on the thread of the loop, but those that a call of Go's
+// brings about come on that of the call, while the loop waits.
 //
 // Ownership: the context stays the program's. Close gives it back: references
 // to sessions are released, sessions that Go has opened are closed, and the handlers
 // that gnucoap_set_handlers has named are registered. It may be called on any thread
 // but in a callback of libcoap. Then the program goes on with it as before, and frees
-// it; it must not free it earlier. It may also be borrowed or adopted again.
+// it; it must not free it earlier. It may also be borrowed or adopted again. Adopt
+// takes the loop over, too, and all that Go has in the context stays.
 func BorrowContext(p unsafe.Pointer, config *Config) (*Context, error) {
 	return newAdopted(p, config, "borrow", true)
 }
@@ -112,6 +116,39 @@ func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Co
 		return nil, &Error{Op: op, Err: err}
 	}
 	return &Context{l: l}, nil
+}
+
+// Adopt has Go run the loop of a context that is borrowed: from now on it is as after
+// AdoptContext, and Go's to free. Sessions, requests, observations and the handlers that
+// gnucoap_set_handlers has named stay. gnucoap_io_process returns -1, so the program's loop
+// ends: at the latest after the time that it may wait, with COAP_IO_WAIT when there is
+// traffic. A thread that has the context locked unlocks it with gnucoap_unlock. Any goroutine may call Adopt, but not in a callback of libcoap. The
+// error of a closed context is net.ErrClosed.
+func (c *Context) Adopt() error {
+	if err := c.l.adopt(); err != nil {
+		return &Error{Op: "adopt", Err: err}
+	}
+	return nil
+}
+
+func (l *loop) adopt() error {
+	if err := l.lock(); err != nil {
+		return err
+	}
+	defer l.unlock()
+	switch {
+	case !l.borrowed:
+		return errNotLent
+	case l.native.Processing():
+		return errInCallback
+	}
+	if err := l.open(l.native); err != nil {
+		return err
+	}
+	l.native.Keep()
+	l.borrowed = false
+	go l.run()
+	return nil
 }
 
 // checkShared finds what a context of a C program cannot have.
@@ -211,6 +248,8 @@ func (c *Context) Native(f func(context unsafe.Pointer)) error {
 		return &Error{Op: "native", Err: err}
 	}
 	defer c.l.unlock()
+	c.l.lending++
+	defer func() { c.l.lending-- }()
 	f(c.l.native.Native())
 	return nil
 }
@@ -225,7 +264,9 @@ func (c *Context) Native(f func(context unsafe.Pointer)) error {
 // Go's business, and the other way round: responses go to who has sent the request.
 //
 // The session must exist: the caller has a reference, or is in a callback of
-// libcoap for the session. NULL, and sessions of other contexts, are refused.
+// libcoap for the session. NULL, and sessions of other contexts, are refused; and in
+// callbacks for a session that libcoap may be about to free: of
+// COAP_EVENT_SERVER_SESSION_DEL, and of nacks because the session is over.
 func WrapSession(p unsafe.Pointer) (*Session, error) {
 	s, err := wrapSession(p)
 	if err != nil {
@@ -250,11 +291,17 @@ func wrapSession(p unsafe.Pointer) (*Session, error) {
 	}
 	defer l.unlock()
 	native, id, isNew := l.native.Wrap(p)
+	if id == 0 {
+		return nil, errLeaving
+	}
 	c := l.conns[id]
 	if isNew {
 		c = l.newConn(id, native, !native.IsClient(), true)
 		if c.server {
 			l.servers.add(c)
+		}
+		if c.proto == DTLS && !c.isUp {
+			l.greeting = append(l.greeting, c)
 		}
 	}
 	if !c.lent {

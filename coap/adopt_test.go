@@ -5,10 +5,13 @@ package coap
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -194,7 +197,7 @@ func TestPointersThatCannotBeTakenAreRefused(t *testing.T) {
 	defer p.Free(true)
 	_, err = AdoptContext(p.Context(), &Config{MTU: 1})
 	assert.ErrorContains(t, err, "Config.MTU")
-	require.True(t, p.Connect(5683))
+	require.True(t, p.Connect(cprogram.UDP, 5683))
 	_, err = WrapSession(p.Client())
 	assert.EqualError(t, err, "coap: wrap: the session's context is neither adopted nor borrowed")
 	p.Disconnect()
@@ -271,6 +274,7 @@ func TestCallsOnTheThreadOfTheLoop(t *testing.T) {
 			assert.ErrorContains(t, server.Ping(ctx), "the call would wait for itself")
 			assert.ErrorContains(t, server.Ready(ctx), "the call would wait for itself")
 			assert.ErrorContains(t, s.Context.Close(), "on this thread")
+			assert.Error(t, s.Adopt(), "it is adopted, or the program is at work")
 			for _, err := range server.Observe(ctx, get()) {
 				assert.ErrorContains(t, err, "the call would wait for itself")
 			}
@@ -346,7 +350,7 @@ func TestSessionOfTheProgramServesGoToo(t *testing.T) {
 				var wrapped *Session
 				require.NoError(t, s.Native(func(unsafe.Pointer) {
 					require.True(t, s.NameHandlers())
-					require.True(t, s.Connect(addr.Port()))
+					require.True(t, s.Connect(cprogram.UDP, addr.Port()))
 					var err error
 					wrapped, err = WrapSession(s.Client())
 					require.NoError(t, err)
@@ -408,12 +412,12 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 	assert.EqualValues(t, 1, p.Counts().Pings)
 	assert.Positive(t, p.Counts().Events, "a connection has come")
 
-	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Connect(cprogram.UDP, server.Port()))
 	require.True(t, p.Request())
 	process(func() bool { return p.Counts().Responses == 1 })
 	peer := coappeer.NewUDP(t)
 	p.Disconnect()
-	require.True(t, p.Connect(peer.Addr().Port()))
+	require.True(t, p.Connect(cprogram.UDP, peer.Addr().Port()))
 	require.True(t, p.Request())
 	request := peer.Receive(t)
 	peer.Send(request.From, request.Reset())
@@ -422,7 +426,7 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 
 	require.NoError(t, c.Close())
 	assert.False(t, p.NameHandlers(), "Go does not have the context")
-	require.True(t, p.Connect(server.Port()))
+	require.True(t, p.Connect(cprogram.UDP, server.Port()))
 	require.True(t, p.Request())
 	process(func() bool { return p.Counts().Responses == 2 })
 	p.Disconnect()
@@ -451,7 +455,7 @@ func TestObserversHearOfEachChange(t *testing.T) {
 func TestSecuredSessionsOfTheProgram(t *testing.T) {
 	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
 		var port uint16
-		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure() }))
+		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure(cprogram.DTLS) }))
 		require.NotZero(t, port)
 		s.mux.HandleFunc("/who", func(w ResponseWriter, r *Request) { w.Write([]byte(r.Session.PeerIdentity())) })
 		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
@@ -545,4 +549,387 @@ func TestManyGoroutinesShareAContextWithItsProgram(t *testing.T) {
 			receive(t, done)
 		}
 	})
+}
+
+func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	began, ended := make(chan *Context), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := BorrowContext(p.Context(), nil)
+		assert.NoError(t, err)
+		began <- c
+		p.Run() // it ends although nobody calls Stop
+	}()
+	c := receive(t, began)
+	defer p.Free(false)
+	defer c.Close()
+	var mux Mux
+	res := NewResource(hello)
+	mux.Handle("/observed", res)
+	arrived, proceed := make(chan struct{}), make(chan struct{})
+	mux.HandleFunc("/slow", func(w ResponseWriter, r *Request) {
+		close(arrived)
+		<-proceed
+		w.Write([]byte("at last"))
+	})
+	c.Handle(&mux)
+
+	ctx := waitContext(t)
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+	states := make(chan string)
+	go func() {
+		for r, err := range client.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+			if err != nil {
+				return
+			}
+			states <- string(r.Body)
+		}
+	}()
+	assert.Equal(t, "hello", receive(t, states))
+	slow := make(chan string, 1)
+	go func() {
+		r, err := client.Get(ctx, "/slow")
+		slow <- body(t, r, err)
+	}()
+	receive(t, arrived)
+
+	require.NoError(t, c.Adopt())
+	receive(t, ended)
+	assert.Equal(t, -1, p.Process(cprogramNoWait))
+	close(proceed)
+	assert.Equal(t, "at last", receive(t, slow))
+	res.Notify()
+	assert.Equal(t, "hello", receive(t, states))
+	r, err := client.Get(ctx, "/c")
+	assert.Equal(t, "C: 42", body(t, r, err))
+
+	assert.EqualError(t, c.Adopt(), "coap: adopt: the context is not borrowed")
+	require.NoError(t, c.Close())
+	assert.ErrorIs(t, c.Adopt(), net.ErrClosed)
+}
+
+// libcoap deals with blocks and observations of a program's sessions: it may also change
+// the tokens of their requests.
+func TestGoUsesSessionsOfAProgramInEachBlockMode(t *testing.T) {
+	large := strings.Repeat("0123456789", 500)
+	for name, mode := range map[string]int{"by hand": cprogram.Blocks, "libcoap": cprogram.Libcoap, "single body": cprogram.SingleBody} {
+		for _, proto := range []Protocol{UDP, TCP} {
+			t.Run(name+" "+proto.String(), func(t *testing.T) {
+				s := adopted(t, mode)
+				var mux Mux
+				var n atomic.Value
+				res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(large + n.Load().(string))) }))
+				mux.Handle("/observed", res)
+				mux.HandleFunc("PUT /size", func(w ResponseWriter, r *Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
+				addr := listen(t, nil, proto, &mux)
+				session, err := s.NewClientSession(netip.AddrPort{}, addr, proto)
+				require.NoError(t, err)
+				defer session.Close()
+				ctx := waitContext(t)
+				r, err := session.Put(ctx, "/size", TextPlain, []byte(large))
+				assert.Equal(t, string([]byte{50}), body(t, r, err))
+				for range 2 {
+					n.Store("get")
+					r, err = session.Get(ctx, "/observed")
+					assert.Equal(t, large+"get", body(t, r, err))
+					states := []string{"a", "b", "c"}
+					n.Store(states[0])
+					for r, err := range session.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+						assert.Equal(t, large+states[0], body(t, r, err))
+						if states = states[1:]; len(states) == 0 {
+							break
+						}
+						n.Store(states[0])
+						res.Notify()
+					}
+					require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond)
+				}
+			})
+		}
+	}
+}
+
+func TestObserversOfGoInEachBlockMode(t *testing.T) {
+	large := strings.Repeat("0123456789", 500)
+	for name, mode := range map[string]int{"libcoap": cprogram.Libcoap, "single body": cprogram.SingleBody} {
+		for _, proto := range []Protocol{UDP, TCP} {
+			t.Run(name+" "+proto.String(), func(t *testing.T) {
+				inBothWays(t, mode, func(t *testing.T, s *shared) {
+					var n atomic.Value
+					res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(large + n.Load().(string))) }))
+					s.mux.Handle("/observed", res)
+					states := []string{"a", "b", "c"}
+					n.Store(states[0])
+					ctx := waitContext(t)
+					for r, err := range s.client(t, proto).Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+						assert.Equal(t, large+states[0], body(t, r, err))
+						if states = states[1:]; len(states) == 0 {
+							break
+						}
+						n.Store(states[0])
+						res.Notify()
+					}
+					require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond)
+				})
+			})
+		}
+	}
+}
+
+func TestSessionsThatLibcoapFreesCannotBeWrapped(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		ended := make(chan error, 1)
+		s.Event = func(session unsafe.Pointer, event int) {
+			if event == cprogram.SessionDeleted {
+				_, err := WrapSession(session)
+				ended <- err
+			}
+		}
+		require.NoError(t, s.Native(func(unsafe.Pointer) {
+			require.True(t, s.NameHandlers())
+			s.LimitIdle(1)
+		}))
+		ctx := waitContext(t)
+		for range 2 {
+			r, err := s.client(t, UDP).Get(ctx, "/c")
+			assert.Equal(t, "C: 42", body(t, r, err))
+		}
+		assert.EqualError(t, receive(t, ended), "coap: wrap: libcoap is about to free the session")
+	})
+}
+
+func TestSessionIsWrappedBeforeItsHandshake(t *testing.T) {
+	for proto, native := range map[Protocol]cprogram.Protocol{DTLS: cprogram.DTLS, TLS: cprogram.TLS} {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+				var wrapped *Session
+				come := make(chan error, 1)
+				s.Event = func(session unsafe.Pointer, event int) {
+					if event == cprogram.SessionNew {
+						var err error
+						wrapped, err = WrapSession(session)
+						come <- err
+					}
+				}
+				var port uint16
+				require.NoError(t, s.Native(func(unsafe.Pointer) {
+					require.True(t, s.NameHandlers())
+					port = s.Secure(native)
+				}))
+				require.NotZero(t, port)
+				client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+					netip.AddrPortFrom(loopback.Addr(), port), proto, "me", []byte(cprogram.Key))
+				require.NoError(t, err)
+				require.NoError(t, receive(t, come))
+				ctx := waitContext(t)
+				require.NoError(t, wrapped.Ready(ctx))
+				assert.Equal(t, "me", wrapped.PeerIdentity())
+				r, err := client.Get(ctx, "/c")
+				assert.Equal(t, "C: 42", body(t, r, err))
+				require.NoError(t, wrapped.Release())
+			})
+		})
+	}
+}
+
+func TestClientSessionIsWrappedBeforeItIsConnected(t *testing.T) {
+	protocols := map[Protocol]cprogram.Protocol{UDP: cprogram.UDP, DTLS: cprogram.DTLS, TCP: cprogram.TCP, TLS: cprogram.TLS}
+	for proto, native := range protocols {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
+				config := &Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte(cprogram.Key), nil }}}
+				addr := listen(t, config, proto, hello)
+				var wrapped *Session
+				require.NoError(t, s.Native(func(unsafe.Pointer) {
+					require.True(t, s.Connect(native, addr.Port()))
+					var err error
+					wrapped, err = WrapSession(s.Client())
+					require.NoError(t, err)
+				}))
+				ctx := waitContext(t)
+				require.NoError(t, wrapped.Ready(ctx))
+				r, err := wrapped.Get(ctx, "/")
+				assert.Equal(t, "hello", body(t, r, err))
+				require.NoError(t, wrapped.Release())
+				require.NoError(t, s.Native(func(unsafe.Pointer) { s.Disconnect() }))
+			})
+		})
+	}
+}
+
+func TestOneOfManyGoroutinesGetsAContext(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	defer p.Free(false)
+	type result struct {
+		context *Context
+		err     error
+	}
+	results := make(chan result)
+	const goroutines = 8
+	for range goroutines {
+		go func() {
+			c, err := AdoptContext(p.Context(), nil)
+			results <- result{c, err}
+		}()
+	}
+	var got *Context
+	for range goroutines {
+		switch r := receive(t, results); {
+		case r.err != nil:
+			assert.ErrorContains(t, r.err, "adopted or borrowed already")
+		case assert.Nil(t, got):
+			got = r.context
+		}
+	}
+	require.NotNil(t, got)
+	require.NoError(t, got.Close())
+}
+
+func TestProgramThatWaitsByItself(t *testing.T) {
+	p := cprogram.New(cprogram.Blocks)
+	began, ended := make(chan *Context), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := BorrowContext(p.Context(), nil)
+		assert.NoError(t, err)
+		began <- c
+		p.RunSelect()
+	}()
+	c := receive(t, began)
+	defer p.Free(true)
+	defer c.Close()
+	defer func() {
+		p.Stop()
+		receive(t, ended)
+	}()
+	c.Handle(hello)
+	// Nobody answers the first message, which is sent again by libcoap in the program's loop.
+	peer := coappeer.NewUDP(t)
+	session, err := c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
+	require.NoError(t, err)
+	ctx := waitContext(t)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := session.Get(ctx, "/")
+		answered <- err
+	}()
+	peer.Receive(t)
+	client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+	r, err := client.Get(ctx, "/go")
+	assert.Equal(t, "hello", body(t, r, err))
+	again := peer.Receive(t)
+	peer.Send(again.From, coappeer.Message{Type: coappeer.ACK, Code: coappeer.Content, ID: again.ID, Token: again.Token})
+	assert.NoError(t, receive(t, answered))
+}
+
+func TestContextIsNotClosedInNative(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		require.NoError(t, s.Native(func(unsafe.Pointer) {
+			assert.ErrorContains(t, s.Context.Close(), "uses the context on this thread")
+		}))
+		s.mux.Handle("/go", hello)
+		r, err := s.client(t, UDP).Get(waitContext(t), "/go")
+		assert.Equal(t, "hello", body(t, r, err))
+	})
+}
+
+func TestLoopIsTakenOverWhileTheContextIsUsed(t *testing.T) {
+	p := cprogram.New(cprogram.SingleBody)
+	began, ended := make(chan *Context), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := BorrowContext(p.Context(), nil)
+		assert.NoError(t, err)
+		began <- c
+		p.Run()
+	}()
+	c := receive(t, began)
+	defer p.Free(false)
+	defer c.Close()
+	c.Handle(hello)
+	ctx := waitContext(t)
+	const goroutines, half = 6, 25
+	var halves, all sync.WaitGroup
+	halves.Add(goroutines)
+	all.Add(goroutines)
+	for i := range goroutines {
+		client := connect(t, nil, netip.AddrPortFrom(loopback.Addr(), p.Port()), UDP)
+		go func() {
+			defer all.Done()
+			for n := range 2 * half {
+				if n == half {
+					halves.Done()
+				}
+				if i == 0 {
+					assert.True(t, p.NameHandlers(), "as other threads of the program lock the context")
+					continue
+				}
+				r, err := client.Get(ctx, []string{"/go", "/c"}[i%2])
+				if assert.NoError(t, err) {
+					assert.Contains(t, []string{"hello", "C: 42"}, string(r.Body))
+				}
+			}
+		}()
+	}
+	halves.Wait()
+	assert.NoError(t, c.Adopt())
+	receive(t, ended)
+	all.Wait()
+}
+
+func TestObserversOfTheProgramsResource(t *testing.T) {
+	for _, proto := range []Protocol{UDP, TCP} {
+		t.Run(proto.String(), func(t *testing.T) {
+			inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
+				s.mux.HandleFunc("/c", func(w ResponseWriter, r *Request) { w.Write([]byte("Go")) })
+				ctx, client := waitContext(t), s.client(t, proto)
+				n, gone := 0, false
+				for r, err := range client.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/c")}) {
+					require.NoError(t, err)
+					if gone = r.Code == CodeNotFound; gone {
+						continue
+					}
+					assert.Equal(t, fmt.Sprintf("C: %d", 42+n), string(r.Body))
+					if n++; n < 5 {
+						s.Notify()
+					} else {
+						assert.True(t, s.Delete())
+					}
+				}
+				assert.True(t, gone, "the observation ends when the resource moves")
+				r, err := client.Get(ctx, "/c")
+				assert.Equal(t, "Go", body(t, r, err))
+			})
+		})
+	}
+}
+
+func TestContextGoesBackWhileThreadsLockIt(t *testing.T) {
+	s, stop := borrowed(t, cprogram.Blocks)
+	s.mux.Handle("/go", hello)
+	const goroutines = 4
+	locking, refused := make(chan struct{}, goroutines), make(chan struct{}, goroutines)
+	for range goroutines {
+		go func() {
+			assert.True(t, s.NameHandlers())
+			locking <- struct{}{}
+			for s.NameHandlers() {
+			}
+			refused <- struct{}{}
+		}()
+	}
+	client := s.client(t, UDP)
+	r, err := client.Get(waitContext(t), "/go")
+	assert.Equal(t, "hello", body(t, r, err))
+	for range goroutines {
+		receive(t, locking)
+	}
+	require.NoError(t, s.Context.Close())
+	for range goroutines {
+		receive(t, refused)
+	}
+	r, err = client.Get(waitContext(t), "/c")
+	assert.Equal(t, "C: 42", body(t, r, err), "libcoap answers in the program's loop, alone")
+	stop()
 }

@@ -108,7 +108,9 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	c.local, c.remote = native.Addresses()
 	c.session = &Session{c: c}
 	l.conns[id] = c
-	if server || c.proto == UDP || lent && native.State() == ccoap.StateEstablished {
+	state := native.State()
+	secured := !c.proto.Secure() || state == ccoap.StateCSM || state == ccoap.StateEstablished
+	if c.proto == UDP || server && (secured || !lent) || lent && state == ccoap.StateEstablished {
 		c.up()
 	}
 	return c

@@ -21,7 +21,10 @@ extern "C" {
  * it while it waits. It returns with the context locked: so the rest of the program's
  * loop uses it as before. A context that Go does not have is left to
  * coap_io_process. Returns how many milliseconds it took, or -1: the context is
- * adopted, or this is a call out of a callback. */
+ * adopted, so the loop is over, or this is a call out of a callback.
+ *
+ * A program that waits by itself, for the file descriptor of coap_context_get_coap_fd,
+ * calls gnucoap_unlock before it does, and after it this with COAP_IO_NO_WAIT. */
 int gnucoap_io_process(coap_context_t *context, uint32_t timeout_ms);
 
 /* Waits until nobody else uses the context, and locks it for this thread. It may be
@@ -44,8 +47,9 @@ typedef struct gnucoap_handlers {
 } gnucoap_handlers_t;
 
 /* Sets these handlers, in place of coap_register_response_handler and so on, which
- * must not be called while Go has the context. The calling thread has it locked.
- * Returns 0 where Go does not have it. */
+ * must not be called while Go has the context. It locks the context. They count until Go
+ * closes it; when Go takes it again they are to be set again. Returns 0 where Go does not
+ * have it. */
 int gnucoap_set_handlers(coap_context_t *context, const gnucoap_handlers_t *handlers);
 
 #ifdef __cplusplus

@@ -41,6 +41,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.servers.add(c)
 		l.events = append(l.events, c.configure)
 	}
+	if c != nil && c.lent {
+		c.up()
+	}
 	if c == nil || !c.isUp { // it has ended in this poll, or is about to
 		return
 	}

@@ -43,7 +43,7 @@ type loop struct {
 	unacked   []*incoming   // confirmable requests, the oldest first; some are answered
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
-	greeting  []*conn      // clients over DTLS whose handshakes are not over
+	greeting  []*conn      // over DTLS, whose handshakes are not over
 	listening bool         // over DTLS or TLS
 	udp       []netip.Addr // of the endpoints for UDP
 	opening   *security
@@ -52,6 +52,8 @@ type loop struct {
 	observers int
 	notified  map[notificationID]*observer
 	store     blockStore // bodies that are not through
+
+	lending int // calls of Context.Native that run
 
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set
@@ -266,7 +268,7 @@ func (l *loop) close() error {
 		return nil
 	}
 	if l.mu.nested() {
-		if !l.borrowed || l.native.Processing() {
+		if !l.borrowed || l.lending > 0 || l.native.Processing() {
 			l.unlock()
 			return errInCallback
 		}

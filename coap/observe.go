@@ -124,6 +124,9 @@ func (o *observation) receive(m ccoap.Message) {
 		!o.fresh.isNew(uint32(parseUint(sequence)), time.Now()) {
 		return
 	}
+	if b, ok, _ := o.t.c.findBlock(m.Options, OptionBlock2); ok && b.num > 0 && o.t.c.l.shared {
+		return // libcoap has asked for it, for a C program: so does the transfer
+	}
 	o.latest = &m
 	o.wake()
 }
@@ -254,7 +257,10 @@ func (o *observation) end() {
 		return
 	}
 	x.to = &farewell{x}
-	_ = x.begin(m)
+	// For a C program libcoap would change the token of the request.
+	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0])) {
+		_ = x.begin(m)
+	}
 }
 
 // A farewell waits for the response to a request for the end of an observation. A

@@ -239,7 +239,7 @@ func (c *conn) fail(err error) {
 	c.l.events = append(c.l.events, func() { c.end(c.handshakeError()) })
 }
 
-// greet finds the clients over DTLS whose handshakes are over: libcoap tells only
+// greet finds the sessions over DTLS whose handshakes are over: libcoap tells only
 // of those that fail.
 func (l *loop) greet() {
 	l.greeting = slices.DeleteFunc(l.greeting, func(c *conn) bool {

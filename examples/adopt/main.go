@@ -1,10 +1,11 @@
 //go:build !libcoap2
 
 // Adopt shows how a CoAP server in C (server.c) moves to Go while it runs, one resource
-// after another. It prints its URI. Each line of its input is one step; after each it
-// prints what is whose.
+// after another. It prints its URI. Each line of its input (press Enter) is one step; after
+// each it prints what is whose. In between ask it, with any client:
 //
 //	go run ./examples/adopt
+//	coap-client -m get coap://127.0.0.1:PORT/led
 package main
 
 /*
@@ -58,33 +59,32 @@ type server struct {
 type step struct {
 	what string
 	do   func(*server) error
-	// onLoop says that the step is made by the thread of the loop in C.
-	onLoop bool
 }
 
 var steps = []step{
-	{"Go borrows the context: /hello is Go's", (*server).borrow, true},
-	{"/led is Go's", (*server).moveLED, true},
-	{"/log is Go's", (*server).moveLog, true},
-	{"Go runs the loop: /time is what is left in C", (*server).adopt, false},
-	{"/time is Go's", (*server).moveTime, false},
+	{"Go borrows the context: /hello is Go's", (*server).borrow},
+	{"/led is Go's", (*server).moveLED},
+	{"/log is Go's", (*server).moveLog},
+	{"Go runs the loop: /time is what is left in C", (*server).adopt},
+	{"/time is Go's", (*server).moveTime},
 }
 
 // borrow has Go answer for what C has no resource for.
 func (s *server) borrow() error {
-	c, err := coap.BorrowContext(C.server_context(s.c), nil)
-	if err != nil {
-		return err
-	}
-	s.context = c
-	s.mux.HandleFunc("GET /hello", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go: hello")) })
-	c.Handle(&s.mux)
-	return nil
+	return onLoop(func() error {
+		c, err := coap.BorrowContext(C.server_context(s.c), nil)
+		if err != nil {
+			return err
+		}
+		s.context = c
+		s.mux.HandleFunc("GET /hello", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go: hello")) })
+		c.Handle(&s.mux)
+		return nil
+	})
 }
 
 // moveLED moves the lamp, with its state.
 func (s *server) moveLED() error {
-	s.led.Store(bool(C.server_led(s.c)))
 	s.mux.HandleFunc("GET /led", func(w coap.ResponseWriter, r *coap.Request) {
 		if s.led.Load() {
 			w.Write([]byte("Go: on"))
@@ -93,8 +93,10 @@ func (s *server) moveLED() error {
 		}
 	})
 	s.mux.HandleFunc("PUT /led", func(w coap.ResponseWriter, r *coap.Request) { s.led.Store(string(r.Body) == "on") })
-	s.giveUp("led")
-	return nil
+	return s.context.Native(func(unsafe.Pointer) {
+		s.led.Store(bool(C.server_led(s.c)))
+		s.giveUp("led")
+	})
 }
 
 func (s *server) moveLog() error {
@@ -102,23 +104,16 @@ func (s *server) moveLog() error {
 		w.SetCode(coap.CodeChanged)
 		fmt.Fprintf(w, "Go: %d bytes", s.logged.Add(int64(len(r.Body))))
 	})
-	s.giveUp("log")
-	return nil
+	return s.context.Native(func(unsafe.Pointer) { s.giveUp("log") })
 }
 
 // adopt ends the loop in C. What is left there runs in Go's.
 func (s *server) adopt() error {
-	C.server_stop(s.c)
+	if err := s.context.Adopt(); err != nil {
+		return err
+	}
 	<-s.ended
-	if err := s.context.Close(); err != nil {
-		return err
-	}
-	c, err := coap.AdoptContext(C.server_context(s.c), nil)
-	if err != nil {
-		return err
-	}
-	c.Handle(&s.mux)
-	s.context, s.adopted = c, true
+	s.adopted = true
 	s.ticking.Add(1)
 	go s.tick()
 	return nil
@@ -196,7 +191,7 @@ func run(in io.Reader, out io.Writer) (err error) {
 	if s.c == nil {
 		return errors.New("adopt: the server cannot listen")
 	}
-	fmt.Fprintf(out, "coap://127.0.0.1:%d\n", int(C.server_port(s.c)))
+	fmt.Fprintf(out, "coap://127.0.0.1:%d is in C; press Enter for the next step\n", int(C.server_port(s.c)))
 	go func() {
 		defer close(s.ended)
 		runtime.LockOSThread()
@@ -205,13 +200,7 @@ func run(in io.Reader, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	left := steps
 	for lines := bufio.NewScanner(in); len(left) > 0 && lines.Scan(); left = left[1:] {
-		step := func() error { return left[0].do(s) }
-		if left[0].onLoop {
-			err = onLoop(step)
-		} else {
-			err = step()
-		}
-		if err != nil {
+		if err = left[0].do(s); err != nil {
 			return err
 		}
 		fmt.Fprintln(out, left[0].what)

@@ -44,7 +44,8 @@ func start(t *testing.T) (uri string, next func() string) {
 		require.True(t, lines.Scan(), "%v", lines.Err())
 		return lines.Text()
 	}
-	return line(), func() string {
+	uri, _, _ = strings.Cut(line(), " ")
+	return uri, func() string {
 		_, err := io.WriteString(steps, "\n")
 		require.NoError(t, err)
 		return line()

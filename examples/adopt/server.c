@@ -118,8 +118,9 @@ void server_run(server *s)
 	time_t last = time(NULL);
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
-		gnucoap_io_process(s->context, 50); /* was: coap_io_process(s->context, 1000) */
-		goTurn(s);			    /* was not there */
+		if (gnucoap_io_process(s->context, 50) < 0) /* was: coap_io_process(s->context, 1000) */
+			break;				    /* the loop is Go's now */
+		goTurn(s);				    /* was not there */
 		if (time(NULL) != last) {
 			last = time(NULL);
 			server_tick(s);

@@ -133,12 +133,11 @@ cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bool borr
 	return c;
 }
 
-void cshim_adoption_end(cshim_context *c)
+/* Forgets that a context is adopted. */
+static void end(cshim_context *c)
 {
 	cshim_context **at;
 
-	if (c->adoption == NULL)
-		return;
 	pthread_mutex_lock(&mutex);
 	for (at = &adopted; *at != c; at = &(*at)->adoption->next)
 		;
@@ -159,21 +158,38 @@ void cshim_adoption_give_back(cshim_context *c)
 	coap_register_event_handler(c->ctx, handlers->event);
 	coap_register_ping_handler(c->ctx, handlers->ping);
 	coap_register_pong_handler(c->ctx, handlers->pong);
-	cshim_adoption_end(c);
+	end(c);
 	cshim_context_release(c);
+}
+
+void cshim_adoption_keep(cshim_context *c)
+{
+	c->adoption->borrowed = false;
 }
 
 uint64_t cshim_adoption_wrap(cshim_context *c, coap_session_t *session, bool *is_new)
 {
 	uint64_t id = cshim_session_id(session);
 
-	*is_new = id == 0;
-	if (id == 0) {
+	*is_new = id == 0 && session != c->adoption->leaving;
+	if (*is_new) {
 		id = ++c->last_session;
 		cshim_session_set_id(session, id);
 		coap_session_reference(session);
 	}
 	return id;
+}
+
+bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token, size_t size)
+{
+	cshim_context *c = cshim_context_of(session);
+	coap_binary_t t = { size, (uint8_t *)token };
+	int cancelled;
+
+	cshim_streams_enter(&c->streams);
+	cancelled = coap_cancel_observe(session, &t, COAP_MESSAGE_CON);
+	cshim_streams_leave();
+	return cancelled;
 }
 
 bool cshim_adoption_processing(const cshim_context *c)
@@ -189,6 +205,32 @@ coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *sessio
 	return c->adoption->handlers.response(session, sent, received, mid);
 }
 
+void cshim_adoption_nack(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent, coap_nack_reason_t reason,
+			 coap_mid_t mid)
+{
+	const coap_session_t *outer = c->adoption->leaving;
+
+	if (c->adoption->handlers.nack == NULL)
+		return;
+	/* These are also the reasons for what a session that is freed had to send. */
+	if (reason == COAP_NACK_NOT_DELIVERABLE || reason == COAP_NACK_TLS_FAILED)
+		c->adoption->leaving = session;
+	c->adoption->handlers.nack(session, sent, reason, mid);
+	c->adoption->leaving = outer;
+}
+
+void cshim_adoption_event(cshim_context *c, coap_session_t *session, coap_event_t event)
+{
+	const coap_session_t *outer = c->adoption->leaving;
+
+	if (c->adoption->handlers.event == NULL)
+		return;
+	if (event == COAP_EVENT_SERVER_SESSION_DEL)
+		c->adoption->leaving = session;
+	c->adoption->handlers.event(session, event);
+	c->adoption->leaving = outer;
+}
+
 int gnucoap_lock(coap_context_t *context)
 {
 	return goCoapTake(context);
@@ -201,11 +243,10 @@ void gnucoap_unlock(coap_context_t *context)
 
 int gnucoap_set_handlers(coap_context_t *context, const gnucoap_handlers_t *handlers)
 {
-	cshim_context *c = cshim_adoption_find(context);
-
-	if (c == NULL)
+	if (!goCoapTake(context))
 		return 0;
-	c->adoption->handlers = *handlers;
+	cshim_adoption_find(context)->adoption->handlers = *handlers;
+	goCoapLetGo(context);
 	return 1;
 }
 
@@ -306,17 +347,22 @@ struct cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bo
 	return NULL;
 }
 
-void cshim_adoption_end(struct cshim_context *c)
+void cshim_adoption_give_back(struct cshim_context *c)
 {
 }
 
-void cshim_adoption_give_back(struct cshim_context *c)
+void cshim_adoption_keep(struct cshim_context *c)
 {
 }
 
 uint64_t cshim_adoption_wrap(struct cshim_context *c, coap_session_t *session, bool *is_new)
 {
 	return 0;
+}
+
+bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token, size_t size)
+{
+	return false;
 }
 
 bool cshim_adoption_processing(const struct cshim_context *c)

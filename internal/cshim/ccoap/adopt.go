@@ -105,6 +105,9 @@ func (c *Context) GiveBack() {
 	liveContexts.Add(-1)
 }
 
+// Keep ends the program's loop for a context that was borrowed.
+func (c *Context) Keep() { C.cshim_adoption_keep(c.c) }
+
 // Native returns the coap_context_t.
 func (c *Context) Native() unsafe.Pointer { return unsafe.Pointer(c.c.ctx) }
 
@@ -125,7 +128,8 @@ func OwnerOf(p unsafe.Pointer) any {
 	return program.Owner
 }
 
-// Wrap takes a reference to a session of the context, unless Go has one: isNew tells.
+// Wrap takes a reference to a session of the context, unless Go has one: isNew tells. The
+// id is 0 for a session that libcoap is about to free.
 //
 // Implements:
 //
@@ -138,6 +142,17 @@ func (c *Context) Wrap(p unsafe.Pointer) (s Session, id SessionID, isNew bool) {
 		liveSessions.Add(1)
 	}
 	return s, id, bool(first)
+}
+
+// CancelObserve ends the observation that a request with the token has begun, confirmably.
+// It does so in the block mode of libcoap, which is a C program's choice, and reports
+// false elsewhere, and where libcoap does not know the observation.
+//
+// Implements:
+//
+//	int coap_cancel_observe(coap_session_t *session, coap_binary_t *token, coap_pdu_type_t message_type);
+func (s Session) CancelObserve(token []byte) bool {
+	return bool(C.cshim_adoption_cancel_observe(s.s, (*C.uint8_t)(unsafe.SliceData(token)), C.size_t(len(token))))
 }
 
 // IsClient reports whether this side has opened the session.

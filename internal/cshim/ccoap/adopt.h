@@ -31,14 +31,19 @@ bool cshim_adoption_set_id(const coap_session_t *session, uint64_t id);
  * short. */
 struct cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bool borrowed);
 
-/* Forgets that a context is adopted. */
-void cshim_adoption_end(struct cshim_context *c);
-
-/* Gives a context back to the program. */
+/* Gives a context back to the program, and frees c. */
 void cshim_adoption_give_back(struct cshim_context *c);
 
-/* Gives a session a number, unless it has one, and takes a reference then. */
+/* The program does not run the loop of a borrowed context any more. */
+void cshim_adoption_keep(struct cshim_context *c);
+
+/* Gives a session a number, unless it has one, and takes a reference then. Returns 0 for a
+ * session that libcoap is about to free. */
 uint64_t cshim_adoption_wrap(struct cshim_context *c, coap_session_t *session, bool *is_new);
+
+/* Ends an observation as libcoap does in its block mode, where it changes tokens. Returns
+ * false where it does not know the observation. */
+bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token, size_t size);
 
 /* Whether libcoap is at work in gnucoap_io_process. */
 bool cshim_adoption_processing(const struct cshim_context *c);
@@ -52,11 +57,15 @@ struct cshim_adoption {
 	bool processing;
 	void *sessions;		/* their numbers: a tree of search.h */
 	gnucoap_handlers_t handlers;
+	const coap_session_t *leaving; /* libcoap may be about to free it, or NULL */
 	struct cshim_context *next;
 };
 
 coap_response_t cshim_adoption_response(struct cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
 					const coap_pdu_t *received, coap_mid_t mid);
+void cshim_adoption_nack(struct cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
+			 coap_nack_reason_t reason, coap_mid_t mid);
+void cshim_adoption_event(struct cshim_context *c, coap_session_t *session, coap_event_t event);
 
 #endif
 

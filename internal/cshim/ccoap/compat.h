@@ -158,8 +158,8 @@ typedef coap_bin_const_t cshim_token;
 	return cshim_adoption_response(c, session, cshim_sent, received, cshim_mid)
 #define CSHIM_PASS_NACK(c, session, sent, reason)                                                                  \
 	do {                                                                                                       \
-		if ((c)->adoption != NULL && (c)->adoption->handlers.nack != NULL)                                 \
-			(c)->adoption->handlers.nack(session, sent, reason, cshim_mid);                            \
+		if ((c)->adoption != NULL)                                                                         \
+			cshim_adoption_nack(c, session, sent, reason, cshim_mid);                                  \
 	} while (0)
 #define CSHIM_PASS_PING(kind, session, received)                                                                   \
 	do {                                                                                                       \
@@ -170,8 +170,8 @@ typedef coap_bin_const_t cshim_token;
 	} while (0)
 #define CSHIM_PASS_EVENT(c, session, event)                                                                        \
 	do {                                                                                                       \
-		if ((c)->adoption != NULL && (c)->adoption->handlers.event != NULL)                                \
-			(c)->adoption->handlers.event(session, event);                                             \
+		if ((c)->adoption != NULL)                                                                         \
+			cshim_adoption_event(c, session, event);                                                   \
 	} while (0)
 #define CSHIM_ACCEPT_RESPONSE return COAP_RESPONSE_OK
 #define CSHIM_REJECT_RESPONSE return COAP_RESPONSE_FAIL

@@ -202,8 +202,14 @@ cshim_context *cshim_context_new(void *handle)
 
 void cshim_context_free(cshim_context *c)
 {
-	coap_free_context(c->ctx);
-	cshim_adoption_end(c);
+	coap_context_t *ctx = c->ctx;
+
+	if (c->adoption != NULL) { /* as soon as it is freed, the program may make one of the same address */
+		cshim_adoption_give_back(c);
+		coap_free_context(ctx);
+		return;
+	}
+	coap_free_context(ctx);
 	cshim_context_release(c);
 }
 

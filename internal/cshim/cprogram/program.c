@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <arpa/inet.h>
 
 #include "_cgo_export.h"
@@ -108,7 +109,10 @@ static void on_nack(coap_session_t *session, const coap_pdu_t *sent, coap_nack_r
 
 static int on_event(coap_session_t *session, coap_event_t event)
 {
-	count(&program_of(session)->events);
+	cprogram *p = program_of(session);
+
+	count(&p->events);
+	goCprogramEvent(p->handle, session, event);
 	return 0;
 }
 
@@ -181,6 +185,7 @@ cprogram *cprogram_new(uintptr_t handle, int block_mode)
 	coap_context_set_block_mode(p->context, block_mode);
 	coap_register_response_handler(p->context, on_response);
 	p->resource = add(p->context, "c", answer);
+	coap_resource_set_get_observable(p->resource, 1);
 	add(p->context, "go-on", call_go);
 	add(p->context, "tls", use_tls);
 	return p;
@@ -195,8 +200,25 @@ void cprogram_free(cprogram *p, bool context_too)
 
 void cprogram_run(cprogram *p)
 {
-	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE))
-		gnucoap_io_process(p->context, 20);
+	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE) && gnucoap_io_process(p->context, 20) >= 0)
+		;
+	gnucoap_unlock(p->context);
+}
+
+void cprogram_run_select(cprogram *p)
+{
+	int fd = coap_context_get_coap_fd(p->context);
+
+	while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
+		struct timeval most = { .tv_usec = 20000 };
+		fd_set set;
+
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		gnucoap_unlock(p->context);
+		select(fd + 1, &set, NULL, NULL, &most);
+		gnucoap_io_process(p->context, COAP_IO_NO_WAIT);
+	}
 	gnucoap_unlock(p->context);
 }
 
@@ -208,6 +230,14 @@ void cprogram_stop(cprogram *p)
 int cprogram_process(cprogram *p, uint32_t timeout_ms)
 {
 	return gnucoap_io_process(p->context, timeout_ms);
+}
+
+void cprogram_notify(cprogram *p)
+{
+	gnucoap_lock(p->context);
+	p->app_data++;
+	coap_resource_notify_observers(p->resource, NULL);
+	gnucoap_unlock(p->context);
 }
 
 bool cprogram_delete(cprogram *p)
@@ -225,21 +255,26 @@ bool cprogram_name_handlers(cprogram *p)
 	return gnucoap_set_handlers(p->context, &handlers);
 }
 
-int cprogram_secure(cprogram *p)
+int cprogram_secure(cprogram *p, int proto)
 {
 	static const char key[] = CPROGRAM_KEY;
 	coap_address_t any = loopback(0);
 
 	if (!coap_context_set_psk(p->context, "", (const uint8_t *)key, strlen(key)))
 		return 0;
-	return port_of(coap_new_endpoint(p->context, &any, COAP_PROTO_DTLS));
+	return port_of(coap_new_endpoint(p->context, &any, proto));
 }
 
-bool cprogram_connect(cprogram *p, int port)
+bool cprogram_connect(cprogram *p, int proto, int port)
 {
+	static const char key[] = CPROGRAM_KEY;
 	coap_address_t server = loopback(port);
 
-	p->client = coap_new_client_session(p->context, NULL, &server, COAP_PROTO_UDP);
+	if (proto == COAP_PROTO_DTLS || proto == COAP_PROTO_TLS)
+		p->client = coap_new_client_session_psk(p->context, NULL, &server, proto, "me", (const uint8_t *)key,
+							strlen(key));
+	else
+		p->client = coap_new_client_session(p->context, NULL, &server, proto);
 	return p->client != NULL;
 }
 

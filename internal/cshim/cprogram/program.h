@@ -25,19 +25,26 @@ typedef struct cprogram {
 cprogram *cprogram_new(uintptr_t handle, int block_mode);
 void cprogram_free(cprogram *p, bool context_too);
 
-/* Runs the loop on the calling thread until cprogram_stop. */
+/* Runs the loop on the calling thread until cprogram_stop, or Go adopts the context. */
 void cprogram_run(cprogram *p);
+/* The same, and waits by itself. */
+void cprogram_run_select(cprogram *p);
 void cprogram_stop(cprogram *p);
 int cprogram_process(cprogram *p, uint32_t timeout_ms);
 
-/* The calling thread has the context locked, or is alone. */
+/* Any thread may call these. */
 bool cprogram_delete(cprogram *p);
+/* Changes app_data, and tells the observers of /c. */
+void cprogram_notify(cprogram *p);
+
+/* The calling thread has the context locked, or is alone. */
 bool cprogram_name_handlers(cprogram *p);
-/* Listens over DTLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
+/* Listens over DTLS or TLS, with the pre-shared key CPROGRAM_KEY for all identities. Returns the
  * port. */
 #define CPROGRAM_KEY "secret"
-int cprogram_secure(cprogram *p);
-bool cprogram_connect(cprogram *p, int port);
+int cprogram_secure(cprogram *p, int proto);
+/* Over DTLS and TLS with the identity "me" and CPROGRAM_KEY. */
+bool cprogram_connect(cprogram *p, int proto, int port);
 bool cprogram_request(cprogram *p);
 void cprogram_disconnect(cprogram *p);
 
