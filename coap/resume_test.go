@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
@@ -747,4 +748,21 @@ func TestSessionDataOfSessionsThatDoNotResume(t *testing.T) {
 		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 	})
+}
+
+// A gateway that is off for a while has refused nothing: its clients resume when it is back.
+func TestSessionThatNobodyAnsweredStays(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1}
+	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello), DTLS)
+	cache := gnutls.NewClientSessionCache(0)
+	config.ClientSessionCache = cache
+	silent := coappeer.NewUDP(t)
+	key := uri(DTLS, silent.Addr(), "")
+	cache.Put(key, d)
+	_, err := Dial(waitContext(t), key, &config)
+	assert.ErrorIs(t, err, ErrRetriesExhausted)
+	assert.Same(t, d, cache.Get(key))
 }
