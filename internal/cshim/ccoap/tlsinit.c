@@ -4,6 +4,7 @@
 
 #include "_cgo_export.h"
 #include "context.h"
+#include "interpose.h"
 #include "tlsinit.h"
 #include "tlswait.h"
 
@@ -52,14 +53,9 @@ typedef int init_function(void **session, unsigned flags);
 
 static init_function *next_init(void)
 {
-	static init_function *next;
-	init_function *f = __atomic_load_n(&next, __ATOMIC_RELAXED);
+	static void *next;
 
-	if (f == NULL) {
-		f = (init_function *)dlsym(RTLD_NEXT, "gnutls_init");
-		__atomic_store_n(&next, f, __ATOMIC_RELAXED);
-	}
-	return f;
+	return (init_function *)cshim_interpose_next(&next, "gnutls_init");
 }
 
 /* Has the name that libcoap calls. Whoever else calls it gets the next function of
@@ -90,7 +86,7 @@ int cshim_tls_init(void **session, unsigned flags)
 
 bool cshim_tls_supported(void)
 {
-	return next_init() != NULL && dlsym(RTLD_DEFAULT, "gnutls_init") == (void *)cshim_tls_init;
+	return cshim_interpose_works("gnutls_init", (void *)cshim_tls_init);
 }
 
 #endif
