@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -227,6 +228,7 @@ func TestSessionsThatCannotBeResumed(t *testing.T) {
 			{"no tickets any more", server(nil), 0, config.PKI, gnutls.ErrSessionDeclined},
 			{"other name", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "localhost"}, gnutls.ErrSessionServerName},
 			{"other trust", addr, 0, PKI{RootCAs: pool(t, "ca", "other-ca"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
+			{"revocation list", addr, 0, PKI{RootCAs: without(t, "client"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
 			{"no trust", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", InsecureSkipVerify: true}, gnutls.ErrSessionConfig},
 			{"client certificate", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", Certificates: pairs(t, "client")}, gnutls.ErrSessionConfig},
 		} {
@@ -379,6 +381,8 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 		requiring.PKI.ClientAuth, requiring.PKI.ClientCAs = gnutls.RequireAndVerifyClientCert, pool(t, "ca")
 		otherClients := requiring
 		otherClients.PKI.ClientCAs = pool(t, "other-ca")
+		revokes := requiring
+		revokes.PKI.ClientCAs = without(t, "client")
 		picky := requiring
 		picky.PKI.VerifyConnection = func(gnutls.ConnectionState) error { return errors.New("not on the list") }
 		psk := Config{TicketKey: key, ServerPSK: pskServer}
@@ -394,6 +398,7 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 		}{
 			{"no certificate", certificates, requiring, client, "without a certificate"},
 			{"certificate of another authority", requiring, otherClients, withCertificate, "certificate"},
+			{"certificate that is revoked", requiring, revokes, withCertificate, "revoked"},
 			{"certificate that VerifyConnection refuses", requiring, picky, withCertificate, "not on the list"},
 			{"identity that is gone", psk, revoked, pskClient, "unknown identity"},
 			{"pre-shared key where certificates are", psk, requiring, pskClient, "pre-shared key"},
@@ -765,4 +770,82 @@ func TestSessionThatNobodyAnsweredStays(t *testing.T) {
 	_, err := Dial(waitContext(t), key, &config)
 	assert.ErrorIs(t, err, ErrRetriesExhausted)
 	assert.Same(t, d, cache.Get(key))
+}
+
+// A request for tickets goes out over TLS, where it means something.
+func TestTicketRequestsOnTheWire(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	const ticketRequest = 58 // RFC 9149, section 6
+	cert, err := tls.LoadX509KeyPair(testenv.File("server.pem"), testenv.File("server.key"))
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		config Config
+		want   bool
+	}{
+		"asked for":     {Config{TicketRequest: &gnutls.TicketRequest{New: 3}}, true},
+		"by a pool":     {Config{ClientSessionCache: new(gnutls.TicketPool)}, true},
+		"not asked for": {Config{ClientSessionCache: gnutls.NewClientSessionCache(0)}, false},
+		"without any":   {Config{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hellos := make(chan []uint16, 1)
+			ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+				Certificates: []tls.Certificate{cert}, NextProtos: []string{"coap"},
+				GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+					hellos <- hello.Extensions
+					return nil, nil
+				},
+			})
+			require.NoError(t, err)
+			defer ln.Close()
+			handshake := make(chan error, 1)
+			go func() {
+				conn, err := ln.Accept()
+				if err == nil {
+					defer conn.Close()
+					err = conn.(*tls.Conn).HandshakeContext(waitContext(t))
+				}
+				handshake <- err
+			}()
+			tc.config.PKI = PKI{RootCAs: pool(t, "ca")}
+			s := connect(t, &tc.config, netip.MustParseAddrPort(ln.Addr().String()), TLS)
+			assert.NoError(t, receive(t, handshake))
+			assert.Equal(t, tc.want, slices.Contains(receive(t, hellos), ticketRequest))
+			s.Close()
+		})
+	}
+}
+
+// Sessions of package gnutls are none for CoAP, and the other way round, even if a cache mixes them up.
+func TestSessionsOfPackageGnuTLSAreNotOffered(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello)
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+	dial := func(d *gnutls.SessionData) *gnutls.Conn {
+		conn, err := gnutls.Dial("tcp", addr.String(), &gnutls.Config{
+			RootCAs: config.PKI.RootCAs, NextProtos: []string{"coap"}, ClientSessionCache: &fixedCache{session: d},
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+		return conn
+	}
+	conn := dial(session(t, config, addr, TLS))
+	state := conn.ConnectionState()
+	assert.False(t, state.DidResume)
+	assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
+
+	_, err := conn.Read(make([]byte, 1)) // tickets come first, and then the capabilities
+	require.NoError(t, err)
+	d, err := conn.SessionData(waitContext(t))
+	require.NoError(t, err)
+	config.ClientSessionCache = &fixedCache{session: d}
+	state = ask(t, &config, addr, TLS)
+	assert.False(t, state.DidResume)
+	assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
+	assert.True(t, dial(d).ConnectionState().DidResume, "it is good where it comes from")
 }
