@@ -1,8 +1,11 @@
 package coap
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,12 +20,17 @@ func output(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
+func build(t testing.TB, args ...string) {
+	t.Helper()
+	out, err := exec.Command("go", slices.Concat([]string{"build"}, args, []string{"./testdata/library"})...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
 // Which library's functions libcoap calls depends on the order in which a program loads them.
-func TestResumptionInASharedLibrary(t *testing.T) {
+func TestResumptionHoweverLibcoapIsLinked(t *testing.T) {
 	dir := t.TempDir()
-	library, load := filepath.Join(dir, "libcount.so"), filepath.Join(dir, "load")
-	build, err := exec.Command("go", "build", "-buildmode=c-shared", "-o", library, "./testdata/library").CombinedOutput()
-	require.NoError(t, err, "%s", build)
+	library, load, static := filepath.Join(dir, "libcount.so"), filepath.Join(dir, "load"), filepath.Join(dir, "static")
+	build(t, "-buildmode=c-shared", "-o", library)
 	output(t, "cc", "-o", load, "testdata/program/load.c", "-ldl")
 	link := func(name string, libraries ...string) string {
 		program := filepath.Join(dir, name)
@@ -33,12 +41,18 @@ func TestResumptionInASharedLibrary(t *testing.T) {
 	if oldTools {
 		libcoap = "coap-2-gnutls"
 	}
+	archive := strings.TrimSpace(output(t, "cc", "-print-file-name=lib"+libcoap+".a"))
+	archives := t.TempDir() // with nothing else for the linker to take
+	require.NoError(t, os.Symlink(archive, filepath.Join(archives, filepath.Base(archive))))
+	build(t, "-ldflags", "-linkmode=external -extldflags=-L"+archives, "-o", static)
+	assert.NotContains(t, output(t, "ldd", static), libcoap)
 	coapFile, gnutlsFile := "lib"+libcoap+".so", "libgnutls.so"
 	for _, tc := range []struct {
 		name    string
 		command []string
 		resumes bool
 	}{
+		{"libcoap is in the program", []string{static}, true},
 		{"linked", []string{link("linked", "-lcount")}, true},
 		{"linked before libcoap", []string{link("before", "-lcount", "-l"+libcoap)}, true},
 		{"linked after libcoap", []string{link("after", "-l"+libcoap, "-lcount")}, false},

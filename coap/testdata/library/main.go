@@ -1,4 +1,5 @@
-// Library is a shared library that package coap is part of, for programs in C.
+// Library is a shared library that package coap is part of, for programs in C. It is a program,
+// too.
 package main
 
 import "C"
@@ -75,4 +76,4 @@ func count() error {
 	return nil
 }
 
-func main() {}
+func main() { os.Exit(int(CountResumed())) }

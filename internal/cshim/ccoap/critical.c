@@ -6,9 +6,9 @@
 
 typedef int get_function(const void *filter, uint16_t number);
 
-/* Has the name that libcoap calls. Whoever else calls it gets the next function of
+/* Has the name that libcoap calls. It is weak: a libcoap that is linked statically keeps its own. Whoever else calls it gets the next function of
  * that name. */
-__attribute__((visibility("default"))) int cshim_critical_filter_get(const void *filter, uint16_t number)
+__attribute__((weak, visibility("default"))) int cshim_critical_filter_get(const void *filter, uint16_t number)
 	__asm__("coap_option_filter_get");
 
 int cshim_critical_filter_get(const void *filter, uint16_t number)

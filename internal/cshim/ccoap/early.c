@@ -9,8 +9,8 @@
 
 typedef size_t size_function(const coap_session_t *session);
 
-/* Has the name that libcoap calls. */
-__attribute__((visibility("default"))) size_t cshim_early_max_pdu_size(const coap_session_t *session)
+/* Has the name that libcoap calls. It is weak: a libcoap that is linked statically keeps its own. */
+__attribute__((weak, visibility("default"))) size_t cshim_early_max_pdu_size(const coap_session_t *session)
 	__asm__("coap_session_max_pdu_size");
 
 size_t cshim_early_max_pdu_size(const coap_session_t *session)
