@@ -12,6 +12,7 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -848,4 +849,61 @@ func TestSessionsOfPackageGnuTLSAreNotOffered(t *testing.T) {
 	assert.False(t, state.DidResume)
 	assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
 	assert.True(t, dial(d).ConnectionState().DidResume, "it is good where it comes from")
+}
+
+// Whatever is lost of it, a handshake that is given up leaves the session for the next one.
+func TestResumptionThatIsGivenUp(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}}
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello)
+	d := session(t, config, addr, DTLS)
+	for _, direction := range []coappeer.Direction{coappeer.ToServer, coappeer.ToClient} {
+		for n := range 2 { // ClientHello and its cookie, and then both finish
+			t.Run(fmt.Sprint(direction, n), func(t *testing.T) {
+				relay, cut := coappeer.NewRelay(t, addr), make(chan struct{})
+				var once sync.Once
+				relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+					if d.Direction == direction && d.N >= n {
+						once.Do(func() { close(cut) })
+						return coappeer.Drop
+					}
+					return coappeer.Forward
+				})
+				config := config
+				config.ClientSessionCache = gnutls.NewClientSessionCache(0)
+				config.ClientSessionCache.Put("coaps://example.test:"+fmt.Sprint(relay.Addr().Port()), d)
+				s, err := newTestContext(t, &config).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
+				require.NoError(t, err)
+				receive(t, cut)
+				require.NoError(t, s.Close())
+				assert.ErrorIs(t, s.Ready(waitContext(t)), net.ErrClosed)
+				relay.Rule(func(coappeer.Datagram) coappeer.Verdict { return coappeer.Forward })
+				assert.True(t, ask(t, &config, relay.Addr(), DTLS).DidResume)
+			})
+		}
+	}
+}
+
+// Tickets come while sessions are closed.
+func TestSessionsThatCloseWhileTicketsCome(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 8}, proto, hello)
+		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: new(gnutls.TicketPool)}
+		for range 20 {
+			s, err := Dial(waitContext(t), uri(proto, addr, ""), config)
+			require.NoError(t, err)
+			got := make(chan error, 1)
+			go func() {
+				_, err := s.SessionData(waitContext(t))
+				got <- err
+			}()
+			require.NoError(t, s.Close())
+			if err := receive(t, got); err != nil {
+				assert.ErrorIs(t, err, net.ErrClosed)
+			}
+		}
+		ask(t, config, addr, proto) // the cache is as good as ever
+	})
 }
