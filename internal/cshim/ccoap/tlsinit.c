@@ -10,11 +10,12 @@
 
 #ifdef CSHIM_NO_RESUMPTION
 
-void cshim_tls_enter(cshim_context *c)
+cshim_context *cshim_tls_enter(cshim_context *c)
 {
+	return NULL;
 }
 
-void cshim_tls_leave(void)
+void cshim_tls_leave(cshim_context *outer)
 {
 }
 
@@ -27,14 +28,17 @@ bool cshim_tls_supported(void)
 
 static __thread cshim_context *current;
 
-void cshim_tls_enter(cshim_context *c)
+cshim_context *cshim_tls_enter(cshim_context *c)
 {
+	cshim_context *outer = current;
+
 	current = c;
+	return outer;
 }
 
-void cshim_tls_leave(void)
+void cshim_tls_leave(cshim_context *outer)
 {
-	current = NULL;
+	current = outer;
 }
 
 static void *library_of(void *address)
