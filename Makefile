@@ -35,7 +35,7 @@ export GOCACHE := $(private)/gocache
 export PKG_CONFIG_PATH := $(private):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help deps deps-build demo build test race asan stress matrix cgocheck lint bench fuzz image image-check prefix-check coverage clean
+.PHONY: help deps deps-build demo build test noresume race asan stress matrix cgocheck lint bench fuzz image image-check prefix-check coverage clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ build: deps-build ## build everything, the commands into bin/
 
 test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missing
 	$(call each,$(MODULES) bench,go test ./...)
+
+noresume: deps ## run the tests of CoAP without resumption (build tag noresume)
+	GOFLAGS="$$GOFLAGS -tags=noresume" go test ./internal/cshim/... ./coap ./cmd/... ./examples/...
 
 race: deps ## run the tests with the race detector
 	$(call each,$(MODULES),go test -race ./...)

@@ -28,8 +28,8 @@ const (
 	// or TLS.
 	FeatureBothRoles
 	// SessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
-	// version of libcoap alone: the program must be linked dynamically, and not with the
-	// build tag noresume.
+	// version of libcoap: it is there unless the build tag is noresume, or this is a shared library
+	// that the program loads after libcoap or GnuTLS.
 	SessionResumption
 	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
 	FeatureAdoption

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -53,12 +54,22 @@ func pool(t testing.TB, names ...string) *gnutls.CertPool {
 	return p
 }
 
-func TestPKI(t *testing.T) {
-	ca, otherCA := pool(t, "ca"), pool(t, "other-ca")
-	revoked := pool(t, "ca")
-	crl, err := os.ReadFile(testenv.File("ca.crl.pem"))
+// without returns a pool with the authority ca, which has revoked a certificate.
+func without(t testing.TB, revoked string) *gnutls.CertPool {
+	t.Helper()
+	ca := pair(t, "ca")
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: pair(t, revoked).Leaf.SerialNumber, RevocationTime: time.Now()}},
+	}, ca.Leaf, ca.PrivateKey.(crypto.Signer))
 	require.NoError(t, err)
-	require.NoError(t, revoked.AppendRevocationsFromPEM(crl))
+	p := pool(t, "ca")
+	require.NoError(t, p.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
+	return p
+}
+
+func TestPKI(t *testing.T) {
+	ca, otherCA, revoked := pool(t, "ca"), pool(t, "other-ca"), without(t, "revoked")
 	for _, tc := range []struct {
 		name   string
 		server string

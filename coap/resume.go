@@ -287,10 +287,11 @@ func (c *conn) takeTickets() {
 	}
 }
 
-// settleResumption tells the cache what became of the session that came from it.
+// settleResumption tells the cache what became of the session that came from it. A server that says
+// nothing has not declined it.
 func (c *conn) settleResumption() {
 	s := c.security
-	if s != nil && s.resumer != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) {
+	if s != nil && s.resumer != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (s.heard || s.received != 0) {
 		s.declined = s.resumer.Failed() && s.failed == nil
 	}
 	s.abandon(c.l.later)

@@ -12,9 +12,11 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
@@ -226,6 +229,7 @@ func TestSessionsThatCannotBeResumed(t *testing.T) {
 			{"no tickets any more", server(nil), 0, config.PKI, gnutls.ErrSessionDeclined},
 			{"other name", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "localhost"}, gnutls.ErrSessionServerName},
 			{"other trust", addr, 0, PKI{RootCAs: pool(t, "ca", "other-ca"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
+			{"revocation list", addr, 0, PKI{RootCAs: without(t, "client"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
 			{"no trust", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", InsecureSkipVerify: true}, gnutls.ErrSessionConfig},
 			{"client certificate", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", Certificates: pairs(t, "client")}, gnutls.ErrSessionConfig},
 		} {
@@ -378,6 +382,8 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 		requiring.PKI.ClientAuth, requiring.PKI.ClientCAs = gnutls.RequireAndVerifyClientCert, pool(t, "ca")
 		otherClients := requiring
 		otherClients.PKI.ClientCAs = pool(t, "other-ca")
+		revokes := requiring
+		revokes.PKI.ClientCAs = without(t, "client")
 		picky := requiring
 		picky.PKI.VerifyConnection = func(gnutls.ConnectionState) error { return errors.New("not on the list") }
 		psk := Config{TicketKey: key, ServerPSK: pskServer}
@@ -393,6 +399,7 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 		}{
 			{"no certificate", certificates, requiring, client, "without a certificate"},
 			{"certificate of another authority", requiring, otherClients, withCertificate, "certificate"},
+			{"certificate that is revoked", requiring, revokes, withCertificate, "revoked"},
 			{"certificate that VerifyConnection refuses", requiring, picky, withCertificate, "not on the list"},
 			{"identity that is gone", psk, revoked, pskClient, "unknown identity"},
 			{"pre-shared key where certificates are", psk, requiring, pskClient, "pre-shared key"},
@@ -746,5 +753,157 @@ func TestSessionDataOfSessionsThatDoNotResume(t *testing.T) {
 		}
 		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// A gateway that is off for a while has refused nothing: its clients resume when it is back.
+func TestSessionThatNobodyAnsweredStays(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1}
+	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello), DTLS)
+	cache := gnutls.NewClientSessionCache(0)
+	config.ClientSessionCache = cache
+	silent := coappeer.NewUDP(t)
+	key := uri(DTLS, silent.Addr(), "")
+	cache.Put(key, d)
+	_, err := Dial(waitContext(t), key, &config)
+	assert.ErrorIs(t, err, ErrRetriesExhausted)
+	assert.Same(t, d, cache.Get(key))
+}
+
+// A request for tickets goes out over TLS, where it means something.
+func TestTicketRequestsOnTheWire(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	const ticketRequest = 58 // RFC 9149, section 6
+	cert, err := tls.LoadX509KeyPair(testenv.File("server.pem"), testenv.File("server.key"))
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		config Config
+		want   bool
+	}{
+		"asked for":     {Config{TicketRequest: &gnutls.TicketRequest{New: 3}}, true},
+		"by a pool":     {Config{ClientSessionCache: new(gnutls.TicketPool)}, true},
+		"not asked for": {Config{ClientSessionCache: gnutls.NewClientSessionCache(0)}, false},
+		"without any":   {Config{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hellos := make(chan []uint16, 1)
+			ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+				Certificates: []tls.Certificate{cert}, NextProtos: []string{"coap"},
+				GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+					hellos <- hello.Extensions
+					return nil, nil
+				},
+			})
+			require.NoError(t, err)
+			defer ln.Close()
+			handshake := make(chan error, 1)
+			go func() {
+				conn, err := ln.Accept()
+				if err == nil {
+					defer conn.Close()
+					err = conn.(*tls.Conn).HandshakeContext(waitContext(t))
+				}
+				handshake <- err
+			}()
+			tc.config.PKI = PKI{RootCAs: pool(t, "ca")}
+			s := connect(t, &tc.config, netip.MustParseAddrPort(ln.Addr().String()), TLS)
+			assert.NoError(t, receive(t, handshake))
+			assert.Equal(t, tc.want, slices.Contains(receive(t, hellos), ticketRequest))
+			s.Close()
+		})
+	}
+}
+
+// Sessions of package gnutls are none for CoAP, and the other way round, even if a cache mixes them up.
+func TestSessionsOfPackageGnuTLSAreNotOffered(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello)
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+	dial := func(d *gnutls.SessionData) *gnutls.Conn {
+		conn, err := gnutls.Dial("tcp", addr.String(), &gnutls.Config{
+			RootCAs: config.PKI.RootCAs, NextProtos: []string{"coap"}, ClientSessionCache: &fixedCache{session: d},
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+		return conn
+	}
+	conn := dial(session(t, config, addr, TLS))
+	state := conn.ConnectionState()
+	assert.False(t, state.DidResume)
+	assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
+
+	_, err := conn.Read(make([]byte, 1)) // tickets come first, and then the capabilities
+	require.NoError(t, err)
+	d, err := conn.SessionData(waitContext(t))
+	require.NoError(t, err)
+	config.ClientSessionCache = &fixedCache{session: d}
+	state = ask(t, &config, addr, TLS)
+	assert.False(t, state.DidResume)
+	assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
+	assert.True(t, dial(d).ConnectionState().DidResume, "it is good where it comes from")
+}
+
+// Whatever is lost of it, a handshake that is given up leaves the session for the next one.
+func TestResumptionThatIsGivenUp(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	config := Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}}
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello)
+	d := session(t, config, addr, DTLS)
+	for _, direction := range []coappeer.Direction{coappeer.ToServer, coappeer.ToClient} {
+		for n := range 2 { // ClientHello and its cookie, and then both finish
+			t.Run(fmt.Sprint(direction, n), func(t *testing.T) {
+				relay, cut := coappeer.NewRelay(t, addr), make(chan struct{})
+				var once sync.Once
+				relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+					if d.Direction == direction && d.N >= n {
+						once.Do(func() { close(cut) })
+						return coappeer.Drop
+					}
+					return coappeer.Forward
+				})
+				config := config
+				config.ClientSessionCache = gnutls.NewClientSessionCache(0)
+				config.ClientSessionCache.Put("coaps://example.test:"+fmt.Sprint(relay.Addr().Port()), d)
+				s, err := newTestContext(t, &config).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
+				require.NoError(t, err)
+				receive(t, cut)
+				require.NoError(t, s.Close())
+				assert.ErrorIs(t, s.Ready(waitContext(t)), net.ErrClosed)
+				relay.Rule(func(coappeer.Datagram) coappeer.Verdict { return coappeer.Forward })
+				assert.True(t, ask(t, &config, relay.Addr(), DTLS).DidResume)
+			})
+		}
+	}
+}
+
+// Tickets come while sessions are closed.
+func TestSessionsThatCloseWhileTicketsCome(t *testing.T) {
+	eachResuming(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 8}, proto, hello)
+		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: new(gnutls.TicketPool)}
+		for range 20 {
+			s, err := Dial(waitContext(t), uri(proto, addr, ""), config)
+			require.NoError(t, err)
+			got := make(chan error, 1)
+			go func() {
+				_, err := s.SessionData(waitContext(t))
+				got <- err
+			}()
+			require.NoError(t, s.Close())
+			if err := receive(t, got); err != nil {
+				assert.ErrorIs(t, err, net.ErrClosed)
+			}
+		}
+		ask(t, config, addr, proto) // the cache is as good as ever
 	})
 }

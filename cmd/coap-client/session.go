@@ -20,9 +20,9 @@ import (
 type sessionFile struct {
 	name    string
 	pending *secretfile.Pending
-	before  *gnutls.SessionData // what the file holds, may be nil
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex          // guards what follows
+	before  *gnutls.SessionData // what the file holds, may be nil
 	session *gnutls.SessionData
 	offered *gnutls.SessionData
 }
@@ -71,14 +71,19 @@ func readSession(name string) (*gnutls.SessionData, error) {
 	return d, nil
 }
 
-// Get implements gnutls.ClientSessionCache.
+// Get implements gnutls.ClientSessionCache. What is to be used once leaves the file at once: another run
+// may be reading it, and this one may be killed.
 func (f *sessionFile) Get(string) *gnutls.SessionData {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.offered = f.session
-	if f.session != nil && f.session.SingleUse() {
-		f.session = nil
+	if f.session == nil || !f.session.SingleUse() {
+		return f.offered
 	}
+	if f.session == f.before && os.Remove(f.name) != nil { // another run has taken it
+		f.offered = nil
+	}
+	f.session, f.before = nil, nil
 	return f.offered
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -29,10 +30,12 @@ func resumption(t *testing.T) bool {
 func serveTickets(t testing.TB, config coap.Config) []string {
 	t.Helper()
 	config.SessionTickets = 1
-	return serve(t, &config, func(w coap.ResponseWriter, r *coap.Request) {
-		state, _ := r.Session.TLS()
-		w.Write([]byte(map[bool]string{true: "resumed", false: "full"}[state.DidResume]))
-	}, "coaps", "coaps+tcp")
+	return serve(t, &config, showResumption, "coaps", "coaps+tcp")
+}
+
+func showResumption(w coap.ResponseWriter, r *coap.Request) {
+	state, _ := r.Session.TLS()
+	w.Write([]byte(map[bool]string{true: "resumed", false: "full"}[state.DidResume]))
 }
 
 var (
@@ -118,6 +121,35 @@ func TestUsedTicketsAreNotKept(t *testing.T) {
 	assert.NoFileExists(t, file)
 	require.Zero(t, call(t, append(args, without)...).status)
 	assert.NoFileExists(t, file)
+}
+
+func TestRunsAtTheSameTimeDoNotUseOneTicket(t *testing.T) {
+	t.Parallel()
+	if !resumption(t) {
+		return
+	}
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	config := coap.Config{SessionTickets: 1, PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}}
+	uri := serve(t, &config, func(w coap.ResponseWriter, r *coap.Request) {
+		if r.Options.Path() == "/wait" {
+			close(arrived)
+			<-answer
+		}
+		showResumption(w, r)
+	}, "coaps+tcp")[0]
+	args := []string{"--session", filepath.Join(t.TempDir(), "session"), "-C", testenv.File("ca.pem")}
+	assert.Equal(t, full, call(t, append(args, uri)...))
+	first := make(chan result, 1)
+	go func() { first <- call(t, append(slices.Clone(args), uri+"/wait")...) }()
+	select {
+	case <-arrived:
+	case got := <-first:
+		require.Fail(t, "the first run is over", "%v", got)
+	}
+	second := call(t, append(args, uri)...)
+	close(answer)
+	assert.Equal(t, full, second)
+	assert.Equal(t, resumed, <-first)
 }
 
 func TestSessionWithLibcoapsServers(t *testing.T) {

@@ -116,9 +116,9 @@ var (
 	exportedCoap   = regexp.MustCompile(`^goCoap[A-Z]\w*$`)
 )
 
-// Programs in C of which Go takes the context: one for the tests, and an example. They
-// use libcoap as any program does.
-var cPrograms = []string{"internal/cshim/cprogram", "examples/adopt"}
+// Programs in C of which Go takes the context, one for the tests, and an example, which use
+// libcoap as any program does; and those that load a library in Go.
+var cPrograms = []string{"internal/cshim/cprogram", "examples/adopt", "coap/testdata/library", "coap/testdata/program"}
 
 func (s source) isCProgram() bool { return slices.Contains(cPrograms, path.Dir(s.path)) }
 

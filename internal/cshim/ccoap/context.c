@@ -258,6 +258,7 @@ static void read_rest(cshim_context *c, const struct epoll_event *event)
 int cshim_context_poll(cshim_context *c)
 {
 	struct epoll_event events[CSHIM_EVENTS];
+	cshim_context *outer;
 	int fd = coap_context_get_coap_fd(c->ctx);
 	unsigned next;
 	coap_tick_t now;
@@ -271,11 +272,11 @@ int cshim_context_poll(cshim_context *c)
 			break;
 		cshim_streams_enter(&c->streams);
 		cshim_empty_enter(c);
-		cshim_tls_enter(c);
+		outer = cshim_tls_enter(c);
 		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1 && n < most);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
 		read_rest(c, &events[0]);
-		cshim_tls_leave();
+		cshim_tls_leave(outer);
 		cshim_empty_leave();
 		cshim_streams_leave();
 		if (c->stop)

@@ -1,6 +1,4 @@
-#define _GNU_SOURCE
-#include <dlfcn.h>
-
+#include "interpose.h"
 #include "session.h"
 
 /* Some versions of libcoap wait inside coap_session_max_pdu_size, for up to 5 s,
@@ -11,22 +9,17 @@
 
 typedef size_t size_function(const coap_session_t *session);
 
-/* Has the name that libcoap calls. */
-__attribute__((visibility("default"))) size_t cshim_early_max_pdu_size(const coap_session_t *session)
+/* Has the name that libcoap calls. It is weak: a libcoap that is linked statically keeps its own. */
+__attribute__((weak, visibility("default"))) size_t cshim_early_max_pdu_size(const coap_session_t *session)
 	__asm__("coap_session_max_pdu_size");
 
 size_t cshim_early_max_pdu_size(const coap_session_t *session)
 {
-	static size_function *next;
-	size_function *f = __atomic_load_n(&next, __ATOMIC_RELAXED);
+	static void *next;
 
-	if (f == NULL) {
-		f = (size_function *)dlsym(RTLD_NEXT, "coap_session_max_pdu_size");
-		__atomic_store_n(&next, f, __ATOMIC_RELAXED);
-	}
 	if (coap_session_get_proto(session) >= COAP_PROTO_TCP &&
 	    coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT &&
 	    coap_session_get_state(session) != COAP_SESSION_STATE_ESTABLISHED)
 		return COAP_DEFAULT_MTU;
-	return f(session);
+	return ((size_function *)cshim_interpose_next(&next, "coap_session_max_pdu_size"))(session);
 }

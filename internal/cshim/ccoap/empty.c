@@ -1,10 +1,10 @@
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "_cgo_export.h"
 #include "empty.h"
+#include "interpose.h"
 #include "session.h"
 
 static __thread cshim_context *current;
@@ -51,22 +51,11 @@ static void tell(uint64_t id, const coap_address_t *from, const uint8_t *bytes)
 typedef ssize_t record_function(void *tls, void *bytes, size_t size);
 typedef void *pointer_function(void *tls);
 
-static void *next(void **known, const char *name)
-{
-	void *f = __atomic_load_n(known, __ATOMIC_RELAXED);
-
-	if (f == NULL) {
-		f = dlsym(RTLD_NEXT, name);
-		__atomic_store_n(known, f, __ATOMIC_RELAXED);
-	}
-	return f;
-}
-
 /* recvmsg for the context whose event is dealt with. */
 static ssize_t receive(int fd, struct msghdr *message, int flags)
 {
 	static void *known;
-	cshim_receive_message *receive = (cshim_receive_message *)next(&known, "recvmsg");
+	cshim_receive_message *receive = (cshim_receive_message *)cshim_interpose_next(&known, "recvmsg");
 
 	if (current == NULL || flags != 0)
 		return receive(fd, message, flags);
@@ -120,12 +109,12 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 {
 	static void *known, *known_pointer;
-	ssize_t n = ((record_function *)next(&known, "gnutls_record_recv"))(tls, bytes, size);
+	ssize_t n = ((record_function *)cshim_interpose_next(&known, "gnutls_record_recv"))(tls, bytes, size);
 	const coap_session_t *session;
 
 	if (current == NULL || n <= 0)
 		return n;
-	session = ((pointer_function *)next(&known_pointer, "gnutls_transport_get_ptr"))(tls);
+	session = ((pointer_function *)cshim_interpose_next(&known_pointer, "gnutls_transport_get_ptr"))(tls);
 	if (coap_session_get_proto(session) != COAP_PROTO_DTLS)
 		return n;
 	if (is_empty(bytes, n))
@@ -136,6 +125,6 @@ ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 
 bool cshim_empty_works(void)
 {
-	return dlsym(RTLD_DEFAULT, "recvmsg") == (void *)cshim_empty_recvmsg &&
-	       dlsym(RTLD_DEFAULT, "gnutls_record_recv") == (void *)cshim_empty_record_recv;
+	return cshim_interpose_works("recvmsg", (void *)cshim_empty_recvmsg) &&
+	       cshim_interpose_works("gnutls_record_recv", (void *)cshim_empty_record_recv);
 }

@@ -1,7 +1,6 @@
 //go:build libcoap2
 
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "interpose.h"
 #include "session.h"
 
 /* A confirmable message that the peer's host refuses would be sent again and
@@ -81,8 +81,9 @@ __attribute__((visibility("default"))) void cshim_libcoap2_timeouts(void *tls, u
 void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total)
 {
 	const unsigned too_long = 5000, better = 1000;
+	static void *next;
 
-	((timeouts_function *)dlsym(RTLD_NEXT, "gnutls_dtls_set_timeouts"))(
+	((timeouts_function *)cshim_interpose_next(&next, "gnutls_dtls_set_timeouts"))(
 		tls, retransmission == too_long ? better : retransmission, total);
 }
 
@@ -95,15 +96,17 @@ __attribute__((visibility("default"))) unsigned cshim_libcoap2_timeout(void *tls
 unsigned cshim_libcoap2_timeout(void *tls)
 {
 	const unsigned day = 24 * 60 * 60 * 1000;
+	static void *next, *next_pointer;
 
 	if (cshim_streams_entered()) {
-		pointer_function *pointer = (pointer_function *)dlsym(RTLD_DEFAULT, "gnutls_transport_get_ptr");
+		pointer_function *pointer =
+			(pointer_function *)cshim_interpose_next(&next_pointer, "gnutls_transport_get_ptr");
 		const coap_session_t *session = pointer(tls);
 
 		if (session->state == COAP_SESSION_STATE_ESTABLISHED)
 			return day;
 	}
-	return ((timeout_function *)dlsym(RTLD_NEXT, "gnutls_dtls_get_timeout"))(tls);
+	return ((timeout_function *)cshim_interpose_next(&next, "gnutls_dtls_get_timeout"))(tls);
 }
 
 typedef int bye_function(void *tls, int how);
@@ -114,8 +117,9 @@ __attribute__((visibility("default"))) int cshim_libcoap2_bye(void *tls, int how
 int cshim_libcoap2_bye(void *tls, int how)
 {
 	const int write_only = 1; /* GNUTLS_SHUT_WR */
+	static void *next;
 
-	return ((bye_function *)dlsym(RTLD_NEXT, "gnutls_bye"))(tls, cshim_streams_entered() ? write_only : how);
+	return ((bye_function *)cshim_interpose_next(&next, "gnutls_bye"))(tls, cshim_streams_entered() ? write_only : how);
 }
 
 void *cshim_session_tls(const coap_session_t *session)

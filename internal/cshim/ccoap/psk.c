@@ -103,6 +103,7 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	struct cshim_client *client;
 	coap_address_t from, to;
 	coap_session_t *session;
+	cshim_context *outer;
 
 	client = cshim_client_add(&c->clients, ++c->last_session, name, identity, identity_size, key, key_size);
 	if (client == NULL)
@@ -114,9 +115,9 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = client->id;
-	cshim_tls_enter(c);
+	outer = cshim_tls_enter(c);
 	session = coap_new_client_session_psk2(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, &setup);
-	cshim_tls_leave();
+	cshim_tls_leave(outer);
 	return cshim_session_number(c, session);
 }
 
@@ -174,16 +175,17 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	char *text = strndup((const char *)identity, identity_size);
 	coap_address_t from, to;
 	coap_session_t *session = NULL;
+	cshim_context *outer;
 
 	cshim_address_to(server, &to);
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
-	cshim_tls_enter(c);
+	outer = cshim_tls_enter(c);
 	if (text != NULL)
 		session = coap_new_client_session_psk(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, text, key,
 						      key_size);
-	cshim_tls_leave();
+	cshim_tls_leave(outer);
 	free(text);
 	return cshim_session_number(c, session);
 }

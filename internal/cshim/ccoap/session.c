@@ -25,14 +25,15 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 {
 	coap_address_t from, to;
 	coap_session_t *session;
+	cshim_context *outer;
 
 	cshim_address_to(server, &to);
 	if (local->ip_size > 0)
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
-	cshim_tls_enter(c);
+	outer = cshim_tls_enter(c);
 	session = coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto);
-	cshim_tls_leave();
+	cshim_tls_leave(outer);
 	return cshim_session_number(c, session);
 }
 

@@ -1,5 +1,4 @@
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "empty.h"
+#include "interpose.h"
 #include "stream.h"
 
 static __thread struct cshim_streams *current;
@@ -149,14 +149,9 @@ typedef ssize_t receive_function(int fd, void *buffer, size_t size, int flags);
 
 static receive_function *next_receive(void)
 {
-	static receive_function *next;
-	receive_function *f = __atomic_load_n(&next, __ATOMIC_RELAXED);
+	static void *next;
 
-	if (f == NULL) {
-		f = (receive_function *)dlsym(RTLD_NEXT, "recv");
-		__atomic_store_n(&next, f, __ATOMIC_RELAXED);
-	}
-	return f;
+	return (receive_function *)cshim_interpose_next(&next, "recv");
 }
 
 /* Has the name that libcoap calls. Whoever else calls it gets the next function of
@@ -207,14 +202,9 @@ typedef ssize_t send_function(int fd, const void *buffer, size_t size, int flags
 
 static send_function *next_send(void)
 {
-	static send_function *next;
-	send_function *f = __atomic_load_n(&next, __ATOMIC_RELAXED);
+	static void *next;
 
-	if (f == NULL) {
-		f = (send_function *)dlsym(RTLD_NEXT, "send");
-		__atomic_store_n(&next, f, __ATOMIC_RELAXED);
-	}
-	return f;
+	return (send_function *)cshim_interpose_next(&next, "send");
 }
 
 /* Notes that a connection has something to be pushed, and returns the flag for that.

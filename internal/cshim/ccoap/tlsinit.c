@@ -4,16 +4,18 @@
 
 #include "_cgo_export.h"
 #include "context.h"
+#include "interpose.h"
 #include "tlsinit.h"
 #include "tlswait.h"
 
 #ifdef CSHIM_NO_RESUMPTION
 
-void cshim_tls_enter(cshim_context *c)
+cshim_context *cshim_tls_enter(cshim_context *c)
 {
+	return NULL;
 }
 
-void cshim_tls_leave(void)
+void cshim_tls_leave(cshim_context *outer)
 {
 }
 
@@ -26,14 +28,17 @@ bool cshim_tls_supported(void)
 
 static __thread cshim_context *current;
 
-void cshim_tls_enter(cshim_context *c)
+cshim_context *cshim_tls_enter(cshim_context *c)
 {
+	cshim_context *outer = current;
+
 	current = c;
+	return outer;
 }
 
-void cshim_tls_leave(void)
+void cshim_tls_leave(cshim_context *outer)
 {
-	current = NULL;
+	current = outer;
 }
 
 static void *library_of(void *address)
@@ -52,14 +57,9 @@ typedef int init_function(void **session, unsigned flags);
 
 static init_function *next_init(void)
 {
-	static init_function *next;
-	init_function *f = __atomic_load_n(&next, __ATOMIC_RELAXED);
+	static void *next;
 
-	if (f == NULL) {
-		f = (init_function *)dlsym(RTLD_NEXT, "gnutls_init");
-		__atomic_store_n(&next, f, __ATOMIC_RELAXED);
-	}
-	return f;
+	return (init_function *)cshim_interpose_next(&next, "gnutls_init");
 }
 
 /* Has the name that libcoap calls. Whoever else calls it gets the next function of
@@ -90,7 +90,7 @@ int cshim_tls_init(void **session, unsigned flags)
 
 bool cshim_tls_supported(void)
 {
-	return next_init() != NULL && dlsym(RTLD_DEFAULT, "gnutls_init") == (void *)cshim_tls_init;
+	return cshim_interpose_works("gnutls_init", (void *)cshim_tls_init);
 }
 
 #endif

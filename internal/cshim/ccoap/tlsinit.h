@@ -28,9 +28,10 @@ struct cshim_tls {
 	uint64_t connected; /* number of the client session over TLS that has just connected */
 };
 
-/* Until cshim_tls_leave, the calls of gnutls_init by this thread are looked at. */
-void cshim_tls_enter(struct cshim_context *c);
-void cshim_tls_leave(void);
+/* Until cshim_tls_leave, which gets what cshim_tls_enter has returned, the calls of gnutls_init by
+ * this thread are looked at. A callback may do it again. */
+struct cshim_context *cshim_tls_enter(struct cshim_context *c);
+void cshim_tls_leave(struct cshim_context *outer);
 
 /* The context of this thread in between where the code at the address is libcoap's, else
  * NULL: callbacks, too, may make sessions. */

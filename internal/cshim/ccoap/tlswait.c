@@ -1,9 +1,8 @@
-#define _GNU_SOURCE
-#include <dlfcn.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "context.h"
+#include "interpose.h"
 #include "tlsinit.h"
 #include "tlswait.h"
 
@@ -21,17 +20,6 @@ static __thread bool is_datagram;
 void cshim_wait_init(bool datagram)
 {
 	is_datagram = datagram;
-}
-
-static void *next(const char *name, void **cache)
-{
-	void *f = __atomic_load_n(cache, __ATOMIC_RELAXED);
-
-	if (f == NULL) {
-		f = dlsym(RTLD_NEXT, name);
-		__atomic_store_n(cache, f, __ATOMIC_RELAXED);
-	}
-	return f;
 }
 
 /* The transport is the coap_session_t. GnuTLS waits for no time when it asks whether to send a
@@ -56,8 +44,9 @@ __attribute__((visibility("default"))) void cshim_wait_set_wait(void *session, w
 
 void cshim_wait_set_pull(void *session, pull_function *pull)
 {
-	static void *cache;
-	set_pull_function *set = (set_pull_function *)next("gnutls_transport_set_pull_function", &cache);
+	static void *next;
+	set_pull_function *set =
+		(set_pull_function *)cshim_interpose_next(&next, "gnutls_transport_set_pull_function");
 
 	if (is_datagram && cshim_tls_caller(__builtin_return_address(0)) != NULL)
 		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
@@ -66,8 +55,9 @@ void cshim_wait_set_pull(void *session, pull_function *pull)
 
 void cshim_wait_set_wait(void *session, wait_function *wait)
 {
-	static void *cache;
-	set_wait_function *set = (set_wait_function *)next("gnutls_transport_set_pull_timeout_function", &cache);
+	static void *next;
+	set_wait_function *set =
+		(set_wait_function *)cshim_interpose_next(&next, "gnutls_transport_set_pull_timeout_function");
 
 	set(session, cshim_tls_caller(__builtin_return_address(0)) != NULL ? on_wait : wait);
 }

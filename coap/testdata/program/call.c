@@ -1,0 +1,7 @@
+/* Is linked with the library. */
+int CountResumed(void);
+
+int main(void)
+{
+	return CountResumed();
+}
