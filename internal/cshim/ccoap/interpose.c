@@ -5,7 +5,7 @@
 #include "compat.h"
 #include "interpose.h"
 
-static void *library_of(const void *address)
+void *cshim_interpose_library(const void *address)
 {
 	Dl_info info;
 
@@ -45,7 +45,7 @@ struct search {
 static int find_first(struct dl_phdr_info *info, size_t size, void *data)
 {
 	struct search *search = data;
-	void *library = library_of(info->dlpi_phdr);
+	void *library = cshim_interpose_library(info->dlpi_phdr);
 	int i;
 
 	(void)size;
@@ -63,10 +63,10 @@ bool cshim_interpose_works(const char *name, void *ours)
 {
 	void *next = dlsym(RTLD_NEXT, name);
 	void *found = global(name);
-	struct search search = { .libraries = { library_of(ours), library_of((void *)coap_new_context), library_of(next) } };
+	struct search search = { .libraries = { cshim_interpose_library(ours), cshim_interpose_library((void *)coap_new_context), cshim_interpose_library(next) } };
 
 	if (next == NULL || (found != NULL && found != ours))
 		return false;
 	dl_iterate_phdr(find_first, &search); /* in the order of loading */
-	return search.first == library_of(ours);
+	return search.first == cshim_interpose_library(ours);
 }

@@ -13,4 +13,7 @@ void *cshim_interpose_next(void **known, const char *name);
 /* Whether libcoap's calls of the function come to ours. */
 bool cshim_interpose_works(const char *name, void *ours);
 
+/* Where the library, or the program, is loaded that has an address; NULL: none has it. */
+void *cshim_interpose_library(const void *address);
+
 #endif

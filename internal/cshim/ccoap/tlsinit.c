@@ -1,5 +1,4 @@
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <stddef.h>
 
 #include "_cgo_export.h"
@@ -41,16 +40,11 @@ void cshim_tls_leave(cshim_context *outer)
 	current = outer;
 }
 
-static void *library_of(void *address)
-{
-	Dl_info info;
-
-	return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
-}
-
 cshim_context *cshim_tls_caller(void *address)
 {
-	return current != NULL && library_of(address) == library_of((void *)coap_new_context) ? current : NULL;
+	if (current == NULL || cshim_interpose_library(address) != cshim_interpose_library((void *)coap_new_context))
+		return NULL;
+	return current;
 }
 
 typedef int init_function(void **session, unsigned flags);
