@@ -168,8 +168,11 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 		return err
 	}
 	defer s.Close()
+	if err := s.c.setHops(); err != nil {
+		return err
+	}
 	responses := &groupCall{c: s.c, heard: make(map[netip.AddrPort]bool), news: make(chan struct{}, 1)}
-	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Options: r.Options.encode(), Body: r.Body}
+	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Token: r.Token, Options: r.Options.encode(), Body: r.Body}
 	if _, err := s.c.start(&m, responses); err != nil {
 		return err
 	}
@@ -189,6 +192,22 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 			return err
 		}
 	}
+}
+
+// setHops does what Config.MulticastHops says.
+func (c *conn) setHops() error {
+	hops := c.l.config.MulticastHops
+	if hops == 0 {
+		return nil
+	}
+	if err := c.l.lock(); err != nil {
+		return err
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	return c.native.SetHops(hops)
 }
 
 var errGroupBody = errors.New("a request for a group cannot have a Source or a Sink")
