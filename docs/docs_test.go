@@ -61,7 +61,7 @@ func goBlocks(text string) []string {
 
 // packages that documents may use, by name.
 var packages = []string{
-	"context", "errors", "expvar", "fmt", "io", "log", "net", "net/http", "net/netip", "os", "sync/atomic", "time", module + "/coap", module + "/gnutls",
+	"context", "errors", "expvar", "fmt", "io", "log", "net", "net/http", "net/netip", "os", "sync/atomic", "time", "unsafe", module + "/coap", module + "/gnutls",
 }
 
 // program makes a file of a block of declarations or statements, and imports
