@@ -40,7 +40,7 @@ RUN xargs realpath </libraries | sed 's|.*/|*/|' | xargs dpkg -S | sed 's|:.*||'
  && cp --target-directory=/image/usr/share/doc/go /usr/local/go/LICENSE \
  && cp --target-directory=/image/usr/share/doc/gnucoap LICENSE \
  && if [ -d vendor ]; then cd vendor; else cd "$(go env GOMODCACHE)"; fi \
- && find . -path ./cache -prune -o -name 'LICENSE*' -exec cp --parents --target-directory=/image/usr/share/doc/gnucoap '{}' +
+ && find . -path ./cache -prune -o -type f -name 'LICENSE*' -exec cp --parents --target-directory=/image/usr/share/doc/gnucoap '{}' +
 
 FROM scratch
 COPY --from=build /image/ /
