@@ -375,8 +375,12 @@ func parseProxy(v string, old bool) (*coap.URI, error) {
 	return u, nil
 }
 
-// addURI adds the options of the URI.
+// addURI adds the options of the URI. A query that is empty is none: libcoap refuses the
+// option for it.
 func (o *options) addURI(proxied bool, r *raw) {
+	if slices.Equal(o.uri.Query, []string{""}) {
+		o.uri.Query = nil
+	}
 	for _, option := range o.uri.Options() {
 		if option.ID == coap.OptionURIHost && (r.noURI || r.hasHost || proxied) {
 			continue
