@@ -137,8 +137,9 @@ type GroupResponse struct {
 // Port 0 of group means 5683. Which interface the request leaves by is said by
 // local's address with IPv4, and by group's zone with IPv6; a zero local leaves it
 // to the system. Large responses are not put together: where one has the option
-// Block2, the rest is to be asked of its sender (RFC 7959, section 2.8). The request
-// must fit into one message, and cannot have a Source or a Sink.
+// Block2, the rest is to be asked of its sender (RFC 7959, section 2.8). How far the
+// request goes, Config.MulticastHops says. It must fit into one message, and cannot
+// have a Source or a Sink.
 //
 // Any number of goroutines may do this at once: each request has a session of its own.
 // libcoap sends to groups as to anybody else, with coap_send.

@@ -25,10 +25,11 @@ type Request struct {
 	// 7252, section 4.3): it is not sent again when it is lost. It has no meaning over TCP and TLS.
 	NonConfirmable bool
 
-	// Token, if not empty, is the token of a client's request, of up to 8 bytes, in place of
-	// a random one (RFC 7252, section 5.3.1). No two requests that a session has under
-	// way can have the same. Where a response comes in blocks, the requests for further ones
-	// have random tokens. Handlers do not get it.
+	// Token, if not empty, is the token of a client's request, of up to 8 bytes, in place
+	// of a random one (RFC 7252, section 5.3.1): over UDP, whoever guesses it can answer.
+	// No two requests that a session has under way can have the same, and an
+	// observation is under way until the server knows of its end. Where a response comes in
+	// blocks, the requests for further ones have random tokens. Handlers do not get it.
 	Token []byte
 
 	// Source, if set, is read for the body in place of Body, in a client. Where the
