@@ -32,7 +32,7 @@ RUN ldd /image/usr/local/bin/* | grep -o '/[^ :]* (' | tr -d ' (' | sort -u >/li
  && cp --parents --target-directory=/image /etc/ssl/certs/ca-certificates.crt
 # The licences of all that: of the packages that the files are from, with the texts that
 # these refer to, of Go, and of the modules.
-RUN xargs realpath </libraries | sed 's|.*/|*/|' | xargs dpkg -S | sed 's|:.*||' | sort -u >/packages \
+RUN xargs realpath </libraries | sed 's|.*/|*/|' | xargs dpkg -S | grep -v '^diversion ' | sed 's|:.*||' | sort -u >/packages \
  && echo ca-certificates >>/packages \
  && sed 's|.*|/usr/share/doc/&/copyright|' /packages | xargs cp --dereference --parents --target-directory=/image \
  && cp --recursive --dereference --parents --target-directory=/image /usr/share/common-licenses \
