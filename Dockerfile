@@ -30,6 +30,17 @@ RUN ldd /image/usr/local/bin/* | grep -o '/[^ :]* (' | tr -d ' (' | sort -u >/li
  && ! ldd /image/usr/local/bin/* | grep 'not found' \
  && xargs cp --dereference --parents --target-directory=/image </libraries \
  && cp --parents --target-directory=/image /etc/ssl/certs/ca-certificates.crt
+# The licences of all that: of the packages that the files are from, with the texts that
+# these refer to, of Go, and of the modules.
+RUN xargs realpath </libraries | sed 's|.*/|*/|' | xargs dpkg -S | grep -v '^diversion ' | sed 's|:.*||' | sort -u >/packages \
+ && echo ca-certificates >>/packages \
+ && sed 's|.*|/usr/share/doc/&/copyright|' /packages | xargs cp --dereference --parents --target-directory=/image \
+ && cp --recursive --dereference --parents --target-directory=/image /usr/share/common-licenses \
+ && mkdir /image/usr/share/doc/go /image/usr/share/doc/gnucoap \
+ && cp --target-directory=/image/usr/share/doc/go /usr/local/go/LICENSE \
+ && cp --target-directory=/image/usr/share/doc/gnucoap LICENSE \
+ && if [ -d vendor ]; then cd vendor; else cd "$(go env GOMODCACHE)"; fi \
+ && find . -path ./cache -prune -o -type f -name 'LICENSE*' -exec cp --parents --target-directory=/image/usr/share/doc/gnucoap '{}' +
 
 FROM scratch
 COPY --from=build /image/ /

@@ -57,7 +57,9 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 		if !own && c.asksEarly(szx) {
 			encoded = withOptions(options, early(szx))
 		}
-		m, err = c.exchange(ctx, r.message(encoded, r.Body))
+		first := r.message(encoded, r.Body)
+		first.Token = r.Token
+		m, err = c.exchange(ctx, first)
 		switch {
 		case err == nil && (own || r.isSimple(&m)):
 			return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
@@ -182,7 +184,7 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 	if !blocks && t.c.proto.Reliable() {
 		size = t.oneMessage(src, most)
 	}
-	u := &upload{t: t, src: src, own: own, most: most, szx: szx, size: size}
+	u := &upload{t: t, src: src, own: own, most: most, szx: szx, size: size, token: t.r.Token}
 	next, err := u.next()
 	if err != nil {
 		return m, err
@@ -226,10 +228,13 @@ func (u *upload) next() (*ccoap.Message, error) {
 		return nil, ErrBodyTooLarge
 	}
 	m := u.t.r.message(u.t.blockOptions(u.sent, u.own), block)
-	if u.token == nil && !ccoap.TokenIsOfOneMessage {
-		u.token = newToken().append(nil)
+	if len(u.token) == 0 && !ccoap.TokenIsOfOneMessage {
+		u.token = newToken().append(nil, tokenSize)
 	}
 	m.Token = u.token
+	if ccoap.TokenIsOfOneMessage {
+		u.token = nil
+	}
 	return m, nil
 }
 

@@ -108,6 +108,10 @@ type Config struct {
 	// for a group (RFC 7252, section 8.2). Zero means 5 s.
 	Leisure time.Duration
 
+	// MulticastHops is how many hops requests for groups may take, 1 to 255: with 1
+	// no router passes them on. Zero means 1. It stands for coap_mcast_set_hops.
+	MulticastHops int
+
 	// Logger, if set, gets what no returned error tells, such as the panic of a
 	// handler. Keys are never logged.
 	Logger *slog.Logger
@@ -163,6 +167,8 @@ func (c *Config) check() error {
 		return bad("MaxObservers", c.MaxObservers, "0 or more")
 	case c.Leisure < 0:
 		return bad("Leisure", c.Leisure, "0 or more")
+	case c.MulticastHops < 0 || c.MulticastHops > math.MaxUint8:
+		return bad("MulticastHops", c.MulticastHops, "from 0 to 255")
 	}
 	return cmp.Or(c.checkMaxMessage(), c.checkCritical())
 }

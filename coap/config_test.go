@@ -31,6 +31,8 @@ func TestBadConfigsAreRefused(t *testing.T) {
 		"Config.MaxBody is -1, not 0 or more":                          {MaxBody: -1},
 		"Config.MaxObservers is -1, not 0 or more":                     {MaxObservers: -1},
 		"Config.Leisure is -1ns, not 0 or more":                        {Leisure: -1},
+		"Config.MulticastHops is -1, not from 0 to 255":                {MulticastHops: -1},
+		"Config.MulticastHops is 256, not":                             {MulticastHops: 256},
 	} {
 		_, err := NewContext(&config)
 		assert.ErrorContains(t, err, "coap: context: "+want)

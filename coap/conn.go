@@ -65,26 +65,25 @@ type conn struct {
 const foreignTags = 1 << 32
 
 // A token ties responses to their request. They are random, as RFC 7252,
-// section 5.3.1 asks of clients without transport security.
+// section 5.3.1 asks of clients without transport security, unless Request.Token says
+// otherwise. In those with less than tokenSize bytes, a 1 goes before the bytes.
 type token uint64
 
 const tokenSize = 8
 
 func newToken() token { return token(rand.Uint64()) }
 
-func parseToken(b []byte) (token, bool) {
-	if len(b) != tokenSize {
-		return 0, false
-	}
-	var t token
+func parseToken(b []byte) token {
+	t := token(1)
 	for _, c := range b {
 		t = t<<8 | token(c)
 	}
-	return t, true
+	return t
 }
 
-func (t token) append(b []byte) []byte {
-	for i := tokenSize - 1; i >= 0; i-- {
+// append appends the size bytes of a token.
+func (t token) append(b []byte, size int) []byte {
+	for i := size - 1; i >= 0; i-- {
 		b = append(b, byte(t>>(8*i)))
 	}
 	return b
@@ -194,6 +193,7 @@ func (c *conn) end(err error) {
 type exchange struct {
 	c     *conn
 	token token
+	size  int             // of the token in bytes; 0: there is none yet
 	bytes [tokenSize]byte // of the token
 	mid   int
 	to    receiver
@@ -207,23 +207,29 @@ type receiver interface {
 	fail(err error)
 }
 
-// open makes an exchange for a new token.
-func (c *conn) open(to receiver) *exchange {
-	x := &exchange{c: c}
-	c.add(x, to)
-	return x
-}
+// choose takes the token of a message, or a random one later where it has none.
+func (x *exchange) choose(b []byte) { x.token, x.size = parseToken(b), len(b) }
 
-// add gives an exchange a token, unless it has one that is free.
-func (c *conn) add(x *exchange, to receiver) {
-	x.to = to
-	for x.token == 0 || c.exchanges[x.token] != nil {
-		x.token = newToken()
+var errTokenInUse = errors.New("another request has the same token")
+
+// open has what comes for an exchange's token go to a receiver.
+func (x *exchange) open(to receiver) error {
+	c := x.c
+	switch {
+	case x.size == 0:
+		x.token, x.size = newToken(), tokenSize
+		for c.exchanges[x.token] != nil {
+			x.token = newToken()
+		}
+	case c.exchanges[x.token] != nil:
+		return errTokenInUse
 	}
+	x.to = to
 	if c.exchanges == nil {
 		c.exchanges = make(map[token]*exchange)
 	}
 	c.exchanges[x.token] = x
+	return nil
 }
 
 // close ends the exchange without a word to its receiver.
@@ -256,7 +262,7 @@ func (x *exchange) send(m *ccoap.Message) error {
 	if x.c.ended != nil {
 		return x.c.ended
 	}
-	m.Token = x.token.append(x.bytes[:0])
+	m.Token = x.token.append(x.bytes[:0], x.size)
 	mid, err := x.c.send(m)
 	x.mid = mid
 	return x.c.sendError(err)
@@ -288,11 +294,7 @@ func (c *conn) sendError(err error) error {
 
 // onResponse reports whether somebody waits for the response.
 func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
-	t, ok := parseToken(m.Token)
-	if !ok {
-		return false
-	}
-	x := l.exchange(id, t)
+	x := l.exchange(id, m.Token)
 	// A piggybacked response must match in its message ID too (RFC 7252, section
 	// 5.3.2), unless libcoap has put it together for a C program.
 	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid && !l.shared {
@@ -306,12 +308,16 @@ func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
 	return true
 }
 
-func (l *loop) exchange(id ccoap.SessionID, t token) *exchange {
+// exchange returns what waits for messages with a token, or nil.
+func (l *loop) exchange(id ccoap.SessionID, token []byte) *exchange {
 	c := l.conns[id]
-	if c == nil {
+	if c == nil || len(token) > tokenSize {
 		return nil
 	}
-	return c.exchanges[t]
+	if x := c.exchanges[parseToken(token)]; x != nil && x.size == len(token) {
+		return x
+	}
+	return nil
 }
 
 // onNack reports whether the message was sent by Go.
@@ -327,12 +333,12 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 		o.end()
 		return true
 	}
-	if t, ok := parseToken(m.Token); ok && c.exchanges[t] != nil {
+	if x := l.exchange(id, m.Token); x != nil {
 		err := nackError(reason)
 		if reason == ccoap.TLSFailed {
 			err = c.lost()
 		}
-		c.exchanges[t].fail(err)
+		x.fail(err)
 		return true
 	}
 	return false

@@ -114,7 +114,7 @@ func TestMessageThatTheNetworkRefuses(t *testing.T) {
 	c := connect(t, nil, nobody, UDP).c
 	send := func() error {
 		m := (&Request{Method: MethodGet, NonConfirmable: true}).message(nil, nil)
-		m.ID, m.Token = ccoap.NewID, newToken().append(nil)
+		m.ID, m.Token = ccoap.NewID, newToken().append(nil, tokenSize)
 		_, err := c.send(m)
 		return c.sendError(err)
 	}

@@ -137,8 +137,9 @@ type GroupResponse struct {
 // Port 0 of group means 5683. Which interface the request leaves by is said by
 // local's address with IPv4, and by group's zone with IPv6; a zero local leaves it
 // to the system. Large responses are not put together: where one has the option
-// Block2, the rest is to be asked of its sender (RFC 7959, section 2.8). The request
-// must fit into one message, and cannot have a Source or a Sink.
+// Block2, the rest is to be asked of its sender (RFC 7959, section 2.8). How far the
+// request goes, Config.MulticastHops says. It must fit into one message, and cannot
+// have a Source or a Sink.
 //
 // Any number of goroutines may do this at once: each request has a session of its own.
 // libcoap sends to groups as to anybody else, with coap_send.
@@ -168,8 +169,11 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 		return err
 	}
 	defer s.Close()
+	if err := s.c.setHops(); err != nil {
+		return err
+	}
 	responses := &groupCall{c: s.c, heard: make(map[netip.AddrPort]bool), news: make(chan struct{}, 1)}
-	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Options: r.Options.encode(), Body: r.Body}
+	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Token: r.Token, Options: r.Options.encode(), Body: r.Body}
 	if _, err := s.c.start(&m, responses); err != nil {
 		return err
 	}
@@ -189,6 +193,22 @@ func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r 
 			return err
 		}
 	}
+}
+
+// setHops does what Config.MulticastHops says.
+func (c *conn) setHops() error {
+	hops := c.l.config.MulticastHops
+	if hops == 0 {
+		return nil
+	}
+	if err := c.l.lock(); err != nil {
+		return err
+	}
+	defer c.l.unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	return c.native.SetHops(hops)
 }
 
 var errGroupBody = errors.New("a request for a group cannot have a Source or a Sink")

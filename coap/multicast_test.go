@@ -2,11 +2,14 @@ package coap
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -95,6 +98,45 @@ func TestMulticastCollectsTheResponsesOfAllPeers(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]string{"127.0.0.2": "peer 2", "127.0.0.3": "peer 3"}, got)
+}
+
+func TestRequestsForGroupsTakeTheHopsThatAreAllowed(t *testing.T) {
+	lo, err := net.InterfaceByName(loopbackName)
+	require.NoError(t, err)
+	in, err := net.ListenMulticastUDP("udp4", lo, net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, 0)))
+	require.NoError(t, err)
+	defer in.Close()
+	raw, err := in.SyscallConn()
+	require.NoError(t, err)
+	var failed error
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_RECVTTL, 1)
+	}))
+	require.NoError(t, failed)
+	group := netip.AddrPortFrom(testGroup, in.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+	for config, want := range map[*Config]uint32{
+		{}: 1, {MulticastHops: 1}: 1, {MulticastHops: 7}: 7, {MulticastHops: 255}: 255,
+	} {
+		c := newTestContext(t, config)
+		ctx, cancel := context.WithCancel(waitContext(t))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for _, err := range c.Multicast(ctx, loopback, group, get()) {
+				assert.NoError(t, err)
+			}
+		}()
+		require.NoError(t, in.SetReadDeadline(time.Now().Add(10*time.Second)))
+		oob := make([]byte, 100)
+		_, n, _, _, err := in.ReadMsgUDPAddrPort(make([]byte, 1500), oob)
+		cancel()
+		receive(t, ended)
+		require.NoError(t, err)
+		messages, err := syscall.ParseSocketControlMessage(oob[:n])
+		require.NoError(t, err)
+		require.Len(t, messages, 1)
+		assert.Equal(t, want, binary.NativeEndian.Uint32(messages[0].Data))
+	}
 }
 
 func TestMulticastEndsWhenTheContextIsClosed(t *testing.T) {

@@ -91,7 +91,7 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 	if s.host != "" {
 		options = withHost(options, s.host)
 	}
-	if err := options.check(); err != nil {
+	if err := r.check(options); err != nil {
 		return err
 	}
 	if err := s.c.ready(ctx); err != nil {
@@ -228,7 +228,12 @@ func (o *observation) register() error {
 		return c.ended
 	}
 	if o.x == nil {
-		o.x = c.open(o)
+		x := &exchange{c: c}
+		x.choose(o.t.r.Token)
+		if err := x.open(o); err != nil {
+			return err
+		}
+		o.x = x
 	}
 	return o.x.begin(m)
 }
@@ -258,7 +263,7 @@ func (o *observation) end() {
 	}
 	x.to = &farewell{x}
 	// For a C program libcoap would change the token of the request.
-	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0])) {
+	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0], x.size)) {
 		_ = x.begin(m)
 	}
 }

@@ -25,6 +25,13 @@ type Request struct {
 	// 7252, section 4.3): it is not sent again when it is lost. It has no meaning over TCP and TLS.
 	NonConfirmable bool
 
+	// Token, if not empty, is the token of a client's request, of up to 8 bytes, in place
+	// of a random one (RFC 7252, section 5.3.1): over UDP, whoever guesses it can answer.
+	// No two requests that a session has under way can have the same, and an
+	// observation is under way until the server knows of its end. Where a response comes in
+	// blocks, the requests for further ones have random tokens. Handlers do not get it.
+	Token []byte
+
 	// Source, if set, is read for the body in place of Body, in a client. Where the
 	// server makes the transfer start again and Source is no io.Seeker, the
 	// server's response is returned.
@@ -133,7 +140,7 @@ func (c *call) goOn() {
 		c.end()
 	default:
 		c.request = *m
-		c.exchange.token, _ = parseToken(m.Token)
+		c.exchange.choose(m.Token)
 		c.send()
 	}
 }
@@ -201,7 +208,7 @@ func (c *conn) converse(ctx context.Context, m *ccoap.Message, next func(ccoap.M
 	waiting := calls.Get().(*call)
 	waiting.exchange.c = c
 	waiting.request = *m
-	waiting.exchange.token, _ = parseToken(m.Token)
+	waiting.exchange.choose(m.Token)
 	waiting.next = next
 	c.l.submit(waiting)
 	select {
@@ -224,6 +231,7 @@ func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
 	c.l.mu.Lock()
 	defer c.l.unlock()
 	x := &exchange{c: c}
+	x.choose(m.Token)
 	if err := x.start(m, to); err != nil {
 		return nil, err
 	}
@@ -239,7 +247,9 @@ func (x *exchange) start(m *ccoap.Message, to receiver) error {
 	if c.ended != nil {
 		return c.ended
 	}
-	c.add(x, to)
+	if err := x.open(to); err != nil {
+		return err
+	}
 	return x.begin(m)
 }
 
@@ -277,6 +287,9 @@ func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
 func (r *Request) check(options Options) error {
 	if !r.Method.IsRequest() {
 		return fmt.Errorf("code %v is no method", r.Method)
+	}
+	if len(r.Token) > tokenSize {
+		return fmt.Errorf("a token of %d bytes; %d are the most", len(r.Token), tokenSize)
 	}
 	return options.check()
 }

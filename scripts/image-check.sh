@@ -83,9 +83,10 @@ expect() {
 	}
 }
 
-# check_files: the programs, the libraries they load, certificate authorities and nothing else.
+# check_files: the programs, the libraries they load, certificate authorities, licences and
+# nothing else.
 check_files() {
-	local loader program
+	local loader program licence
 	loader=$(cd "$root" && find . -name 'ld-linux*' | sed 's/^\.//')
 	{
 		echo /etc/ssl/certs/ca-certificates.crt
@@ -94,8 +95,14 @@ check_files() {
 			chroot "$root" "$loader" --list "/usr/local/bin/$program" | grep -o '/[^ ]* (' | tr -d ' ('
 		done
 	} | sort -u >"$tmp/expected"
-	(cd "$root" && find . ! -type d | sed 's/^\.//' | sort) >"$tmp/files"
+	(cd "$root" && find . ! -type d | sed 's/^\.//' | sort) >"$tmp/all"
+	grep -v '^/usr/share/\(doc\|common-licenses\)/' "$tmp/all" >"$tmp/files"
 	diff "$tmp/expected" "$tmp/files" || fail "other files (>) than expected (<)"
+	for licence in doc/libc6/copyright 'doc/libcoap.*/copyright' 'doc/libgnutls.*/copyright' doc/ca-certificates/copyright \
+		common-licenses/LGPL-2.1 doc/go/LICENSE doc/gnucoap/LICENSE 'doc/gnucoap/.*pflag.*/LICENSE'; do
+		grep -q "^/usr/share/$licence$" "$tmp/all" || fail "there is no $licence in the image"
+	done
+	! grep -v '/\(LICENSE[^/]*\|copyright\)$' "$tmp/all" | grep '^/usr/share/doc/' || fail "no licences"
 }
 
 # check_coap runs the server as the image has it.
@@ -159,7 +166,7 @@ check() {
 	check_coap "$1"
 	check_tls
 	umount "$root/proc"
-	echo "image-check: libcoap $1: ok, $size MB in $(wc -l <"$tmp/files") files"
+	echo "image-check: libcoap $1: ok, $size MB in $(wc -l <"$tmp/all") files"
 }
 
 mkdir -p "$tmp/src" "$tmp/tls" .build/image

@@ -170,6 +170,8 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		"time to wait":                {[]string{"-B", "1s", uri}, `"1s"`},
 		"count":                       {[]string{"-G", "0", uri}, `"0"`},
 		"hop limit":                   {[]string{"-H", "256", uri}, `"256"`},
+		"no token":                    {[]string{"-T", "", uri}, "-T"},
+		"long token":                  {[]string{"-T", "nine byte", uri}, `"nine byte"`},
 		"block mode":                  {[]string{"-L", "2", uri}, `"2"`},
 		"option number":               {[]string{"-O", "x,1", uri}, `"x,1"`},
 		"option value":                {[]string{"-O", "4,0x123", uri}, `"4,0x123"`},
@@ -410,6 +412,28 @@ func TestRequestsGoThroughAProxy(t *testing.T) {
 }
 
 // What libcoap's etsi_coaptest.sh calls its client with.
+func TestTokensBeginWithTheOneThatIsGiven(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string][]string{
+		"-T 3a":                 {"3a"},
+		"-s1 -T 12345678":       {"12345678"},
+		"-N -G 2 -T sometok":    {"sometok", "sometol"},
+		"-N -G 2 -T a\u007f":    {"a\x7f", "a\x80"},
+		"-N -G 2 -T \xff\xff":   {"\xff\xff", "\x00\x00"},
+		"-N -m put -e x -T put": {"put"},
+	} {
+		t.Run(flags, func(t *testing.T) {
+			t.Parallel()
+			server, uri := capture(t)
+			got := call(t, append(strings.Fields(flags), "-B", "10", uri)...)
+			require.Equal(t, 0, got.status, got.stderr)
+			for i, token := range want {
+				assert.Equal(t, token, string(server.Captured()[i].Token))
+			}
+		})
+	}
+}
+
 func TestCallsOfThePlugtests(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "body")

@@ -53,8 +53,9 @@ type options struct {
 	options        coap.Options
 	body           []byte
 	nonConfirmable bool
-	blockNum       int // -1: all of them
-	blockSize      int // 0: it is not given
+	token          []byte // empty: random
+	blockNum       int    // -1: all of them
+	blockSize      int    // 0: it is not given
 	count          int
 	observe        bool
 	observeFor     time.Duration // 0: for ever
@@ -167,7 +168,13 @@ func (o *options) define(fs *coapflags.Set, r *raw, stdin io.Reader) {
 	fs.BoolVarP(&o.nonConfirmable, "non-confirmable", "N", false, "send the request non-confirmable")
 	fs.FuncP("option", "O", "add an option, as `number,text` or number,0xhex", func(v string) error { return o.addOption(v, r) })
 	fs.StringVarP(&r.proxy, "proxy", "P", "", "send the request to a `proxy`, scheme://address[:port]")
-	fs.FuncP("token", "T", "first `token`; taken for compatibility, tokens are random", func(string) error { return nil })
+	fs.FuncP("token", "T", "`token` of the request, 1 to 8 bytes; with -G those that follow count up (default random)", func(v string) error {
+		if len(v) < 1 || len(v) > 8 {
+			return errors.New("not 1 to 8 bytes")
+		}
+		o.token = []byte(v)
+		return nil
+	})
 	fs.BoolVarP(&r.noURI, "no-uri-options", "U", false, "never add a Uri-Host or Uri-Port option")
 	number(&o.maxMessage, "max-message", "X", "largest message to take over TCP and TLS, in `bytes` (default 8388864)", 64, math.MaxUint32)
 	fs.StringVarP(&r.hintFile, "hints", "h", "", "`file` with other identities and keys for servers' hints, as lines of hint,identity,key")
@@ -276,7 +283,7 @@ func (o *options) finish(fs *coapflags.Set, r *raw) error {
 		return err
 	}
 	if err := o.options.Validate(); err != nil {
-		return flags.Errorf("%s", trim(err))
+		return flags.Errorf("%s", strings.TrimPrefix(trim(err), "validate: "))
 	}
 	if err := o.checkCredentials(fs, r); err != nil {
 		return err
@@ -368,8 +375,12 @@ func parseProxy(v string, old bool) (*coap.URI, error) {
 	return u, nil
 }
 
-// addURI adds the options of the URI.
+// addURI adds the options of the URI. A query that is empty is none: libcoap refuses the
+// option for it.
 func (o *options) addURI(proxied bool, r *raw) {
+	if slices.Equal(o.uri.Query, []string{""}) {
+		o.uri.Query = nil
+	}
 	for _, option := range o.uri.Options() {
 		if option.ID == coap.OptionURIHost && (r.noURI || r.hasHost || proxied) {
 			continue

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
@@ -175,7 +176,7 @@ func askGroup(ctx context.Context, c *coap.Context, o *options, group netip.Addr
 	if o.observe {
 		return flags.Errorf("-s: a multicast group cannot be observed")
 	}
-	r := &coap.Request{Method: o.method, Options: o.options, Body: o.body}
+	r := &coap.Request{Method: o.method, Token: o.token, Options: o.options, Body: o.body}
 	for response, err := range c.Multicast(ctx, localFor(o, group), group, r) {
 		if err != nil {
 			return err
@@ -251,8 +252,10 @@ func open(ctx context.Context, c *coap.Context, o *options, server netip.AddrPor
 
 // repeat makes the requests of -G.
 func repeat(ctx context.Context, s *coap.Session, o *options, out *output) error {
+	token := slices.Clone(o.token)
 	for i := range o.count {
 		if i > 0 {
+			countUp(token)
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
@@ -260,7 +263,7 @@ func repeat(ctx context.Context, s *coap.Session, o *options, out *output) error
 			}
 		}
 		r := &coap.Request{
-			Method: o.method, Options: o.options, Body: o.body, NonConfirmable: o.nonConfirmable,
+			Method: o.method, Token: token, Options: o.options, Body: o.body, NonConfirmable: o.nonConfirmable,
 			Sink: out.sink(), OnProgress: out.progress(),
 		}
 		response, err := s.Do(ctx, r)
@@ -275,11 +278,20 @@ func repeat(ctx context.Context, s *coap.Session, o *options, out *output) error
 	return nil
 }
 
+// countUp adds one to a token, as a number.
+func countUp(token []byte) {
+	for i := len(token) - 1; i >= 0; i-- {
+		if token[i]++; token[i] != 0 {
+			return
+		}
+	}
+}
+
 // observe iterates over the states of a resource, for the time of -s since the first.
 func observe(ctx context.Context, s *coap.Session, o *options, out *output) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &coap.Request{Method: o.method, Options: o.options, Body: o.body, NonConfirmable: o.nonConfirmable}
+	r := &coap.Request{Method: o.method, Token: o.token, Options: o.options, Body: o.body, NonConfirmable: o.nonConfirmable}
 	for response, err := range s.Observe(ctx, r) {
 		if err != nil {
 			if ctx.Err() != nil && out.got {

@@ -3,11 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
-	"regexp"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,61 +26,18 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// An output collects what a program writes.
-type output struct {
-	mu   sync.Mutex // guards what follows
-	text strings.Builder
-	more chan struct{} // closed at the next write
-}
-
-func newOutput() *output { return &output{more: make(chan struct{})} }
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.more)
-	o.more = make(chan struct{})
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// await waits for a match of pattern and returns its group.
-func (o *output) await(t testing.TB, pattern string) string {
-	t.Helper()
-	re := regexp.MustCompile(pattern)
-	timeout := time.After(toolstest.Wait)
-	for {
-		o.mu.Lock()
-		found, more := re.FindStringSubmatch(o.text.String()), o.more
-		o.mu.Unlock()
-		if found != nil {
-			return found[1]
-		}
-		select {
-		case <-more:
-		case <-timeout:
-			require.Failf(t, "output did not come", "no %q in:\n%s", pattern, o)
-		}
-	}
-}
-
 // endpoint returns the URI of the endpoint for a scheme.
-func (o *output) endpoint(t testing.TB, scheme string) string {
+func endpoint(t testing.TB, printed *toolstest.Printed, scheme string) string {
 	t.Helper()
 	names := map[string]string{"coap": "UDP", "coaps": "DTLS", "coap+tcp": "TCP", "coaps+tcp": "TLS"}
-	return scheme + "://" + o.await(t, `created `+names[scheme]+` +endpoint (\S+)\n`)
+	return scheme + "://" + printed.Await(t, `created `+names[scheme]+` +endpoint (\S+)\n`)[1]
 }
 
 // start runs coap-server as a process of its own until the end of the test, and returns the
 // URIs of its endpoints.
 func start(t testing.TB, args ...string) func(scheme string) string {
 	t.Helper()
-	out := newOutput()
+	out := toolstest.NewPrinted()
 	cmd := exec.Command(os.Args[0], append([]string{"-A", "127.0.0.1", "-p", "0", "-v", "7"}, args...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout, cmd.Stderr = out, out
@@ -93,7 +46,7 @@ func start(t testing.TB, args ...string) func(scheme string) string {
 		cmd.Process.Signal(os.Interrupt)
 		assert.NoError(t, cmd.Wait(), out)
 	})
-	return func(scheme string) string { return out.endpoint(t, scheme) }
+	return func(scheme string) string { return endpoint(t, out, scheme) }
 }
 
 func TestAnswersWhatLibcoapsServerAnswers(t *testing.T) {

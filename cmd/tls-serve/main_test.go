@@ -7,15 +7,14 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/toolstest"
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
@@ -36,53 +35,10 @@ func TestMain(m *testing.M) {
 // wait bounds what a test waits for; nothing takes this long.
 const wait = 20 * time.Second
 
-// An output collects what a program writes.
-type output struct {
-	mu   sync.Mutex // guards what follows
-	text bytes.Buffer
-	more chan struct{} // closed at the next write
-}
-
-func newOutput() *output { return &output{more: make(chan struct{})} }
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.more)
-	o.more = make(chan struct{})
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// await waits for a match of pattern and returns it with its groups.
-func (o *output) await(t testing.TB, pattern string) []string {
-	t.Helper()
-	re := regexp.MustCompile(pattern)
-	timeout := time.After(wait)
-	for {
-		o.mu.Lock()
-		found, more := re.FindStringSubmatch(o.text.String()), o.more
-		o.mu.Unlock()
-		if found != nil {
-			return found
-		}
-		select {
-		case <-more:
-		case <-timeout:
-			require.Failf(t, "output did not come", "no %q in:\n%s", pattern, o)
-		}
-	}
-}
-
 // A server is tls-serve under test.
 type server struct {
 	addr string
-	log  *output
+	log  *toolstest.Printed
 }
 
 func (s *server) port() string {
@@ -96,20 +52,20 @@ func withPort(args []string) []string { return append([]string{"-listen", "127.0
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	log := newOutput()
+	log := toolstest.NewPrinted()
 	status := make(chan int, 1)
 	go func() { status <- run(ctx, withPort(args), io.Discard, log) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.Zero(t, <-status, log)
 	})
-	return &server{addr: log.await(t, `msg=listening addr=(\S+)`)[1], log: log}
+	return &server{addr: log.Await(t, `msg=listening addr=(\S+)`)[1], log: log}
 }
 
 // startProcess runs the server in a process of its own.
 func startProcess(t testing.TB, args ...string) (*server, *exec.Cmd) {
 	t.Helper()
-	log := newOutput()
+	log := toolstest.NewPrinted()
 	cmd := exec.Command(os.Args[0], withPort(args)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stderr = log
@@ -118,7 +74,7 @@ func startProcess(t testing.TB, args ...string) (*server, *exec.Cmd) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return &server{addr: log.await(t, `msg=listening addr=(\S+)`)[1], log: log}, cmd
+	return &server{addr: log.Await(t, `msg=listening addr=(\S+)`)[1], log: log}, cmd
 }
 
 // pair returns the flags for NAME.pem and NAME.key.
@@ -307,7 +263,7 @@ func TestPriority(t *testing.T) {
 	c := connect(t, s, clientConfig(t))
 	echoes(t, c)
 	assert.Equal(t, gnutls.VersionTLS12, c.ConnectionState().Version)
-	s.log.await(t, `msg=connection peer=127.0.0.1:\d+ version="TLS 1.2" cipher=TLS_ECDHE_\S+ resumed=false\n`)
+	s.log.Await(t, `msg=connection peer=127.0.0.1:\d+ version="TLS 1.2" cipher=TLS_ECDHE_\S+ resumed=false\n`)
 }
 
 func TestPreSharedKeys(t *testing.T) {
@@ -324,7 +280,7 @@ func TestPreSharedKeys(t *testing.T) {
 		_, err := gnutls.Dial("tcp", s.addr, config)
 		assert.Error(t, err, config.PSKIdentity)
 	}
-	s.log.await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=`)
+	s.log.Await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=`)
 }
 
 func TestClientCertificates(t *testing.T) {
@@ -358,7 +314,7 @@ func TestClientCertificates(t *testing.T) {
 		s := start(t, append(pair("server"), "-client-ca", testenv.File("ca.pem"), "-require-client-cert")...)
 		assert.NoError(t, talk(t, s, withCert("client")))
 		assert.ErrorIs(t, talk(t, s, clientConfig(t)), gnutls.AlertCertificateRequired)
-		s.log.await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=`)
+		s.log.Await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=`)
 		assert.NoError(t, talk(t, s, withCert("client")), "after a refused one")
 	})
 	t.Run("of other authorities", func(t *testing.T) {

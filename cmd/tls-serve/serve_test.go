@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/toolstest"
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
@@ -45,8 +46,8 @@ func TestGnuTLSClientResumesAndEchoes(t *testing.T) {
 	p.Expect(t, "\nhello over GnuTLS\n")
 	p.CloseInput()
 	assert.Zero(t, p.Wait(t))
-	s.log.await(t, `resumed=false`)
-	s.log.await(t, `resumed=true`)
+	s.log.Await(t, `resumed=false`)
+	s.log.Await(t, `resumed=true`)
 }
 
 func TestOpenSSLClientEchoes(t *testing.T) {
@@ -97,14 +98,14 @@ func limited(t *testing.T, mode string, handshake, idle time.Duration) *server {
 	require.NoError(t, err)
 	opts.handshakeLimit, opts.idleLimit, opts.grace = handshake, idle, 0
 	ctx, cancel := context.WithCancel(context.Background())
-	log := newOutput()
+	log := toolstest.NewPrinted()
 	done := make(chan error, 1)
 	go func() { done <- serve(ctx, opts, slog.New(slog.NewTextHandler(log, nil))) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.NoError(t, <-done, log)
 	})
-	return &server{addr: log.await(t, `msg=listening addr=(\S+)`)[1], log: log}
+	return &server{addr: log.Await(t, `msg=listening addr=(\S+)`)[1], log: log}
 }
 
 // hello is the beginning of a ClientHello of 512 bytes.
@@ -151,7 +152,7 @@ func TestBadPeersHoldNobodyUp(t *testing.T) {
 				require.NoError(t, err)
 				_, err = good.Read(make([]byte, 1))
 				require.NoError(t, err)
-				s.log.await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=.*`+strings.TrimPrefix(tt.want, "error="))
+				s.log.Await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=.*`+strings.TrimPrefix(tt.want, "error="))
 			})
 		}
 	}
@@ -180,7 +181,7 @@ func TestPeersThatBreakOffAfterTheHandshake(t *testing.T) {
 			c := connect(t, s, clientConfig(t))
 			echoes(t, c)
 			tt.act(t, c)
-			s.log.await(t, `level=WARN msg=broken peer=127.0.0.1:\d+ error=`)
+			s.log.Await(t, `level=WARN msg=broken peer=127.0.0.1:\d+ error=`)
 			echoes(t, connect(t, s, clientConfig(t)))
 		})
 	}
@@ -310,7 +311,7 @@ func TestServerOutlivesAFailedAccept(t *testing.T) {
 			require.NoError(t, err)
 			inner, err := gnutls.Listen("tcp", "127.0.0.1:0", config)
 			require.NoError(t, err)
-			out := newOutput()
+			out := toolstest.NewPrinted()
 			log := slog.New(slog.NewTextHandler(out, nil))
 			ln := &listener{Listener: &flaky{Listener: inner}, limit: wait, log: log}
 			ctx, cancel := context.WithCancel(context.Background())

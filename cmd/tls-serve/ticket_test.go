@@ -90,7 +90,7 @@ func TestEarlyData(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Handshake())
 	assert.True(t, c.ConnectionState().EarlyDataAccepted)
-	s.log.await(t, `msg=connection peer=\S+ early_data=5 version="TLS 1.3" cipher=\S+ resumed=true`)
+	s.log.Await(t, `msg=connection peer=\S+ early_data=5 version="TLS 1.3" cipher=\S+ resumed=true`)
 	buf := make([]byte, 5)
 	_, err = io.ReadFull(c, buf)
 	require.NoError(t, err)
@@ -105,7 +105,7 @@ func TestResumption(t *testing.T) {
 			config.MinVersion, config.MaxVersion = version, version
 			d := sessionData(t, connect(t, s, config))
 			assert.True(t, resume(t, s, config, d))
-			s.log.await(t, `msg=connection peer=\S+ version="`+gnutls.VersionName(version)+`" cipher=\S+ resumed=true`)
+			s.log.Await(t, `msg=connection peer=\S+ version="`+gnutls.VersionName(version)+`" cipher=\S+ resumed=true`)
 		})
 	}
 }

@@ -242,6 +242,8 @@ func TestDocumentIsUpToDate(t *testing.T) {
 	text := string(d.Markdown())
 	assert.True(t, text == string(read(t, "docs/coverage.md")), "make coverage is due")
 	for _, want := range []string{
+		"\n| `coap_mcast_set_hops` (4.3.1, 4.3.4) | `coap.Config.MulticastHops` |",
+		"| `coap.Session`, `coap.WrapSession` |",
 		"\n| `coap_session_max_pdu_size` | `coap.Session.MaxPDUSize` |  |\n",
 		"\n| `coap_context_set_psk2` (4.3.1, 4.3.4) | `coap.Context.SetPSK`, `coap.Config.ServerPSK` |",
 	} {

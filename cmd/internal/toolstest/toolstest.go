@@ -34,6 +34,7 @@ var Schemes = []string{"coap", "coaps", "coap+tcp", "coaps+tcp"}
 // server, and FILE for a file of 5000 bytes.
 var Script = []string{
 	"@/",
+	"@/?",
 	"-m get @",
 	"@/.well-known/core",
 	"@/.well-known/core?rt=ticks",
@@ -56,6 +57,8 @@ var Script = []string{
 	"-Nb64 @/example_data",
 	"-b 0,64 @/example_data",
 	"-b 1,64 @/example_data",
+	"-T 12345678 -b 512 @/example_data",
+	"-T 3a -m put -b 512 -f FILE @/example_data",
 	"-w -b 256 @/example_data",
 	"-m put -t50 -f FILE @/example_data",
 	"-A json @/example_data",

@@ -77,6 +77,10 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 #define CSHIM_JOINS_ANY_GROUP 0
 #define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
 
+/* It lacks this. */
+int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
+#define coap_mcast_set_hops(session, hops) cshim_libcoap2_set_hops(session, hops)
+
 /* Contexts of a C program are left to it. */
 #define CSHIM_ADOPTS 0
 

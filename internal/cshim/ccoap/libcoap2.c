@@ -1,12 +1,15 @@
 //go:build libcoap2
 
 #define _GNU_SOURCE
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "context.h"
@@ -70,6 +73,14 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart)
 	for (coap_queue_t *q = session->context->sendqueue; q != NULL; q = q->next)
 		active += q->session == session;
 	session->con_active = active >= nstart;
+}
+
+int cshim_libcoap2_set_hops(coap_session_t *session, int hops)
+{
+	const bool ipv4 = session->addr_info.remote.addr.sa.sa_family == AF_INET;
+
+	return setsockopt(session->sock.fd, ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
+			  ipv4 ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, &hops, sizeof(hops)) == 0;
 }
 
 typedef void timeouts_function(void *tls, unsigned retransmission, unsigned total);

@@ -40,4 +40,16 @@ func (c *Context) JoinGroup(group netip.Addr, network string) error {
 	return err
 }
 
+// SetHops bounds how many hops messages take. The session is a client's with a group.
+//
+// Implements:
+//
+//	int coap_mcast_set_hops(coap_session_t *session, size_t hops);
+func (s Session) SetHops(hops int) error {
+	if n, err := C.cshim_multicast_hops(s.s, C.size_t(hops)); n != 0 {
+		return err
+	}
+	return nil
+}
+
 var errJoin = errors.New("libcoap could not join the group")
