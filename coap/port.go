@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -15,8 +16,11 @@ func reserve(addr netip.AddrPort, proto Protocol) (reserved netip.AddrPort, rele
 		return addr, func() {}, nil
 	}
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err // Listen says the rest
+	}
 	if err != nil {
-		return addr, nil, cause(err)
+		return addr, nil, err
 	}
 	// From here on, who sets SO_REUSEADDR may have the port too.
 	if err := share(conn); err != nil {
