@@ -33,21 +33,22 @@ var (
 // must not wait for the context: calls that would wait for the peer return an
 // error there.
 //
-// Handlers: libcoap has room for one handler of each kind in a context, and Go takes
-// it: for responses, messages that were not taken, events, pings and pongs, and
-// for unknown resources (coap_resource_unknown_init). The program's are no longer
-// called, unless it names them with gnucoap_set_handlers: then they get what is
-// not for Go. It must not register others. Its resource for unknown paths is freed. A DELETE of a resource that there is none
-// for is 4.04, not 2.02. The app data of the context and of its sessions stays the
-// program's.
+// Handlers: libcoap has room for one handler of each kind in a context, and Go takes it:
+// for responses, messages that were not taken, events, pings and pongs, and for unknown
+// resources (coap_resource_unknown_init). The program's are no longer called, unless it
+// names them with gnucoap_set_handlers: then they get what is not for Go. It must not
+// register others. Its resource for unknown paths is freed. A DELETE of a resource that
+// there is none for is 4.04, not 2.02. The app data of the context and of its sessions
+// stays the program's.
 //
-// Go neither changes nor adds to what secures the context, and opens no sessions
-// with DTLS or TLS in it; nor does it change its idle timeout, its largest message, or its
-// block mode. A Config that asks for it is refused, but for credentials, which are not used. With
+// Go neither changes nor adds to what secures the context, and opens no sessions with DTLS
+// or TLS in it; nor does it change its idle timeout, its largest message, or its block
+// mode. A Config that asks for it is refused, but for credentials, which are not used. With
 // COAP_BLOCK_SINGLE_BODY it is libcoap that puts the bodies of requests together, also
 // those for Go, whatever Config.MaxBody says. /.well-known/core stays libcoap's, which
-// lists the program's resources alone. Config.IdleTimeout and Config.MaxSessions say how long Go keeps references
-// to sessions of peers: when it gives one back, the session is not disconnected.
+// lists the program's resources alone. Config.IdleTimeout and Config.MaxSessions say how
+// long Go keeps references to sessions of peers: when it gives one back, the session is not
+// disconnected.
 //
 // Ownership: the context is Go's. Close frees it, with the program's resources,
 // endpoints and sessions: the program must have given its references to sessions
@@ -122,8 +123,9 @@ func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Co
 // AdoptContext, and Go's to free. Sessions, requests, observations and the handlers that
 // gnucoap_set_handlers has named stay. gnucoap_io_process returns -1, so the program's loop
 // ends: at the latest after the time that it may wait, with COAP_IO_WAIT when there is
-// traffic. A thread that has the context locked unlocks it with gnucoap_unlock. Any goroutine may call Adopt, but not in a callback of libcoap. The
-// error of a closed context is net.ErrClosed.
+// traffic. A thread that has the context locked unlocks it with gnucoap_unlock. Any
+// goroutine may call Adopt, but not in a callback of libcoap. The error of a closed context
+// is net.ErrClosed.
 func (c *Context) Adopt() error {
 	if err := c.l.adopt(); err != nil {
 		return &Error{Op: "adopt", Err: err}

@@ -300,9 +300,10 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 	return withOptions(t.options, added...)
 }
 
-// begin counts a request, and adds a Request-Tag where another one is under way, whose blocks could mix with this one's (RFC 9175, section 3.4): those of
-// responses as well, because only the first request for them says what its body is. For a C
-// program libcoap may add others, to each block another one, where there is none.
+// begin counts a request, and adds a Request-Tag where another one is under way, whose
+// blocks could mix with this one's (RFC 9175, section 3.4): those of responses as well,
+// because only the first request for them says what its body is. For a C program libcoap
+// may add others, to each block another one, where there is none.
 func (c *conn) begin(options Options) Options {
 	if (c.requests.Add(1) > 1 || c.l.shared) && !options.Has(OptionRequestTag) {
 		options = options.with(Option{OptionRequestTag, encodeUint(c.tags.Add(1))})

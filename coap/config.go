@@ -77,30 +77,33 @@ type Config struct {
 	// ErrNotSupported. The fields have the names and meanings of package gnutls.
 
 	// ClientSessionCache, if set, keeps what client sessions need to resume, and hands it
-	// to later ones. It may be shared by any number of contexts and by package gnutls. A Client
-	// has one of its own where this is nil. With PSK.ForHint sessions do not resume: the two together
-	// are ErrNotSupported.
+	// to later ones. It may be shared by any number of contexts and by package gnutls. A
+	// Client has one of its own where this is nil. With PSK.ForHint sessions do not resume:
+	// the two together are ErrNotSupported.
 	ClientSessionCache gnutls.ClientSessionCache
-	// TicketRequest, if set, makes client sessions over TLS 1.3 say how many tickets they would like
-	// (RFC 9149). Nil leaves it to ClientSessionCache where that is a gnutls.TicketRequester.
+	// TicketRequest, if set, makes client sessions over TLS 1.3 say how many tickets they
+	// would like (RFC 9149). Nil leaves it to ClientSessionCache where that is a
+	// gnutls.TicketRequester.
 	TicketRequest *gnutls.TicketRequest
-	// TicketKey encrypts the tickets of a server: servers with the same key, now or after a restart,
-	// resume each other's sessions. They must trust the same clients. TicketKeyFile
-	// instead takes the keys from a file, and follows its changes. Without both of them a server gives
-	// tickets only where SessionTickets is positive, under a random key for each context.
+	// TicketKey encrypts the tickets of a server: servers with the same key, now or after a
+	// restart, resume each other's sessions. They must trust the same clients.
+	// TicketKeyFile instead takes the keys from a file, and follows its changes. Without
+	// both of them a server gives tickets only where SessionTickets is positive, under a
+	// random key for each context.
 	TicketKey     *gnutls.TicketKey
 	TicketKeyFile *gnutls.TicketKeyFile
-	// SessionTickets is the number of tickets that a server sends after a TLS 1.3 handshake to
-	// clients that do not say how many they would like; 0 means gnutls.DefaultSessionTickets, and a negative
-	// number none. MaxSessionTickets is the most that it sends whatever a client asks for, 1 to 255;
-	// 0 means gnutls.DefaultMaxSessionTickets, or SessionTickets where that is more. Over DTLS
+	// SessionTickets is the number of tickets that a server sends after a TLS 1.3 handshake
+	// to clients that do not say how many they would like; 0 means
+	// gnutls.DefaultSessionTickets, and a negative number none. MaxSessionTickets is the
+	// most that it sends whatever a client asks for, 1 to 255; 0 means
+	// gnutls.DefaultMaxSessionTickets, or SessionTickets where that is more. Over DTLS
 	// there is one ticket.
 	SessionTickets    int
 	MaxSessionTickets int
-	// LimitTickets, if set, is called on a server for each client over TLS 1.3 that asks for tickets. It
-	// returns how many of TicketRequestInfo.Tickets to send: what is more counts as all, and less than 0
-	// as none. It is called as Context says of callbacks. TicketRequestsIgnored makes a server behave as
-	// if it did not know RFC 9149.
+	// LimitTickets, if set, is called on a server for each client over TLS 1.3 that asks
+	// for tickets. It returns how many of TicketRequestInfo.Tickets to send: what is more
+	// counts as all, and less than 0 as none. It is called as Context says of callbacks.
+	// TicketRequestsIgnored makes a server behave as if it did not know RFC 9149.
 	LimitTickets          func(gnutls.TicketRequestInfo) int
 	TicketRequestsIgnored bool
 

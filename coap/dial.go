@@ -61,8 +61,9 @@ func resolve(ctx context.Context, u *URI) ([]netip.AddrPort, error) {
 	return addrs, nil
 }
 
-// dial opens a session to one address; fresh: without a session to resume. declined says that it may have
-// failed for the one that was offered: some servers cannot resume and say so with an alert.
+// dial opens a session to one address; fresh: without a session to resume. declined says
+// that it may have failed for the one that was offered: some servers cannot resume and say
+// so with an alert.
 func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fresh bool) (s *Session, declined bool, err error) {
 	c, err := NewContext(config)
 	if err != nil {

@@ -33,9 +33,9 @@ type PKI struct {
 	// RootCAs are the authorities that a client trusts; nil means those of
 	// Context.SetRootCAs, or the system's.
 	RootCAs *gnutls.CertPool
-	// ServerName is what a client verifies the server's certificate against: a name, or an IP
-	// address. Empty means the host of the URI with Dial, and otherwise the IP address that the session
-	// goes to. A name is sent to the server (SNI).
+	// ServerName is what a client verifies the server's certificate against: a name, or an
+	// IP address. Empty means the host of the URI with Dial, and otherwise the IP address
+	// that the session goes to. A name is sent to the server (SNI).
 	ServerName string
 	// InsecureSkipVerify makes a client accept any certificate. What the verification would
 	// have said is in the VerifyError that VerifyConnection gets. For tests and diagnosis only.

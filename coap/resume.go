@@ -85,8 +85,8 @@ func (l *loop) prepareTickets() error {
 	return err
 }
 
-// reloadTicketKeys returns the keys for the tickets of a server that come from a file, or nil. The loop is
-// not locked, because it may read the file.
+// reloadTicketKeys returns the keys for the tickets of a server that come from a file, or
+// nil. The loop is not locked, because it may read the file.
 func (l *loop) reloadTicketKeys() []cgnutls.TicketKey {
 	if l.config.TicketKeyFile == nil {
 		return nil
@@ -213,8 +213,8 @@ func (s *security) identity() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// settle notes whether a client has resumed, and sees to it that then nothing is taken for granted that
-// a full handshake would have had to show.
+// settle notes whether a client has resumed, and sees to it that then nothing is taken for
+// granted that a full handshake would have had to show.
 func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
 	if s.resumer == nil || !b.Watched() {
 		state.DidResume = false
@@ -242,8 +242,8 @@ func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.Co
 	return s.failed
 }
 
-// acceptResumed looks at a client that has resumed a session as if it had made a full handshake: the server that
-// gave it its ticket may have known other clients.
+// acceptResumed looks at a client that has resumed a session as if it had made a full
+// handshake: the server that gave it its ticket may have known other clients.
 func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
 	pki := l.secured.pki
 	state.PSK = state.PSKIdentity != "" // TLS 1.3 resumes with a pre-shared key, too
@@ -310,11 +310,12 @@ func (s *security) abandon(later func(func())) {
 // later has f, which calls the user's cache, called when the loop is not locked.
 func (l *loop) later(f func()) { l.late = append(l.late, f) }
 
-// SessionData returns what a later session needs to resume this one, for programs that keep it
-// themselves: ClientSessionCache gets it without a call. It is for sessions of clients over DTLS and TLS
-// whose Config has a ClientSessionCache or a TicketRequest, and waits for the handshake. Over TLS 1.3
-// it returns the newest ticket, and waits for one until ctx ends if none has come. Where no ticket comes the
-// error matches gnutls.ErrNoTicket and the reason.
+// SessionData returns what a later session needs to resume this one, for programs that keep
+// it themselves: ClientSessionCache gets it without a call. It is for sessions of clients
+// over DTLS and TLS whose Config has a ClientSessionCache or a TicketRequest, and waits for
+// the handshake. Over TLS 1.3 it returns the newest ticket, and waits for one until ctx
+// ends if none has come. Where no ticket comes the error matches gnutls.ErrNoTicket and the
+// reason.
 //
 // It stands for gnutls_session_get_data2.
 func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) {

@@ -15,8 +15,8 @@ import (
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
-// relayTCP takes connections and copies what comes over each to another, which to returns, and back. opened is
-// called for each pair.
+// relayTCP takes connections and copies what comes over each to another, which to returns,
+// and back. opened is called for each pair.
 func relayTCP(t testing.TB, ln net.Listener, to func() (net.Conn, error), opened func(from, to net.Conn)) netip.AddrPort {
 	t.Helper()
 	done := make(chan struct{})
@@ -167,8 +167,8 @@ func TestResumptionWithLibcoapServer(t *testing.T) {
 							state, ok := s.TLS()
 							require.True(t, ok)
 							s.Close()
-							// With GnuTLS it gives no tickets. With OpenSSL it takes none from who must
-							// have a certificate: it sends an alert.
+							// With GnuTLS it gives no tickets. With OpenSSL it takes none
+							// from who must have a certificate: it sends an alert.
 							if flavour == "gnutls" || name == "certificates" {
 								assert.False(t, state.DidResume)
 								assert.Error(t, state.ResumeError)
@@ -208,7 +208,8 @@ func TestLibcoapClientOfServerWithTickets(t *testing.T) {
 	}
 }
 
-// What each of 1000 reconnects makes is freed: by libcoap at once, and Go's part shows in LiveObjects.
+// What each of 1000 reconnects makes is freed: by libcoap at once, and Go's part shows in
+// LiveObjects.
 func TestManyResumptions(t *testing.T) {
 	eachResuming(t, func(t *testing.T, proto Protocol) {
 		n := 900

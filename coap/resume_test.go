@@ -30,7 +30,8 @@ import (
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
-// resumption reports whether sessions can resume, and otherwise checks that all that asks for it says so.
+// resumption reports whether sessions can resume, and otherwise checks that all that asks
+// for it says so.
 func resumption(t *testing.T) bool {
 	if Supports(SessionResumption) {
 		return true
@@ -130,8 +131,8 @@ func TestResumption(t *testing.T) {
 	})
 }
 
-// ask dials, makes a request and closes, when there is a session to resume. It returns what the handshake has
-// settled, for the client.
+// ask dials, makes a request and closes, when there is a session to resume. It returns what
+// the handshake has settled, for the client.
 func ask(t testing.TB, config *Config, addr netip.AddrPort, proto Protocol) gnutls.ConnectionState {
 	t.Helper()
 	s, err := Dial(waitContext(t), uri(proto, addr, ""), config)
@@ -819,7 +820,8 @@ func TestTicketRequestsOnTheWire(t *testing.T) {
 	}
 }
 
-// Sessions of package gnutls are none for CoAP, and the other way round, even if a cache mixes them up.
+// Sessions of package gnutls are none for CoAP, and the other way round, even if a cache
+// mixes them up.
 func TestSessionsOfPackageGnuTLSAreNotOffered(t *testing.T) {
 	if !resumption(t) {
 		return

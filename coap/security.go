@@ -293,8 +293,8 @@ func (s *security) reject(b cgnutls.Borrowed) {
 	b.SendAlert(uint8(s.sent))
 }
 
-// verify applies the configuration to what a peer has sent. It returns what the certificates led to,
-// and what InsecureSkipVerify skips.
+// verify applies the configuration to what a peer has sent. It returns what the
+// certificates led to, and what InsecureSkipVerify skips.
 func (p *PKI) verify(b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
 	st := b.State()
 	if st.RawKey {

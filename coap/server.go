@@ -60,11 +60,10 @@ func (s *Server) ended() chan struct{} {
 	return s.done
 }
 
-// Listen begins to answer requests that come to endpoints, and returns where they
-// are. An endpoint is written as scheme://host:port, such as "coap://:5683": the
-// scheme says which transport, no host means all addresses, no port the default one
-// of the scheme, and port 0 any that is free. Without URIs it is "coap://". Where one cannot be had, none of
-// them is.
+// Listen begins to answer requests that come to endpoints, and returns where they are. An
+// endpoint is written as scheme://host:port, such as "coap://:5683": the scheme says which
+// transport, no host means all addresses, no port the default one of the scheme, and port 0
+// any that is free. Without URIs it is "coap://". Where one cannot be had, none of them is.
 func (s *Server) Listen(uris ...string) ([]Endpoint, error) {
 	if len(uris) == 0 {
 		uris = []string{"coap://"}

@@ -64,7 +64,8 @@ func port(addr syscall.Sockaddr, err error) uint16 {
 	return 0
 }
 
-// While a client connects over TLS, other sockets are not read ahead: their events would be taken for its own.
+// While a client connects over TLS, other sockets are not read ahead: their events would be
+// taken for its own.
 func TestConnectWhileDatagramsCome(t *testing.T) {
 	tlsAddr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, TLS, hello)
 	entered, leave := make(chan struct{}), make(chan struct{})

@@ -335,8 +335,8 @@ func (c *Conn) offerCached() {
 	}
 }
 
-// takeCached returns session data from a cache that offer takes, or nil and why not. What is for another
-// configuration goes back.
+// takeCached returns session data from a cache that offer takes, or nil and why not. What
+// is for another configuration goes back.
 func takeCached(cache ClientSessionCache, key string, offer func(*SessionData) error, log func(slog.Level, string, ...any)) (taken *SessionData, err error) {
 	var others []*SessionData
 	for range maxCachedTries {

@@ -373,13 +373,13 @@ func (p *TicketPool) held(key string) (n int, singleUse bool, out int) {
 	return len(s.sessions), s.singleUse, s.outstanding(now)
 }
 
-// TicketRequest says how many tickets a connection is to ask for, after Get
-// for the same connection. Without a ticket to offer it wants what the pool
-// lacks, and none should the session be resumed. With one it wants to fill the
-// pool again, leaving out what other connections that have taken a ticket are
-// about to bring, and with at least as many tickets as there are connections
-// racing, if it has room for them; should the server make a full handshake, the pool loses the other
-// tickets of the session and wants to be filled anew.
+// TicketRequest says how many tickets a connection is to ask for, after Get for the same
+// connection. Without a ticket to offer it wants what the pool lacks, and none should the
+// session be resumed. With one it wants to fill the pool again, leaving out what other
+// connections that have taken a ticket are about to bring, and with at least as many
+// tickets as there are connections racing, if it has room for them; should the server make
+// a full handshake, the pool loses the other tickets of the session and wants to be filled
+// anew.
 func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) TicketRequest {
 	wanted := p.maxTickets()
 	lacking := wanted

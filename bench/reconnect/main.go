@@ -1,8 +1,9 @@
-// Command reconnect measures what it costs a CoAP client over DTLS and TLS to come back, with a full
-// handshake and with a resumed one: time and processor time of both sides, and bytes. A
-// reconnect is a Dial, one GET and a Close. Client and servers are processes of their own: the one for full
-// handshakes gives no tickets. Both kinds take turns, and a figure is the median of the rounds. Bytes
-// are those that UDP or TCP carry for the handshake, tickets among them. It prints a table in Markdown.
+// Command reconnect measures what it costs a CoAP client over DTLS and TLS to come back,
+// with a full handshake and with a resumed one: time and processor time of both sides, and
+// bytes. A reconnect is a Dial, one GET and a Close. Client and servers are processes of
+// their own: the one for full handshakes gives no tickets. Both kinds take turns, and a
+// figure is the median of the rounds. Bytes are those that UDP or TCP carry for the
+// handshake, tickets among them. It prints a table in Markdown.
 package main
 
 import (
@@ -272,8 +273,8 @@ func get(ctx context.Context, s *coap.Session, resumes bool) error {
 	return err
 }
 
-// handshakeBytes counts what a handshake sends both ways: all bytes up to the response to a GET, without
-// those of the GET, which are as many as those of a second one.
+// handshakeBytes counts what a handshake sends both ways: all bytes up to the response to a
+// GET, without those of the GET, which are as many as those of a second one.
 func handshakeBytes(uri string, config *coap.Config, resumes bool) (int64, error) {
 	r, err := newRelay(uri)
 	if err != nil {

@@ -71,8 +71,8 @@ func readSession(name string) (*gnutls.SessionData, error) {
 	return d, nil
 }
 
-// Get implements gnutls.ClientSessionCache. What is to be used once leaves the file at once: another run
-// may be reading it, and this one may be killed.
+// Get implements gnutls.ClientSessionCache. What is to be used once leaves the file at
+// once: another run may be reading it, and this one may be killed.
 func (f *sessionFile) Get(string) *gnutls.SessionData {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,8 +103,8 @@ func (f *sessionFile) Decline(_ string, d *gnutls.SessionData) {
 	}
 }
 
-// forget reports whether a handshake that has failed may succeed without a session, because the server
-// answered the one of the file with an alert. Then it is offered no more.
+// forget reports whether a handshake that has failed may succeed without a session, because
+// the server answered the one of the file with an alert. Then it is offered no more.
 func (f *sessionFile) forget(err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

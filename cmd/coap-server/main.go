@@ -24,9 +24,9 @@
 // and with -d those that clients make with PUT and POST. docs/tools.md lists what differs from
 // libcoap's command. With --compat=4.2 the flags and resources are those of libcoap 4.2.
 //
-// With --ticket-key clients over DTLS and TLS resume their sessions, also after a restart of the server, and
-// with other servers that have the same file. Whoever reads it can read the sessions: the file must have
-// mode 0600.
+// With --ticket-key clients over DTLS and TLS resume their sessions, also after a restart
+// of the server, and with other servers that have the same file. Whoever reads it can read
+// the sessions: the file must have mode 0600.
 //
 // SIGINT and SIGTERM end the server with status 0. The status is 2 for flags that cannot be
 // used, among them files with the wrong content and addresses that are taken, and 1

@@ -14,8 +14,8 @@ import (
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
-// CountResumed makes sessions over DTLS and TLS, two each. It prints whether they can resume, and how
-// many did for the client and for the server.
+// CountResumed makes sessions over DTLS and TLS, two each. It prints whether they can
+// resume, and how many did for the client and for the server.
 //
 //export CountResumed
 func CountResumed() C.int {

@@ -7,9 +7,9 @@ import "C"
 
 import "time"
 
-// AdvanceClock makes the clock of GnuTLS go ahead of the system's, in whole seconds. It is for tests:
-// no other goroutine may use GnuTLS meanwhile. Among others servers look at that clock to see whether
-// tickets have expired, below TLS 1.3.
+// AdvanceClock makes the clock of GnuTLS go ahead of the system's, in whole seconds. It is
+// for tests: no other goroutine may use GnuTLS meanwhile. Among others servers look at that
+// clock to see whether tickets have expired, below TLS 1.3.
 //
 // Implements:
 //
