@@ -176,6 +176,9 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 		}
 		for range 50 {
 			b := g.message()
+			if len(b) >= 4 && b[0]>>4 == 4|byte(coappeer.ACK) && binary.BigEndian.Uint16(b[2:])-m.ID-1 < 1<<15 {
+				continue // libcoap takes the true acknowledgement for a duplicate of it
+			}
 			peer.SendRaw(m.From, b)
 		}
 		good.Type, good.ID = coappeer.NON, m.ID+0x8000+id
