@@ -609,6 +609,24 @@ func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
 	assert.ErrorIs(t, c.Adopt(), net.ErrClosed)
 }
 
+// observeChanges observes a resource, which answers what is in state behind large, through
+// two changes, and waits until the server has forgotten the observer.
+func observeChanges(t *testing.T, session *Session, res *Resource, state *atomic.Value, large string) {
+	t.Helper()
+	states := []string{"a", "b", "c"}
+	state.Store(states[0])
+	for r, err := range session.Observe(waitContext(t), &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
+		assert.Equal(t, large+states[0], body(t, r, err))
+		if states = states[1:]; len(states) == 0 {
+			break
+		}
+		state.Store(states[0])
+		res.Notify()
+	}
+	assert.Empty(t, states, "it has ended early")
+	await(t, func() bool { return res.Observers() == 0 }, "the observer is forgotten")
+}
+
 // libcoap deals with blocks and observations of a program's sessions: it may also change
 // the tokens of their requests.
 func TestGoUsesSessionsOfAProgramInEachBlockMode(t *testing.T) {
@@ -633,17 +651,7 @@ func TestGoUsesSessionsOfAProgramInEachBlockMode(t *testing.T) {
 					n.Store("get")
 					r, err = session.Get(ctx, "/observed")
 					assert.Equal(t, large+"get", body(t, r, err))
-					states := []string{"a", "b", "c"}
-					n.Store(states[0])
-					for r, err := range session.Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
-						assert.Equal(t, large+states[0], body(t, r, err))
-						if states = states[1:]; len(states) == 0 {
-							break
-						}
-						n.Store(states[0])
-						res.Notify()
-					}
-					require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond)
+					observeChanges(t, session, res, &n, large)
 				}
 			})
 		}
@@ -659,18 +667,7 @@ func TestObserversOfGoInEachBlockMode(t *testing.T) {
 					var n atomic.Value
 					res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(large + n.Load().(string))) }))
 					s.mux.Handle("/observed", res)
-					states := []string{"a", "b", "c"}
-					n.Store(states[0])
-					ctx := waitContext(t)
-					for r, err := range s.client(t, proto).Observe(ctx, &Request{Method: MethodGet, Options: pathOptions(t, "/observed")}) {
-						assert.Equal(t, large+states[0], body(t, r, err))
-						if states = states[1:]; len(states) == 0 {
-							break
-						}
-						n.Store(states[0])
-						res.Notify()
-					}
-					require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond)
+					observeChanges(t, s.client(t, proto), res, &n, large)
 				})
 			})
 		}

@@ -50,7 +50,9 @@ func (m *mutex) letGo() {
 		m.depth--
 		return
 	}
-	m.holder.Store(0)
+	if m.shared {
+		m.holder.Store(0)
+	}
 	m.Mutex.Unlock()
 }
 

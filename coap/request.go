@@ -200,9 +200,6 @@ func (c *conn) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message, e
 // none, the response is the last one. After the context has ended it is not called
 // again.
 func (c *conn) converse(ctx context.Context, m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
-	if err := c.l.mayWait(); err != nil {
-		return ccoap.Message{}, err
-	}
 	c.l.outbox.users.Add(1)
 	defer c.l.outbox.users.Add(-1)
 	waiting := calls.Get().(*call)
