@@ -1,7 +1,11 @@
 package coap
 
 import (
+	"bytes"
+	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -114,3 +118,65 @@ func TestBodyThatFitsGoesInOneMessage(t *testing.T) {
 	assert.Len(t, got.Payload, 4900)
 	require.NoError(t, receive(t, c).err)
 }
+
+// A body from a file or another source of a known size is sent as one from memory would be.
+func TestSourceThatFitsGoesInOneMessage(t *testing.T) {
+	body := randomBytes(100_000)
+	path := filepath.Join(t.TempDir(), "body")
+	require.NoError(t, os.WriteFile(path, append([]byte("skipped"), body...), 0o600))
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	file.Seek(7, io.SeekStart)
+	stat, err := os.Open(path)
+	require.NoError(t, err)
+	defer stat.Close()
+	seeker := bytes.NewReader(append([]byte("skipped"), body...))
+	for name, test := range map[string]struct {
+		source io.Reader
+		want   []byte
+	}{
+		"file":            {file, body},
+		"with Stat alone": {onlyStat{stat}, append([]byte("skipped"), body...)},
+		"with Seek alone": {onlySeeker{seeker}, body},
+		"with Len alone":  {bytes.NewBuffer(body), body},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "with Seek alone" {
+				seeker.Seek(7, io.SeekStart)
+			}
+			ln := coappeer.ListenTCP(t)
+			s := connect(t, nil, ln.Addr(), TCP)
+			server := ln.Accept(t)
+			server.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20), coappeer.Option{Number: coappeer.BlockWiseTransfer})
+			c := start(waitContext(t), s, &Request{Method: MethodPut, Source: test.source})
+			got := serveStream(t, server, message(coappeer.Changed, ""))
+			assert.Empty(t, got.Options)
+			assert.True(t, bytes.Equal(test.want, got.Payload))
+			require.NoError(t, receive(t, c).err)
+		})
+	}
+}
+
+type onlyStat struct{ file *os.File }
+
+func (s onlyStat) Read(p []byte) (int, error) { return s.file.Read(p) }
+func (s onlyStat) Stat() (os.FileInfo, error) { return s.file.Stat() }
+
+type onlySeeker struct{ io.ReadSeeker }
+
+func TestSourceWithMoreThanItSaid(t *testing.T) {
+	body := randomBytes(1500)
+	s, server := acceptStream(t, nil)
+	c := start(waitContext(t), s, &Request{Method: MethodPut, Source: lying{bytes.NewReader(body)}})
+	first := serveStream(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))
+	assert.Equal(t, []coappeer.Option{block1(0, true, 1024)}, first.Options, "the size is not known")
+	last := serveStream(t, server, message(coappeer.Changed, "", block1(1, false, 1024)))
+	assert.True(t, bytes.Equal(body, append(first.Payload, last.Payload...)))
+	require.NoError(t, receive(t, c).err)
+}
+
+// A lying source has more bytes in the end than it says at first.
+type lying struct{ io.Reader }
+
+func (lying) Len() int { return 1000 }

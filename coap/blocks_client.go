@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -70,12 +71,15 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 	t := newTransfer(ctx, c, r, options)
 	switch {
 	case !oneMessage && r.Source != nil:
-		m, err = t.send(newSource(r.Source), szx, false)
+		var src *source
+		if src, err = newSource(r.Source); err == nil {
+			m, err = t.send(src, szx, false)
+		}
 	case !oneMessage || err != nil:
-		m, err = t.send(&source{body: r.Body}, szx, err != nil)
+		m, err = t.send(ofBytes(r.Body), szx, err != nil)
 	default:
 		if hint, ok := t.smaller(&m, szx); ok && hint.size() < len(r.Body) {
-			m, err = t.send(&source{body: r.Body}, hint.szx, true)
+			m, err = t.send(ofBytes(r.Body), hint.szx, true)
 			break
 		}
 		t.progress.Sent, t.progress.SendTotal = int64(len(r.Body)), int64(len(r.Body))
@@ -170,7 +174,7 @@ func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
 // send sends the body in blocks (RFC 7959, section 2.5), or in one message where
 // it fits and that is allowed, and returns the response, or its first block.
 func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, err error) {
-	t.progress.SendTotal = src.size()
+	t.progress.SendTotal = src.size
 	own := t.c.blockSZX()
 	most := t.c.room(t.options.wireSize())
 	if szx == maxSZX && t.c.bert.Load() {
@@ -216,6 +220,9 @@ type upload struct {
 func (u *upload) next() (*ccoap.Message, error) {
 	block, more, err := u.src.peek(u.size)
 	if err == nil && more && u.size != chunk(u.szx, u.most) {
+		if int64(u.size) == u.t.progress.SendTotal { // the source has more than it said
+			u.t.progress.SendTotal = -1
+		}
 		u.size = chunk(u.szx, u.most)
 		block, more, err = u.src.peek(u.size)
 	}
@@ -453,27 +460,38 @@ type source struct {
 	reader *bufio.Reader // or nil
 	from   io.Reader
 	start  int64 // of from, or -1 where it cannot go back
+	size   int64 // in bytes, or -1 where it is not known
 }
 
-func newSource(from io.Reader) *source {
-	s := &source{reader: bufio.NewReaderSize(from, maxBlock+1), from: from, start: -1}
-	if seeker, ok := from.(io.Seeker); ok {
+func ofBytes(body []byte) *source { return &source{body: body, size: int64(len(body))} }
+
+func newSource(from io.Reader) (*source, error) {
+	s := &source{reader: bufio.NewReaderSize(from, maxBlock+1), from: from, start: -1, size: -1}
+	seeker, ok := from.(io.Seeker)
+	if ok {
 		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil {
 			s.start = start
 		}
 	}
-	return s
-}
-
-// size is how many bytes there are, or -1.
-func (s *source) size() int64 {
-	switch from := s.from.(type) {
-	case nil:
-		return int64(len(s.body))
+	switch sized := from.(type) {
 	case interface{ Len() int }:
-		return int64(from.Len())
+		s.size = int64(sized.Len())
+	case interface{ Stat() (fs.FileInfo, error) }: // a directory or a device can be sought in too
+		if info, err := sized.Stat(); err == nil && info.Mode().IsRegular() {
+			s.size = max(0, info.Size()-max(0, s.start))
+		}
+	case io.Seeker:
+		if s.start < 0 {
+			break
+		}
+		if end, err := seeker.Seek(0, io.SeekEnd); err == nil {
+			s.size = max(0, end-s.start)
+		}
+		if _, err := seeker.Seek(s.start, io.SeekStart); err != nil {
+			return nil, err
+		}
 	}
-	return -1
+	return s, nil
 }
 
 // peek returns the next bytes, n where there are so many, and whether there are

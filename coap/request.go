@@ -34,7 +34,8 @@ type Request struct {
 
 	// Source, if set, is read for the body in place of Body, in a client. Where the
 	// server makes the transfer start again and Source is no io.Seeker, the
-	// server's response is returned.
+	// server's response is returned. A size that Len, Stat or Seek tells has two uses:
+	// the server hears of it, and over TCP and TLS what fits goes in one message.
 	Source io.Reader
 	// Sink, if set, gets the body of a successful response as it comes, in a
 	// client; then Response.Body is empty. Config.MaxBody does not apply.
