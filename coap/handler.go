@@ -1,6 +1,9 @@
 package coap
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // A Handler answers requests. Requests that come together are handled one after
 // another while that takes less than two milliseconds; then those that are left get a
@@ -30,7 +33,8 @@ type ResponseWriter interface {
 	// Options returns the options of the response, to be changed. Those of blocks and
 	// of observation are added by the library.
 	Options() *Options
-	// Write appends to the body. It never fails.
+	// Write appends to the body. It never fails. The body of a 5.08 is shortened to
+	// about 220 bytes.
 	Write([]byte) (int, error)
 }
 
@@ -61,6 +65,22 @@ func (w *response) check() error {
 		return fmt.Errorf("code %v is not one of a response", w.code)
 	}
 	return w.options.check()
+}
+
+// firstBuffer is how many bytes of a message libcoap has room for at first. Before the
+// body of a 5.08 it puts its own address (RFC 8768, section 4), and meanwhile a 0 behind
+// the body: if the buffer had to grow, that is beyond its end.
+const firstBuffer = 256
+
+// shorten cuts off what a 5.08 has no room for.
+func (w *response) shorten() {
+	if w.code != CodeHopLimitReached {
+		return
+	}
+	most := max(0, firstBuffer-2-tokenSize-blockOptions-w.options.wireSize())
+	if len(w.body) > most {
+		w.body = bytes.ToValidUTF8(w.body[:most], nil)
+	}
 }
 
 // successCode is the code of a response whose handler has set none.

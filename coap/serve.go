@@ -110,6 +110,7 @@ func (c *conn) handle(h Handler, r *Request, to replier) {
 			c.l.log("handler's response refused", "method", r.Method, "path", r.Options.Path(), "peer", c.peer(), "error", err)
 			w = &response{code: CodeInternalServerError}
 		}
+		w.shorten()
 		to.reply(r, w)
 	}()
 	h.ServeCoAP(w, r)
