@@ -20,7 +20,20 @@
 enum { CSHIM_EVENTS = 16 };
 
 /* A coap_context_t, and what its callbacks need. libcoap is not safe for
- * threads: one thread at a time may use a context and what belongs to it. */
+ * threads: one thread at a time may use a context and what belongs to it.
+ *
+ * libcoap copies the bytes that it is given, but keeps pointers to these:
+ * - this struct: the app data of the context, and the argument of its callbacks. It is freed
+ *   after the context.
+ * - pki: the key and the named ones, of servers. The same.
+ * - pki, the key and name of a client session, from cshim_pki_client to cshim_pki_reset: what
+ *   is left in the context when another thread may have it is the server's, or nothing.
+ * - psk.hints: once they are set they stay. found, client, server and pki.chosen are read
+ *   before the callback that returned them is called again.
+ * - the identity, key and name of a client session with a pre-shared key (cshim_client): read
+ *   when a TLS session is made, which is once for each (cshim_session_send), before
+ *   cshim_session_forget frees them. With 4.2.1 it copies them.
+ * - functions: the handlers, and that of the log. */
 typedef struct cshim_context {
 	coap_context_t *ctx;
 	void *handle;		/* of the Go callbacks */

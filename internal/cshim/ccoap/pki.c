@@ -170,6 +170,9 @@ int cshim_pki_client(cshim_context *c, const struct cshim_client *client)
 
 void cshim_pki_reset(cshim_context *c)
 {
-	if (c->pki.set)
-		coap_context_set_pki(c->ctx, &c->pki.setup);
+	coap_dtls_pki_t nothing = lenient(c, false);
+	struct cshim_key none = { .chain = NULL };
+
+	nothing.pki_key = native_key(&none);
+	coap_context_set_pki(c->ctx, c->pki.set ? &c->pki.setup : &nothing);
 }

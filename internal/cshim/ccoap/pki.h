@@ -27,7 +27,9 @@ int cshim_pki_set(struct cshim_context *c, struct cshim_key *key, bool raw, bool
 /* Adds a key to choose by name, and takes it over. Returns 0 where memory is short. */
 int cshim_pki_add(struct cshim_context *c, struct cshim_key *key);
 
-/* Sets up for the client session that is made next, and resets. */
+/* Sets up for the client session that is made next, and resets: to what servers have, or to
+ * nothing. libcoap keeps pointers to what the session has, and reads them whenever it makes a
+ * TLS session. */
 int cshim_pki_client(struct cshim_context *c, const struct cshim_client *client);
 void cshim_pki_reset(struct cshim_context *c);
 

@@ -119,9 +119,12 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 		.body_size = body_size,
 	};
 	cshim_context *c = cshim_context_of(session);
-	coap_pdu_t *pdu = cshim_message_make(session, &m);
+	coap_pdu_t *pdu;
 	coap_mid_t sent;
 
+	if (cshim_session_state(session) == COAP_SESSION_STATE_NONE)
+		return CSHIM_NOT_SENT;
+	pdu = cshim_message_make(session, &m);
 	if (pdu == NULL)
 		return CSHIM_TOO_LARGE;
 	CSHIM_BEFORE_SEND(session, c->nstart);

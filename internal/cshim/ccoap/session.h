@@ -119,7 +119,9 @@ void cshim_session_close(coap_session_t *session);
 /* Gives the reference to a server session back that a request took. */
 void cshim_session_forget(coap_session_t *session);
 
-/* Sends a message. Returns its mid or one of the errors above. */
+/* Sends a message. Returns its mid or one of the errors above. In a session that is over
+ * libcoap would connect again, and begin another handshake, of a server with its client too:
+ * there nothing is sent. */
 int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
 		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more);
 
