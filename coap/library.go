@@ -28,8 +28,7 @@ const (
 	// or TLS.
 	FeatureBothRoles
 	// SessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
-	// version of libcoap: it is there unless the build tag is noresume, or this is a shared library
-	// that the program loads after libcoap or GnuTLS.
+	// version of libcoap: it is there on amd64 and arm64, unless the build tag is noresume.
 	SessionResumption
 	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
 	FeatureAdoption

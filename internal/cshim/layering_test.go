@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/gnucoap/gnucoap/coap" // for TestNothingIsReplacedForTheWholeProcess
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
@@ -112,6 +113,7 @@ var (
 	versionIf      = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bGNUTLS_VERSION\w*`)
 	coapVersionIf  = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bLIBCOAP_VERSION\w*`)
 	cFunction      = regexp.MustCompile(`(?m)^[a-zA-Z_][\w \t*]*?\b(\w+)[ \t]*\([^;{]*\)\s*[;{]`)
+	linkerName     = regexp.MustCompile(`\b(?:__)?asm(?:__)?\s*\(|\balias\s*\(`)
 	exportedGnutls = regexp.MustCompile(`^goGnutls[A-Z]\w*$`)
 	exportedCoap   = regexp.MustCompile(`^goCoap[A-Z]\w*$`)
 )
@@ -269,6 +271,19 @@ var rules = []rule{
 			{"internal/cshim/cgnutls/c.c", "extern int onTicket(void *);\n"},
 			{"internal/cshim/ccoap/a.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
 			{"internal/cshim/cgnutls/a.go", "package cgnutls\n/*\nstatic int a(void) { return 0; }\n*/\nimport \"C\"\n"},
+		},
+	},
+	{
+		name: "no C function has another name for the linker",
+		check: func(s source) ([]string, error) {
+			code, err := s.cCode()
+			return linkerName.FindAllString(code, -1), err
+		},
+		good: []source{{"internal/cshim/ccoap/a.c", "/* __asm__(\"recv\") */\nssize_t cshim_a(int fd);\n"}},
+		bad: []source{
+			{"internal/cshim/ccoap/a.c", "ssize_t cshim_a(int fd)\n\t__asm__(\"recv\");\n"},
+			{"internal/cshim/ccoap/b.c", "ssize_t cshim_a(int fd) asm (\"recv\");\n"},
+			{"internal/cshim/cgnutls/a.c", "int cshim_a(void) __attribute__((alias(\"b\")));\n"},
 		},
 	},
 	{
@@ -500,4 +515,42 @@ func TestProgramWithGnutlsAloneDoesNotLinkLibcoap(t *testing.T) {
 	gnutls, coap = linked([]string{"libcoap-3-gnutls.so.3", "libc.so.6"})
 	assert.False(t, gnutls)
 	assert.True(t, coap)
+}
+
+// functions returns the names of the functions that a program or a library gives to others.
+func functions(t *testing.T, name string) []string {
+	t.Helper()
+	f, err := elf.Open(name)
+	require.NoError(t, err)
+	defer f.Close()
+	symbols, err := f.DynamicSymbols()
+	require.NoError(t, err)
+	var names []string
+	for _, s := range symbols {
+		if s.Section != elf.SHN_UNDEF && elf.ST_TYPE(s.Info) == elf.STT_FUNC {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Functions of libcoap's and GnuTLS's are replaced for libcoap alone (ccoap/interpose.h): nothing
+// else in a process may find ours.
+func TestNothingIsReplacedForTheWholeProcess(t *testing.T) {
+	exe, err := os.Executable() // a program that imports coap
+	require.NoError(t, err)
+	libraries, err := exec.CommandContext(t.Context(), "ldd", exe).Output()
+	require.NoError(t, err)
+	foreign := map[string]string{}
+	for _, m := range regexp.MustCompile(`=> (\S+/lib(?:c|gnutls|coap\S*)\.so\S*) `).FindAllStringSubmatch(string(libraries), -1) {
+		for _, name := range functions(t, m[1]) {
+			foreign[name] = m[1]
+		}
+	}
+	for _, known := range []string{"recv", "gnutls_init", "coap_new_context"} {
+		assert.Contains(t, foreign, known)
+	}
+	for _, name := range functions(t, exe) {
+		assert.NotContains(t, foreign, name)
+	}
 }

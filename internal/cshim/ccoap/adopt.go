@@ -86,6 +86,7 @@ func AdoptContext(p unsafe.Pointer, borrowed bool, cb *Callbacks) (*Context, err
 		return nil, ErrAdopted
 	}
 	h := handle.New(cb)
+	interpose()
 	c := C.cshim_adoption_begin(ctx, h.Pointer(), C.bool(borrowed))
 	if c == nil {
 		h.Delete()

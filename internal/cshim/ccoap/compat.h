@@ -59,6 +59,10 @@ typedef struct {
 
 void cshim_libcoap2_do_events(coap_context_t *ctx);
 int cshim_libcoap2_must_wait(int fd);
+/* Replace gnutls_dtls_set_timeouts, gnutls_dtls_get_timeout and gnutls_bye in libcoap. */
+void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total);
+unsigned cshim_libcoap2_timeout(void *tls);
+int cshim_libcoap2_bye(void *tls, int how);
 void cshim_libcoap2_hooks(coap_context_t *ctx);
 void cshim_libcoap2_connected(coap_session_t *session);
 void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);

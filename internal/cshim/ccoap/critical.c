@@ -6,15 +6,9 @@
 
 typedef int get_function(const void *filter, uint16_t number);
 
-/* Has the name that libcoap calls. It is weak: a libcoap that is linked statically keeps its own. Whoever else calls it gets the next function of
- * that name. */
-__attribute__((weak, visibility("default"))) int cshim_critical_filter_get(const void *filter, uint16_t number)
-	__asm__("coap_option_filter_get");
-
 int cshim_critical_filter_get(const void *filter, uint16_t number)
 {
-	static void *next;
-	get_function *get = (get_function *)cshim_interpose_next(&next, "coap_option_filter_get");
+	get_function *get = CSHIM_NEXT(get_function, coap_option_filter_get);
 	int known = get(filter, number);
 
 	if (known > 0 || !(number & 1))
@@ -24,5 +18,5 @@ int cshim_critical_filter_get(const void *filter, uint16_t number)
 
 bool cshim_critical_works(void)
 {
-	return cshim_interpose_works("coap_option_filter_get", (void *)cshim_critical_filter_get);
+	return CSHIM_WORKS(coap_option_filter_get);
 }

@@ -10,6 +10,8 @@ import "sync"
 const AllOptions = C.CSHIM_ALL_OPTIONS
 
 // PassesCritical reports whether AllOptions has its meaning in this program: it has
-// where libcoap is a shared library that the program was linked with. It may be called
-// from any goroutine.
-var PassesCritical = sync.OnceValue(func() bool { return bool(C.cshim_critical_works()) })
+// where libcoap is a shared library. It may be called from any goroutine.
+var PassesCritical = sync.OnceValue(func() bool {
+	interpose()
+	return bool(C.cshim_critical_works())
+})

@@ -49,13 +49,11 @@ static void tell(uint64_t id, const coap_address_t *from, const uint8_t *bytes)
 }
 
 typedef ssize_t record_function(void *tls, void *bytes, size_t size);
-typedef void *pointer_function(void *tls);
 
 /* recvmsg for the context whose event is dealt with. */
 static ssize_t receive(int fd, struct msghdr *message, int flags)
 {
-	static void *known;
-	cshim_receive_message *receive = (cshim_receive_message *)cshim_interpose_next(&known, "recvmsg");
+	cshim_receive_message *receive = CSHIM_NEXT(cshim_receive_message, recvmsg);
 
 	if (current == NULL || flags != 0)
 		return receive(fd, message, flags);
@@ -82,13 +80,6 @@ ssize_t cshim_empty_receive(int fd, void *buffer, size_t size)
 	return n;
 }
 
-/* Have the names that libcoap calls. Whoever else calls them gets the next
- * functions of these names. */
-__attribute__((visibility("default"))) ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
-	__asm__("recvmsg");
-__attribute__((visibility("default"))) ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
-	__asm__("gnutls_record_recv");
-
 ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t n = receive(fd, message, flags);
@@ -108,13 +99,12 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 
 ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 {
-	static void *known, *known_pointer;
-	ssize_t n = ((record_function *)cshim_interpose_next(&known, "gnutls_record_recv"))(tls, bytes, size);
+	ssize_t n = CSHIM_NEXT(record_function, gnutls_record_recv)(tls, bytes, size);
 	const coap_session_t *session;
 
 	if (current == NULL || n <= 0)
 		return n;
-	session = ((pointer_function *)cshim_interpose_next(&known_pointer, "gnutls_transport_get_ptr"))(tls);
+	session = cshim_tls_transport(tls);
 	if (coap_session_get_proto(session) != COAP_PROTO_DTLS)
 		return n;
 	if (is_empty(bytes, n))
@@ -125,6 +115,5 @@ ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 
 bool cshim_empty_works(void)
 {
-	return cshim_interpose_works("recvmsg", (void *)cshim_empty_recvmsg) &&
-	       cshim_interpose_works("gnutls_record_recv", (void *)cshim_empty_record_recv);
+	return CSHIM_WORKS(recvmsg) && CSHIM_WORKS(gnutls_record_recv);
 }

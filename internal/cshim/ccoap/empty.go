@@ -7,4 +7,7 @@ import "sync"
 
 // TellsEmpty reports whether Callbacks.Empty is called in this program, see
 // interpose.h. It may be called from any goroutine.
-var TellsEmpty = sync.OnceValue(func() bool { return bool(C.cshim_empty_works()) })
+var TellsEmpty = sync.OnceValue(func() bool {
+	interpose()
+	return bool(C.cshim_empty_works())
+})

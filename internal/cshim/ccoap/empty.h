@@ -16,9 +16,13 @@ struct cshim_context;
 void cshim_empty_enter(struct cshim_context *c);
 void cshim_empty_leave(void);
 
-/* Reports whether libcoap's calls come here: they do where it is linked dynamically
- * into the program. */
+/* Reports whether libcoap's calls come here. */
 bool cshim_empty_works(void);
+
+/* Replace recvmsg and gnutls_record_recv in libcoap. */
+struct msghdr;
+ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size);
 
 /* Reports whether datagrams of a socket were read ahead. */
 bool cshim_empty_waiting(int fd);

@@ -3,17 +3,102 @@
 
 #include <stdbool.h>
 
-/* Some functions of this package have the name of one that libcoap calls. In a program the
- * dynamic linker finds them first. In a shared library or a plugin it depends on
- * what the program has loaded before. */
+#include "compat.h"
 
-/* The function of a name that is called where ours does not come first. known keeps it. */
-void *cshim_interpose_next(void **known, const char *name);
+/* The functions that are replaced in libcoap.
+ *
+ * libcoap calls functions of other libraries, and its own public ones, through a table
+ * in memory that the dynamic linker has filled. cshim_interpose_apply puts the
+ * functions of this package into that table: once, before the first context, and in the
+ * image of libcoap alone. Nobody else's calls change, and no object of this package
+ * defines a name of libc, GnuTLS or libcoap; a test holds that.
+ *
+ * To add one:
+ *   1. a line below: the symbol, our function, and a comment with what it does for
+ *      libcoap, what it answers and which versions need it;
+ *   2. the function, of the very type of the symbol, declared in a header that
+ *      interpose.c includes.
+ * Ours calls the function that libcoap would have called with
+ * CSHIM_NEXT(type, symbol)(…). It is also called for contexts of C programs in the same
+ * process, and has to pass straight on while the thread is not inside a context of ours:
+ * cshim_streams_entered(), cshim_tls_current() and the like tell.
+ * A symbol that this libcoap does not call is not replaced: that is no error, and
+ * cshim_interpose_works tells. So does it where nothing can be replaced: on processors
+ * other than amd64 and arm64, where the table cannot be made writable, and for libcoap's
+ * own functions where it is linked statically. There the table is the program's: what it
+ * calls of libc and GnuTLS comes here too. */
 
-/* Whether libcoap's calls of the function come to ours. */
-bool cshim_interpose_works(const char *name, void *ours);
+/* libcoap and the network. */
+#define CSHIM_REPLACED_NETWORK(X)                                                                   \
+	/* Keeps the start of a header of TCP back, sets TCP_NODELAY, and looks at datagrams of     \
+	 * clients as recvmsg does: stream.h. Fault, all versions. */                               \
+	X(recv, cshim_stream_receive)                                                               \
+	/* Gathers messages into one segment. Speed, all versions. 4.2.1 also sends the wrong rest  \
+	 * of a message, and raises SIGPIPE. */                                                     \
+	X(send, cshim_stream_send)                                                                  \
+	/* Tells of acknowledgements and resets, reads ahead, and drops what libcoap takes wrongly: \
+	 * empty.h, datagram.h, crossing.h. Feature and faults, all versions. */                    \
+	X(recvmsg, cshim_empty_recvmsg)                                                             \
+	/* The same for datagrams over DTLS. */                                                     \
+	X(gnutls_record_recv, cshim_empty_record_recv)
 
-/* Where the library, or the program, is loaded that has an address; NULL: none has it. */
-void *cshim_interpose_library(const void *address);
+/* libcoap's own functions, as it calls them itself. */
+#define CSHIM_REPLACED_LIBCOAP(X)                                                                   \
+	/* Does not wait for the capabilities of a server: early.c. Fault, 4.3.4 and later. */      \
+	X(coap_session_max_pdu_size, cshim_early_max_pdu_size)                                      \
+	/* Lets critical options through to Go, however many: critical.h. Feature, all versions. */ \
+	X(coap_option_filter_get, cshim_critical_filter_get)
+
+#ifdef CSHIM_NO_RESUMPTION
+#define CSHIM_REPLACED_TLS(X)
+#else
+#define CSHIM_REPLACED_TLS(X)                                                                       \
+	/* Shows Go each session before its handshake: tlsinit.h. Feature, all versions. */         \
+	X(gnutls_init, cshim_tls_init)                                                              \
+	/* Learn how libcoap reads a datagram, and ask that in place of select whether there is     \
+	 * something to read: tlswait.h. Fault, all versions. */                                    \
+	X(gnutls_transport_set_pull_function, cshim_wait_set_pull)                                  \
+	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)
+#endif
+
+#ifdef CSHIM_LIBCOAP2
+#define CSHIM_REPLACED_OLD(X)                                                                       \
+	/* DTLS sends again after 1 s, not 5. Fault, 4.2.1 (as the two below). */                   \
+	X(gnutls_dtls_set_timeouts, cshim_libcoap2_timeouts)                                        \
+	/* Handshakes that are over are not started again. */                                       \
+	X(gnutls_dtls_get_timeout, cshim_libcoap2_timeout)                                          \
+	/* The end of a session does not read on. */                                                \
+	X(gnutls_bye, cshim_libcoap2_bye)
+#else
+#define CSHIM_REPLACED_OLD(X)
+#endif
+
+#define CSHIM_REPLACED(X)         \
+	CSHIM_REPLACED_NETWORK(X) \
+	CSHIM_REPLACED_LIBCOAP(X) \
+	CSHIM_REPLACED_TLS(X)     \
+	CSHIM_REPLACED_OLD(X)
+
+enum cshim_replaced {
+#define CSHIM_REPLACED_AT(symbol, function) CSHIM_AT_##symbol,
+	CSHIM_REPLACED(CSHIM_REPLACED_AT)
+#undef CSHIM_REPLACED_AT
+	CSHIM_N_REPLACED
+};
+
+/* What libcoap called before; what its calls would reach, where it calls none. */
+extern void *cshim_interpose_original[CSHIM_N_REPLACED];
+
+#define CSHIM_NEXT(type, symbol) ((type *)cshim_interpose_original[CSHIM_AT_##symbol])
+
+/* Replaces them all, as far as it can be done. Call it once, before there is a context of ours. */
+void cshim_interpose_apply(void);
+
+/* Whether libcoap's calls of a symbol come to ours. */
+#define CSHIM_WORKS(symbol) cshim_interpose_works(CSHIM_AT_##symbol)
+bool cshim_interpose_works(enum cshim_replaced which);
+
+/* The function that libcoap's calls of a name reach: of libraries that this package does not link. */
+void *cshim_interpose_find(const char *name);
 
 #endif

@@ -86,51 +86,38 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops)
 typedef void timeouts_function(void *tls, unsigned retransmission, unsigned total);
 
 /* libcoap has DTLS send a message again after 5 s. Later versions do so after 1 s. */
-__attribute__((visibility("default"))) void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total)
-	__asm__("gnutls_dtls_set_timeouts");
-
 void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total)
 {
 	const unsigned too_long = 5000, better = 1000;
-	static void *next;
 
-	((timeouts_function *)cshim_interpose_next(&next, "gnutls_dtls_set_timeouts"))(
-		tls, retransmission == too_long ? better : retransmission, total);
+	CSHIM_NEXT(timeouts_function, gnutls_dtls_set_timeouts)
+	(tls, retransmission == too_long ? better : retransmission, total);
 }
 
 typedef unsigned timeout_function(void *tls);
-typedef void *pointer_function(void *tls);
 
 /* libcoap starts a handshake whenever this is 0, also when the last one is over. */
-__attribute__((visibility("default"))) unsigned cshim_libcoap2_timeout(void *tls) __asm__("gnutls_dtls_get_timeout");
-
 unsigned cshim_libcoap2_timeout(void *tls)
 {
 	const unsigned day = 24 * 60 * 60 * 1000;
-	static void *next, *next_pointer;
 
 	if (cshim_streams_entered()) {
-		pointer_function *pointer =
-			(pointer_function *)cshim_interpose_next(&next_pointer, "gnutls_transport_get_ptr");
-		const coap_session_t *session = pointer(tls);
+		const coap_session_t *session = cshim_tls_transport(tls);
 
 		if (session->state == COAP_SESSION_STATE_ESTABLISHED)
 			return day;
 	}
-	return ((timeout_function *)cshim_interpose_next(&next, "gnutls_dtls_get_timeout"))(tls);
+	return CSHIM_NEXT(timeout_function, gnutls_dtls_get_timeout)(tls);
 }
 
 typedef int bye_function(void *tls, int how);
 
 /* libcoap reads on when it ends a session, and forgets the alert that it ended for. */
-__attribute__((visibility("default"))) int cshim_libcoap2_bye(void *tls, int how) __asm__("gnutls_bye");
-
 int cshim_libcoap2_bye(void *tls, int how)
 {
 	const int write_only = 1; /* GNUTLS_SHUT_WR */
-	static void *next;
 
-	return ((bye_function *)cshim_interpose_next(&next, "gnutls_bye"))(tls, cshim_streams_entered() ? write_only : how);
+	return CSHIM_NEXT(bye_function, gnutls_bye)(tls, cshim_streams_entered() ? write_only : how);
 }
 
 void *cshim_session_tls(const coap_session_t *session)

@@ -14,6 +14,7 @@ package ccoap
 /*
 #cgo CFLAGS: -std=gnu11
 #include "context.h"
+#include "interpose.h"
 */
 import "C"
 
@@ -22,7 +23,14 @@ import (
 	"sync"
 )
 
-var initLibrary = sync.OnceFunc(func() { C.cshim_library_init() })
+var (
+	initLibrary = sync.OnceFunc(func() {
+		interpose()
+		C.cshim_library_init()
+	})
+	// interpose replaces functions in libcoap. It comes before any context of ours.
+	interpose = sync.OnceFunc(func() { C.cshim_interpose_apply() })
+)
 
 // Version returns the version of the libcoap library that is loaded, such as
 // "4.3.1".

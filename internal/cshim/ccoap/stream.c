@@ -149,15 +149,8 @@ typedef ssize_t receive_function(int fd, void *buffer, size_t size, int flags);
 
 static receive_function *next_receive(void)
 {
-	static void *next;
-
-	return (receive_function *)cshim_interpose_next(&next, "recv");
+	return CSHIM_NEXT(receive_function, recv);
 }
-
-/* Has the name that libcoap calls. Whoever else calls it gets the next function of
- * that name. */
-__attribute__((visibility("default"))) ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
-	__asm__("recv");
 
 ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags)
 {
@@ -202,9 +195,7 @@ typedef ssize_t send_function(int fd, const void *buffer, size_t size, int flags
 
 static send_function *next_send(void)
 {
-	static void *next;
-
-	return (send_function *)cshim_interpose_next(&next, "send");
+	return CSHIM_NEXT(send_function, send);
 }
 
 /* Notes that a connection has something to be pushed, and returns the flag for that.
@@ -277,10 +268,6 @@ static ssize_t send_next(int fd, const void *buffer, size_t size, int flags)
 }
 
 #endif
-
-/* Has the name that libcoap calls. */
-__attribute__((visibility("default"))) ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
-	__asm__("send");
 
 ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
 {

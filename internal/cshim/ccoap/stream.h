@@ -11,7 +11,7 @@
 /* libcoap up to 4.3.5 loses bytes when what it reads from a TCP connection ends
  * within the header of a message (RFC 8323, section 3.2), and then understands
  * nothing any more: that happens when messages come so fast that they fill its
- * buffer. So its calls of recv come here, which keeps the start of a header back
+ * buffer. So its calls of recv come here (interpose.h), which keeps the start of a header back
  * until the rest is there. Nor does it set TCP_NODELAY: without that a message waits
  * for the acknowledgement of the last one, 40 ms and more. */
 
@@ -55,5 +55,9 @@ size_t cshim_stream_divide(struct cshim_stream *s, const uint8_t *bytes, size_t 
 
 /* How many calls of recv came here from libcoap. */
 uint64_t cshim_stream_calls(void);
+
+/* Replace recv and send in libcoap. */
+ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags);
+ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags);
 
 #endif

@@ -7,6 +7,20 @@
 #include "tlsinit.h"
 #include "tlswait.h"
 
+typedef void *pointer_function(void *tls);
+
+void *cshim_tls_transport(void *tls)
+{
+	static void *known;
+	void *f = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (f == NULL) {
+		f = cshim_interpose_find("gnutls_transport_get_ptr");
+		__atomic_store_n(&known, f, __ATOMIC_RELAXED);
+	}
+	return ((pointer_function *)f)(tls);
+}
+
 #ifdef CSHIM_NO_RESUMPTION
 
 cshim_context *cshim_tls_enter(cshim_context *c)
@@ -40,41 +54,26 @@ void cshim_tls_leave(cshim_context *outer)
 	current = outer;
 }
 
-cshim_context *cshim_tls_caller(void *address)
+cshim_context *cshim_tls_current(void)
 {
-	if (current == NULL || cshim_interpose_library(address) != cshim_interpose_library((void *)coap_new_context))
-		return NULL;
 	return current;
 }
 
 typedef int init_function(void **session, unsigned flags);
 
-static init_function *next_init(void)
-{
-	static void *next;
-
-	return (init_function *)cshim_interpose_next(&next, "gnutls_init");
-}
-
-/* Has the name that libcoap calls. Whoever else calls it gets the next function of
- * that name. */
-__attribute__((visibility("default"))) int cshim_tls_init(void **session, unsigned flags)
-	__asm__("gnutls_init");
-
 int cshim_tls_init(void **session, unsigned flags)
 {
-	cshim_context *c = cshim_tls_caller(__builtin_return_address(0));
+	init_function *init = CSHIM_NEXT(init_function, gnutls_init);
+	cshim_context *c = current;
 	bool client = flags & CSHIM_TLS_CLIENT;
 	uint64_t id;
 	int ret;
 
-	if (next_init() == NULL)
-		return CSHIM_TLS_INTERNAL_ERROR;
 	if (c != NULL)
 		cshim_wait_init((flags & CSHIM_TLS_DATAGRAM) != 0);
 	if (c == NULL || !(client ? c->tls.clients : c->tls.servers))
-		return next_init()(session, flags);
-	ret = next_init()(session, client ? flags : flags | CSHIM_TLS_NO_AUTO_SEND_TICKET);
+		return init(session, flags);
+	ret = init(session, client ? flags : flags | CSHIM_TLS_NO_AUTO_SEND_TICKET);
 	if (ret < 0)
 		return ret;
 	id = !client ? 0 : c->new_client != 0 ? c->new_client : c->tls.connected;
@@ -84,7 +83,7 @@ int cshim_tls_init(void **session, unsigned flags)
 
 bool cshim_tls_supported(void)
 {
-	return cshim_interpose_works("gnutls_init", (void *)cshim_tls_init);
+	return CSHIM_WORKS(gnutls_init);
 }
 
 #endif

@@ -7,7 +7,10 @@ import "sync"
 
 // HearsOfTLS reports whether Callbacks.TLS is called for those who want that: whether libcoap's
 // calls of gnutls_init come to this package. It may be called from any goroutine.
-var HearsOfTLS = sync.OnceValue(func() bool { return bool(C.cshim_tls_supported()) })
+var HearsOfTLS = sync.OnceValue(func() bool {
+	interpose()
+	return bool(C.cshim_tls_supported())
+})
 
 // HearOfTLS has Callbacks.TLS called for the sessions of GnuTLS that libcoap makes for
 // clients, and for servers. Servers then send no TLS 1.3 tickets by themselves.

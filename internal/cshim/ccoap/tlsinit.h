@@ -7,8 +7,7 @@
 /* libcoap makes the sessions of GnuTLS and begins their handshakes in one go: what
  * makes a session resume has no place in between. So its calls of gnutls_init
  * come here. While a thread is between cshim_tls_enter and cshim_tls_leave, Go
- * hears of each session that libcoap makes, if it wants to, see goCoapTLS; all other calls of
- * gnutls_init in the process go straight on. With the build tag noresume nothing is called in
+ * hears of each session that libcoap makes, if it wants to, see goCoapTLS. With the build tag noresume nothing is called in
  * between. */
 
 struct cshim_context;
@@ -33,9 +32,14 @@ struct cshim_tls {
 struct cshim_context *cshim_tls_enter(struct cshim_context *c);
 void cshim_tls_leave(struct cshim_context *outer);
 
-/* The context of this thread in between where the code at the address is libcoap's, else
- * NULL: callbacks, too, may make sessions. */
-struct cshim_context *cshim_tls_caller(void *address);
+/* The context of this thread in between, else NULL. */
+struct cshim_context *cshim_tls_current(void);
+
+/* What libcoap has told GnuTLS to read a session from: its own session. */
+void *cshim_tls_transport(void *tls);
+
+/* Replaces gnutls_init in libcoap. */
+int cshim_tls_init(void **session, unsigned flags);
 
 /* Whether the calls of libcoap arrive here. */
 bool cshim_tls_supported(void);

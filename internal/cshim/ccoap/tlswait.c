@@ -8,8 +8,8 @@
 
 #ifndef CSHIM_NO_RESUMPTION
 
-typedef ssize_t pull_function(void *transport, void *data, size_t size);
-typedef int wait_function(void *transport, unsigned milliseconds);
+typedef cshim_wait_pull pull_function;
+typedef cshim_wait_timeout wait_function;
 typedef void set_pull_function(void *session, pull_function *pull);
 typedef void set_wait_function(void *session, wait_function *wait);
 
@@ -36,30 +36,17 @@ static int on_wait(void *transport, unsigned milliseconds)
 	return pull(transport, &nothing, 0) == 0;
 }
 
-/* Have the names that libcoap calls, as that of tlsinit.c. */
-__attribute__((visibility("default"))) void cshim_wait_set_pull(void *session, pull_function *pull)
-	__asm__("gnutls_transport_set_pull_function");
-__attribute__((visibility("default"))) void cshim_wait_set_wait(void *session, wait_function *wait)
-	__asm__("gnutls_transport_set_pull_timeout_function");
-
 void cshim_wait_set_pull(void *session, pull_function *pull)
 {
-	static void *next;
-	set_pull_function *set =
-		(set_pull_function *)cshim_interpose_next(&next, "gnutls_transport_set_pull_function");
-
-	if (is_datagram && cshim_tls_caller(__builtin_return_address(0)) != NULL)
+	if (is_datagram && cshim_tls_current() != NULL)
 		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
-	set(session, pull);
+	CSHIM_NEXT(set_pull_function, gnutls_transport_set_pull_function)(session, pull);
 }
 
 void cshim_wait_set_wait(void *session, wait_function *wait)
 {
-	static void *next;
-	set_wait_function *set =
-		(set_wait_function *)cshim_interpose_next(&next, "gnutls_transport_set_pull_timeout_function");
-
-	set(session, cshim_tls_caller(__builtin_return_address(0)) != NULL ? on_wait : wait);
+	CSHIM_NEXT(set_wait_function, gnutls_transport_set_pull_timeout_function)
+	(session, cshim_tls_current() != NULL ? on_wait : wait);
 }
 
 #endif

@@ -2,6 +2,8 @@
 #define CSHIM_TLSWAIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 /* How libcoap up to 4.3.5 tells GnuTLS whether there is something to read is wrong in
  * two ways: it asks select, which ends the process when a file descriptor is above
@@ -11,5 +13,13 @@
 
 /* libcoap has called gnutls_init, on this thread. */
 void cshim_wait_init(bool datagram);
+
+typedef ssize_t cshim_wait_pull(void *transport, void *data, size_t size);
+typedef int cshim_wait_timeout(void *transport, unsigned milliseconds);
+
+/* Replace gnutls_transport_set_pull_function and gnutls_transport_set_pull_timeout_function
+ * in libcoap. */
+void cshim_wait_set_pull(void *session, cshim_wait_pull *pull);
+void cshim_wait_set_wait(void *session, cshim_wait_timeout *wait);
 
 #endif
