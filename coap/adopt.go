@@ -300,7 +300,7 @@ func wrapSession(p unsafe.Pointer) (*Session, error) {
 	if isNew {
 		c = l.newConn(id, native, !native.IsClient(), true)
 		if c.server {
-			l.servers.add(c)
+			l.list(c).add(c)
 		}
 		if c.proto == DTLS && !c.isUp {
 			l.greeting = append(l.greeting, c)

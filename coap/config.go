@@ -37,9 +37,19 @@ type Config struct {
 	// seconds, 1 s at least. Zero means 5 minutes. A client over DTLS that was restarted without
 	// closing its session, and comes again from the same port, is ignored for so long.
 	IdleTimeout time.Duration
-	// MaxSessions is how many idle sessions a server keeps: when it is exceeded,
-	// the one that was idle longest goes. Zero means 10000.
+	// MaxSessions is how many sessions a server keeps: when it is exceeded, the one goes
+	// that was idle longest, over UDP first one whose peer has not proved its address.
+	// Those that only observe go when none is idle, and those that are in use stay. Zero
+	// means 10000. Of peers over UDP that have not proved their address no more than
+	// 1000 idle sessions are kept. It stands for coap_context_set_max_idle_sessions.
 	MaxSessions int
+	// MaxRequests is how many requests a context handles at once as a server, and
+	// MaxSessionRequests how many of one session: further ones are answered with 5.03
+	// and a Max-Age of 5 s (RFC 7252, section 5.9.3.4). Peers over UDP that have not
+	// proved their address get no more than three quarters of MaxRequests. Zero means
+	// 2000 and 200.
+	MaxRequests        int
+	MaxSessionRequests int
 	// BlockSize is how many bytes of a body one message has that is sent in
 	// blocks, and how many a client asks for: a power of 2 from 16 to 1024; others
 	// are rounded down. Zero means 1024, which clients do not ask for. Over TCP and
@@ -130,6 +140,8 @@ const (
 	defaultMaxSessions   = 10000
 	defaultMaxBody       = 8 << 20
 	defaultMaxObservers  = 10000
+	defaultMaxRequests   = 2000
+	defaultMaxOfSession  = 200
 )
 
 // What libcoap can count to.
@@ -162,6 +174,10 @@ func (c *Config) check() error {
 		return bad("IdleTimeout", c.IdleTimeout, "0 or from 1 s to 2147483647 s")
 	case c.MaxSessions < 0:
 		return bad("MaxSessions", c.MaxSessions, "0 or more")
+	case c.MaxRequests < 0:
+		return bad("MaxRequests", c.MaxRequests, "0 or more")
+	case c.MaxSessionRequests < 0:
+		return bad("MaxSessionRequests", c.MaxSessionRequests, "0 or more")
 	case c.BlockSize < 0:
 		return bad("BlockSize", c.BlockSize, "0 or more")
 	case c.MaxBody < 0:

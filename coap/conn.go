@@ -43,10 +43,12 @@ type conn struct {
 	ticket       chan struct{} // closed when a session to resume has come; made when it is asked for
 
 	references int // of users
-	busy       int // requests that are being handled, and observations
+	busy       int // requests that are being handled
 	used       time.Time
-	older      *conn // in loop.servers
+	older      *conn // in loop.servers or loop.strangers
 	newer      *conn
+	verified   bool      // the peer has the address that it says
+	alive      time.Time // of the last sign of life, of a server's peer
 	recent     exchangeLog
 
 	queued int  // senders in the outbox that are still to be called
@@ -106,6 +108,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
 	c.session = &Session{c: c}
+	c.verified = !server || c.proto != UDP
 	l.conns[id] = c
 	state := native.State()
 	secured := !c.proto.Secure() || state == ccoap.StateCSM || state == ccoap.StateEstablished
@@ -160,7 +163,7 @@ func (c *conn) end(err error) {
 	c.ended = err
 	delete(c.l.conns, c.id)
 	if c.server {
-		c.l.servers.remove(c)
+		c.l.list(c).remove(c)
 		c.l.arm(time.Millisecond) // libcoap frees it in a poll
 	}
 	if c.lent {

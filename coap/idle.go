@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// An idleList holds the server sessions, the one that was used last at the end.
+// An idleList holds server sessions, the one that was used last at the end.
 type idleList struct {
 	oldest, newest *conn
 	n              int
@@ -38,55 +38,98 @@ func (s *idleList) remove(c *conn) {
 	s.n--
 }
 
-// touch notes that a server session is used.
+// heard notes a sign of life of a server session's peer.
+func (l *loop) heard(c *conn) {
+	c.alive = time.Now()
+	l.touch(c)
+}
+
+// touch moves a server session to the end of its list.
 func (l *loop) touch(c *conn) {
 	if c.ended == nil && c.server {
-		l.servers.remove(c)
+		l.list(c).remove(c)
+		l.list(c).add(c)
+	}
+}
+
+// list is the list that a server session is in.
+func (l *loop) list(c *conn) *idleList {
+	if c.verified {
+		return &l.servers
+	}
+	return &l.strangers
+}
+
+// verify notes that the peer of a server session has the address that it says.
+func (l *loop) verify(c *conn) {
+	if c.verified || c.ended != nil {
+		return
+	}
+	if c.server {
+		l.strangers.remove(c)
 		l.servers.add(c)
 	}
+	c.verified = true
 }
+
+// inUse reports whether somebody needs the session now.
+func (c *conn) inUse() bool { return c.references > 0 || c.busy > 0 }
 
 // idle reports whether nobody uses the session.
-func (c *conn) idle() bool { return c.references == 0 && c.busy == 0 }
+func (c *conn) idle() bool { return !c.inUse() && len(c.observers) == 0 }
 
-// sweep ends the server sessions that are idle for too long, or too many. It
-// returns when it must be called again; 0: it need not.
-func (l *loop) sweep() time.Duration {
-	timeout := orDefault(l.config.IdleTimeout, defaultIdleTimeout)
-	most := orDefault(l.config.MaxSessions, defaultMaxSessions)
-	excess := l.servers.excess(most)
-	var next *conn
-	for c := l.servers.oldest; c != nil; c = next {
-		next = c.newer
-		expired := time.Since(c.used) >= timeout
-		if !expired && excess <= 0 {
-			break
-		}
-		switch {
-		case c.idle():
-			c.end(net.ErrClosed)
-			excess--
-		case expired:
-			l.touch(c)
-		}
-	}
-	if l.servers.oldest == nil {
-		return 0
-	}
-	return max(timeout-time.Since(l.servers.oldest.used), time.Millisecond)
+// maxStrangers is how many sessions are kept of peers that have not proved their address,
+// and how many more libcoap keeps of those that have made no request: it looks at all of
+// them when a datagram comes from a new address.
+const maxStrangers = 1000
+
+func (c *Config) maxStrangers() int {
+	return min(orDefault(c.MaxSessions, defaultMaxSessions), maxStrangers)
 }
 
-// excess returns by how many the sessions that are idle exceed a number. Those that are
-// in use do not count.
-func (s *idleList) excess(most int) int {
-	if s.n <= most {
-		return 0
-	}
-	n := -most
-	for c := s.oldest; c != nil; c = c.newer {
-		if c.idle() {
-			n++
+// sweep ends the server sessions that are idle for too long, and those that are too
+// many: first idle ones, then those that only observe, and of both those first whose
+// address may be made up. It returns when it must be called again; 0: it need not.
+func (l *loop) sweep() time.Duration {
+	timeout := orDefault(l.config.IdleTimeout, defaultIdleTimeout)
+	lists := []*idleList{&l.strangers, &l.servers}
+	now := time.Now()
+	next := time.Duration(0)
+	for _, s := range lists {
+		for c := s.oldest; c != nil && now.Sub(c.used) >= timeout; c = s.oldest {
+			if c.idle() {
+				c.end(net.ErrClosed)
+			} else {
+				l.touch(c)
+			}
 		}
 	}
-	return n
+	l.strangers.shrink(l.strangers.n-l.config.maxStrangers(), (*conn).idle)
+	for _, dispensable := range []func(*conn) bool{(*conn).idle, func(c *conn) bool { return !c.inUse() }} {
+		for _, s := range lists {
+			s.shrink(l.strangers.n+l.servers.n-orDefault(l.config.MaxSessions, defaultMaxSessions), dispensable)
+		}
+	}
+	for _, s := range lists {
+		if s.oldest == nil {
+			continue
+		}
+		if wait := max(timeout-now.Sub(s.oldest.used), time.Millisecond); next == 0 || wait < next {
+			next = wait
+		}
+	}
+	return next
+}
+
+// shrink ends so many sessions, the one that was used longest ago first, but those alone that
+// are dispensable.
+func (s *idleList) shrink(excess int, dispensable func(*conn) bool) {
+	var newer *conn
+	for c := s.oldest; c != nil && excess > 0; c = newer {
+		newer = c.newer
+		if dispensable(c) {
+			c.end(net.ErrClosed)
+			excess--
+		}
+	}
 }

@@ -38,7 +38,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	c := l.conns[id]
 	if isNew {
 		c = l.newConn(id, native, true, l.shared)
-		l.servers.add(c)
+		l.list(c).add(c)
 		l.events = append(l.events, c.configure)
 	}
 	if c != nil && c.lent {
@@ -47,7 +47,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if c == nil || !c.isUp { // it has ended in this poll, or is about to
 		return
 	}
-	l.touch(c)
+	l.heard(c)
 	if multicast && (m.Type == ccoap.Confirmable || l.handler == nil) { // RFC 7252, section 8.1
 		return
 	}
@@ -76,6 +76,10 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
 		return
 	}
+	if l.overloaded(c) {
+		l.events = append(l.events, in.refuseForNow)
+		return
+	}
 	c.busy++
 	l.handling++
 	l.outbox.users.Add(1)
@@ -91,6 +95,29 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			l.serve(in)
 		}
 	})
+}
+
+// busyAge is for how long a server that has too much to do asks not to be asked again.
+const busyAge = 5 * time.Second
+
+// overloaded reports whether a session, or all of them, have as many requests being
+// handled as they may.
+func (l *loop) overloaded(c *conn) bool {
+	most := orDefault(l.config.MaxRequests, defaultMaxRequests)
+	if !c.verified {
+		most -= most / 4
+	}
+	return l.handling >= most || c.busy >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
+}
+
+// refuseForNow answers a request that there is no room for.
+func (in *incoming) refuseForNow() {
+	if in.multicast { // RFC 7252, section 8.1
+		return
+	}
+	var options Options
+	options.SetMaxAge(busyAge)
+	_ = in.respond(&ccoap.Message{Code: int(CodeServiceUnavailable), Options: options.encode()})
 }
 
 // again answers a duplicate: what was lost is sent again.

@@ -25,14 +25,15 @@ type loop struct {
 	shared   bool // with the C program that has made the native context
 	borrowed bool // and the program runs the loop
 
-	mu      mutex          // serialises libcoap; guards what follows
-	native  *ccoap.Context // nil once closed
-	conns   map[ccoap.SessionID]*conn
-	servers idleList // the server sessions among conns
-	events  []func() // what libcoap told, to be dealt with before mu is free
-	late    []func() // to be called when mu is free
-	batch   *batch   // of requests, to be handled when mu is free
-	batches []*batch // that run, the oldest first
+	mu        mutex          // serialises libcoap; guards what follows
+	native    *ccoap.Context // nil once closed
+	conns     map[ccoap.SessionID]*conn
+	servers   idleList // the server sessions among conns whose peers are verified
+	strangers idleList // the other server sessions
+	events    []func() // what libcoap told, to be dealt with before mu is free
+	late      []func() // to be called when mu is free
+	batch     *batch   // of requests, to be handled when mu is free
+	batches   []*batch // that run, the oldest first
 
 	slowUntil time.Time // requests get goroutines at once
 	outbox    outbox    // what is to be sent; it has a mutex of its own
@@ -75,6 +76,7 @@ func newLoop(config Config) (*loop, error) {
 	}
 	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
+	native.SetMaxIdle(uint(config.maxStrangers()))
 	native.HearOfTLS(l.config.resumesClients(), l.config.resumesServers())
 	l.registerCritical(native)
 	if config.MaxMessage != 0 {
@@ -192,6 +194,7 @@ func (l *loop) poll(leads bool) (b *batch, open bool) {
 // turn does what follows I/O, and is due at other times. It returns requests to be
 // handled, if any came, and when the next turn is due, which is next at the latest.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
+	l.settle() // what is refused at once is answered before its session may go
 	l.greet()
 	for _, sweep := range []func() time.Duration{l.sweep, l.store.sweep, l.spread, l.acknowledge} {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {

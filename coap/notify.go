@@ -166,7 +166,6 @@ func (in *incoming) observe(res *Resource, r *Request) {
 		c.observers = make(map[string]*observer)
 	}
 	c.observers[token] = o
-	c.busy++
 	l.observers++
 	in.observer = o
 	res.mu.Lock()
@@ -211,7 +210,6 @@ func (o *observer) end() {
 	o.ended = true
 	delete(o.c.observers, o.token)
 	delete(o.c.l.notified, o.id)
-	o.c.busy--
 	o.c.l.observers--
 	o.res.mu.Lock()
 	delete(o.res.observers, o)

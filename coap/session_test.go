@@ -317,7 +317,7 @@ func TestMaxSessionsWithABusyOne(t *testing.T) {
 				open++
 			}
 		}
-		return open == 3
+		return open == 2
 	}, wait, time.Millisecond)
 	assert.NoError(t, seen[0].Err())
 }

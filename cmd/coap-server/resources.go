@@ -23,6 +23,7 @@ const (
 	indexMaxAge  = 0x2ffff * time.Second
 	exampleSize  = 1500
 	asyncDefault = 4 * time.Second
+	asyncMost    = time.Minute
 )
 
 // A resource answers for a path.
@@ -245,16 +246,21 @@ func (s *site) deleteTime(w coap.ResponseWriter, r *coap.Request) {
 	w.SetCode(coap.CodeDeleted)
 }
 
+// asyncDelay is how long a query has /async wait: a minute at most.
+func asyncDelay(queries []string) (delay time.Duration, ok bool) {
+	if len(queries) == 0 {
+		return asyncDefault, true
+	}
+	seconds, err := strconv.ParseUint(strings.Join(queries, "&"), 10, 31)
+	return min(time.Duration(seconds)*time.Second, asyncMost), err == nil && seconds > 0
+}
+
 // getAsync answers after the seconds of its query.
 func getAsync(w coap.ResponseWriter, r *coap.Request) {
-	delay := asyncDefault
-	if queries := r.Options.Queries(); len(queries) > 0 {
-		seconds, err := strconv.ParseUint(strings.Join(queries, "&"), 10, 31)
-		if err != nil || seconds == 0 {
-			w.SetCode(coap.CodeBadRequest)
-			return
-		}
-		delay = time.Duration(seconds) * time.Second
+	delay, ok := asyncDelay(r.Options.Queries())
+	if !ok {
+		w.SetCode(coap.CodeBadRequest)
+		return
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -289,4 +290,18 @@ func TestProxyForwards(t *testing.T) {
 	assert.Equal(t, coap.CodeProxyingNotSupported, get(direct("coap"), text(coap.OptionProxyURI, "http://127.0.0.1/")).Code)
 	assert.Equal(t, coap.CodeProxyingNotSupported, get(behind("coap"), text(coap.OptionProxyURI, "coap://127.0.0.1/")).Code)
 	assert.Equal(t, coap.CodeBadGateway, get(direct("coap"), text(coap.OptionProxyURI, "coap://none.invalid/")).Code)
+}
+
+func TestAsyncWaitsForAMinuteAtMost(t *testing.T) {
+	for query, want := range map[string]time.Duration{"": 4 * time.Second, "7": 7 * time.Second, "2147483647": time.Minute, "0": -1, "x": -1, "4294967296": -1} {
+		var queries []string
+		if query != "" {
+			queries = []string{query}
+		}
+		delay, ok := asyncDelay(queries)
+		if !ok {
+			delay = -1
+		}
+		assert.Equal(t, want, delay, query)
+	}
 }

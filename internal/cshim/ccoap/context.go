@@ -112,6 +112,14 @@ func (c *Context) SetIdleTimeout(seconds uint) {
 	C.cshim_context_set_idle_timeout(c.c, C.uint(seconds))
 }
 
+// SetMaxIdle says how many server sessions that nobody refers to an endpoint for
+// datagrams keeps: the one that was used longest ago makes room.
+//
+// Implements:
+//
+//	void coap_context_set_max_idle_sessions(coap_context_t *context, unsigned int max_idle_sessions);
+func (c *Context) SetMaxIdle(most uint) { C.cshim_context_set_max_idle(c.c, C.uint(most)) }
+
 // RegisterOption makes a critical option known, so that messages that have it
 // are not refused.
 //

@@ -82,6 +82,11 @@ static inline void cshim_context_set_idle_timeout(cshim_context *c, unsigned sec
 	coap_context_set_session_timeout(c->ctx, seconds);
 }
 
+static inline void cshim_context_set_max_idle(cshim_context *c, unsigned most)
+{
+	coap_context_set_max_idle_sessions(c->ctx, most);
+}
+
 static inline void cshim_context_set_max_message(cshim_context *c, uint32_t bytes)
 {
 	coap_context_set_csm_max_message_size(c->ctx, bytes);
