@@ -230,12 +230,8 @@ func (g *earlyDataGuard) give(a *cgnutls.AntiReplay, used bool) {
 }
 
 // acceptEarlyData sets a server up for early data.
-func (c *Conn) acceptEarlyData(s *cgnutls.Session) error {
-	guard := c.native.early
-	if guard == nil {
-		return nil
-	}
-	s.AcceptEarlyData(c.native.priority.p, strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE"))
+func (c *Conn) acceptEarlyData(guard *earlyDataGuard, pr *priority, s *cgnutls.Session) error {
+	s.AcceptEarlyData(pr.p, strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE"))
 	// Room for the ciphertext of what is refused.
 	return check("setting the limit of early data", s.SetMaxEarlyData(2*guard.max+maxEarlyWrite))
 }

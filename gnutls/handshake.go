@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,7 @@ type handshake struct {
 	chains     [][]*x509.Certificate
 	chainErr   error
 	ticketKeys []cgnutls.TicketKey // server, from Config.TicketKeyFile
+	firstFlight
 }
 
 // Resume makes the handshake ask the server to resume the session of d
@@ -169,16 +171,26 @@ func (c *Conn) handshake(ctx context.Context) error {
 			putBuffer(buf)
 			return net.ErrClosed
 		}
-		r := c.session.s.Handshake(callbacks, c.in.bytes(), c.in.eof, buf[:])
+		in, eof := c.handshakeInput()
+		r := c.session.s.Handshake(callbacks, in, eof, buf[:])
 		tickets, keys := c.collect(r)
 		c.returnAntiReplay()
 		c.unlock()
+		c.skipHandshakeInput(in[:r.Used])
+		again, err := c.reconsider(ctx, callbacks, &r, buf[:])
 		c.handshaking.failed = callbacks.Err
-		c.in.skip(r.Used)
+		if err != nil || again {
+			putBuffer(buf)
+			if err != nil {
+				return err
+			}
+			callbacks = c.callbacks(ctx)
+			continue
+		}
 		c.logKeys(keys)
 		c.tickets12 = append(c.tickets12, tickets...)
 		c.handshaking.complete = r.Code == cgnutls.OK && !r.Verify && !r.Starved && !r.Full
-		err := c.send(buf, r.Made)
+		err = c.send(buf, r.Made)
 		c.handshaking.sent = c.handshaking.sent || len(c.unsent) < r.Made
 		if err != nil {
 			return err
@@ -204,7 +216,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 			c.handshakeErr = c.failure("handshake", cgnutls.HandshakeTooLarge)
 			c.alertFor(cgnutls.HandshakeTooLarge)
 			return c.handshakeErr
-		case r.Starved:
+		case r.Starved && len(c.in.bytes()) == 0:
 			if err := c.in.fill(); err != nil {
 				return err
 			}
@@ -228,6 +240,35 @@ func (c *Conn) start() error {
 	if err != nil {
 		return err
 	}
+	if f := c.config.TicketKeyFile; f != nil && !c.client {
+		c.handshaking.ticketKeys = f.current(c.log)
+	}
+	if err := c.newSession(n); err != nil {
+		return err
+	}
+	c.handshaking.setup = true
+	return nil
+}
+
+// newSession makes a native session, in place of the one that there is.
+func (c *Conn) newSession(n *native) error {
+	s, err := c.makeSession(n, n.early != nil)
+	if err != nil {
+		return err
+	}
+	c.tlsMu.Lock()
+	c.free()
+	c.native = n
+	c.session = &session{s: s, native: n}
+	c.handshaking.session = c.session
+	c.cleanup = runtime.AddCleanup(c, (*session).free, c.session)
+	c.unlock() // frees it if Close came in between
+	return nil
+}
+
+// makeSession makes a native session that nobody else knows yet. early tells whether a
+// server takes early data.
+func (c *Conn) makeSession(n *native, early bool) (*cgnutls.Session, error) {
 	s, code := cgnutls.NewSession(cgnutls.Options{
 		Server:     !c.client,
 		FalseStart: c.client && c.config.FalseStart,
@@ -236,33 +277,25 @@ func (c *Conn) start() error {
 		KeyLog:     c.config.KeyLogWriter != nil,
 		Store:      !c.client,
 		ByName:     n.byName != nil,
+		TLS13:      slices.Contains(n.priority.p.Protocols(), VersionTLS13),
 		Requests:   !c.client && !c.config.TicketRequestsIgnored && !c.config.SessionTicketsDisabled,
-		EarlyData:  n.early != nil,
+		EarlyData:  early,
 	})
 	if code < 0 {
-		return check("making the session", code)
+		return nil, check("making the session", code)
 	}
-	c.tlsMu.Lock()
-	c.native = n
-	c.session = &session{s: s, native: n}
-	c.handshaking.session = c.session
-	c.cleanup = runtime.AddCleanup(c, (*session).free, c.session)
-	c.unlock() // frees it if Close came in between
-	c.handshaking.setup = true
-	if f := c.config.TicketKeyFile; f != nil && !c.client {
-		c.handshaking.ticketKeys = f.current(c.log)
+	if err := c.configure(n, s, early); err != nil {
+		s.Free()
+		return nil, err
 	}
-	if err := c.withSession(func(s *cgnutls.Session) { err = c.configure(s) }); err != nil {
-		return err
-	}
-	return err
+	return s, nil
 }
 
-func (c *Conn) configure(s *cgnutls.Session) error {
-	if err := check("setting the priorities", s.SetPriority(c.native.priority.p)); err != nil {
+func (c *Conn) configure(n *native, s *cgnutls.Session, early bool) error {
+	if err := check("setting the priorities", s.SetPriority(n.priority.p)); err != nil {
 		return err
 	}
-	if err := check("setting the certificates", s.SetCertificateCredentials(c.native.certs.c)); err != nil {
+	if err := check("setting the certificates", s.SetCertificateCredentials(n.certs.c)); err != nil {
 		return err
 	}
 	if len(c.config.NextProtos) > 0 {
@@ -271,43 +304,50 @@ func (c *Conn) configure(s *cgnutls.Session) error {
 		}
 	}
 	if c.client {
-		return c.configureClient(s)
+		return c.configureClient(n, s)
 	}
-	return c.configureServer(s)
+	return c.configureServer(n, s, early)
 }
 
-func (c *Conn) configureClient(s *cgnutls.Session) error {
+func (c *Conn) configureClient(n *native, s *cgnutls.Session) error {
 	if _, err := netip.ParseAddr(c.serverName); err != nil && c.serverName != "" {
 		if err := check("setting the server name", s.SetServerName(c.serverName)); err != nil {
 			return err
 		}
 	}
-	if c.native.pskClient != nil {
-		return check("setting the pre-shared key", s.SetPSKClientCredentials(c.native.pskClient.c))
+	if n.pskClient != nil {
+		return check("setting the pre-shared key", s.SetPSKClientCredentials(n.pskClient.c))
 	}
 	return nil
 }
 
-func (c *Conn) configureServer(s *cgnutls.Session) error {
+func (c *Conn) configureServer(n *native, s *cgnutls.Session, early bool) error {
 	if c.config.ClientAuth != NoClientCert {
 		s.RequestCertificate(c.config.ClientAuth.requires())
 	}
-	if c.native.pskServer != nil {
-		if err := check("setting up pre-shared keys", s.SetPSKServerCredentials(c.native.pskServer.c)); err != nil {
+	if n.pskServer != nil {
+		if err := check("setting up pre-shared keys", s.SetPSKServerCredentials(n.pskServer.c)); err != nil {
 			return err
 		}
 	}
 	if c.config.SessionTicketsDisabled {
 		return nil
 	}
-	s.LimitTickets(c.native.priority.p, uint8(c.native.maxTickets), c.config.LimitTickets != nil)
-	if err := c.acceptEarlyData(s); err != nil {
-		return err
+	s.LimitTickets(n.priority.p, uint8(n.maxTickets), c.config.LimitTickets != nil)
+	if early {
+		if err := c.acceptEarlyData(n.early, n.priority, s); err != nil {
+			return err
+		}
 	}
-	if keys := c.handshaking.ticketKeys; keys != nil {
+	keys := c.handshaking.ticketKeys
+	if c.handshaking.declines {
+		s.DeclineTickets()
+		keys = keys[:min(len(keys), 1)]
+	}
+	if len(keys) > 0 {
 		return check("setting the ticket keys", s.EnableTicketKeys(keys))
 	}
-	return check("setting the ticket key", s.EnableTickets(c.native.ticketKey.key[:]))
+	return check("setting the ticket key", s.EnableTickets(n.ticketKey.key[:]))
 }
 
 // prepareHello decides what a client's first message asks for.
@@ -439,7 +479,12 @@ func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 	}
 	store := c.native.store
 	cb.StorePut = func(id, data []byte, expires time.Time) error { return store.Put(ctx, id, data, expires) }
-	cb.StoreGet = func(id []byte) ([]byte, error) { return store.Get(ctx, id) }
+	cb.StoreGet = func(id []byte) ([]byte, error) {
+		if c.handshaking.declines {
+			return nil, nil
+		}
+		return store.Get(ctx, id)
+	}
 	cb.StoreDelete = func(id []byte) error { return store.Delete(ctx, id) }
 	return cb
 }
@@ -491,6 +536,10 @@ func (c *Conn) judge(cs *ConnectionState) error {
 		} else if !c.config.InsecureSkipVerify {
 			return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the resumed session was not verified")}
 		}
+	case !c.client && cs.DidResume && cs.PSK && c.config.GetPSK == nil:
+		return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the session was made with a pre-shared key")}
+	case cs.DidResume && c.handshaking.verified != nil: // by mayResume
+		cs.VerifiedChains = [][]*x509.Certificate{c.handshaking.verified}
 	case certificate && (c.client || c.config.ClientAuth.verifies()):
 		if c.client && c.serverName == "" && !c.config.InsecureSkipVerify {
 			return errors.New("gnutls: the server presents a certificate and Config.ServerName is empty")

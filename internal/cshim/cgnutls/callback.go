@@ -50,6 +50,9 @@ var ErrUnknownIdentity = errors.New("unknown identity")
 // A PanicError is the panic of a function that GnuTLS called.
 type PanicError = handle.PanicError
 
+// Guard calls a function of the user as callbacks are called: a panic is an error.
+func Guard(f func() error) error { return handle.Guard(f) }
+
 // failed records err for the handshake whose handle this is.
 func failed(session unsafe.Pointer, err error) {
 	if cb, ok := handle.Lookup[*Callbacks](session); ok && cb.Err == nil {

@@ -37,8 +37,7 @@ int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tic
 	cshim_transport_attach(s);
 	cshim_verify_attach(s);
 	s->keep_tickets = tickets;
-	if (!server || ticket_requests)
-		cshim_hook_attach(s);
+	cshim_hook_attach(s);
 	if (keylog)
 		cshim_keylog_attach(s);
 	*out = s;

@@ -22,6 +22,7 @@ type Options struct {
 	FalseStart bool // client, TLS 1.2
 	NoTickets  bool
 	Tickets    bool // client: keep received tickets for TakeTickets
+	TLS13      bool // server: it may choose TLS 1.3
 	Requests   bool // server: answer ticket requests; a client always knows them
 	EarlyData  bool // server: take early data, see SetMaxEarlyData
 	KeyLog     bool // keep secrets for TakeKeyLog
@@ -52,6 +53,7 @@ func NewSession(o Options) (*Session, Code) {
 	if code < 0 {
 		return nil, code
 	}
+	s.s.tls13 = C.bool(o.Server && o.TLS13)
 	if o.Store {
 		C.cshim_store_attach(s.s)
 	}

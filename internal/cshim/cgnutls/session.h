@@ -75,6 +75,8 @@ typedef struct cshim_session {
 
 	struct cshim_ticket_request ticket_request;
 	struct cshim_ticket_keys *ticket_keys; /* a server's, see ticketkeys.h */
+	bool tls13;    /* a server may choose TLS 1.3 */
+	bool declines; /* a server reads no tickets */
 
 	bool keep_tickets;
 	struct cshim_item *ticket; /* being received */

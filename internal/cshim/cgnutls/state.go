@@ -102,6 +102,22 @@ func serverName(tls C.gnutls_session_t) string {
 	return string(buf[:n])
 }
 
+// Resumed reports whether the session is one that was resumed, as far as is known.
+//
+// Implements:
+//
+//	int gnutls_session_is_resumed(gnutls_session_t session);
+func (s *Session) Resumed() bool { return C.gnutls_session_is_resumed(s.tls()) != 0 }
+
+// AskedForRetry reports whether a HelloRetryRequest was the last that a server has made.
+//
+// Implements:
+//
+//	gnutls_handshake_description_t gnutls_handshake_get_last_out(gnutls_session_t session);
+func (s *Session) AskedForRetry() bool {
+	return C.gnutls_handshake_get_last_out(s.tls()) == C.GNUTLS_HANDSHAKE_HELLO_RETRY_REQUEST
+}
+
 // FalseStarted reports whether a client made a false start: its handshake is
 // over only when data has come from the peer.
 //

@@ -4,7 +4,7 @@
 #include "hook.h"
 #include "ticketkeys.h"
 
-enum { SESSION_TICKET = 35, PRE_SHARED_KEY = 41 };
+enum { SESSION_TICKET = 35, PRE_SHARED_KEY = 41, SUPPORTED_VERSIONS = 43, TLS1_3 = 0x0304 };
 
 struct cshim_ticket_keys {
 	size_t n;
@@ -69,11 +69,39 @@ static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys,
 	return k;
 }
 
+void cshim_tickets_decline(cshim_session *s, bool on)
+{
+	const int another = 25;
+
+	s->declines = on;
+	gnutls_db_set_cache_expiration(s->tls, gnutls_db_get_default_cache_expiration() * (on ? another : 1));
+}
+
+/* Whether a ClientHello for TLS 1.3 has a ticket of an earlier version. */
+static bool outdated(struct cshim_bytes list)
+{
+	struct cshim_bytes ticket, body, versions;
+
+	if (!cshim_find_extension(list, SESSION_TICKET, &ticket) || ticket.n == 0 ||
+	    !cshim_find_extension(list, SUPPORTED_VERSIONS, &body) || !cshim_vector(&body, 1, &versions))
+		return false;
+	for (; versions.n >= 2; cshim_skip(&versions, 2))
+		if (cshim_u16(versions.p) == TLS1_3)
+			return true;
+	return false;
+}
+
 void cshim_ticket_keys_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
 	const struct cshim_ticket_key *k;
 
-	if (s->ticket_keys == NULL || htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
+	if (s->declines && htype == GNUTLS_HANDSHAKE_FINISHED)
+		cshim_tickets_decline(s, false);
+	if (htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
+		return;
+	if (s->tls13 && outdated(cshim_hello_extensions((struct cshim_bytes){ msg->data, msg->size }, s->datagram)))
+		cshim_tickets_decline(s, true);
+	if (s->ticket_keys == NULL)
 		return;
 	k = find(s->ticket_keys, (struct cshim_bytes){ msg->data, msg->size }, s->datagram);
 	if (k != NULL)

@@ -59,3 +59,11 @@ func (s *Session) EnableTicketKeys(keys []TicketKey) Code {
 	list := (*C.struct_cshim_ticket_key)(unsafe.Pointer(unsafe.SliceData(keys)))
 	return Code(C.cshim_ticket_keys_set(s.s, list, C.size_t(len(keys))))
 }
+
+// DeclineTickets makes a server that has ticket keys resume with no ticket in this
+// handshake. It gives out tickets as ever.
+//
+// Implements:
+//
+//	void gnutls_db_set_cache_expiration(gnutls_session_t session, int seconds);
+func (s *Session) DeclineTickets() { C.cshim_tickets_decline(s.s, true) }
