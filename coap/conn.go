@@ -50,6 +50,7 @@ type conn struct {
 	verified   bool      // the peer has the address that it says
 	alive      time.Time // of the last sign of life, of a server's peer
 	recent     exchangeLog
+	confirmed  confirmed
 
 	queued int  // senders in the outbox that are still to be called
 	corked bool // what was sent last waits for more
@@ -186,6 +187,7 @@ func (c *conn) end(err error) {
 	for _, o := range c.observers {
 		o.end()
 	}
+	c.forgetConfirmable()
 	if c.cancel != nil {
 		c.cancel(err)
 	}
@@ -205,7 +207,8 @@ type exchange struct {
 // A receiver gets what comes for an exchange, with the loop locked: it must not
 // block or use libcoap.
 type receiver interface {
-	receive(m ccoap.Message)
+	// receive reports whether it takes the message. Otherwise that is rejected.
+	receive(m ccoap.Message) bool
 	// fail is the last call.
 	fail(err error)
 }
@@ -297,6 +300,15 @@ func (c *conn) sendError(err error) error {
 
 // onResponse reports whether somebody waits for the response.
 func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
+	taken := l.dispatch(id, m)
+	if m.Type == ccoap.Confirmable && (taken || !l.shared) {
+		l.noteConfirmable(id, uint16(m.ID), taken)
+	}
+	return taken
+}
+
+// dispatch hands a response to whoever waits for it.
+func (l *loop) dispatch(id ccoap.SessionID, m ccoap.Message) bool {
 	x := l.exchange(id, m.Token)
 	// A piggybacked response must match in its message ID too (RFC 7252, section
 	// 5.3.2), unless libcoap has put it together for a C program.
@@ -307,8 +319,7 @@ func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
 		x.fail(err)
 		return false
 	}
-	x.to.receive(m)
-	return true
+	return x.to.receive(m)
 }
 
 // exchange returns what waits for messages with a token, or nil.

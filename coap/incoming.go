@@ -47,6 +47,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if c == nil || !c.isUp { // it has ended in this poll, or is about to
 		return
 	}
+	if m.Type == ccoap.Acknowledgement && !c.proto.Reliable() { // RFC 7252, section 4.2
+		return
+	}
 	l.heard(c)
 	if multicast && (m.Type == ccoap.Confirmable || l.handler == nil) { // RFC 7252, section 8.1
 		return

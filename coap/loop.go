@@ -51,8 +51,9 @@ type loop struct {
 	fresh     bool // client sessions offer no session to resume; does not change
 	tickets   serverTickets
 	observers int
-	notified  map[notificationID]*observer
-	store     blockStore // bodies that are not through
+	hearers   map[messageID]hearer // by what it has sent
+	confirmed map[messageID]*conn  // by what came last
+	store     blockStore           // bodies that are not through
 
 	lending int // calls of Context.Native that run
 
@@ -93,9 +94,9 @@ func newLoop(config Config) (*loop, error) {
 
 func makeLoop(config Config) *loop {
 	l := &loop{
-		config:   config,
-		conns:    make(map[ccoap.SessionID]*conn),
-		notified: make(map[notificationID]*observer),
+		config:  config,
+		conns:   make(map[ccoap.SessionID]*conn),
+		hearers: make(map[messageID]hearer),
 	}
 	l.timer = time.AfterFunc(time.Hour, func() {
 		if b, _ := l.poll(false); b != nil {
@@ -111,7 +112,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 		Request:  l.onRequest,
 		Response: l.onResponse,
 		Nack:     l.onNack,
-		Empty:    l.onEmpty,
+		Heard:    l.onHeard,
 		Pong:     l.onPong,
 		Event:    l.onEvent,
 

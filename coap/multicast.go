@@ -224,10 +224,10 @@ type groupCall struct {
 	err  error
 }
 
-func (g *groupCall) receive(m ccoap.Message) {
+func (g *groupCall) receive(m ccoap.Message) bool {
 	_, from := g.c.native.Addresses()
 	if g.heard[from] {
-		return
+		return true
 	}
 	g.heard[from] = true
 	response := Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}
@@ -235,6 +235,7 @@ func (g *groupCall) receive(m ccoap.Message) {
 	g.came = append(g.came, &GroupResponse{from, response})
 	g.mu.Unlock()
 	g.notify()
+	return true
 }
 
 func (g *groupCall) fail(err error) {

@@ -2,7 +2,6 @@ package coap
 
 import (
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -27,12 +26,12 @@ type Resource struct {
 
 	mu        sync.Mutex // guards what follows; nothing else is locked under it
 	observers map[*observer]struct{}
-	changes   uint32 // how often it was notified
+	number    uint64 // of its state
 }
 
 // NewResource returns a resource that h answers for.
 func NewResource(h Handler) *Resource {
-	return &Resource{handler: h, observers: make(map[*observer]struct{})}
+	return &Resource{handler: h, observers: make(map[*observer]struct{}), number: clockNumber()}
 }
 
 // ServeCoAP has the request handled, and notes who wants to observe.
@@ -51,7 +50,7 @@ func (res *Resource) ServeCoAP(w ResponseWriter, r *Request) {
 // see every change, but it sees the last one (RFC 7641, section 4.5).
 func (res *Resource) Notify() {
 	res.mu.Lock()
-	res.changes++
+	res.number = max(res.number+1, clockNumber())
 	res.mu.Unlock()
 	for _, o := range res.list() {
 		o.changed()
@@ -87,13 +86,24 @@ func (res *Resource) list() []*observer {
 	return observers
 }
 
-// sequence is what the Observe option says of a notification that is about to be
-// made.
-func (res *Resource) sequence() uint32 {
+// sequence is the number of the state that a handler is about to be asked for.
+func (res *Resource) sequence() uint64 {
 	res.mu.Lock()
 	defer res.mu.Unlock()
-	return res.changes & maxSequence
+	return res.number
 }
+
+// clockNumber is the number of a state of now. A client takes one number for newer than
+// another that is less than half of 24 bits ahead, and any after 128 s (RFC 7641, section
+// 3.4): at 2^15 a second, half of them are gone after 256 s.
+func clockNumber() uint64 {
+	const second = 1 << 15
+	now := time.Now()
+	return uint64(now.Unix())*second + uint64(now.Nanosecond())*second/1e9
+}
+
+// numberOf is what the Observe option says of a state.
+func numberOf(sequence uint64) uint32 { return uint32(sequence & maxSequence) }
 
 // An observer is a client that observes a resource.
 type observer struct {
@@ -108,16 +118,10 @@ type observer struct {
 	ended      bool
 	waiting    bool   // for the response to the request, a handler, or an acknowledgement
 	dirty      bool   // the resource has changed since its handler was called last
-	sequence   uint32 // of the last notification
-	id         notificationID
+	sequence   uint64 // of the last notification
+	id         messageID
 	unchecked  int       // notifications since the last confirmable one
 	acceptedAt time.Time // of that one, or of the request
-}
-
-// A notificationID tells which notification an empty message is about.
-type notificationID struct {
-	peer netip.AddrPort
-	mid  uint16
 }
 
 const (
@@ -181,7 +185,7 @@ func (in *incoming) mark(w *response) {
 		return
 	}
 	if w.code.IsSuccess() {
-		w.options.SetUint(OptionObserve, uint64(o.sequence))
+		w.options.SetUint(OptionObserve, uint64(numberOf(o.sequence)))
 		return
 	}
 	in.observer = nil
@@ -209,7 +213,7 @@ func (o *observer) end() {
 	}
 	o.ended = true
 	delete(o.c.observers, o.token)
-	delete(o.c.l.notified, o.id)
+	delete(o.c.l.hearers, o.id)
 	o.c.l.observers--
 	o.res.mu.Lock()
 	delete(o.res.observers, o)
@@ -249,7 +253,7 @@ func (o *observer) notify() {
 // A notification is on its way.
 type notification struct {
 	o        *observer
-	sequence uint32 // of before the handler was called
+	sequence uint64 // of before the handler was called
 }
 
 func (n *notification) reply(_ *Request, w *response) {
@@ -258,7 +262,7 @@ func (n *notification) reply(_ *Request, w *response) {
 		o.cancel(w)
 		return
 	}
-	w.options.SetUint(OptionObserve, uint64(n.sequence))
+	w.options.SetUint(OptionObserve, uint64(numberOf(n.sequence)))
 	if !o.c.proto.Reliable() && len(w.body) > 16<<o.c.blockSZX() {
 		w.tag() // before the loop is locked: it takes long
 	}
@@ -297,9 +301,9 @@ func (o *observer) send(w *response) {
 		o.ready()
 		return
 	}
-	delete(o.c.l.notified, o.id)
-	o.id = notificationID{o.c.remote, uint16(mid)}
-	o.c.l.notified[o.id] = o
+	delete(o.c.l.hearers, o.id)
+	o.id = messageID{o.c.remote, uint16(mid)}
+	o.c.l.hearers[o.id] = o
 	if m.Type == ccoap.NonConfirmable || !ccoap.TellsEmpty() { // libcoap holds what waits for NSTART
 		o.ready()
 	}
@@ -320,20 +324,14 @@ func (o *observer) cancel(w *response) {
 	_, _ = o.c.native.Send(m)
 }
 
-// onEmpty deals with an acknowledgement, or a reset, of a notification. The address
-// is that of the peer where id is 0.
-func (l *loop) onEmpty(id ccoap.SessionID, peer netip.AddrPort, reset bool, mid uint16) {
-	if c := l.conns[id]; c != nil {
-		peer = c.remote
+// acknowledged is called when the last notification is.
+func (o *observer) acknowledged() {
+	if o.unchecked > 0 { // it was not confirmable
+		return
 	}
-	o := l.notified[notificationID{peer, mid}]
-	switch {
-	case o == nil:
-	case reset:
-		o.end()
-	case o.unchecked == 0: // it was confirmable
-		delete(l.notified, o.id)
-		o.acceptedAt = time.Now()
-		o.ready()
-	}
+	delete(o.c.l.hearers, o.id)
+	o.acceptedAt = time.Now()
+	o.ready()
 }
+
+func (o *observer) rejected() { o.end() }

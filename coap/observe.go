@@ -114,22 +114,47 @@ type observation struct {
 
 	// Guarded by the loop.
 	x      *exchange
+	id     messageID // of the last registration
+	awaits bool      // the answer to it
+	acked  bool      // the server has it: what comes next is the answer
 	fresh  freshness
 	latest *ccoap.Message // nil: taken
 	err    error          // there will be no more
 }
 
-func (o *observation) receive(m ccoap.Message) {
+func (o *observation) receive(m ccoap.Message) bool {
 	if sequence, ok := findOption(m.Options, OptionObserve); ok && !o.t.c.proto.Reliable() &&
-		!o.fresh.isNew(uint32(parseUint(sequence)), time.Now()) {
-		return
+		!o.isNew(&m, uint32(parseUint(sequence))) {
+		return true
 	}
 	if b, ok, _ := o.t.c.findBlock(m.Options, OptionBlock2); ok && b.num > 0 && o.t.c.l.shared {
-		return // libcoap has asked for it, for a C program: so does the transfer
+		return true // libcoap has asked for it, for a C program: so does the transfer
 	}
 	o.latest = &m
 	o.wake()
+	return true
 }
+
+// isNew reports whether a state with a number is newer than those before it. The answer to a
+// registration is: the server may have started again, and count anew. What overtakes
+// that answer, or comes without an acknowledgement, is judged by its number.
+func (o *observation) isNew(m *ccoap.Message, sequence uint32) bool {
+	if o.awaits && (o.acked || m.Type == ccoap.Acknowledgement) {
+		o.fresh = freshness{}
+	}
+	if o.fresh.isNew(sequence, time.Now()) {
+		o.awaits = false
+		return true
+	}
+	if o.awaits { // libcoap does not send the registration again: a response had its token
+		o.t.c.l.events = append(o.t.c.l.events, o.registerAgain)
+	}
+	return false
+}
+
+func (o *observation) acknowledged() { o.acked = true }
+
+func (o *observation) rejected() {} // a Nack tells
 
 func (o *observation) fail(err error) {
 	o.err = err
@@ -235,7 +260,30 @@ func (o *observation) register() error {
 		}
 		o.x = x
 	}
-	return o.x.begin(m)
+	return o.begin(m)
+}
+
+// begin sends a registration. The loop is locked.
+func (o *observation) begin(m *ccoap.Message) error {
+	c := o.t.c
+	o.awaits = true
+	o.acked = m.Type == ccoap.NonConfirmable || !ccoap.TellsEmpty()
+	err := o.x.begin(m)
+	delete(c.l.hearers, o.id)
+	if err == nil && !o.acked && !c.proto.Reliable() {
+		o.id = messageID{c.remote, uint16(o.x.mid)}
+		c.l.hearers[o.id] = o
+	}
+	return err
+}
+
+func (o *observation) registerAgain() {
+	if o.x == nil || !o.awaits || o.t.c.ended != nil {
+		return
+	}
+	if err := o.begin(o.message(observeRegister)); err != nil {
+		o.fail(err)
+	}
 }
 
 // forget has what comes from now on rejected.
@@ -247,8 +295,7 @@ func (o *observation) forget() {
 	o.x = nil
 }
 
-// end tells the server that nobody observes any more, confirmably: while no response
-// has come, what the server sends is not rejected.
+// end tells the server that nobody observes any more, confirmably.
 func (o *observation) end() {
 	m := o.message(observeDeregister)
 	m.Type = ccoap.Confirmable
@@ -258,10 +305,12 @@ func (o *observation) end() {
 	}
 	defer c.l.unlock()
 	x := o.x
+	delete(c.l.hearers, o.id)
+	o.x = nil
 	if x == nil || c.ended != nil || o.err != nil {
 		return
 	}
-	x.to = &farewell{x}
+	x.to = &farewell{x, m}
 	// For a C program libcoap would change the token of the request.
 	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0], x.size)) {
 		_ = x.begin(m)
@@ -269,12 +318,32 @@ func (o *observation) end() {
 }
 
 // A farewell waits for the response to a request for the end of an observation. A
-// notification that comes before it has an Observe option.
-type farewell struct{ x *exchange }
+// notification that comes before it is rejected, which ends the observation as well (RFC
+// 7641, section 3.6): libcoap does not send the request again then.
+type farewell struct {
+	x *exchange
+	m *ccoap.Message
+}
 
-func (f *farewell) receive(m ccoap.Message) {
-	if _, ok := findOption(m.Options, OptionObserve); !ok {
+func (f *farewell) receive(m ccoap.Message) bool {
+	_, notifies := findOption(m.Options, OptionObserve)
+	c := f.x.c
+	switch {
+	case !notifies || m.Type == ccoap.Acknowledgement:
 		f.x.close()
+	case c.proto.Reliable():
+	case ccoap.Rejects:
+		f.x.close()
+		return false
+	default:
+		c.l.events = append(c.l.events, f.again)
+	}
+	return true
+}
+
+func (f *farewell) again() {
+	if f.x.c.ended == nil {
+		_ = f.x.begin(f.m)
 	}
 }
 

@@ -98,23 +98,22 @@ type call struct {
 	done     chan struct{} // gets an element then
 }
 
-func (c *call) receive(m ccoap.Message) {
-	if c.ended {
-		return
-	}
-	if isStale(&m, &c.request) {
-		l := c.exchange.c.l
-		l.events = append(l.events, c.again)
-		return
-	}
-	c.response = m
-	if c.next == nil {
-		c.end()
-		return
-	}
-	c.exchange.close()
+func (c *call) receive(m ccoap.Message) bool {
 	l := c.exchange.c.l
-	l.events = append(l.events, c.goOn)
+	switch {
+	case c.ended:
+	case isStale(&m, &c.request):
+		l.events = append(l.events, c.again)
+	default:
+		c.response = m
+		if c.next == nil {
+			c.end()
+			break
+		}
+		c.exchange.close()
+		l.events = append(l.events, c.goOn)
+	}
+	return true
 }
 
 // again sends the message again, because libcoap does no longer: a late response had

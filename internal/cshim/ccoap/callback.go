@@ -3,6 +3,7 @@ package ccoap
 /*
 #include <stdlib.h>
 #include "context.h"
+#include "empty.h"
 */
 import "C"
 
@@ -31,9 +32,9 @@ type Callbacks struct {
 	// Nack is called when a confirmable message was not taken, with that
 	// message. It reports whether it was one that Go has sent.
 	Nack func(id SessionID, reason Reason, m Message) bool
-	// Empty is called when an empty acknowledgement or a reset comes, before libcoap
+	// Heard is called when one of certain messages comes, before libcoap
 	// deals with it: with the session's number, or else with the peer's address.
-	Empty func(id SessionID, peer netip.AddrPort, reset bool, mid uint16)
+	Heard func(id SessionID, peer netip.AddrPort, what Heard, mid uint16)
 	// Pong is called when a ping over a reliable transport was answered. Over an
 	// unreliable one a ping is answered by a reset, of which Nack tells.
 	Pong func(id SessionID)
@@ -71,6 +72,19 @@ type Callbacks struct {
 
 // Rejects says that this version asks before it acknowledges a response.
 const Rejects = bool(C.CSHIM_REJECTS != 0)
+
+// ConfirmsAgain says that this version answers a confirmable response that comes again, as it
+// has answered the first. Otherwise Callbacks.Heard tells.
+const ConfirmsAgain = bool(C.CSHIM_CONFIRMS_AGAIN != 0)
+
+// A Heard is a kind of message.
+type Heard int
+
+const (
+	HeardAcknowledgement = Heard(C.CSHIM_HEARD_ACK)
+	HeardReset           = Heard(C.CSHIM_HEARD_RESET)
+	HeardResponse        = Heard(C.CSHIM_HEARD_RESPONSE) // that is confirmable
+)
 
 // CountsTimeouts says that this version counts each timeout of a DTLS handshake once.
 const CountsTimeouts = bool(C.CSHIM_COUNTS_TIMEOUTS != 0)
@@ -124,9 +138,9 @@ func goCoapNack(p unsafe.Pointer, id C.uint64_t, reason C.int, m *C.struct_cshim
 	return C.bool(callbacks(p).Nack(SessionID(id), Reason(reason), readMessage(m)))
 }
 
-//export goCoapEmpty
-func goCoapEmpty(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, reset C.bool, mid C.uint16_t) {
-	callbacks(p).Empty(SessionID(id), fromC(*peer), bool(reset), uint16(mid))
+//export goCoapHeard
+func goCoapHeard(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, what C.int, mid C.uint16_t) {
+	callbacks(p).Heard(SessionID(id), fromC(*peer), Heard(what), uint16(mid))
 }
 
 //export goCoapPong

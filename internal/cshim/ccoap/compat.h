@@ -99,6 +99,7 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 			 coap_pdu_t *response)
 /* Every response is acknowledged before its handler is called. */
 #define CSHIM_REJECTS 0
+#define CSHIM_CONFIRMS_AGAIN 1
 #define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
 	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
 			 coap_pdu_t *received, const coap_tid_t cshim_mid)
@@ -154,6 +155,8 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_TOKEN_IS_OF_ONE_MESSAGE 0
 #define CSHIM_BEFORE_SEND(session, nstart) ((void)(session), (void)(nstart))
 #define CSHIM_REJECTS 1
+/* It answers a confirmable response that comes again. */
+#define CSHIM_CONFIRMS_AGAIN (LIBCOAP_VERSION >= 4003005U)
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
 	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request,      \

@@ -39,6 +39,7 @@ typedef struct cshim_context {
 	void *handle;		/* of the Go callbacks */
 	uint64_t last_session;	/* number of the session that came last */
 	uint64_t new_client;	/* number of the client session that is being made */
+	bool responds;		/* has sent confirmable responses */
 	bool stop;		/* the poll ends: Go must see a new connection first */
 	coap_session_t *accepted[CSHIM_EVENTS]; /* by servers over TLS, since the last event */
 	int n_accepted;

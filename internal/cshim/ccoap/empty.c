@@ -19,10 +19,23 @@ void cshim_empty_leave(void)
 	current = NULL;
 }
 
-/* Of version 1, without a token and of code 0.00 (RFC 7252, section 3). */
-static bool is_empty(const uint8_t *bytes, size_t size)
+/* What a message of version 1 (RFC 7252, section 3) says that Go must hear, or 0. An
+ * acknowledgement may have a code: its message ID is what acknowledges. */
+static int heard(const uint8_t *bytes, size_t size)
 {
-	return size == 4 && (bytes[0] == 0x60 || bytes[0] == 0x70) && bytes[1] == 0;
+	bool is_empty = size == 4 && bytes[0] % 16 == 0 && bytes[1] == 0;
+
+	if (size < 4)
+		return 0;
+	switch (bytes[0] >> 4) {
+	case 4 + COAP_MESSAGE_CON:
+		return !CSHIM_CONFIRMS_AGAIN && bytes[1] >= 0x40 ? CSHIM_HEARD_RESPONSE : 0;
+	case 4 + COAP_MESSAGE_ACK:
+		return is_empty || current->responds ? CSHIM_HEARD_ACK : 0;
+	case 4 + COAP_MESSAGE_RST:
+		return is_empty ? CSHIM_HEARD_RESET : 0;
+	}
+	return 0;
 }
 
 static bool is_signal(const uint8_t *bytes, size_t size)
@@ -39,13 +52,13 @@ void cshim_empty_mend(void *bytes, size_t size)
 	cshim_crossing_received(&current->crossing, bytes, size);
 }
 
-static void tell(uint64_t id, const coap_address_t *from, const uint8_t *bytes)
+static void tell(uint64_t id, const coap_address_t *from, int what, const uint8_t *bytes)
 {
 	struct cshim_address address = { .ip_size = 0 };
 
 	if (from != NULL)
 		cshim_address_from(from, &address);
-	goCoapEmpty(current->handle, id, &address, bytes[0] == 0x70, bytes[2] << 8 | bytes[3]);
+	goCoapHeard(current->handle, id, &address, what, bytes[2] << 8 | bytes[3]);
 }
 
 typedef ssize_t record_function(void *tls, void *bytes, size_t size);
@@ -71,12 +84,13 @@ ssize_t cshim_empty_receive(int fd, void *buffer, size_t size)
 	struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
 	ssize_t n = receive(fd, &message, 0);
 	coap_address_t from;
+	int what;
 
-	if (current == NULL || n <= 0 || !is_empty(buffer, n))
+	if (current == NULL || n <= 0 || (what = heard(buffer, n)) == 0)
 		return n;
 	coap_address_init(&from);
 	if (getpeername(fd, &from.addr.sa, &from.size) == 0)
-		tell(0, &from, buffer);
+		tell(0, &from, what, buffer);
 	return n;
 }
 
@@ -84,16 +98,18 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t n = receive(fd, message, flags);
 	coap_address_t from;
+	int what;
 
 	if (current == NULL || n <= 0 || message->msg_iovlen == 0 || message->msg_iov[0].iov_len < (size_t)n)
 		return n;
 	cshim_empty_mend(message->msg_iov[0].iov_base, n);
-	if (!is_empty(message->msg_iov[0].iov_base, n) || message->msg_namelen > sizeof(from.addr))
+	what = heard(message->msg_iov[0].iov_base, n);
+	if (what == 0 || message->msg_namelen > sizeof(from.addr))
 		return n;
 	coap_address_init(&from);
 	memcpy(&from.addr, message->msg_name, message->msg_namelen);
 	from.size = message->msg_namelen;
-	tell(0, &from, message->msg_iov[0].iov_base);
+	tell(0, &from, what, message->msg_iov[0].iov_base);
 	return n;
 }
 
@@ -101,14 +117,16 @@ ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 {
 	ssize_t n = CSHIM_NEXT(record_function, gnutls_record_recv)(tls, bytes, size);
 	const coap_session_t *session;
+	int what;
 
 	if (current == NULL || n <= 0)
 		return n;
 	session = cshim_tls_transport(tls);
 	if (coap_session_get_proto(session) != COAP_PROTO_DTLS)
 		return n;
-	if (is_empty(bytes, n))
-		tell(cshim_session_id(session), NULL, bytes);
+	what = heard(bytes, n);
+	if (what != 0)
+		tell(cshim_session_id(session), NULL, what, bytes);
 	cshim_empty_mend(bytes, n);
 	return n;
 }

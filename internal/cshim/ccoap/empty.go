@@ -5,7 +5,7 @@ import "C"
 
 import "sync"
 
-// TellsEmpty reports whether Callbacks.Empty is called in this program, see
+// TellsEmpty reports whether Callbacks.Heard is called in this program, see
 // interpose.h. It may be called from any goroutine.
 var TellsEmpty = sync.OnceValue(func() bool {
 	interpose()

@@ -7,8 +7,14 @@
 
 /* libcoap has no callback for an acknowledgement, nor for the reset of a message
  * that was not confirmable. Who sends notifications needs both (RFC 7641, section
- * 4.5). They are messages of four bytes: so what libcoap reads is looked at on its
- * way, and goCoapEmpty is called for these. */
+ * 4.5). Nor does it tell of a response that comes again, which some versions drop without a
+ * word. So what libcoap reads is looked at on its way, and goCoapHeard is called for these. */
+
+enum {
+	CSHIM_HEARD_ACK = 1,
+	CSHIM_HEARD_RESET,
+	CSHIM_HEARD_RESPONSE, /* a confirmable one, unless libcoap answers those that come again */
+};
 
 struct cshim_context;
 

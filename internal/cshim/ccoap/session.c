@@ -137,6 +137,7 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 		return CSHIM_NOT_SENT;
 	if (type == COAP_MESSAGE_CON)
 		cshim_crossing_sent(&c->crossing, sent);
+	c->responds |= type == COAP_MESSAGE_CON && code >= COAP_RESPONSE_CODE(200);
 	return sent;
 }
 

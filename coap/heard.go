@@ -1,0 +1,81 @@
+package coap
+
+import (
+	"net/netip"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// A messageID tells messages without transport security, or with DTLS, apart.
+type messageID struct {
+	peer netip.AddrPort
+	mid  uint16
+}
+
+// A hearer has sent a message, and is told what the peer says of it. It is called with the
+// loop locked, before libcoap knows, and must not use libcoap.
+type hearer interface {
+	acknowledged()
+	rejected()
+}
+
+// onHeard deals with a message that libcoap has yet to see. The address is that of the peer
+// where id is 0.
+func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard, mid uint16) {
+	if c := l.conns[id]; c != nil {
+		peer = c.remote
+	}
+	m := messageID{peer, mid}
+	if what == ccoap.HeardResponse {
+		if c := l.confirmed[m]; c != nil {
+			l.events = append(l.events, c.confirmAgain)
+		}
+		return
+	}
+	h := l.hearers[m]
+	switch {
+	case h == nil:
+	case what == ccoap.HeardReset:
+		h.rejected()
+	default:
+		h.acknowledged()
+	}
+}
+
+// A confirmed is the last confirmable response that came, and what it was answered with.
+type confirmed struct {
+	mid   int
+	reply int // Acknowledgement or Reset
+	known bool
+}
+
+// noteConfirmable notes what libcoap answers to a confirmable response. When that comes
+// again, 4.3.1 and 4.3.4 are silent, and the peer would give up (RFC 7252, section 4.2).
+func (l *loop) noteConfirmable(id ccoap.SessionID, mid uint16, taken bool) {
+	c := l.conns[id]
+	if c == nil || c.proto.Reliable() || ccoap.ConfirmsAgain {
+		return
+	}
+	c.forgetConfirmable()
+	c.confirmed = confirmed{int(mid), ccoap.Acknowledgement, true}
+	if !taken {
+		c.confirmed.reply = ccoap.Reset
+	}
+	if l.confirmed == nil {
+		l.confirmed = make(map[messageID]*conn)
+	}
+	l.confirmed[messageID{c.remote, mid}] = c
+}
+
+func (c *conn) forgetConfirmable() {
+	if m := (messageID{c.remote, uint16(c.confirmed.mid)}); c.confirmed.known && c.l.confirmed[m] == c {
+		delete(c.l.confirmed, m)
+	}
+}
+
+// confirmAgain answers the last confirmable response once more.
+func (c *conn) confirmAgain() {
+	if c.ended == nil {
+		_, _ = c.native.Send(&ccoap.Message{Type: c.confirmed.reply, ID: c.confirmed.mid})
+	}
+}
