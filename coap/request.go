@@ -99,10 +99,10 @@ type call struct {
 }
 
 func (c *call) receive(m ccoap.Message) bool {
-	l := c.exchange.c.l
 	switch {
 	case c.ended:
 	case isStale(&m, &c.request):
+		l := c.exchange.c.l
 		l.events = append(l.events, c.again)
 	default:
 		c.response = m
@@ -111,6 +111,7 @@ func (c *call) receive(m ccoap.Message) bool {
 			break
 		}
 		c.exchange.close()
+		l := c.exchange.c.l
 		l.events = append(l.events, c.goOn)
 	}
 	return true
