@@ -134,7 +134,7 @@ func (l *loop) setPKI(pki *PKI) error {
 	var ca []byte
 	if pki.ClientAuth != gnutls.NoClientCert {
 		ca = bridge.CertPEM(pki.ClientCAs)
-		if creds, owner, err = bridge.Credentials(pki.ClientCAs, nil); err != nil {
+		if creds, owner, err = bridge.Credentials(pki.ClientCAs, nil, false); err != nil {
 			return err
 		}
 	}
@@ -226,7 +226,7 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 		return failed(err)
 	}
 	var err error
-	if s.creds, s.owner, err = bridge.Credentials(s.roots, s.pki.Certificates); err != nil {
+	if s.creds, s.owner, err = bridge.Credentials(s.roots, s.pki.Certificates, true); err != nil {
 		return failed(err)
 	}
 	if proto == ccoap.TLS && len(s.pki.Certificates) > 1 {

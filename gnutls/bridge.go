@@ -11,13 +11,13 @@ import (
 )
 
 func init() {
-	bridge.Credentials = func(pool, certs any) (*cgnutls.CertificateCredentials, any, error) {
+	bridge.Credentials = func(pool, certs any, client bool) (*cgnutls.CertificateCredentials, any, error) {
 		trusted, _ := pool.(*CertPool)
 		if trusted == nil {
 			trusted = systemRoots
 		}
 		own, _ := certs.([]Certificate)
-		cr, err := newCredentials(trusted, own)
+		cr, err := newCredentials(trusted, own, client)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -60,9 +60,10 @@ const DefaultMaxSessionTickets = 16
 type Config struct {
 	// Certificates are the key pairs to present. A server picks the one whose
 	// names match what the client asks for, and otherwise the first that suits
-	// the client; a client picks one that the server's list of authorities
-	// matches. Under TLS 1.3 a client learns with its first Read that the server
-	// does not accept its certificate.
+	// the client; a client picks the first whose chain names an issuer that the
+	// server lists, if it lists any, and whose key signs as the server asks, and
+	// sends none where there is no such pair. Under TLS 1.3 a client learns with
+	// its first Read that the server does not accept its certificate.
 	Certificates []Certificate
 
 	// RootCAs are the authorities that a client trusts; nil means the system's.
@@ -280,7 +281,7 @@ func (c *Config) buildClient() (*native, error) {
 	if pool == nil {
 		pool = systemRoots
 	}
-	if n.certs, err = newCredentials(pool, c.Certificates); err != nil {
+	if n.certs, err = newCredentials(pool, c.Certificates, true); err != nil {
 		return nil, err
 	}
 	switch {
@@ -331,7 +332,7 @@ func (c *Config) buildServer() (*native, error) {
 		}
 		pool = c.ClientCAs
 	}
-	if n.certs, err = newCredentials(pool, c.Certificates); err != nil {
+	if n.certs, err = newCredentials(pool, c.Certificates, false); err != nil {
 		return nil, err
 	}
 	if len(c.Certificates) > 1 {

@@ -106,8 +106,8 @@ type credentials struct {
 }
 
 // newCredentials returns credentials that trust pool (nil: nobody) and hold
-// the given key pairs.
-func newCredentials(pool *CertPool, certs []Certificate) (*credentials, error) {
+// the given key pairs, of which a client is to choose one.
+func newCredentials(pool *CertPool, certs []Certificate, client bool) (*credentials, error) {
 	if pool != nil {
 		pool.mu.Lock()
 		defer pool.mu.Unlock()
@@ -125,6 +125,11 @@ func newCredentials(pool *CertPool, certs []Certificate) (*credentials, error) {
 	runtime.AddCleanup(cr, (*cgnutls.CertificateCredentials).Free, c)
 	if pool != nil {
 		if err := pool.trustIn(c); err != nil {
+			return nil, err
+		}
+	}
+	if client && len(certs) > 0 {
+		if err := check("making credentials", c.ChooseForClient()); err != nil {
 			return nil, err
 		}
 	}

@@ -49,7 +49,7 @@ func (c *serverCertificates) forName(name string) *credentials {
 	if subset := c.subsets[key]; subset != nil {
 		return subset
 	}
-	subset, err := newCredentials(c.trust, fitting)
+	subset, err := newCredentials(c.trust, fitting, false)
 	if err != nil {
 		return nil // all of them loaded, so only memory can be short
 	}

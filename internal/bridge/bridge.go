@@ -12,9 +12,10 @@ import (
 
 var (
 	// Credentials returns credentials that trust pool, a *gnutls.CertPool (nil:
-	// those that the system trusts), and hold certs, a []gnutls.Certificate. They live as long
-	// as owner is reachable.
-	Credentials func(pool, certs any) (c *cgnutls.CertificateCredentials, owner any, err error)
+	// those that the system trusts), and hold certs, a []gnutls.Certificate. client says that
+	// clients use them, which choose what suits the server. They live as long as owner is
+	// reachable.
+	Credentials func(pool, certs any, client bool) (c *cgnutls.CertificateCredentials, owner any, err error)
 	// CertPEM returns the authorities of a *gnutls.CertPool in PEM.
 	CertPEM func(pool any) []byte
 	// CheckCertificate returns what is wrong with a *gnutls.Certificate.

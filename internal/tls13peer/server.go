@@ -31,6 +31,9 @@ type ServerScript struct {
 	// message is sent; where it has one for ServerHello12, Handshake ends after
 	// that message.
 	Extra map[Message]Extensions
+	// RequestAlgorithms are the signature algorithms of a CertificateRequest; nil
+	// means those of the Identity.
+	RequestAlgorithms []uint16
 	// RetryGroup is what a HelloRetryRequest asks for, or 0.
 	RetryGroup uint16
 	// Accept are the tickets to resume with.
@@ -45,7 +48,9 @@ type Server struct {
 	Conn
 	// Hellos are the client's: the first, and one after a HelloRetryRequest.
 	Hellos []*ClientHello
-	// Certificate are the extensions of each certificate that the client sent.
+	// Leaf is the first certificate that the client sent, and Certificate are the
+	// extensions of each.
+	Leaf        []byte
 	Certificate []Extensions
 	// Resumed is the ticket that was accepted, or nil.
 	Resumed *Ticket
@@ -135,7 +140,7 @@ func (s *Server) readHello() (*ClientHello, error) {
 
 // serverHello returns a ServerHello or HelloRetryRequest.
 func (s *Server) serverHello(hello *ClientHello, what Message, suite uint16, extensions ...Extension) []byte {
-	h := &serverHello{random: make([]byte, 32), sessionID: hello.SessionID, cipherSuite: suite}
+	h := &serverHello{legacyVersion: VersionTLS12, random: make([]byte, 32), sessionID: hello.SessionID, cipherSuite: suite}
 	rand.Read(h.random)
 	if what == HelloRetryRequest {
 		h.random = []byte(retryRandom)
@@ -221,7 +226,11 @@ func (s *Server) queueFlight(hello *ClientHello, secret []byte, earlyData bool) 
 	s.queueMessage(message(typeEncryptedExtensions, encrypted.marshal()))
 	if s.Resumed == nil {
 		if extra, ok := s.script.Extra[CertificateRequest]; ok {
-			l := append(Extensions{signatureAlgorithms()}, extra...)
+			algorithms := signatureAlgorithms()
+			if s.script.RequestAlgorithms != nil {
+				algorithms.Body = vector(2, u16(s.script.RequestAlgorithms...))
+			}
+			l := append(Extensions{algorithms}, extra...)
 			s.queueMessage(message(typeCertificateRequest, vector(1), l.marshal()))
 		}
 		var entries []byte
@@ -269,7 +278,7 @@ func (s *Server) readFinished(secret []byte) error {
 		}
 		switch raw[0] {
 		case typeCertificate:
-			if _, s.Certificate, err = parseCertificate(raw); err != nil {
+			if s.Leaf, s.Certificate, err = parseCertificate(raw); err != nil {
 				return err
 			}
 			continue

@@ -223,16 +223,16 @@ func (h *ClientHello) share(group uint16) (uint16, []byte, error) {
 
 // A serverHello is a ServerHello or HelloRetryRequest.
 type serverHello struct {
-	random      []byte
-	sessionID   []byte
-	cipherSuite uint16
-	extensions  Extensions
+	legacyVersion uint16
+	random        []byte
+	sessionID     []byte
+	cipherSuite   uint16
+	extensions    Extensions
 }
 
 func parseServerHello(raw []byte) (*serverHello, error) {
 	p := parser{rest: raw[4:]}
-	p.uint(2)
-	h := &serverHello{random: p.bytes(32), sessionID: p.vector(1), cipherSuite: uint16(p.uint(2))}
+	h := &serverHello{legacyVersion: uint16(p.uint(2)), random: p.bytes(32), sessionID: p.vector(1), cipherSuite: uint16(p.uint(2))}
 	p.uint(1)
 	if len(p.rest) > 0 { // TLS 1.2 servers may have no extensions at all
 		h.extensions = p.extensions()
@@ -241,7 +241,7 @@ func parseServerHello(raw []byte) (*serverHello, error) {
 }
 
 func (h *serverHello) marshal() []byte {
-	return message(typeServerHello, u16(VersionTLS12), h.random, vector(1, h.sessionID),
+	return message(typeServerHello, u16(h.legacyVersion), h.random, vector(1, h.sessionID),
 		u16(h.cipherSuite), []byte{0}, h.extensions.marshal())
 }
 
@@ -252,7 +252,7 @@ func (h *serverHello) version() uint16 {
 	if body, ok := h.extensions.body(extSupportedVersions); ok && len(body) == 2 {
 		return binary.BigEndian.Uint16(body)
 	}
-	return VersionTLS12
+	return h.legacyVersion
 }
 
 // parseCertificate returns the first certificate of a Certificate message, and

@@ -1,6 +1,8 @@
 #include <string.h>
 
 #include "callback.h"
+#include "extension.h"
+#include "hook.h"
 
 /* Exported by callback.go. Memory that they return was made by gnutls_malloc. */
 extern int goGnutlsPSK(void *handle, void *identity, size_t size, gnutls_datum_t *key);
@@ -23,23 +25,44 @@ void cshim_psk_server(gnutls_psk_server_credentials_t cred)
 	gnutls_psk_set_server_credentials_function2(cred, psk_key);
 }
 
-static int on_client_hello(gnutls_session_t tls)
-{
-	cshim_session *s = cshim_session_of(tls);
-	char name[256];
-	size_t size = sizeof(name);
-	unsigned type;
-	void *cred;
+enum { SERVER_NAME = 0, HOST_NAME = 0, MAX_NAME = 255 };
 
-	if (gnutls_server_name_get(tls, name, &size, &type, 0) < 0)
-		return 0;
-	cred = goGnutlsClientHello(s->handle, name, size);
-	return cred == NULL ? 0 : gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, cred);
+/* The first host name that a ClientHello asks for, or nothing. */
+static struct cshim_bytes host_name(struct cshim_bytes hello, bool datagram)
+{
+	struct cshim_bytes list = cshim_hello_extensions(hello, datagram), body, names, name;
+
+	if (!cshim_find_extension(list, SERVER_NAME, &body) || !cshim_vector(&body, 2, &names))
+		names.n = 0;
+	while (names.n > 0) {
+		uint8_t type = *names.p;
+
+		if (!cshim_skip(&names, 1) || !cshim_vector(&names, 2, &name))
+			break;
+		if (type == HOST_NAME && name.n <= MAX_NAME)
+			return name;
+	}
+	return (struct cshim_bytes){ NULL, 0 };
 }
 
 void cshim_client_hello_attach(cshim_session *s)
 {
-	gnutls_handshake_set_post_client_hello_function(s->tls, on_client_hello);
+	s->by_name = true;
+	cshim_hook_attach(s);
+}
+
+int cshim_client_hello_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
+{
+	struct cshim_bytes name;
+	void *cred;
+
+	if (!s->by_name || htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
+		return 0;
+	name = host_name((struct cshim_bytes){ msg->data, msg->size }, s->datagram);
+	if (name.n == 0)
+		return 0;
+	cred = goGnutlsClientHello(s->handle, (void *)name.p, name.n);
+	return cred == NULL ? 0 : gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, cred);
 }
 
 static int store_put(void *ptr, gnutls_datum_t key, gnutls_datum_t data)

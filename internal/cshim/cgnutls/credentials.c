@@ -1,6 +1,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
+#include "choose.h"
 #include "credentials.h"
 #include "session.h"
 
@@ -120,8 +121,11 @@ int cshim_credentials_key(gnutls_certificate_credentials_t cred, const gnutls_da
 	if (ret < 0)
 		goto fail;
 	/* cred owns the contents of pcerts and the key now. */
-	gnutls_free(pcerts);
-	return ret;
+	int index = ret;
+	ret = cshim_choose_add(cred, pcerts, n, key);
+	if (ret != 1)
+		gnutls_free(pcerts);
+	return ret < 0 ? ret : index;
 
 fail:
 	while (loaded-- > 0)

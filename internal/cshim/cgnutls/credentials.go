@@ -1,6 +1,7 @@
 package cgnutls
 
 /*
+#include "choose.h"
 #include "credentials.h"
 #include "callback.h"
 */
@@ -40,12 +41,27 @@ func NewCertificateCredentials() (*CertificateCredentials, Code) {
 	return c, OK
 }
 
+// ChooseForClient makes clients present the first of the key pairs added later that
+// the server's authorities, signature algorithms and certificate types allow, or
+// none. It is for credentials that no server uses.
+//
+// Implements:
+//
+//	void gnutls_certificate_set_retrieve_function3(gnutls_certificate_credentials_t cred,
+//		gnutls_certificate_retrieve_function3 *func);
+//	int gnutls_sign_algorithm_get_requested(gnutls_session_t session, size_t indx,
+//		gnutls_sign_algorithm_t *algo);
+func (c *CertificateCredentials) ChooseForClient() Code {
+	return Code(C.cshim_choose_attach(c.c))
+}
+
 // Free releases c and the handles of its signers.
 //
 // Implements:
 //
 //	void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t sc);
 func (c *CertificateCredentials) Free() {
+	C.cshim_choose_detach(c.c)
 	C.gnutls_certificate_free_credentials(c.c)
 	c.c = nil
 	for i := range c.signers {

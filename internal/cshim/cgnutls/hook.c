@@ -1,4 +1,5 @@
 #include "borrow.h"
+#include "callback.h"
 #include "earlydata.h"
 #include "hello.h"
 #include "hook.h"
@@ -18,6 +19,8 @@ static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsig
 		cshim_ticket_keys_message(s, htype, msg);
 		cshim_early_data_message(s, htype, msg);
 		ret = cshim_ticket_request_message(s, htype, msg);
+		if (ret == 0)
+			ret = cshim_client_hello_message(s, htype, msg);
 	}
 	if (ret == 0 && !s->server && hello && when == GNUTLS_HOOK_PRE)
 		ret = cshim_hello_message(s, htype, msg);

@@ -63,6 +63,7 @@ typedef struct cshim_session {
 	void *handle; /* of the Go value that a handshake's callbacks are for */
 
 	int verify;   /* see verify.h */
+	bool by_name; /* a server's, see callback.h */
 
 	bool offered_tls13;    /* see hello.h */
 	uint8_t hello_id[32];  /* session ID of the ClientHello */
