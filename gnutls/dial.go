@@ -2,13 +2,19 @@ package gnutls
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"time"
 )
 
+// DefaultHandshakeTimeout is how long a handshake may take where neither
+// Dialer.HandshakeTimeout nor anything else says so.
+const DefaultHandshakeTimeout = 10 * time.Second
+
 // Dial connects to an address, runs the handshake as a client and returns the
 // connection. Where config names no server, the host of addr is verified. A nil
-// config is the zero Config.
+// config is the zero Config. The handshake may take DefaultHandshakeTimeout.
 func Dial(network, addr string, config *Config) (*Conn, error) {
 	conn, err := (&Dialer{Config: config}).DialContext(context.Background(), network, addr)
 	if err != nil {
@@ -21,9 +27,16 @@ func Dial(network, addr string, config *Config) (*Conn, error) {
 // goroutine.
 type Dialer struct {
 	// NetDialer makes the underlying connections; nil means the zero
-	// net.Dialer. With Race its Timeout is for the look-up of the host and again
-	// for each connection; its Deadline is for all of them.
+	// net.Dialer. As in crypto/tls, its Timeout and Deadline bound the whole of
+	// Dial, the handshake and all attempts of Race included.
 	NetDialer *net.Dialer
+	// HandshakeTimeout is how long a handshake may take once the underlying
+	// connection stands, with Race each of them. 0 means DefaultHandshakeTimeout,
+	// unless the context or NetDialer has a bound already; less than 0 means no
+	// bound. net/http takes the deadline of a request away from the context, and
+	// applies Transport.TLSHandshakeTimeout only to handshakes of its own: without
+	// a bound here a server that is silent keeps one of MaxConnsPerHost for good.
+	HandshakeTimeout time.Duration
 	// Config configures the connections; nil means the zero Config. Where it
 	// names no server, the host of the address is verified.
 	Config *Config
@@ -49,6 +62,18 @@ func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
 // DialContext connects to an address and runs the handshake; ctx bounds both.
 // The returned connection is a *Conn. It fits http.Transport.DialTLSContext.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if d.NetDialer != nil {
+		if limit := d.NetDialer.Timeout; limit != 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit)
+			defer cancel()
+		}
+		if limit := d.NetDialer.Deadline; !limit.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, limit)
+			defer cancel()
+		}
+	}
 	var conn *Conn
 	var err error
 	if d.Race {
@@ -78,11 +103,35 @@ func (d *Dialer) attempt(ctx context.Context, network, addr, host string, racing
 	if conn.serverName == "" {
 		conn.setServerName(host)
 	}
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if err := d.handshake(ctx, conn); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// handshake runs the handshake of a connection within its bounds.
+func (d *Dialer) handshake(ctx context.Context, conn *Conn) error {
+	limit := d.handshakeLimit(ctx)
+	if limit <= 0 {
+		return conn.HandshakeContext(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := conn.HandshakeContext(limited)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("gnutls: the handshake with %s is not over after %v: %w", conn.RemoteAddr(), limit, err)
+	}
+	return err
+}
+
+// handshakeLimit returns how long a handshake may take, or no more than 0 where
+// ctx alone tells.
+func (d *Dialer) handshakeLimit(ctx context.Context) time.Duration {
+	if _, bounded := ctx.Deadline(); d.HandshakeTimeout == 0 && !bounded {
+		return DefaultHandshakeTimeout
+	}
+	return d.HandshakeTimeout
 }
 
 func hostOf(addr string) string {

@@ -102,20 +102,8 @@ func (d *Dialer) addresses(ctx context.Context, network, addr string) ([]string,
 		return []string{addr}, nil // a look-up would lose its zone
 	}
 	resolver := net.DefaultResolver
-	if d.NetDialer != nil {
-		if d.NetDialer.Resolver != nil {
-			resolver = d.NetDialer.Resolver
-		}
-		if limit := d.NetDialer.Timeout; limit != 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, limit)
-			defer cancel()
-		}
-		if limit := d.NetDialer.Deadline; !limit.IsZero() {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, limit)
-			defer cancel()
-		}
+	if d.NetDialer != nil && d.NetDialer.Resolver != nil {
+		resolver = d.NetDialer.Resolver
 	}
 	ips, err := resolver.LookupNetIP(ctx, families[network], host)
 	if err != nil {
