@@ -177,6 +177,13 @@ type Config struct {
 	// last 1024.
 	SessionStore SessionStore
 
+	// MaxCallbacks bounds how many handshakes may be inside GetPSK, SessionStore,
+	// LimitTickets, AntiReplay and the Sign of a crypto.Signer at once, on each side;
+	// 0 means DefaultMaxCallbacks. GnuTLS calls them, and each that waits holds a
+	// thread. Other handshakes wait for their turn with their context, their deadline
+	// and Close; those that call none of them do not wait. A Clone has turns of its own.
+	MaxCallbacks int
+
 	// KeyLogWriter, if set, gets the secrets of every connection in the NSS key
 	// log format, for tools such as Wireshark. It gives up all security.
 	KeyLogWriter io.Writer
@@ -224,6 +231,7 @@ func (c *Config) Clone() *Config {
 		TicketKey:              c.TicketKey,
 		TicketKeyFile:          c.TicketKeyFile,
 		SessionStore:           c.SessionStore,
+		MaxCallbacks:           c.MaxCallbacks,
 		KeyLogWriter:           c.KeyLogWriter,
 		Logger:                 c.Logger,
 	}
@@ -234,6 +242,7 @@ func (c *Config) Clone() *Config {
 type native struct {
 	priority    *priority
 	certs       *credentials
+	turns       callbackTurns       // nil where nothing is called
 	byName      *serverCertificates // server, nil where there is no choice
 	pskClient   *pskClientCredentials
 	pskServer   *pskServerCredentials
@@ -272,6 +281,9 @@ func (c *Config) buildClient() (*native, error) {
 	n := new(native)
 	err := c.checkProtocols()
 	if err != nil {
+		return nil, err
+	}
+	if n.turns, err = c.newTurns(false); err != nil {
 		return nil, err
 	}
 	if n.priority, err = c.newPriority(c.PSKIdentity != ""); err != nil {
@@ -317,6 +329,9 @@ func (c *Config) buildServer() (*native, error) {
 	n := new(native)
 	err := c.checkProtocols()
 	if err != nil {
+		return nil, err
+	}
+	if n.turns, err = c.newTurns(true); err != nil {
 		return nil, err
 	}
 	if n.priority, err = c.newPriority(c.GetPSK != nil); err != nil {

@@ -75,6 +75,8 @@ type Conn struct {
 	readDeadline  time.Time
 	writeDeadline time.Time
 	interrupted   bool
+	// deadlineChanged is closed when readDeadline changes; nil while nobody waits for that.
+	deadlineChanged chan struct{}
 
 	keptMu   sync.Mutex  // guards kept, to which only the holder of reader adds
 	kept     []byte      // data that SessionData received
@@ -481,6 +483,9 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	c.deadlineMu.Lock()
+	c.wakeTurnLocked()
+	c.deadlineMu.Unlock()
 	c.abandonHandshake()
 	var err error
 	if linger && c.reader.try() {
@@ -601,6 +606,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	c.readDeadline = t
+	c.wakeTurnLocked()
 	if c.interrupted {
 		return nil
 	}

@@ -260,6 +260,11 @@ func (c *Conn) returnAntiReplay() {
 func (c *Conn) recordEarly(ctx context.Context) func() (bool, error) {
 	h := c.handshaking
 	return func() (bool, error) {
+		if c.config.AntiReplay != nil {
+			if err := c.enter(); err != nil {
+				return false, err
+			}
+		}
 		h.replayUsed = true
 		return c.native.early.store.Add(ctx, h.session.s.ClientRandom(), time.Now().Add(earlyRecord))
 	}

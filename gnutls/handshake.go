@@ -66,6 +66,7 @@ type handshake struct {
 	chainErr   error
 	ticketKeys []cgnutls.TicketKey // server, from Config.TicketKeyFile
 	firstFlight
+	turn turnOf
 }
 
 // Resume makes the handshake ask the server to resume the session of d
@@ -166,8 +167,12 @@ func (c *Conn) handshake(ctx context.Context) error {
 		return c.finish(callbacks)
 	}
 	for {
+		if err := c.admit(ctx); err != nil {
+			return err
+		}
 		buf := getBuffer()
 		if !c.lock() {
+			c.leave()
 			putBuffer(buf)
 			return net.ErrClosed
 		}
@@ -176,6 +181,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 		tickets, keys := c.collect(r)
 		c.returnAntiReplay()
 		c.unlock()
+		c.leave()
 		c.skipHandshakeInput(in[:r.Used])
 		again, err := c.reconsider(ctx, callbacks, &r, buf[:])
 		c.handshaking.failed = callbacks.Err
@@ -455,7 +461,7 @@ func (c *Conn) abandonHandshake() {
 
 // callbacks returns what GnuTLS may call during the handshake.
 func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
-	cb := &cgnutls.Callbacks{Err: c.handshaking.failed}
+	cb := &cgnutls.Callbacks{Enter: c.enter, Err: c.handshaking.failed}
 	if c.client {
 		return cb
 	}
@@ -477,16 +483,38 @@ func (c *Conn) callbacks(ctx context.Context) *cgnutls.Callbacks {
 		cb.EarlyData = c.takeAntiReplay
 		cb.ReplayAdd = c.recordEarly(ctx)
 	}
+	c.addStore(ctx, cb)
+	return cb
+}
+
+// addStore adds the store of TLS 1.2 sessions. That of this package never waits.
+func (c *Conn) addStore(ctx context.Context, cb *cgnutls.Callbacks) {
 	store := c.native.store
-	cb.StorePut = func(id, data []byte, expires time.Time) error { return store.Put(ctx, id, data, expires) }
+	enter := c.enter
+	if c.config.SessionStore == nil {
+		enter = func() error { return nil }
+	}
+	cb.StorePut = func(id, data []byte, expires time.Time) error {
+		if err := enter(); err != nil {
+			return err
+		}
+		return store.Put(ctx, id, data, expires)
+	}
 	cb.StoreGet = func(id []byte) ([]byte, error) {
 		if c.handshaking.declines {
 			return nil, nil
 		}
+		if err := enter(); err != nil {
+			return nil, err
+		}
 		return store.Get(ctx, id)
 	}
-	cb.StoreDelete = func(id []byte) error { return store.Delete(ctx, id) }
-	return cb
+	cb.StoreDelete = func(id []byte) error {
+		if err := enter(); err != nil {
+			return err
+		}
+		return store.Delete(ctx, id)
+	}
 }
 
 // handshakeFailure is failure with what the handshake's callbacks said.

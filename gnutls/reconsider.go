@@ -45,7 +45,7 @@ func (c *Conn) skipHandshakeInput(used []byte) {
 // reconsider looks, on a server, at what GnuTLS has made of the ClientHello and not yet
 // sent. GnuTLS resumes any session that it can read. Where this Config would not accept the
 // client in a full handshake, the session is declined: the handshake begins again without
-// it, and becomes a full one.
+// it, and becomes a full one. The handshake also begins again where it lacked a turn.
 func (c *Conn) reconsider(ctx context.Context, cb *cgnutls.Callbacks, r *cgnutls.Result, out []byte) (again bool, err error) {
 	h := c.handshaking
 	if c.client || r.Made == 0 && r.Code >= 0 {
@@ -53,6 +53,11 @@ func (c *Conn) reconsider(ctx context.Context, cb *cgnutls.Callbacks, r *cgnutls
 	}
 	if h.settled {
 		return false, c.dropRetry(r, out)
+	}
+	if h.turn.wanted && !h.sent {
+		cb.Err = nil
+		h.again = h.kept
+		return true, c.newSession(c.native)
 	}
 	var resumed, retry bool
 	lost := c.withSession(func(s *cgnutls.Session) { resumed, retry = s.Resumed(), s.AskedForRetry() })

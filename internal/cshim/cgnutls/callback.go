@@ -19,6 +19,9 @@ import (
 // GnuTLS, each on a goroutine of its own. Any of
 // them may be nil where the session was set up without it.
 type Callbacks struct {
+	// Enter, if set, is called before PSK, LimitTickets and a crypto.Signer are. Its error
+	// is that of the function, which is not called.
+	Enter func() error
 	// PSK returns the key of an identity, or nil where there is none.
 	PSK func(identity []byte) ([]byte, error)
 	// ClientHello returns the credentials for a client that asks for a name, or
@@ -75,6 +78,18 @@ func give(d *C.gnutls_datum_t, b []byte) error {
 	return nil
 }
 
+// enter is with for what Callbacks.Enter is about.
+func enter(session unsafe.Pointer, what string, f func(cb *Callbacks) error) C.int {
+	return with(session, what, func(cb *Callbacks) error {
+		if cb.Enter != nil {
+			if err := cb.Enter(); err != nil {
+				return err
+			}
+		}
+		return f(cb)
+	})
+}
+
 // with runs one callback of the handshake and records its error.
 func with(session unsafe.Pointer, what string, f func(cb *Callbacks) error) C.int {
 	cb, ok := handle.Lookup[*Callbacks](session)
@@ -90,7 +105,7 @@ func with(session unsafe.Pointer, what string, f func(cb *Callbacks) error) C.in
 
 //export goGnutlsPSK
 func goGnutlsPSK(session, identity unsafe.Pointer, size C.size_t, key *C.gnutls_datum_t) C.int {
-	return with(session, "looking up the pre-shared key", func(cb *Callbacks) error {
+	return enter(session, "looking up the pre-shared key", func(cb *Callbacks) error {
 		id := C.GoBytes(identity, C.int(size))
 		k, err := cb.PSK(id)
 		if err != nil {
@@ -118,7 +133,7 @@ func goGnutlsClientHello(session, name unsafe.Pointer, size C.size_t) unsafe.Poi
 //export goGnutlsLimitTickets
 func goGnutlsLimitTickets(session unsafe.Pointer, newSession, resumption, resumed, n C.int) C.int {
 	limited := n
-	code := with(session, "limiting the tickets", func(cb *Callbacks) error {
+	code := enter(session, "limiting the tickets", func(cb *Callbacks) error {
 		asked := TicketCounts{New: uint8(newSession), Resumed: uint8(resumption)}
 		limited = C.int(cb.LimitTickets(asked, resumed != 0, int(n)))
 		return nil

@@ -109,6 +109,11 @@ func goGnutlsSign(session, key unsafe.Pointer, algo, hash, prehashed C.int, data
 	}
 	var signature []byte
 	err := handle.Guard(func() (err error) {
+		if cb, ok := handle.Lookup[*Callbacks](session); ok && cb.Enter != nil {
+			if err := cb.Enter(); err != nil {
+				return err
+			}
+		}
 		signature, err = s.sign(int(algo), int(hash), prehashed != 0, C.GoBytes(data, C.int(size)))
 		return err
 	})

@@ -102,6 +102,27 @@ func serverName(tls C.gnutls_session_t) string {
 	return string(buf[:n])
 }
 
+// Version returns the version of the protocol, as far as is known.
+//
+// Implements:
+//
+//	gnutls_protocol_t gnutls_protocol_get_version(gnutls_session_t session);
+func (s *Session) Version() uint16 { return sessionVersion(C.gnutls_protocol_get_version(s.tls())) }
+
+// UsesPSK reports whether a server has chosen a cipher suite of TLS 1.2 or earlier with a
+// pre-shared key.
+//
+// Implements:
+//
+//	gnutls_kx_algorithm_t gnutls_kx_get(gnutls_session_t session);
+func (s *Session) UsesPSK() bool {
+	switch C.gnutls_kx_get(s.tls()) {
+	case C.GNUTLS_KX_PSK, C.GNUTLS_KX_RSA_PSK, C.GNUTLS_KX_DHE_PSK, C.GNUTLS_KX_ECDHE_PSK:
+		return true
+	}
+	return false
+}
+
 // Resumed reports whether the session is one that was resumed, as far as is known.
 //
 // Implements:
