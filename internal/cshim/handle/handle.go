@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package handle lets C carry Go values.
 //
 // C must not keep Go pointers, so a callback from C cannot be given the Go
