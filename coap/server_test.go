@@ -2,6 +2,7 @@ package coap
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -49,7 +50,9 @@ func TestServerListensOnSeveralEndpoints(t *testing.T) {
 }
 
 func TestServerOnAllAddresses(t *testing.T) {
-	s := &Server{Handler: hello}
+	s := &Server{Handler: HandlerFunc(func(w ResponseWriter, r *Request) {
+		fmt.Fprint(w, r.Session.RemoteAddr().Addr(), " ", r.Session.LocalAddr().Addr())
+	})}
 	defer s.Close()
 	endpoints, err := s.Listen("coap://:0")
 	require.NoError(t, err)
@@ -60,7 +63,7 @@ func TestServerOnAllAddresses(t *testing.T) {
 		}
 		r, err := dialEndpoint(t, Endpoint{UDP, netip.AddrPortFrom(ip, port)}).Get(waitContext(t), "/")
 		require.NoError(t, err, ip)
-		assert.Equal(t, "hello", string(r.Body))
+		assert.Equal(t, fmt.Sprint(ip, " ", ip), string(r.Body), "addresses of IPv4 are written as such")
 	}
 }
 

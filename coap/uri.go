@@ -61,6 +61,12 @@ func parseParts(scheme, authority, reference string) (u *URI, err error) {
 	}
 	// The last colon is that of the port, unless it is within brackets.
 	host, port := authority, ""
+	switch bracket := strings.HasPrefix(host, "["); {
+	case bracket && !strings.Contains(host, "]"):
+		return nil, fmt.Errorf("host %q is not an IPv6 address", host)
+	case !bracket && strings.Count(host, ":") > 1:
+		return nil, fmt.Errorf("host %q is neither a name nor an address: one of IPv6 stands in brackets", host)
+	}
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		host, port = host[:i], host[i+1:]
 	}

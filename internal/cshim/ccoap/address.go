@@ -39,5 +39,5 @@ func fromC(c C.struct_cshim_address) netip.AddrPort {
 	if c.scope != 0 {
 		ip = ip.WithZone(strconv.Itoa(int(c.scope)))
 	}
-	return netip.AddrPortFrom(ip, uint16(c.port))
+	return netip.AddrPortFrom(ip.Unmap(), uint16(c.port)) // a socket for IPv6 may take IPv4 too
 }
