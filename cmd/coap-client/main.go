@@ -26,8 +26,8 @@
 //
 // The exit status is 0 after a response that tells success (2.xx), 4 after an
 // error of the client (4.xx), 5 after one of the server (5.xx), 1 where there is no response,
-// and 2 for flags, URIs and files that cannot be used. With several responses the last one
-// counts. With --legacy-exit it is 1 for wrong flags and 0 for all else.
+// 2 for flags, URIs and files that cannot be used, and 130 when it is interrupted. With several
+// responses the last one counts. With --legacy-exit it is 1 for wrong flags and 0 for all else.
 package main
 
 import (
@@ -36,8 +36,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -51,9 +49,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	flags.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
 }
 
 // run makes the requests and returns the exit status.
@@ -68,9 +64,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "coap-client:", trim(err))
-		if errors.As(err, new(flags.Error)) {
-			status = statusUsage
-		}
+	}
+	if interrupted, ok := flags.Interrupted(ctx); ok {
+		status = interrupted
+	}
+	if errors.As(err, new(flags.Error)) {
+		status = statusUsage
 	}
 	switch {
 	case !opts.legacy:

@@ -49,3 +49,13 @@ func TestPrintsWhatLibcoapsClientPrints(t *testing.T) {
 		})
 	}
 }
+
+func TestSignalsEndTheClient(t *testing.T) {
+	t.Parallel()
+	toolstest.Interrupted(t, "udp", func(addr string) *exec.Cmd { return client("coap://" + addr) })
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	toolstest.Version(t, "coap-client", client, "libcoap "+coap.Version())
+}

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
+	"github.com/gnucoap/gnucoap/cmd/internal/progress"
 	"github.com/gnucoap/gnucoap/coap"
 )
 
@@ -121,7 +121,7 @@ func (out *output) status() int {
 // progress returns what draws the progress bar: nothing, where the bar could get mixed with
 // other output or nobody would see it.
 func (out *output) progress() func(coap.Progress) {
-	if !isTerminal(out.stderr) || out.o.output == "" && !out.o.json && isTerminal(out.stdout) && len(out.o.body) < longBody {
+	if !progress.IsTerminal(out.stderr) || out.o.output == "" && !out.o.json && progress.IsTerminal(out.stdout) && len(out.o.body) < longBody {
 		return nil
 	}
 	return func(p coap.Progress) {
@@ -133,19 +133,11 @@ func (out *output) progress() func(coap.Progress) {
 			return
 		}
 		if out.bar == nil {
-			out.bar = progressbar.NewOptions64(total,
-				progressbar.OptionSetWriter(out.stderr),
-				progressbar.OptionShowBytes(true),
-				progressbar.OptionClearOnFinish())
+			out.bar = progress.NewBar(out.stderr, total, "", progressbar.OptionShowBytes(true))
 		}
 		out.bar.ChangeMax64(total)
 		out.bar.Set64(done)
 	}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (out *output) endProgress() {

@@ -6,12 +6,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/progress"
 	"github.com/gnucoap/gnucoap/cmd/internal/toolstest"
 	"github.com/gnucoap/gnucoap/coap"
 )
@@ -42,6 +46,27 @@ func terminal(t testing.TB) (tty *os.File, written func() string) {
 	return tty, func() string {
 		assert.NoError(t, tty.Close())
 		return <-text
+	}
+}
+
+func TestProgressFitsANarrowTerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []uint16{20, 40, 80, 200} {
+		t.Run(fmt.Sprint(columns), func(t *testing.T) {
+			t.Parallel()
+			tty, written := terminal(t)
+			require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}))
+			bar := progress.NewBar(tty, 123<<20, "", progressbar.OptionShowBytes(true))
+			for range 10 {
+				require.NoError(t, bar.Add(12<<20))
+			}
+			require.NoError(t, bar.RenderBlank())
+			shown := written()
+			assert.Contains(t, shown, "%")
+			for line := range strings.SplitSeq(shown, "\r") {
+				assert.LessOrEqual(t, utf8.RuneCountInString(line), int(columns), "%q", line)
+			}
+		})
 	}
 }
 

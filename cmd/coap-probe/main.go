@@ -14,7 +14,8 @@
 // spaces between them.
 //
 // A server has four seconds. The exit status is 0 when all of them are there, 1 when one
-// is not, which a line on standard error tells, and 2 for URIs that cannot be used.
+// is not, which a line on standard error tells, 2 for URIs that cannot be used, and 130
+// when it is interrupted.
 package main
 
 import (
@@ -25,9 +26,7 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
@@ -36,22 +35,30 @@ import (
 )
 
 const (
-	usage       = "usage: coap-probe [URI...]"
+	usage       = "coap-probe [URI...]"
 	environment = "COAP_PROBE"
 	limit       = 4 * time.Second
+	help        = `
+
+Tells whether servers are there. A URI is one of
+  coap://host[:port]  coaps://…  coap+tcp://…  coaps+tcp://…  to ping a CoAP server
+  tls://host:port                                             to make a handshake
+Without arguments the URIs are those of the environment variable COAP_PROBE, with
+spaces between them. A server has 4 seconds. Certificates are not verified.
+
+The exit status is 0 when all servers are there, 1 when one is not, and 2 for
+URIs that cannot be used.
+`
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	flags.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // run probes the servers and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	uris, err := parse(args)
+	uris, err := parse(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(stdout, usage)
 		return 0
 	}
 	if err == nil {
@@ -64,22 +71,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, new(flags.Error)) {
 		return 2
 	}
+	if status, ok := flags.Interrupted(ctx); ok {
+		return status
+	}
 	return 1
 }
 
 // parse returns the URIs to probe, which are good.
-func parse(args []string) ([]string, error) {
-	fs := flag.NewFlagSet("coap-probe", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	if err := fs.Parse(args); err != nil {
-		return nil, flags.Errorf("%w", err)
+func parse(args []string, stdout io.Writer) ([]string, error) {
+	fs := flags.New("coap-probe")
+	if err := flags.Parse(fs, args, usage+help, stdout, "libcoap "+coap.Version()); err != nil {
+		return nil, err
 	}
 	uris := fs.Args()
 	if len(uris) == 0 {
 		uris = strings.Fields(os.Getenv(environment))
 	}
 	if len(uris) == 0 {
-		return nil, flags.Errorf("there is no URI, and none in %s; %s", environment, usage)
+		return nil, flags.Errorf("there is no URI, and none in %s; usage: %s", environment, usage)
 	}
 	for _, uri := range uris {
 		if err := check(uri); err != nil {

@@ -5,18 +5,27 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/toolstest"
 	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
+// asProgram makes the test program be coap-probe.
+const asProgram = "COAP_PROBE_TEST_MAIN"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	testenv.Main(m, func() (any, int64) {
 		sessions, connections := coap.LiveObjects(), gnutls.LiveObjects()
 		return []any{sessions, connections}, sessions.Total() + connections.Total()
@@ -103,7 +112,7 @@ func TestServersThatAreNotThere(t *testing.T) {
 
 func TestBadInputIsNamed(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"", "there is no URI, and none in COAP_PROBE; " + usage},
+		{"", "there is no URI, and none in COAP_PROBE; " + "usage: " + usage},
 		{"-x", "flag provided but not defined: -x"},
 		{"http://example.org", `"http://example.org"`},
 		{"coap://a/ coap://", `"coap://"`},
@@ -126,8 +135,25 @@ func TestBadInputIsNamed(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	status, stdout, stderr := call("-h")
+	status, stdout, stderr := call("--help")
 	assert.Zero(t, status)
-	assert.Equal(t, usage+"\n", stdout)
 	assert.Empty(t, stderr)
+	for _, said := range []string{"Usage: coap-probe [URI...]", "coaps+tcp://", "tls://host:port", "COAP_PROBE", "exit status", "-version"} {
+		assert.Contains(t, stdout, said)
+	}
+}
+
+// probeProcess returns coap-probe as a process of its own.
+func probeProcess(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
+func TestSignalsEndTheProbe(t *testing.T) {
+	toolstest.Interrupted(t, "udp", func(addr string) *exec.Cmd { return probeProcess("coap://" + addr) })
+}
+
+func TestVersion(t *testing.T) {
+	toolstest.Version(t, "coap-probe", probeProcess, "libcoap "+coap.Version())
 }

@@ -63,3 +63,12 @@ func TestAnswersWhatLibcoapsServerAnswers(t *testing.T) {
 		})
 	}
 }
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	toolstest.Version(t, "coap-server", func(args ...string) *exec.Cmd {
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		return cmd
+	}, "libcoap "+coap.Version())
+}

@@ -62,6 +62,7 @@
 //	0  every further connection resumed and none failed
 //	1  one did not resume, or failed; or there is nothing to -save
 //	2  bad usage, or no connection at all
+//	130  interrupted
 //
 // With -load the first connection counts as a further one, and with -pool if the
 // file has a ticket for it.
@@ -74,16 +75,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	flags.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // run makes the connections and returns the exit status.
@@ -96,9 +93,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		ok, err = probe(ctx, opts, stdout, stderr)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		fmt.Fprintln(stderr, "tls-resume:", err)
+	}
+	interrupted, byUser := flags.Interrupted(ctx)
+	switch {
+	case byUser && !errors.As(err, new(flags.Error)):
+		return interrupted
+	case err != nil:
 		return 2
 	case !ok:
 		return 1

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/cmd/internal/toolstest"
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
@@ -129,8 +130,7 @@ func try(t testing.TB, args ...string) outcome {
 func tryProcess(t testing.TB, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(os.Args[0], append([]string{"-ca", testenv.File("ca.pem")}, args...)...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := process(append([]string{"-ca", testenv.File("ca.pem")}, args...)...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError
@@ -338,3 +338,16 @@ func TestReply(t *testing.T) {
 		})
 	}
 }
+
+// process returns tls-resume as a process of its own.
+func process(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
+func TestSignalsEndTheRun(t *testing.T) {
+	toolstest.Interrupted(t, "tcp", func(addr string) *exec.Cmd { return process(addr) })
+}
+
+func TestVersion(t *testing.T) { toolstest.Version(t, "tls-resume", process) }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -42,8 +41,7 @@ type options struct {
 // asked for, and then returns flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (*options, error) {
 	o := &options{stepLimit: stepLimit}
-	fs := flag.NewFlagSet("tls-resume", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+	fs := flags.New("tls-resume")
 	fs.IntVar(&o.n, "n", 1, "`number` of further connections")
 	fs.StringVar(&o.data, "data", "", "`string` to send on each connection, where the server's reply is then read")
 	fs.DurationVar(&o.wait, "wait", time.Second, "how long to wait for a session ticket")
@@ -61,12 +59,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.BoolVar(&o.race, "race", false, "try all addresses of the host, one after the other with a short delay, and take the first handshake that is done")
 	fs.StringVar(&o.early, "early", "", "`string` to send on each connection like -data, as early data where that is possible")
 	fs.BoolVar(&o.json, "json", false, "print a JSON object for each connection")
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		fs.SetOutput(stdout)
-		fmt.Fprintln(stdout, "Usage: tls-resume [flags] host:port")
-		fs.PrintDefaults()
-		return nil, err
-	} else if err != nil {
+	if err := flags.Parse(fs, args, "tls-resume [flags] host:port", stdout); err != nil {
 		return nil, err
 	}
 	switch fs.NArg() {

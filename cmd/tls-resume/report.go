@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+
+	"github.com/gnucoap/gnucoap/cmd/internal/progress"
 )
 
 // longRun is the number of further connections that a progress bar shows up
@@ -27,12 +27,8 @@ type report struct {
 
 func newReport(opts *options, stdout, stderr io.Writer) *report {
 	rep := &report{opts: opts, out: stdout}
-	if f, ok := stderr.(*os.File); ok && opts.n >= longRun && !opts.json && term.IsTerminal(int(f.Fd())) {
-		rep.bar = progressbar.NewOptions(opts.n+1,
-			progressbar.OptionSetWriter(stderr),
-			progressbar.OptionSetDescription("connecting"),
-			progressbar.OptionShowCount(),
-			progressbar.OptionClearOnFinish())
+	if opts.n >= longRun && !opts.json && progress.IsTerminal(stderr) {
+		rep.bar = progress.NewBar(stderr, int64(opts.n+1), "connecting", progressbar.OptionShowCount())
 	}
 	return rep
 }

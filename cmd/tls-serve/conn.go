@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gnucoap/gnucoap/gnutls"
@@ -14,8 +15,9 @@ import (
 // listener gives out connections whose handshake has a limit and is logged.
 type listener struct {
 	net.Listener
-	limit time.Duration
-	log   *slog.Logger
+	reloaded atomic.Pointer[gnutls.Config] // nil: that of Listener
+	limit    time.Duration
+	log      *slog.Logger
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -23,7 +25,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c.(*gnutls.Conn), limit: l.limit, log: l.log.With("peer", c.RemoteAddr())}, nil
+	tls := c.(*gnutls.Conn)
+	if config := l.reloaded.Load(); config != nil {
+		tls = gnutls.Server(tls.NetConn(), config)
+	}
+	return &conn{Conn: tls, limit: l.limit, log: l.log.With("peer", c.RemoteAddr())}, nil
 }
 
 // conn makes its handshake with the first Read, as gnutls.Conn does.

@@ -63,6 +63,13 @@
 // and error. In mode echo one that
 // breaks later has a line "msg=broken" with peer and error, too.
 //
+// # Reload
+//
+// SIGHUP makes the server load the files of its flags again, for the connections that
+// come from then on: certificates, keys, authorities and pre-shared keys. The log says
+// "msg=reloaded", or "msg=\"not reloaded\"" with the error of a file that cannot be used:
+// then nothing changes.
+//
 // # End
 //
 // SIGINT and SIGTERM end the server: it takes no more connections, closes
@@ -91,9 +98,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	flags.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // run serves until ctx ends and returns the exit status.
@@ -118,7 +123,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func serve(ctx context.Context, opts *options, log *slog.Logger) error {
-	config, err := opts.config()
+	config, err := opts.load(nil)
 	if err != nil {
 		return err
 	}
@@ -134,11 +139,15 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 		return err
 	}
 	defer ln.Close()
+	l := &listener{Listener: ln, limit: opts.handshakeLimit, log: log}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go l.reload(ctx, hangup, opts, config)
 	log.Info("listening", "addr", ln.Addr())
-	ln = &listener{Listener: ln, limit: opts.handshakeLimit, log: log}
 	if opts.mode == "http" {
-		return serveHTTP(ctx, ln, opts, log)
+		return serveHTTP(ctx, l, opts, log)
 	}
-	serveEcho(ctx, ln, opts, log)
+	serveEcho(ctx, l, opts, log)
 	return nil
 }

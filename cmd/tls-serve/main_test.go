@@ -323,3 +323,11 @@ func TestClientCertificates(t *testing.T) {
 		assert.Error(t, talk(t, s, withCert("client")))
 	})
 }
+
+func TestVersion(t *testing.T) {
+	toolstest.Version(t, "tls-serve", func(args ...string) *exec.Cmd {
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		return cmd
+	})
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strconv"
@@ -68,8 +67,7 @@ func (p *pairs) addKey(file string) error {
 // asked for, and then returns flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (*options, error) {
 	o := &options{handshakeLimit: handshakeLimit, idleLimit: idleLimit, grace: shutdownGrace}
-	fs := flag.NewFlagSet("tls-serve", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+	fs := flags.New("tls-serve")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:4433", "`address` to listen on")
 	fs.Func("cert", "`file` with a certificate chain in PEM; may be repeated", o.pairs.addCert)
 	fs.Func("key", "`file` with the private key of the -cert next to it", o.pairs.addKey)
@@ -84,13 +82,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
 	fs.StringVar(&o.priority, "priority", "", "GnuTLS priority `string` (default the system's policy)")
 	fs.StringVar(&o.psk, "psk", "", "`file` with pre-shared keys, as lines of identity:hexkey")
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		fs.SetOutput(stdout)
-		fmt.Fprintln(stdout, "Usage: tls-serve -cert FILE [-key FILE] [flags]")
-		fs.PrintDefaults()
+	if err := flags.Parse(fs, args, "tls-serve -cert FILE [-key FILE] [flags]", stdout); err != nil {
 		return nil, err
-	} else if err != nil {
-		return nil, flags.Errorf("%w", err)
 	}
 	if fs.NArg() > 0 {
 		return nil, flags.Errorf("unexpected argument %q", fs.Arg(0))

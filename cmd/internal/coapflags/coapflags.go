@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
+	"github.com/gnucoap/gnucoap/coap"
 )
 
 // A Set is the flags of a command.
@@ -34,7 +35,7 @@ func New(name, since43 string) *Set {
 	return s
 }
 
-// AddCommon defines --compat and --legacy-exit, which come last in the help.
+// AddCommon defines --compat, --legacy-exit and --version, which come last in the help.
 func (s *Set) AddCommon(legacy string) {
 	s.Func("compat", "take flags as libcoap `version` 4.2 or 4.3 does", func(v string) error {
 		if v != "4.2" && v != "4.3" {
@@ -44,9 +45,10 @@ func (s *Set) AddCommon(legacy string) {
 		return nil
 	})
 	s.BoolVar(&s.Legacy, "legacy-exit", false, legacy)
+	s.Bool("version", false, "print the version")
 }
 
-// Parse reads the command line. For --help it prints the help to stdout and returns
+// Parse reads the command line. For --help and --version it prints that to stdout and returns
 // pflag.ErrHelp.
 func (s *Set) Parse(args []string, usage string, stdout io.Writer) error {
 	err := s.FlagSet.Parse(s.separate(args))
@@ -56,6 +58,10 @@ func (s *Set) Parse(args []string, usage string, stdout io.Writer) error {
 	}
 	if err != nil {
 		return flags.Errorf("%w", err)
+	}
+	if s.Changed("version") {
+		flags.PrintVersion(stdout, s.Name(), "libcoap "+coap.Version())
+		return pflag.ErrHelp
 	}
 	if s.Old {
 		s.Visit(func(f *pflag.Flag) {
