@@ -7,7 +7,7 @@ LIBCOAP   ?= 3
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
-SUITES    ?= bullseye trixie
+SUITES    ?= bullseye trixie sid arm64
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -33,9 +33,15 @@ endif
 export GOFLAGS := $(GOFLAGS) $(flags)
 export GOCACHE := $(private)/gocache
 export PKG_CONFIG_PATH := $(private):$(PKG_CONFIG_PATH)
+else ifeq ($(shell scripts/libcoap.sh)$(filter -tags=%,$(GOFLAGS)),2)
+export GOFLAGS := $(GOFLAGS) -tags=libcoap2
 endif
 
-.PHONY: help deps deps-build demo build test noresume race asan stress matrix cgocheck lint bench fuzz image image-check prefix-check coverage clean
+# $(call and_tag,TAG) are the flags of go with one more build tag.
+comma := ,
+and_tag = $(filter-out -tags=%,$(GOFLAGS)) $(or $(addsuffix $(comma)$(1),$(filter -tags=%,$(GOFLAGS))),-tags=$(1))
+
+.PHONY: help deps deps-build demo build test noresume race asan stress matrix cgocheck vet lint bench fuzz image image-check prefix-check coverage clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +63,7 @@ test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missi
 	$(call each,$(MODULES) bench,go test ./...)
 
 noresume: deps ## run the tests of CoAP without resumption (build tag noresume)
-	GOFLAGS="$$GOFLAGS -tags=noresume" go test ./internal/cshim/... ./coap ./cmd/... ./examples/...
+	GOFLAGS="$(call and_tag,noresume)" go test ./internal/cshim/... ./coap ./cmd/... ./examples/...
 
 race: deps ## run the tests with the race detector
 	$(call each,$(MODULES),go test -race ./...)
@@ -69,17 +75,20 @@ asan: deps ## run the tests with the address sanitizer and its leak detection
 stress: deps ## run the tests ten times over
 	$(call each,$(MODULES),go test -count=10 -timeout 60m ./...)
 
-matrix: ## build and test with the libraries of other Debian releases (SUITES; Debian, root)
+matrix: ## make vet test on other Debian releases, the demo on arm64 (SUITES; Debian, root)
 	@scripts/deps.sh build matrix
 	scripts/matrix.sh $(SUITES)
 
 cgocheck: deps ## run the tests with the full check of pointers passed to C
 	$(call each,$(MODULES),GOEXPERIMENT=cgocheck2 go test ./...)
 
-lint: deps-build ## gofmt, go vet, staticcheck, and C warnings as errors
-	@files=$$(find . -path ./.build -prune -o -name '*.go' -print | xargs gofmt -l) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
+vet: deps-build ## go vet, and C warnings as errors
 	CGO_CFLAGS='$(WARNINGS)' go build ./internal/cshim/...
-	$(call each,$(MODULES) bench,go vet ./...; go run $(STATICCHECK) ./...)
+	$(call each,$(MODULES) bench,go vet ./...)
+
+lint: vet ## vet, gofmt and staticcheck
+	@files=$$(find . -path ./.build -prune -o -name '*.go' -print | xargs gofmt -l) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
+	$(call each,$(MODULES) bench,go run $(STATICCHECK) ./...)
 
 bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./...

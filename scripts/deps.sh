@@ -6,10 +6,7 @@
 #   deps.sh image   what `make image-check` needs
 set -eu
 
-# Debian 11 and Ubuntu 22.04 have libcoap 2 alone.
-coap=3
-# shellcheck source=/dev/null
-case $(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") in bullseye | jammy) coap=2 ;; esac
+coap=$("$(dirname "$0")/libcoap.sh")
 
 packages=
 for group; do
@@ -21,7 +18,7 @@ for group; do
 		;;
 	# redis-tools has the server too, as redis-check-rdb, and starts no service.
 	peers) packages="$packages curl gnutls-bin libcoap$coap-bin openssl redis-tools" ;;
-	matrix) packages="$packages debootstrap" ;;
+	matrix) packages="$packages debootstrap gcc-aarch64-linux-gnu qemu-user" ;;
 	image) packages="$packages buildah debootstrap gnutls-bin iproute2 libcoap$coap-bin openssl" ;;
 	*) echo "deps: no group $group" >&2; exit 2 ;;
 	esac
