@@ -8,12 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/internal/coverage"
 	"github.com/gnucoap/gnucoap/internal/csource"
 )
@@ -200,10 +202,13 @@ func TestJSONIsOneObject(t *testing.T) {
 	assert.Equal(t, "The address argument becomes a call of Listen.", place["note"])
 }
 
-// examples returns the C sources that come with Debian's libcoap3-dev.
+// examples returns the C sources that come with Debian's package of libcoap.
 func examples(t testing.TB) []string {
 	t.Helper()
 	out, err := exec.Command("dpkg", "-L", "libcoap3-dev").Output()
+	if err != nil { // Debian 11
+		out, err = exec.Command("dpkg", "-L", "libcoap2-dev").Output()
+	}
 	require.NoError(t, err)
 	files := regexp.MustCompile(`(?m)^.*/coap-(client|server)\.c$`).FindAllString(string(out), -1)
 	require.Len(t, files, 2)
@@ -212,11 +217,16 @@ func examples(t testing.TB) []string {
 
 func TestLibcoapsOwnPrograms(t *testing.T) {
 	files := examples(t)
+	data, err := coverage.Load()
+	require.NoError(t, err)
 	callbacks := map[string]string{}
 	symbols := map[string]int{}
 	for _, p := range places(t, files...) {
 		assert.NotEqual(t, unknown, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
-		assert.NotEqual(t, open, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
+		known := data.Find(p.Symbol)
+		if known == nil || slices.Contains(known.Versions, "4.3.1") { // later ones have more than Go offers
+			assert.NotEqual(t, open, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
+		}
 		symbols[p.Symbol]++
 		if p.Kind == "callback" {
 			callbacks[p.Symbol] = p.Registered
@@ -238,7 +248,9 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 	}
 	status, stdout, _ := call(t, files...)
 	assert.Equal(t, 0, status)
-	assert.Contains(t, stdout, "libcoap 4.3.1 lacks nothing that is used.\n")
+	if version := coap.Version(); slices.Contains(data.Versions("libcoap"), version) {
+		assert.Contains(t, stdout, "libcoap "+version+" lacks nothing that is used.\n")
+	}
 	assert.Regexp(t, `(?m)^all: \d{4} places: \d{4} simple \(8\d %\)`, stdout)
 }
 

@@ -155,8 +155,9 @@ type CoAPResponse struct {
 }
 
 // received finds the messages that coap-client prints, and in them their codes.
-// The codes of requests are words.
-var received = regexp.MustCompile(`(?m)^v:1 t:[A-Z]+ c:(\d\.\d\d) `)
+// The codes of requests are words. libcoap 4.3.4 and later write messages over TCP in
+// another way.
+var received = regexp.MustCompile(`(?m)^v:(?:1 t:[A-Z]+|Reliable) c:(\d\.\d\d) `)
 
 // RunCoAPClient runs coap-client-FLAVOUR until it ends by itself, 20 seconds
 // after its request if nothing answers. The exit code of coap-client says
