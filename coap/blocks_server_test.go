@@ -338,7 +338,7 @@ func TestUnansweredBodiesAreForgotten(t *testing.T) {
 			c.l.mu.Lock()
 			defer c.l.mu.Unlock()
 			kept := 0
-			for _, in := range c.recent.ring {
+			for _, in := range c.recent.queue {
 				kept += len(in.m.Body)
 			}
 			return c.busy == 0 && kept == 0

@@ -184,6 +184,7 @@ func (c *conn) end(err error) {
 	}
 	c.settleResumption()
 	c.l.store.forget(c)
+	c.l.requests.forget(c)
 	for _, o := range c.observers {
 		o.end()
 	}

@@ -3,6 +3,7 @@ package coap
 import (
 	"hash/maphash"
 	"time"
+	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -14,38 +15,105 @@ const (
 	nonLifetime      = 145 * time.Second // of a non-confirmable one
 )
 
-// recentRequests is how many requests a session remembers. A peer sends a request
-// again while it waits for the answer, and it waits for few at a time.
-const recentRequests = 128
+// What a server remembers. A peer sends a request again while it waits for the answer, and it
+// waits for few at a time.
+const (
+	recentRequests = 128      // of a session
+	recentBytes    = 32 << 10 // of a session, with their responses
+	loggedBytes    = 64 << 20 // of all sessions
+)
+
+// entryBytes is what a request takes in a log, without its token and its response.
+const entryBytes = int(unsafe.Sizeof(incoming{})) + 64
 
 // An exchangeLog remembers the last requests of a session, so that one that comes
 // twice is handled once. The zero value is ready for use.
 type exchangeLog struct {
-	byID map[uint16]*incoming
-	ring []*incoming
-	next int // in ring
+	byID  map[uint16]*incoming
+	queue []*incoming // the oldest first
+	bytes int
+}
+
+// A requestLog is what the logs of all sessions have together. Its oldest entry is also the
+// oldest one of its session. The loop guards it.
+type requestLog struct {
+	oldest, newest *incoming
+	bytes          int
+	most           int // bytes
 }
 
 // add notes a request, unless it is there: then the first is returned.
-func (e *exchangeLog) add(in *incoming) (first *incoming) {
+func (l *requestLog) add(in *incoming) (first *incoming) {
+	e := &in.c.recent
 	if known := e.byID[in.mid]; known != nil && known.sum == in.sum && in.at.Before(known.expires()) {
 		return known
 	}
 	if e.byID == nil {
 		e.byID = make(map[uint16]*incoming)
 	}
-	if len(e.ring) < recentRequests {
-		e.ring = append(e.ring, in)
-	} else {
-		old := e.ring[e.next]
-		if e.byID[old.mid] == old {
-			delete(e.byID, old.mid)
-		}
-		e.ring[e.next] = in
-		e.next = (e.next + 1) % recentRequests
-	}
 	e.byID[in.mid] = in
+	e.queue = append(e.queue, in)
+	in.older = l.newest
+	if in.older == nil {
+		l.oldest = in
+	} else {
+		in.older.newer = in
+	}
+	l.newest = in
+	in.logged = true
+	l.resize(in)
 	return nil
+}
+
+// resize counts what an entry takes anew, and removes the oldest ones that are too many.
+func (l *requestLog) resize(in *incoming) {
+	if !in.logged {
+		return
+	}
+	e := &in.c.recent
+	size := entryBytes + cap(in.m.Token) + cap(in.m.Options) + cap(in.m.Body)
+	if in.sent != nil {
+		size += int(unsafe.Sizeof(*in.sent)) + cap(in.sent.Options) + cap(in.sent.Body)
+	}
+	e.bytes += size - in.size
+	l.bytes += size - in.size
+	in.size = size
+	for len(e.queue) > 1 && (len(e.queue) > recentRequests || e.bytes > recentBytes) {
+		l.remove(e.queue[0])
+	}
+	for l.oldest != in && (l.bytes > l.most || in.at.After(l.oldest.expires())) {
+		l.remove(l.oldest)
+	}
+}
+
+// remove removes the oldest entry of a session.
+func (l *requestLog) remove(in *incoming) {
+	e := &in.c.recent
+	if e.byID[in.mid] == in {
+		delete(e.byID, in.mid)
+	}
+	e.queue[0] = nil
+	e.queue = e.queue[1:]
+	e.bytes -= in.size
+	l.bytes -= in.size
+	if in.older == nil {
+		l.oldest = in.newer
+	} else {
+		in.older.newer = in.newer
+	}
+	if in.newer == nil {
+		l.newest = in.older
+	} else {
+		in.newer.older = in.older
+	}
+	in.older, in.newer, in.logged, in.size = nil, nil, false, 0
+}
+
+// forget removes the entries of a session.
+func (l *requestLog) forget(c *conn) {
+	for len(c.recent.queue) > 0 {
+		l.remove(c.recent.queue[0])
+	}
 }
 
 func (in *incoming) expires() time.Time {

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"bytes"
 	"net"
 	"slices"
 	"time"
@@ -32,6 +33,10 @@ type incoming struct {
 	acked    bool      // an empty acknowledgement has been sent
 	answered bool
 	sent     *ccoap.Message // with the acknowledgement
+	older    *incoming      // in loop.requests
+	newer    *incoming
+	logged   bool // it is there
+	size     int  // that it has there
 }
 
 func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
@@ -66,7 +71,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		if !l.shared { // else the last block may come as the whole body first, and then as it is
 			in.sum = sum(&m)
 		}
-		if first := c.recent.add(in); first != nil {
+		if first := l.requests.add(in); first != nil {
 			l.events = append(l.events, first.again)
 			return
 		}
@@ -200,8 +205,12 @@ func (in *incoming) silence() {
 	in.begin()
 }
 
-// forget drops what the request holds: it stays in the log.
-func (in *incoming) forget() { in.m.Options, in.m.Body, in.blocks = nil, nil, nil }
+// forget drops what the request holds: it stays in the log. The token is a part of all that
+// came.
+func (in *incoming) forget() {
+	in.m.Token, in.m.Options, in.m.Body, in.blocks = bytes.Clone(in.m.Token), nil, nil, nil
+	in.c.l.requests.resize(in)
+}
 
 func (in *incoming) done() {
 	if in.blocks != nil && in.blocks.upload != nil {
@@ -223,7 +232,6 @@ func (in *incoming) respond(m *ccoap.Message) error {
 		return net.ErrClosed
 	}
 	in.answered = true
-	m.Token = in.m.Token
 	m.ID = ccoap.NewID
 	switch {
 	case in.confirmable && !in.acked:
@@ -235,6 +243,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 		m.Type = ccoap.NonConfirmable
 	}
 	in.forget()
+	m.Token = in.m.Token
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))

@@ -54,6 +54,7 @@ type loop struct {
 	hearers   map[messageID]hearer // by what it has sent
 	confirmed map[messageID]*conn  // by what came last
 	store     blockStore           // bodies that are not through
+	requests  requestLog
 
 	lending int // calls of Context.Native that run
 
@@ -94,9 +95,10 @@ func newLoop(config Config) (*loop, error) {
 
 func makeLoop(config Config) *loop {
 	l := &loop{
-		config:  config,
-		conns:   make(map[ccoap.SessionID]*conn),
-		hearers: make(map[messageID]hearer),
+		config:   config,
+		conns:    make(map[ccoap.SessionID]*conn),
+		hearers:  make(map[messageID]hearer),
+		requests: requestLog{most: loggedBytes},
 	}
 	l.timer = time.AfterFunc(time.Hour, func() {
 		if b, _ := l.poll(false); b != nil {
