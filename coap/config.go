@@ -50,6 +50,8 @@ type Config struct {
 	// 2000 and 200.
 	MaxRequests        int
 	MaxSessionRequests int
+	// AddressValidation says when peers over UDP must prove that an address is theirs.
+	AddressValidation AddressValidation
 	// BlockSize is how many bytes of a body one message has that is sent in
 	// blocks, and how many a client asks for: a power of 2 from 16 to 1024; others
 	// are rounded down. Zero means 1024, which clients do not ask for. Over TCP and
@@ -178,6 +180,8 @@ func (c *Config) check() error {
 		return bad("MaxRequests", c.MaxRequests, "0 or more")
 	case c.MaxSessionRequests < 0:
 		return bad("MaxSessionRequests", c.MaxSessionRequests, "0 or more")
+	case c.AddressValidation < ValidateWhenLarge || c.AddressValidation > ValidateNever:
+		return bad("AddressValidation", int(c.AddressValidation), "one of the constants")
 	case c.BlockSize < 0:
 		return bad("BlockSize", c.BlockSize, "0 or more")
 	case c.MaxBody < 0:

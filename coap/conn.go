@@ -47,7 +47,9 @@ type conn struct {
 	used       time.Time
 	older      *conn // in loop.servers or loop.strangers
 	newer      *conn
-	verified   bool      // the peer has the address that it says
+	verified   bool // the peer has the address that it says
+	spent      int  // of credit, while it is not verified
+	proofs     []messageID
 	alive      time.Time // of the last sign of life, of a server's peer
 	recent     exchangeLog
 	confirmed  confirmed
@@ -185,6 +187,7 @@ func (c *conn) end(err error) {
 	c.settleResumption()
 	c.l.store.forget(c)
 	c.l.requests.forget(c)
+	c.dropProofs()
 	for _, o := range c.observers {
 		o.end()
 	}
@@ -282,7 +285,7 @@ func (c *conn) send(m *ccoap.Message) (mid int, err error) {
 	if ccoap.StopsItsTimer && m.Type == ccoap.Confirmable && !c.proto.Reliable() {
 		c.l.arm(minAckTimeout)
 	}
-	return c.native.Send(m)
+	return c.transmit(m)
 }
 
 // sendError says why libcoap did not take a message.
@@ -341,6 +344,7 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 	if c == nil || c.proto.Reliable() { // the session ends: an event tells
 		return false
 	}
+	c.disprove(m.ID)
 	if c.pinged(reason, m) {
 		return true
 	}

@@ -52,7 +52,7 @@ func logged(c *Context) int {
 }
 
 func TestLogOfASessionIsBounded(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestContext(t, &Config{AddressValidation: ValidateNever})
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 1000)) }))
 	peer := coappeer.NewUDP(t)
 	for i := range recentRequests {

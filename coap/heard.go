@@ -32,6 +32,10 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 		}
 		return
 	}
+	if c := l.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got
+		l.heard(c)
+		l.verify(c)
+	}
 	h := l.hearers[m]
 	switch {
 	case h == nil:

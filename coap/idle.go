@@ -65,10 +65,13 @@ func (l *loop) verify(c *conn) {
 	if c.verified || c.ended != nil {
 		return
 	}
-	if c.server {
-		l.strangers.remove(c)
-		l.servers.add(c)
+	l.strangers.remove(c)
+	l.servers.add(c)
+	if c.spent > 0 {
+		b := l.credit.of(c.remote.Addr())
+		b.used = max(0, b.used-c.spent)
 	}
+	c.dropProofs()
 	c.verified = true
 }
 

@@ -67,6 +67,9 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		confirmable: m.Type == ccoap.Confirmable && !c.proto.Reliable(),
 		multicast:   multicast,
 	}
+	if c.unproved() {
+		c.earn(&m)
+	}
 	if !c.proto.Reliable() {
 		if !l.shared { // else the last block may come as the whole body first, and then as it is
 			in.sum = sum(&m)
@@ -75,6 +78,10 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			l.events = append(l.events, first.again)
 			return
 		}
+	}
+	if !in.admit() {
+		l.events = append(l.events, in.challenge)
+		return
 	}
 	if id, ok := l.unrecognized(m.Options); ok {
 		l.events = append(l.events, func() { in.refuseOption(id) })
@@ -125,6 +132,9 @@ func (in *incoming) refuseForNow() {
 	}
 	var options Options
 	options.SetMaxAge(busyAge)
+	if in.c.unproved() { // those that are proved have more room
+		options.Add(OptionEcho, in.c.echo(time.Now()))
+	}
 	_ = in.respond(&ccoap.Message{Code: int(CodeServiceUnavailable), Options: options.encode()})
 }
 
@@ -136,12 +146,12 @@ func (in *incoming) again() {
 		in.sendEmpty()
 	case in.sent != nil:
 		sent := *in.sent
-		_, _ = in.c.native.Send(&sent)
+		_, _ = in.c.transmit(&sent)
 	}
 }
 
 func (in *incoming) sendEmpty() {
-	_, _ = in.c.native.Send(&ccoap.Message{Type: ccoap.Acknowledgement, ID: int(in.mid)})
+	_, _ = in.c.transmit(&ccoap.Message{Type: ccoap.Acknowledgement, ID: int(in.mid)})
 }
 
 // acknowledge sends empty acknowledgements for the requests that have waited for
@@ -233,11 +243,18 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	}
 	in.answered = true
 	m.ID = ccoap.NewID
+	proof := in.wantsProof(m)
+	if proof && in.confirmable && !in.acked {
+		in.acked = true
+		in.sendEmpty()
+	}
 	switch {
+	case proof:
+		m.Type = ccoap.Confirmable
 	case in.confirmable && !in.acked:
 		m.Type, m.ID = ccoap.Acknowledgement, int(in.mid)
 		in.sent = m
-	case in.confirmable || in.c.proto.Reliable():
+	case in.confirmable && !in.c.overdrawn(creditBytes) || in.c.proto.Reliable():
 		m.Type = ccoap.Confirmable
 	default:
 		m.Type = ccoap.NonConfirmable

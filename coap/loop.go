@@ -54,6 +54,8 @@ type loop struct {
 	hearers   map[messageID]hearer // by what it has sent
 	confirmed map[messageID]*conn  // by what came last
 	store     blockStore           // bodies that are not through
+	proofs    map[messageID]*conn  // whose address an acknowledgement proves
+	credit    credit
 	requests  requestLog
 
 	lending int // calls of Context.Native that run
@@ -98,6 +100,7 @@ func makeLoop(config Config) *loop {
 		config:   config,
 		conns:    make(map[ccoap.SessionID]*conn),
 		hearers:  make(map[messageID]hearer),
+		proofs:   make(map[messageID]*conn),
 		requests: requestLog{most: loggedBytes},
 	}
 	l.timer = time.AfterFunc(time.Hour, func() {

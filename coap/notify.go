@@ -286,13 +286,16 @@ func (o *observer) send(w *response) {
 	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
 	switch {
 	case o.c.proto.Reliable():
-	case o.res.NonConfirmable && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
+	case o.c.overdrawn(creditBytes): // and the last ones have not been acknowledged
+		o.end()
+		return
+	case o.res.NonConfirmable && !o.c.overdrawn(creditProof) && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
 		m.Type = ccoap.NonConfirmable
 		o.unchecked++
 	default:
 		o.unchecked = 0
 	}
-	mid, err := o.c.native.Send(m)
+	mid, err := o.c.transmit(m)
 	if err != nil {
 		o.end()
 		return
@@ -321,7 +324,7 @@ func (o *observer) cancel(w *response) {
 	m := o.c.publish(o.key, w, o.block)
 	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
 	o.end()
-	_, _ = o.c.native.Send(m)
+	_, _ = o.c.transmit(m)
 }
 
 // acknowledged is called when the last notification is.

@@ -1,0 +1,177 @@
+package coap
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
+)
+
+// manyBlocks answers with more than one block.
+var manyBlocks = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 5000)) })
+
+func askBig(id uint16, options ...coappeer.Option) coappeer.Message {
+	return coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: id, Token: []byte{7}, Options: options}
+}
+
+// challenged is the Echo option of a response that wants it back.
+func challenged(t *testing.T, m coappeer.Received) coappeer.Option {
+	t.Helper()
+	require.Equal(t, coappeer.Code(CodeUnauthorized), m.Code)
+	value, ok := m.Option(uint16(OptionEcho))
+	require.True(t, ok)
+	return coappeer.Option{Number: uint16(OptionEcho), Value: value}
+}
+
+func TestAddressWithoutProofGetsLittle(t *testing.T) {
+	addr := listen(t, nil, UDP, manyBlocks)
+	peer := coappeer.NewUDP(t)
+	got := 0
+	for id := uint16(1); ; id++ {
+		require.Less(t, id, uint16(50))
+		peer.Send(addr, askBig(id))
+		m := peer.Receive(t)
+		if m.Code == coappeer.Content {
+			got += len(m.Data)
+			continue
+		}
+		echo := challenged(t, m)
+		assert.LessOrEqual(t, len(m.Data), creditAmount*len(askBig(id).AppendUDP(nil)))
+		assert.Greater(t, got, creditProof)
+		assert.LessOrEqual(t, got, creditBytes+1200)
+
+		peer.Send(addr, askBig(id+100, echo))
+		m = peer.Receive(t)
+		require.Equal(t, coappeer.Content, m.Code)
+		break
+	}
+	for id := range uint16(30) { // its address is proved
+		peer.Send(addr, askBig(1000+id))
+		require.Equal(t, coappeer.Content, peer.Receive(t).Code)
+	}
+}
+
+func TestAcknowledgementProvesTheAddress(t *testing.T) {
+	for _, kind := range []coappeer.Type{coappeer.CON, coappeer.NON} {
+		addr := listen(t, nil, UDP, manyBlocks)
+		peer := coappeer.NewUDP(t)
+		proofs := 0
+		for id := range uint16(50) {
+			m := askBig(id)
+			m.Type = kind
+			peer.Send(addr, m)
+			r := peer.Receive(t)
+			if r.Code == coappeer.Empty {
+				r = peer.Receive(t)
+			}
+			require.Equal(t, coappeer.Content, r.Code)
+			if r.Type == coappeer.CON {
+				proofs++
+				peer.Send(addr, r.Acknowledge())
+			}
+		}
+		assert.Equal(t, 1, proofs)
+	}
+}
+
+func TestResetProvesNothing(t *testing.T) {
+	addr := listen(t, nil, UDP, manyBlocks)
+	peer := coappeer.NewUDP(t)
+	for id := uint16(0); ; id++ {
+		require.Less(t, id, uint16(50))
+		peer.Send(addr, askBig(id))
+		r := peer.Receive(t)
+		if r.Type == coappeer.CON {
+			peer.Send(addr, r.Reset())
+		}
+		if r.Code != coappeer.Content {
+			challenged(t, r)
+			return
+		}
+	}
+}
+
+func TestValidateAlways(t *testing.T) {
+	handled := make(chan struct{}, 10)
+	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
+	addr := listen(t, &Config{AddressValidation: ValidateAlways}, UDP, res)
+	peer, other := coappeer.NewUDP(t), coappeer.NewUDP(t)
+	observe := coappeer.Option{Number: coappeer.Observe}
+	shortest := coappeer.Message{Code: coappeer.GET, ID: 1}
+	peer.Send(addr, shortest)
+	m := peer.Receive(t)
+	challenged(t, m)
+	assert.LessOrEqual(t, len(m.Data), creditAmount*len(shortest.AppendUDP(nil)))
+	peer.Send(addr, askBig(2, observe))
+	echo := challenged(t, peer.Receive(t))
+	other.Send(addr, askBig(2, observe, echo))
+	challenged(t, other.Receive(t))
+	assert.Empty(t, handled)
+	assert.Zero(t, res.Observers())
+
+	peer.Send(addr, askBig(3, observe, echo))
+	assert.Equal(t, coappeer.Content, peer.Receive(t).Code)
+	assert.Equal(t, 1, res.Observers())
+	peer.Send(addr, askBig(4))
+	assert.Equal(t, coappeer.Content, peer.Receive(t).Code)
+}
+
+func TestValidateNever(t *testing.T) {
+	addr := listen(t, &Config{AddressValidation: ValidateNever}, UDP, manyBlocks)
+	peer := coappeer.NewUDP(t)
+	for id := range uint16(50) {
+		peer.Send(addr, askBig(id))
+		r := peer.Receive(t)
+		require.Equal(t, []any{coappeer.NON, coappeer.Content}, []any{r.Type, r.Code})
+	}
+}
+
+func TestEchoValues(t *testing.T) {
+	l := makeLoop(Config{})
+	c := &conn{l: l, remote: netip.MustParseAddrPort("192.0.2.1:5683")}
+	other := &conn{l: l, remote: netip.MustParseAddrPort("192.0.2.1:5684")}
+	now := time.Unix(1_000_000, 0)
+	assert.Equal(t, c.echo(now), c.echo(now))
+	assert.Len(t, c.echo(now), echoBytes)
+	assert.NotEqual(t, c.echo(now), other.echo(now))
+	assert.NotEqual(t, c.echo(now), c.echo(now.Add(2*echoPeriod)))
+	assert.NotEqual(t, c.echo(now), (&conn{l: makeLoop(Config{}), remote: c.remote}).echo(now), "the key is random")
+}
+
+func TestVictimOfAnObservationGetsLittle(t *testing.T) {
+	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 900)) }))
+	res.NonConfirmable = true
+	c := newTestContext(t, nil)
+	addr := listenOn(t, c, UDP, res)
+	victim := coappeer.NewUDP(t)
+	victim.Send(addr, askBig(1, coappeer.Option{Number: coappeer.Observe}))
+	victim.Receive(t)
+	require.Equal(t, 1, res.Observers())
+	kind := coappeer.NON
+	for i := 0; kind == coappeer.NON; i++ { // in the end it must be acknowledged before there are more
+		require.Less(t, i, 4)
+		res.Notify()
+		kind = victim.Receive(t).Type
+	}
+	res.Notify()
+	c.l.mu.Lock()
+	used := c.l.credit.of(victim.Addr().Addr()).used
+	c.l.mu.Unlock()
+	assert.Greater(t, used, 5*900)
+	assert.Less(t, used, creditBytes)
+}
+
+func TestCreditComesBack(t *testing.T) {
+	k := &credit{}
+	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2:0:0:1")
+	k.of(a).used = creditBytes
+	assert.Equal(t, k.of(a), k.of(b), "one host has all of a /64")
+	k.of(a).at = time.Now().Add(-creditPeriod / 2)
+	assert.InDelta(t, creditBytes/2, k.of(a).used, 100)
+	k.of(a).at = time.Now().Add(-time.Hour)
+	assert.Zero(t, k.of(a).used)
+}
