@@ -188,7 +188,9 @@ type Config struct {
 	// log format, for tools such as Wireshark. It gives up all security.
 	KeyLogWriter io.Writer
 	// Logger, if set, gets what happens to connections that no returned error
-	// tells. Keys and tickets are never logged.
+	// tells, and each handshake of a server that fails, with the reason and the
+	// peer, because net/http drops that error: as a warning, and for debugging
+	// where the peer left without a word. Keys and tickets are never logged.
 	Logger *slog.Logger
 
 	mu     sync.Mutex // guards what follows

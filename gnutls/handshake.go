@@ -50,6 +50,8 @@ type handshake struct {
 	failed   error // of a callback
 	received int   // bytes
 	complete bool  // for GnuTLS; finish has yet to run
+	paused   error // a deadline after which it was not gone on with
+	reported bool  // in the log
 	offered  *SessionData
 	cached   bool // offered comes from the cache
 	sent     bool // something has gone out
@@ -122,6 +124,7 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	defer func() {
 		if c.handshakeErr != nil && c.handshaking != nil {
 			c.giveBack()
+			c.reportFailure(c.handshakeErr)
 		}
 	}()
 	if !stop() {
@@ -135,7 +138,7 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 		c.handshakeErr = net.ErrClosed
 		return net.ErrClosed
 	case c.handshakeErr == nil && errors.As(err, &timeout) && timeout.Timeout():
-		// A deadline of the transport.
+		c.handshaking.paused = err // by a deadline of the transport
 	default:
 		c.handshakeErr = err
 	}
@@ -455,8 +458,25 @@ func (c *Conn) abandonHandshake() {
 		defer c.writer.give()
 		if c.handshaking != nil {
 			c.giveBack()
+			if c.handshaking.paused != nil {
+				c.reportFailure(c.handshaking.paused)
+			}
 		}
 	}
+}
+
+// reportFailure logs, once, why a server's handshake failed: net/http and others
+// drop its error.
+func (c *Conn) reportFailure(err error) {
+	if c.client || c.handshaking.reported {
+		return
+	}
+	c.handshaking.reported = true
+	level := slog.LevelWarn
+	if c.handshaking.received == 0 && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)) {
+		level = slog.LevelDebug // it looked whether somebody listens
+	}
+	c.log(level, "handshake failed", "error", err)
 }
 
 // callbacks returns what GnuTLS may call during the handshake.
