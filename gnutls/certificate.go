@@ -21,7 +21,9 @@ type Certificate struct {
 	// Certificate is the chain in DER, the leaf first.
 	Certificate [][]byte
 	// PrivateKey is a crypto.Signer for the leaf's public key: RSA, ECDSA or
-	// Ed25519. The standard library's own key types are copied into GnuTLS;
+	// Ed25519. For other keys that GnuTLS knows, such as those for RSA-PSS alone
+	// (id-RSASSA-PSS) and Ed448, LoadX509KeyPair and its kind set a value that only
+	// this package can use. The standard library's own key types are copied into GnuTLS;
 	// with any other, each handshake calls its Sign method on the goroutine of
 	// the handshake, possibly from several goroutines at once. Such a key must
 	// not refer to a Config or Conn that uses it, or neither is ever freed, and
@@ -31,7 +33,10 @@ type Certificate struct {
 	// sends with the leaf.
 	OCSPStaple []byte
 	// Leaf is the parsed first certificate. The functions of this package set
-	// it; it may be nil.
+	// it; it may be nil. Of a certificate that GnuTLS can read and crypto/x509
+	// cannot (a negative serial number, strings of odd types) the Raw fields are
+	// set, the names, the time, the serial number, and PublicKey where its kind is
+	// known; what else extensions say is not.
 	Leaf *x509.Certificate
 }
 
@@ -131,7 +136,7 @@ func privateKeyError(data []byte, password string, code cgnutls.Code) error {
 // parseChain returns the certificates in PEM or DER data.
 func parseChain(data []byte) ([][]byte, error) {
 	if !isPEM(data) {
-		if _, err := x509.ParseCertificate(data); err != nil {
+		if _, err := readCertificate(data); err != nil {
 			return nil, fmt.Errorf("certificate is neither PEM nor DER: %w", err)
 		}
 		return [][]byte{bytes.Clone(data)}, nil
@@ -147,7 +152,7 @@ func parseChain(data []byte) ([][]byte, error) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+		if _, err := readCertificate(block.Bytes); err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", len(chain)+1, err)
 		}
 		chain = append(chain, block.Bytes)
@@ -161,29 +166,65 @@ func parseChain(data []byte) ([][]byte, error) {
 	return chain, nil
 }
 
+// An opaqueKey is a private key that GnuTLS knows and the standard library does
+// not.
+type opaqueKey struct{ pkcs8 []byte }
+
 func keyPair(chain [][]byte, pkcs8 []byte) (Certificate, error) {
-	leaf, err := x509.ParseCertificate(chain[0])
+	leaf, err := readCertificate(chain[0])
 	if err != nil {
 		return Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
-	if err != nil {
-		return Certificate{}, fmt.Errorf("private key: %w", err)
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
+	cert := Certificate{Certificate: chain, Leaf: leaf}
+	if key, err := x509.ParsePKCS8PrivateKey(pkcs8); err != nil {
+		cert.PrivateKey = &opaqueKey{bytes.Clone(pkcs8)}
+	} else if signer, ok := key.(crypto.Signer); ok {
+		cert.PrivateKey = signer
+	} else {
 		return Certificate{}, fmt.Errorf("private key: a %T cannot sign", key)
 	}
-	cert := Certificate{Certificate: chain, PrivateKey: signer, Leaf: leaf}
-	if !matches(leaf, signer) {
-		return Certificate{}, keyMismatch(leaf)
+	if err := cert.match(leaf); err != nil {
+		return Certificate{}, err
 	}
 	return cert, nil
 }
 
-func matches(leaf *x509.Certificate, key crypto.Signer) bool {
-	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && pub.Equal(leaf.PublicKey)
+// match returns an error where the key does not belong to the leaf.
+func (c *Certificate) match(leaf *x509.Certificate) error {
+	if signer, ok := c.PrivateKey.(crypto.Signer); ok && leaf.PublicKey != nil {
+		pub, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+		if !ok || !pub.Equal(leaf.PublicKey) {
+			return keyMismatch(leaf)
+		}
+		return nil
+	}
+	pkcs8, ok, err := c.pkcs8()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return keyMismatch(leaf)
+	}
+	defer clear(pkcs8)
+	switch code := cgnutls.CheckPair(c.Certificate, pkcs8); {
+	case code == cgnutls.CertificateKeyMismatch:
+		return keyMismatch(leaf)
+	case code < 0:
+		return fmt.Errorf("private key: %w", ErrorCode(code))
+	}
+	return nil
+}
+
+// pkcs8 encodes a key that is no more than its bytes.
+func (c *Certificate) pkcs8() (der []byte, ok bool, err error) {
+	switch key := c.PrivateKey.(type) {
+	case *opaqueKey:
+		return bytes.Clone(key.pkcs8), true, nil
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		der, err = x509.MarshalPKCS8PrivateKey(key)
+		return der, true, err
+	}
+	return nil, false, nil
 }
 
 func keyMismatch(leaf *x509.Certificate) error {
@@ -195,18 +236,16 @@ func (c *Certificate) check() error {
 	if len(c.Certificate) == 0 {
 		return errors.New("it holds no certificate")
 	}
-	key, ok := c.PrivateKey.(crypto.Signer)
-	if !ok {
+	switch c.PrivateKey.(type) {
+	case crypto.Signer, *opaqueKey:
+	default:
 		return fmt.Errorf("its private key (a %T) is not a crypto.Signer", c.PrivateKey)
 	}
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	leaf, err := readCertificate(c.Certificate[0])
 	if err != nil {
 		return err
 	}
-	if !matches(leaf, key) {
-		return keyMismatch(leaf)
-	}
-	return nil
+	return c.match(leaf)
 }
 
 // addTo adds the pair to native credentials.
@@ -214,17 +253,16 @@ func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	pkcs8, ok, err := c.pkcs8()
+	if err != nil {
+		return err
+	}
 	var code cgnutls.Code
-	switch key := c.PrivateKey.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
-		pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return err
-		}
+	if ok {
 		code = creds.AddKey(c.Certificate, pkcs8)
 		clear(pkcs8)
-	default:
-		code = creds.AddSigner(c.Certificate, key.(crypto.Signer))
+	} else {
+		code = creds.AddSigner(c.Certificate, c.PrivateKey.(crypto.Signer))
 	}
 	if code < 0 {
 		return ErrorCode(code)

@@ -72,7 +72,8 @@ type Config struct {
 	// against and that it sends (SNI) unless it is an IP address. Dial and
 	// Dialer take it from the address where it is empty.
 	ServerName string
-	// InsecureSkipVerify makes a client accept any certificate. What the
+	// InsecureSkipVerify makes a client accept any certificate, also one whose key
+	// usage is wrong for the cipher suite, which no VerifyError tells. What the
 	// verification would have said is in ConnectionState.VerifyError. For
 	// tests and diagnosis only.
 	InsecureSkipVerify bool

@@ -279,16 +279,17 @@ func (c *Conn) newSession(n *native) error {
 // server takes early data.
 func (c *Conn) makeSession(n *native, early bool) (*cgnutls.Session, error) {
 	s, code := cgnutls.NewSession(cgnutls.Options{
-		Server:     !c.client,
-		FalseStart: c.client && c.config.FalseStart,
-		NoTickets:  c.config.SessionTicketsDisabled,
-		Tickets:    c.client && !c.config.SessionTicketsDisabled,
-		KeyLog:     c.config.KeyLogWriter != nil,
-		Store:      !c.client,
-		ByName:     n.byName != nil,
-		TLS13:      slices.Contains(n.priority.p.Protocols(), VersionTLS13),
-		Requests:   !c.client && !c.config.TicketRequestsIgnored && !c.config.SessionTicketsDisabled,
-		EarlyData:  early,
+		Server:      !c.client,
+		FalseStart:  c.client && c.config.FalseStart,
+		NoTickets:   c.config.SessionTicketsDisabled,
+		Tickets:     c.client && !c.config.SessionTicketsDisabled,
+		KeyLog:      c.config.KeyLogWriter != nil,
+		Store:       !c.client,
+		ByName:      n.byName != nil,
+		AnyKeyUsage: c.client && c.config.InsecureSkipVerify,
+		TLS13:       slices.Contains(n.priority.p.Protocols(), VersionTLS13),
+		Requests:    !c.client && !c.config.TicketRequestsIgnored && !c.config.SessionTicketsDisabled,
+		EarlyData:   early,
 	})
 	if code < 0 {
 		return nil, check("making the session", code)

@@ -144,7 +144,7 @@ func (c *Conn) resumedClient(s *cgnutls.Session) (client resumedClient) {
 	case !certificate:
 		client.ok = !auth.requires()
 	case auth.verifies():
-		client.verified, err = verifyPeer(s, "", false)
+		client.verified, err = verifyPeer(s, c.native.certs.pool, "", false)
 		client.ok = err == nil
 	default:
 		client.ok = true

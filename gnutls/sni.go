@@ -21,7 +21,7 @@ type serverCertificates struct {
 func newServerCertificates(certs []Certificate, trust *CertPool) (*serverCertificates, error) {
 	c := &serverCertificates{certs: certs, trust: trust, subsets: make(map[string]*credentials)}
 	for i, cert := range certs {
-		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		leaf, err := readCertificate(cert.Certificate[0])
 		if err != nil {
 			return nil, fmt.Errorf("gnutls: certificate %d of the configuration: %w", i+1, err)
 		}

@@ -46,7 +46,8 @@ type ConnectionState struct {
 	ServerName string
 
 	// PeerCertificates is the chain that the peer sent, the leaf first, also
-	// when the session was resumed. It is empty where the peer sent none.
+	// when the session was resumed. It is empty where the peer sent none. One that
+	// crypto/x509 cannot parse is as Certificate.Leaf says.
 	PeerCertificates []*x509.Certificate
 	// VerifiedChains holds the chain, from the leaf to a trusted authority,
 	// that the verification found. It is nil where it failed or did not run.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
@@ -49,11 +50,14 @@ type CertificateError struct {
 	Status CertificateStatus
 	// Certificate is the certificate that failed, and Index its place in the
 	// chain that the peer sent, 0 for its own, or -1 for one that the peer did
-	// not send.
+	// not send. Where Status has CertificateExpired or CertificateNotYetValid it is
+	// the one whose time that is, which may be the authority's own.
 	Certificate *x509.Certificate
 	Index       int
 	// Host is the name that was verified, or empty for a client's certificate.
 	Host string
+
+	ended time.Time // of the revocation list that is too old
 }
 
 // Error describes the failure in one line.
@@ -67,6 +71,9 @@ func (e *CertificateError) Error() string {
 	b.WriteString(e.Status.Error())
 	if e.Status.Has(CertificateExpired) {
 		fmt.Fprintf(&b, " (on %s)", e.Certificate.NotAfter.UTC().Format("2006-01-02"))
+	}
+	if !e.ended.IsZero() {
+		fmt.Fprintf(&b, " (the revocation list of its issuer ended on %s)", e.ended.UTC().Format("2006-01-02"))
 	}
 	if e.Status.Has(CertificateNotYetValid) {
 		fmt.Fprintf(&b, " (before %s)", e.Certificate.NotBefore.UTC().Format("2006-01-02"))
@@ -114,10 +121,12 @@ func (e *CertificateError) alert() Alert {
 // verifyCertificate checks the certificates that the peer has sent. The error
 // is a *CertificateError where a check failed.
 func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
-	lost := c.withSession(func(s *cgnutls.Session) { chain, err = verifyPeer(s, c.serverName, c.client) })
+	pool := c.native.certs.pool
+	lost := c.withSession(func(s *cgnutls.Session) { chain, err = verifyPeer(s, pool, c.serverName, c.client) })
 	if lost != nil {
 		return nil, lost
 	}
+	pool.warnOfOldLists(c.log)
 	return chain, err
 }
 
@@ -128,8 +137,8 @@ type peerSession interface {
 }
 
 // verifyPeer verifies the peer for the name that a client expects, or, on a
-// server, as a client.
-func verifyPeer(s peerSession, serverName string, client bool) ([]*x509.Certificate, error) {
+// server, as a client. The session trusts pool.
+func verifyPeer(s peerSession, pool *CertPool, serverName string, client bool) ([]*x509.Certificate, error) {
 	host, purpose := "", cgnutls.PurposeClient
 	var ip []byte
 	if client {
@@ -143,17 +152,27 @@ func verifyPeer(s peerSession, serverName string, client bool) ([]*x509.Certific
 		return nil, check("verifying the certificate", code)
 	}
 	peer := s.State().PeerChain
-	if status == 0 {
-		return verifiedChain(peer[0], path)
-	}
+	var ended time.Time
 	failed := peer[0]
-	for _, link := range path {
-		if link.Status != 0 {
-			failed = link.Certificate
-			break
+	if status == 0 {
+		chain, err := verifiedChain(peer[0], path)
+		if err != nil {
+			return nil, err
 		}
+		var old []byte
+		if outside := outOfDirectory(chain); outside != nil {
+			failed, status = outside.Raw, cgnutls.StatusConstraints|cgnutls.StatusInvalid
+		} else if host != "" && onlyPartOfALabel(chain[0], host) {
+			status = cgnutls.StatusUnexpectedOwner | cgnutls.StatusInvalid
+		} else if old, ended = pool.oldList(path); old != nil {
+			failed, status = old, cgnutls.StatusRevocationOld|cgnutls.StatusInvalid
+		} else {
+			return chain, nil
+		}
+	} else {
+		failed = culprit(CertificateStatus(status), peer[0], path)
 	}
-	e := &CertificateError{Status: CertificateStatus(status), Index: -1}
+	e := &CertificateError{Status: CertificateStatus(status), Index: -1, ended: ended}
 	if client {
 		e.Host = serverName
 	}
@@ -167,6 +186,51 @@ func verifyPeer(s peerSession, serverName string, client bool) ([]*x509.Certific
 		return nil, err
 	}
 	return nil, e
+}
+
+// onlyPartOfALabel reports whether a certificate is for a host by no more than a wildcard
+// that stands for a part of a label, such as *oo.example.org, which GnuTLS takes and RFC
+// 9525 section 6.3 does not.
+func onlyPartOfALabel(leaf *x509.Certificate, host string) bool {
+	names := leaf.DNSNames
+	if len(names) == 0 {
+		names = []string{leaf.Subject.CommonName}
+	}
+	_, rest, _ := strings.Cut(host, ".")
+	found := false
+	for _, name := range names {
+		suffix, wildcard := strings.CutPrefix(name, "*")
+		switch {
+		case !wildcard && strings.EqualFold(name, host), wildcard && strings.EqualFold(suffix, "."+rest):
+			return false
+		case wildcard && !strings.HasPrefix(suffix, "."):
+			found = true
+		}
+	}
+	return found
+}
+
+// culprit returns the certificate that failed. GnuTLS holds a certificate to account
+// for the time of its authority.
+func culprit(status CertificateStatus, leaf []byte, path []cgnutls.Link) []byte {
+	if now := time.Now(); status&(CertificateExpired|CertificateNotYetValid) != 0 {
+		candidates := [][]byte{leaf}
+		for _, link := range path {
+			candidates = append(candidates, link.Certificate, link.Issuer)
+		}
+		for _, der := range candidates {
+			if cert, err := parseCertificate(der); err == nil &&
+				(status.Has(CertificateExpired) && now.After(cert.NotAfter) || status.Has(CertificateNotYetValid) && now.Before(cert.NotBefore)) {
+				return der
+			}
+		}
+	}
+	for _, link := range path {
+		if link.Status != 0 {
+			return link.Certificate
+		}
+	}
+	return leaf
 }
 
 // verifiedChain puts the links of a good path in order, from the leaf.

@@ -99,7 +99,7 @@ func AppendFile(pool *gnutls.CertPool, file string) error {
 	if err != nil {
 		return err
 	}
-	return pool.AppendCertsFromPEM(data)
+	return flags.AppendCerts(pool, file, data)
 }
 
 // appendAll adds the certificates in a file, or in those of a directory that have any.

@@ -3,6 +3,7 @@
 package flags
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -64,8 +65,20 @@ func Pool(name, file string) (*gnutls.CertPool, error) {
 		return nil, Bad(name, file, err)
 	}
 	pool := gnutls.NewCertPool()
-	if err := pool.AppendCertsFromPEM(pem); err != nil {
+	if err := AppendCerts(pool, file, pem); err != nil {
 		return nil, Bad(name, file, err)
 	}
 	return pool, nil
+}
+
+// AppendCerts adds the certificates in the PEM data of a file. It warns on standard error
+// of those that cannot be read, as long as there are others.
+func AppendCerts(pool *gnutls.CertPool, file string, pem []byte) error {
+	err := pool.AppendCertsFromPEM(pem)
+	var skipped *gnutls.SkippedCertsError
+	if errors.As(err, &skipped) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", file, err)
+		return nil
+	}
+	return err
 }

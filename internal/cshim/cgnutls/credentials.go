@@ -20,6 +20,8 @@ import (
 type CertificateCredentials struct {
 	c       C.gnutls_certificate_credentials_t
 	signers []handle.Handle[*signer]
+	// Pool is for the caller: what the trust comes from.
+	Pool any
 }
 
 // NewCertificateCredentials returns empty credentials. That a key belongs to
@@ -31,6 +33,8 @@ type CertificateCredentials struct {
 //	int gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *res);
 //	void gnutls_certificate_set_flags(gnutls_certificate_credentials_t res,
 //		unsigned int flags);
+//	int gnutls_certificate_set_known_dh_params(gnutls_certificate_credentials_t res,
+//		gnutls_sec_param_t sec_param);
 func NewCertificateCredentials() (*CertificateCredentials, Code) {
 	c := new(CertificateCredentials)
 	if code := Code(C.gnutls_certificate_allocate_credentials(&c.c)); code < 0 {
@@ -38,8 +42,16 @@ func NewCertificateCredentials() (*CertificateCredentials, Code) {
 	}
 	C.gnutls_certificate_set_flags(c.c, C.GNUTLS_CERTIFICATE_API_V2|C.GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH|C.GNUTLS_CERTIFICATE_VERIFY_CRLS)
 	liveCredentials.Add(1)
+	if code := Code(C.gnutls_certificate_set_known_dh_params(c.c, dhStrength)); code < 0 {
+		c.Free()
+		return nil, code
+	}
 	return c, OK
 }
+
+// dhStrength is that of the groups (RFC 7919) which servers make finite field
+// Diffie-Hellman exchanges in below TLS 1.3, with clients that name none: 2048 bits.
+const dhStrength = C.GNUTLS_SEC_PARAM_MEDIUM
 
 // ChooseForClient makes clients present the first of the key pairs added later that
 // the server's authorities, signature algorithms and certificate types allow, or
@@ -225,6 +237,8 @@ type PSKServerCredentials struct {
 //
 //	void gnutls_psk_set_server_credentials_function2(gnutls_psk_server_credentials_t cred,
 //		gnutls_psk_server_credentials_function2 *func);
+//	int gnutls_psk_set_server_known_dh_params(gnutls_psk_server_credentials_t res,
+//		gnutls_sec_param_t sec_param);
 func NewPSKServerCredentials() (*PSKServerCredentials, Code) {
 	c := new(PSKServerCredentials)
 	if code := Code(C.gnutls_psk_allocate_server_credentials(&c.c)); code < 0 {
@@ -232,6 +246,10 @@ func NewPSKServerCredentials() (*PSKServerCredentials, Code) {
 	}
 	liveCredentials.Add(1)
 	C.cshim_psk_server(c.c)
+	if code := Code(C.gnutls_psk_set_server_known_dh_params(c.c, dhStrength)); code < 0 {
+		c.Free()
+		return nil, code
+	}
 	return c, OK
 }
 

@@ -6,6 +6,7 @@
 #include "ticket.h"
 #include "ticketkeys.h"
 #include "ticketrequest.h"
+#include "verify.h"
 
 static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsigned incoming,
 		      const gnutls_datum_t *msg)
@@ -16,6 +17,7 @@ static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsig
 	int ret = 0;
 
 	if (incoming && when == GNUTLS_HOOK_PRE) {
+		cshim_verify_message(s, htype);
 		cshim_ticket_keys_message(s, htype, msg);
 		cshim_early_data_message(s, htype, msg);
 		ret = cshim_ticket_request_message(s, htype, msg);

@@ -81,6 +81,18 @@ int cshim_pkcs12_decode(const gnutls_datum_t *in, const char *password, gnutls_d
 	return ret;
 }
 
+int cshim_certificate_check(const gnutls_datum_t *der)
+{
+	gnutls_x509_crt_t cert;
+	int ret = gnutls_x509_crt_init(&cert);
+
+	if (ret < 0)
+		return ret;
+	ret = gnutls_x509_crt_import(cert, der, GNUTLS_X509_FMT_DER);
+	gnutls_x509_crt_deinit(cert);
+	return ret;
+}
+
 void cshim_forget(char *s)
 {
 	gnutls_memset(s, 0, strlen(s));

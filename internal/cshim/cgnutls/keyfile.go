@@ -63,6 +63,33 @@ func DecodePKCS12(data []byte, password string) (key []byte, chain [][]byte, cod
 	return take(out), chain, OK
 }
 
+// CheckCertificate tells whether GnuTLS can read a certificate in DER.
+//
+// Implements:
+//
+//	int gnutls_x509_crt_import(gnutls_x509_crt_t cert, const gnutls_datum_t *data,
+//		gnutls_x509_crt_fmt_t format);
+func CheckCertificate(der []byte) Code {
+	var p runtime.Pinner
+	defer p.Unpin()
+	in := borrow(&p, der)
+	return Code(C.cshim_certificate_check(&in))
+}
+
+// CheckPair tells whether a private key, in unencrypted PKCS #8, belongs to the
+// first certificate of a chain: GnuTLS makes a signature to find out.
+//
+// Implements: see NewCertificateCredentials and AddKey.
+func CheckPair(chain [][]byte, pkcs8 []byte) Code {
+	c, code := NewCertificateCredentials()
+	if code < 0 {
+		return code
+	}
+	defer c.Free()
+	C.gnutls_certificate_set_flags(c.c, C.GNUTLS_CERTIFICATE_API_V2)
+	return min(c.AddKey(chain, pkcs8), OK)
+}
+
 func freeSecret(s *C.char) {
 	C.cshim_forget(s)
 	C.free(unsafe.Pointer(s))

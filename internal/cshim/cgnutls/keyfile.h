@@ -16,4 +16,7 @@ int cshim_pkcs12_decode(const gnutls_datum_t *in, const char *password, gnutls_d
 /* Overwrites a string. */
 void cshim_forget(char *s);
 
+/* Whether GnuTLS can read a certificate. */
+int cshim_certificate_check(const gnutls_datum_t *der);
+
 #endif

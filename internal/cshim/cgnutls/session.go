@@ -28,6 +28,9 @@ type Options struct {
 	KeyLog     bool // keep secrets for TakeKeyLog
 	Store      bool // server: use the store functions of Callbacks
 	ByName     bool // server: ask Callbacks.ClientHello
+	// AnyKeyUsage, for a client, overlooks that the key usage of the server's
+	// certificate is wrong.
+	AnyKeyUsage bool
 }
 
 // NewSession returns a session on the memory transport. A server sends TLS 1.3
@@ -36,6 +39,7 @@ type Options struct {
 // Implements:
 //
 //	int gnutls_init(gnutls_session_t *session, unsigned int flags);
+//	void gnutls_session_enable_compatibility_mode(gnutls_session_t session);
 func NewSession(o Options) (*Session, Code) {
 	flags := C.uint(C.GNUTLS_NO_AUTO_SEND_TICKET)
 	if o.FalseStart {
@@ -57,6 +61,7 @@ func NewSession(o Options) (*Session, Code) {
 	if o.Store {
 		C.cshim_store_attach(s.s)
 	}
+	s.s.any_key_usage = C.bool(o.AnyKeyUsage)
 	if o.ByName {
 		C.cshim_client_hello_attach(s.s)
 	}

@@ -64,6 +64,7 @@ typedef struct cshim_session {
 
 	int verify;   /* see verify.h */
 	bool by_name; /* a server's, see callback.h */
+	bool any_key_usage; /* of the peer's certificate */
 
 	bool offered_tls13;    /* see hello.h */
 	uint8_t hello_id[32];  /* session ID of the ClientHello */

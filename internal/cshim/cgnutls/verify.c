@@ -17,6 +17,12 @@ void cshim_verify_attach(cshim_session *s)
 	gnutls_session_set_verify_function(s->tls, on_verify);
 }
 
+void cshim_verify_message(cshim_session *s, unsigned htype)
+{
+	if (s->any_key_usage && htype == GNUTLS_HANDSHAKE_CERTIFICATE_PKT)
+		gnutls_session_enable_compatibility_mode(s->tls);
+}
+
 void cshim_verify_accept(cshim_session *s)
 {
 	s->verify = CSHIM_VERIFY_ACCEPTED;

@@ -14,6 +14,11 @@ enum {
 void cshim_verify_attach(cshim_session *s);
 void cshim_verify_accept(cshim_session *s);
 
+/* With any_key_usage GnuTLS overlooks a key usage that is wrong for the cipher suite.
+ * There is no switch for that alone: the compatibility mode does it, and does nothing
+ * else that matters once the hellos are over. */
+void cshim_verify_message(cshim_session *s, unsigned htype);
+
 /* One step of a certificate path: a certificate, the one that signed it, and
  * the gnutls_certificate_status_t bits of the step. */
 struct cshim_link {
