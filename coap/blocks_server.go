@@ -14,7 +14,8 @@ import (
 const smallResponse = 64 - 4 - tokenSize - 1
 
 // A server remembers so many bodies at most, of all its sessions, and so many
-// times Config.MaxBody bytes of them. What was used last stays.
+// times Config.MaxBody bytes of them. The address that has most loses what it used longest
+// ago.
 const (
 	maxStored      = 4096
 	maxStoredTimes = 8
@@ -23,8 +24,9 @@ const (
 // A blockStore holds the bodies of requests that are being put together, and those
 // of responses that are being fetched, of all sessions. The loop guards it.
 type blockStore struct {
-	used  list.List // of *stored, the one that was used last at the end
-	bytes int
+	used   list.List // of *stored, the one that was used last at the end
+	shares shares    // by bytes, and each body counts as some
+	bytes  int
 }
 
 // A stored is one of these bodies.
@@ -33,6 +35,7 @@ type stored struct {
 	key  string
 	at   time.Time // it was used last
 	elem *list.Element
+	held holding
 	body []byte
 
 	// Of a request: the block that was received last, and, when that was the
@@ -68,8 +71,10 @@ func (s *blockStore) add(c *conn, key string, most int) *stored {
 	}
 	b := &stored{c: c, key: key, at: time.Now()}
 	b.elem = s.used.PushBack(b)
+	b.held.owner = b
+	s.shares.add(&b.held, c.holder(), b.weight(most))
 	c.blocks[key] = b
-	s.limit(most)
+	s.limit(b, most)
 	c.l.arm(exchangeLifetime)
 	return b
 }
@@ -80,6 +85,7 @@ func (s *blockStore) find(c *conn, key string) *stored {
 	if b != nil {
 		b.at = time.Now()
 		s.used.MoveToBack(b.elem)
+		s.shares.use(&b.held)
 	}
 	return b
 }
@@ -89,6 +95,7 @@ func (s *blockStore) remove(b *stored) {
 		return
 	}
 	s.used.Remove(b.elem)
+	s.shares.remove(&b.held)
 	s.bytes -= len(b.body)
 	b.elem = nil
 	delete(b.c.blocks, b.key)
@@ -96,18 +103,37 @@ func (s *blockStore) remove(b *stored) {
 
 // resize sets the body.
 func (s *blockStore) resize(b *stored, body []byte, most int) {
-	if b.elem != nil {
-		s.bytes += len(body) - len(b.body)
-	}
+	old := len(b.body)
 	b.body = body
-	s.limit(most)
+	if b.elem != nil {
+		s.bytes += len(body) - old
+		s.shares.weigh(&b.held, b.weight(most))
+	}
+	s.limit(b, most)
 }
 
-// limit removes bodies until there are few enough, but the last one stays.
-func (s *blockStore) limit(most int) {
+// weight is what a body counts for: when there are as many as there may be, they count as
+// much as all bytes may.
+func (b *stored) weight(most int) int {
+	return len(b.body) + 1 + int(min(int64(most), 1<<40)*maxStoredTimes/maxStored)
+}
+
+// limit removes bodies until there are few enough, but the one that is in use stays.
+func (s *blockStore) limit(inUse *stored, most int) {
 	for s.used.Len() > 1 && (s.used.Len() > maxStored || s.bytes/maxStoredTimes > most) {
-		s.remove(s.used.Front().Value.(*stored))
+		b := s.shares.largest().(*stored)
+		if b == inUse {
+			if b = s.used.Front().Value.(*stored); b == inUse {
+				return
+			}
+		}
+		s.remove(b)
 	}
+}
+
+// pressed reports whether more than half of the places are taken.
+func (s *blockStore) pressed(most int) bool {
+	return s.used.Len() > maxStored/2 || s.bytes/(maxStoredTimes/2) > most
 }
 
 // forget removes what belongs to a session.

@@ -65,10 +65,17 @@ type Config struct {
 	// more than 8 times MaxBody bytes of them, or 4096.
 	MaxBody int
 
-	// MaxObservers is how many observations a context has as a server: beyond it
-	// requests for more are answered as if they were none (RFC 7641, section 4.1).
-	// Zero means 10000.
+	// MaxObservers is how many observations a context has as a server: beyond it the
+	// address that has most of them loses its oldest, and where that is the one that asks
+	// for more, the request is answered as if it were none (RFC 7641, section 4.1). Peers
+	// over UDP that have not proved their address count as one address. Zero means
+	// 10000.
 	MaxObservers int
+	// ObserverCheck is after what time without a sign of life the server asks whether an
+	// observer is there, with a ping (RFC 7641, section 4.5); one that does not answer is
+	// forgotten. Those over UDP that have not proved their address are asked after
+	// IdleTimeout, which is the least for all. Zero means 4 hours.
+	ObserverCheck time.Duration
 
 	// PSK and PKI secure sessions of clients over DTLS and TLS: PSK where it is set,
 	// and otherwise PKI, which by default trusts the system's certificate authorities. ServerPSK
@@ -142,6 +149,7 @@ const (
 	defaultMaxSessions   = 10000
 	defaultMaxBody       = 8 << 20
 	defaultMaxObservers  = 10000
+	defaultObserverCheck = 4 * time.Hour
 	defaultMaxRequests   = 2000
 	defaultMaxOfSession  = 200
 )
@@ -188,6 +196,8 @@ func (c *Config) check() error {
 		return bad("MaxBody", c.MaxBody, "0 or more")
 	case c.MaxObservers < 0:
 		return bad("MaxObservers", c.MaxObservers, "0 or more")
+	case c.ObserverCheck < 0:
+		return bad("ObserverCheck", c.ObserverCheck, "0 or more")
 	case c.Leisure < 0:
 		return bad("Leisure", c.Leisure, "0 or more")
 	case c.MulticastHops < 0 || c.MulticastHops > math.MaxUint8:
@@ -195,6 +205,8 @@ func (c *Config) check() error {
 	}
 	return cmp.Or(c.checkMaxMessage(), c.checkCritical())
 }
+
+func (c *Config) maxObservers() int { return orDefault(c.MaxObservers, defaultMaxObservers) }
 
 func orDefault[T comparable](v, otherwise T) T {
 	var zero T

@@ -27,6 +27,7 @@ func TestBadConfigsAreRefused(t *testing.T) {
 		"Config.IdleTimeout is 1193046h28m15s, not":                    {IdleTimeout: (1<<32 - 1) * time.Second},
 		"Config.IdleTimeout is 1ns, not":                               {IdleTimeout: 1},
 		"Config.MaxSessions is -1, not 0 or more":                      {MaxSessions: -1},
+		"Config.ObserverCheck is -1s, not 0 or more":                   {ObserverCheck: -time.Second},
 		"Config.AddressValidation is 3, not one of the constants":      {AddressValidation: 3},
 		"Config.MaxRequests is -1, not 0 or more":                      {MaxRequests: -1},
 		"Config.MaxSessionRequests is -1, not 0 or more":               {MaxSessionRequests: -1},

@@ -64,6 +64,7 @@ type conn struct {
 	blocks   map[string]*stored
 
 	observers map[string]*observer // by token
+	asked     *ping                // whether an observer is there, or nil
 }
 
 // foreignTags is beyond the Request-Tags of libcoap, which have 4 bytes.
@@ -188,9 +189,8 @@ func (c *conn) end(err error) {
 	c.l.store.forget(c)
 	c.l.requests.forget(c)
 	c.dropProofs()
-	for _, o := range c.observers {
-		o.end()
-	}
+	c.answered(false)
+	c.endObservers()
 	c.forgetConfirmable()
 	if c.cancel != nil {
 		c.cancel(err)

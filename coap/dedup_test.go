@@ -10,7 +10,7 @@ import (
 	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
-func heap() int {
+func heapBytes() int {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.GC()
@@ -25,7 +25,7 @@ func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
 	crowd := coappeer.NewCrowd(t)
 	body := randomBytes(size)
-	before := heap()
+	before := heapBytes()
 	for i := range peers * each {
 		m := from(i, "/")
 		m.Code, m.Payload = coappeer.POST, body
@@ -33,7 +33,7 @@ func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 		receive(t, handled)
 	}
 	await(t, func() bool { return idle(c) })
-	assert.Less(t, heap()-before, peers*each*size, "less than the bodies alone")
+	assert.Less(t, heapBytes()-before, peers*each*size, "less than the bodies alone")
 	assert.Less(t, logged(c), peers*each*(entryBytes+64))
 	assert.GreaterOrEqual(t, logged(c), peers*each*entryBytes)
 }

@@ -73,6 +73,12 @@ func (l *loop) verify(c *conn) {
 	}
 	c.dropProofs()
 	c.verified = true
+	for _, b := range c.blocks {
+		l.store.shares.move(&b.held, c.holder())
+	}
+	for _, o := range c.observers {
+		l.observing.move(&o.held, c.holder())
+	}
 }
 
 // inUse reports whether somebody needs the session now.
@@ -102,8 +108,11 @@ func (l *loop) sweep() time.Duration {
 		for c := s.oldest; c != nil && now.Sub(c.used) >= timeout; c = s.oldest {
 			if c.idle() {
 				c.end(net.ErrClosed)
-			} else {
-				l.touch(c)
+				continue
+			}
+			l.touch(c)
+			if len(c.observers) > 0 {
+				c.checkObservers(now)
 			}
 		}
 	}
@@ -122,6 +131,54 @@ func (l *loop) sweep() time.Duration {
 		}
 	}
 	return next
+}
+
+// maxAsked is how many peers may be asked at once: libcoap sorts what may be sent again.
+const maxAsked = 500
+
+// checkObservers asks a peer that observes whether it is there, where it has been silent for
+// long. Over a reliable transport one that has not answered the last time is gone.
+func (c *conn) checkObservers(now time.Time) {
+	l := c.l
+	if c.verified && now.Sub(c.alive) < orDefault(l.config.ObserverCheck, defaultObserverCheck) {
+		return
+	}
+	if c.asked != nil {
+		if c.proto.Reliable() {
+			c.end(ErrDisconnected)
+		}
+		return
+	}
+	if l.asked >= maxAsked {
+		return
+	}
+	p, err := c.sendPing()
+	if err != nil {
+		c.endObservers()
+		return
+	}
+	l.asked++
+	c.asked = p
+}
+
+// answered notes what became of the question.
+func (c *conn) answered(there bool) {
+	if c.asked == nil {
+		return
+	}
+	c.asked = nil
+	c.l.asked--
+	if there {
+		c.l.heard(c)
+	} else {
+		c.endObservers()
+	}
+}
+
+func (c *conn) endObservers() {
+	for _, o := range c.observers {
+		o.end()
+	}
 }
 
 // shrink ends so many sessions, the one that was used longest ago first, but those alone that

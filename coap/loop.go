@@ -51,6 +51,8 @@ type loop struct {
 	fresh     bool // client sessions offer no session to resume; does not change
 	tickets   serverTickets
 	observers int
+	observing shares               // of the observers
+	asked     int                  // whether they are there
 	hearers   map[messageID]hearer // by what it has sent
 	confirmed map[messageID]*conn  // by what came last
 	store     blockStore           // bodies that are not through

@@ -115,6 +115,7 @@ type observer struct {
 	block   *blockValue // which size of blocks it asks for
 
 	// Guarded by the loop.
+	held       holding
 	ended      bool
 	waiting    bool   // for the response to the request, a handler, or an acknowledgement
 	dirty      bool   // the resource has changed since its handler was called last
@@ -148,7 +149,7 @@ func (in *incoming) observe(res *Resource, r *Request) {
 	if old := c.observers[token]; old != nil {
 		old.end()
 	}
-	if c.ended != nil || value == observeDeregister || l.observers >= orDefault(l.config.MaxObservers, defaultMaxObservers) {
+	if c.ended != nil || value == observeDeregister || !l.admitsObserver(c) {
 		return
 	}
 	o := &observer{
@@ -170,11 +171,26 @@ func (in *incoming) observe(res *Resource, r *Request) {
 		c.observers = make(map[string]*observer)
 	}
 	c.observers[token] = o
+	o.held.owner = o
+	l.observing.add(&o.held, c.holder(), 1)
 	l.observers++
 	in.observer = o
 	res.mu.Lock()
 	res.observers[o] = struct{}{}
 	res.mu.Unlock()
+}
+
+// admitsObserver reports whether a session may observe one more time. Where there is no room,
+// the address that has most observers loses its oldest, unless it is the session's own.
+func (l *loop) admitsObserver(c *conn) bool {
+	most := l.config.maxObservers()
+	for l.observers >= most {
+		if own := l.observing.byAddr[c.holder()]; own != nil && !c.unproved() && own.weight >= l.observing.heap[0].weight {
+			return false
+		}
+		l.observing.largest().(*observer).end()
+	}
+	return true
 }
 
 // mark marks the response to a request for observation. One that is no success
@@ -215,6 +231,7 @@ func (o *observer) end() {
 	delete(o.c.observers, o.token)
 	delete(o.c.l.hearers, o.id)
 	o.c.l.observers--
+	o.c.l.observing.remove(&o.held)
 	o.res.mu.Lock()
 	delete(o.res.observers, o)
 	o.res.mu.Unlock()

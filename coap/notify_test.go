@@ -239,7 +239,7 @@ func TestCancelTellsAllObservers(t *testing.T) {
 
 func TestRequestsThatMakeNoObserver(t *testing.T) {
 	res := newCounter()
-	o := observed(t, res, &Config{MaxObservers: 1})
+	o := observed(t, res, &Config{MaxObservers: 1, AddressValidation: ValidateNever})
 	ask := func(id uint16, code coappeer.Code, options ...coappeer.Option) coappeer.Received {
 		o.Send(o.server, coappeer.Message{Type: coappeer.CON, Code: code, ID: id, Token: []byte{byte(id)}, Options: options})
 		return o.Receive(t)

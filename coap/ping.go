@@ -41,6 +41,11 @@ func (c *conn) ping() (*ping, error) {
 	if c.ended != nil {
 		return nil, c.ended
 	}
+	return c.sendPing()
+}
+
+// sendPing is ping with the loop locked, in a session that is not over.
+func (c *conn) sendPing() (*ping, error) {
 	var mid int
 	var err error
 	if c.proto.Reliable() {
@@ -71,6 +76,9 @@ func (c *conn) forget(p *ping) {
 // order of the pings.
 func (l *loop) onPong(id ccoap.SessionID) {
 	if c := l.conns[id]; c != nil && len(c.pings) > 0 {
+		if c.pings[0] == c.asked {
+			c.answered(true)
+		}
 		c.pings[0].receive(ccoap.Message{})
 		c.pings = c.pings[1:]
 	}
@@ -85,6 +93,13 @@ func (c *conn) pinged(reason ccoap.Reason, m ccoap.Message) bool {
 	for _, p := range c.pings {
 		if p.mid != m.ID {
 			continue
+		}
+		if p == c.asked {
+			l := c.l
+			l.events = append(l.events, func() {
+				c.pings = slices.DeleteFunc(c.pings, func(other *ping) bool { return other == p })
+				c.answered(reason == ccoap.WasReset)
+			})
 		}
 		if reason == ccoap.WasReset {
 			p.receive(m)

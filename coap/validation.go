@@ -214,7 +214,10 @@ func (in *incoming) wantsProof(response *ccoap.Message) bool {
 	if !in.c.unproved() || len(in.c.proofs) > 0 || in.multicast || !Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
 		return false
 	}
-	return in.c.overdrawn(creditProof)
+	l := in.c.l
+	return in.c.overdrawn(creditProof) ||
+		in.observer != nil && l.observers > l.config.maxObservers()/2 ||
+		in.blocks != nil && in.blocks.has1 && l.store.pressed(l.config.maxBody())
 }
 
 // maxProofs is how many messages of a session may prove its peer's address.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
@@ -15,12 +16,20 @@ import (
 // proxyWait bounds how long the proxy waits for a server.
 const proxyWait = 90 * time.Second
 
+// maxForwarded is how many requests the proxy forwards at once: each of them has a socket.
+const maxForwarded = 100
+
+// proxyBusyAge is when a client that there is no room for may ask again.
+const proxyBusyAge = 5 * time.Second
+
 // A proxy forwards requests (RFC 7252, section 5.7).
 type proxy struct {
 	next   *coap.URI    // the next proxy, or nil
 	names  []string     // hosts that are this server
 	local  coap.Handler // for them
 	config *coap.Config
+
+	forwarded atomic.Int64 // requests that are under way
 }
 
 // parseProxy parses the value of -P.
@@ -112,6 +121,12 @@ func (p *proxy) ServeCoAP(w coap.ResponseWriter, r *coap.Request) {
 		return
 	case limited && (hops == 0 || hops > 255):
 		fail(w, coap.CodeBadRequest)
+		return
+	}
+	defer p.forwarded.Add(-1)
+	if p.forwarded.Add(1) > maxForwarded {
+		w.Options().SetMaxAge(proxyBusyAge)
+		fail(w, coap.CodeServiceUnavailable)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), proxyWait)
