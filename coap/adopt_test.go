@@ -478,6 +478,15 @@ func TestProgramHasTLSSessionsOfItsOwn(t *testing.T) {
 	})
 }
 
+// Connections that libcoap reads are not the only ones that are read while it works.
+func TestProgramReadsFromConnectionsOfItsOwn(t *testing.T) {
+	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
+		r, err := s.client(t, UDP).Get(waitContext(t), "/socket")
+		require.NoError(t, err)
+		assert.Equal(t, CodeChanged, r.Code)
+	})
+}
+
 func TestCredentialsAreTheProgramsBusiness(t *testing.T) {
 	s := adopted(t, cprogram.Blocks)
 	assert.ErrorIs(t, s.SetPSK(&ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte("key"), nil }}), errNotOurs)

@@ -73,11 +73,6 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	if _, ok := nativeProtocols[proto]; !ok {
 		return failed(errNoProtocol)
 	}
-	addr, release, err := reserve(addr, proto)
-	if err != nil {
-		return failed(err)
-	}
-	defer release()
 	if err := c.l.lock(); err != nil {
 		return failed(err)
 	}

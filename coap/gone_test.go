@@ -293,9 +293,7 @@ func TestDTLSClientThatRestartsFromTheSamePort(t *testing.T) {
 	t.Parallel()
 	addr := listen(t, &Config{ServerPSK: pskServer, IdleTimeout: 4 * time.Second}, DTLS, hello)
 	relay := coappeer.NewRelay(t, addr)
-	local, release, err := reserve(loopback, UDP)
-	require.NoError(t, err)
-	release()
+	local := freePort(t)
 	c := newTestContext(t, &Config{MaxRetransmit: 8})
 	begin := func() *Session {
 		s, err := c.NewClientSessionPSK(local, relay.Addr(), DTLS, "client1", testKey)

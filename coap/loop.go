@@ -124,6 +124,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 		Event:    l.onEvent,
 
 		Unfinished: l.onUnfinished,
+		Exhausted:  l.onExhausted,
 
 		Verify:     l.onVerify,
 		PSK:        l.onPSK,

@@ -389,6 +389,9 @@ func (l *loop) onUnfinished(proto ccoap.Protocol, peer netip.AddrPort) {
 	l.warn("handshake not completed", "peer", protocols[proto].Scheme()+"://"+peer.String())
 }
 
+// onExhausted logs that connections have to wait.
+func (l *loop) onExhausted(err error) { l.warn("connections cannot be accepted", "error", err) }
+
 // onAccepted tells a client over TLS whose handshake has failed as soon as it came, because
 // libcoap does not, and does not disconnect it either.
 func (l *loop) onAccepted(tls unsafe.Pointer) bool {

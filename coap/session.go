@@ -71,14 +71,6 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 	if local.IsValid() && local.Addr().Is4() != server.Addr().Is4() {
 		return failed(errors.New("the local address is of another family"))
 	}
-	if local.IsValid() && local.Port() == 0 {
-		reserved, release, err := reserve(local, proto)
-		if err != nil {
-			return failed(err)
-		}
-		defer release()
-		local = reserved
-	}
 	if security != nil {
 		security.prepare(c.l, server, proto)
 	}

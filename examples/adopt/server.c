@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <coap3/coap.h>
 
@@ -71,6 +72,25 @@ static void post_log(coap_resource_t *resource, coap_session_t *session, const c
 	respond(response, COAP_RESPONSE_CODE_CHANGED, text);
 }
 
+/* A UDP port that is free. libcoap sets SO_REUSEADDR: for port 0 the system may choose
+ * one that another program has. */
+static int free_port(void)
+{
+	int port, result;
+
+	for (port = 25000 + getpid() % 2500; port < 30000; port++) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		result = bind(fd, (struct sockaddr *)&a, sizeof(a));
+		close(fd);
+		if (result == 0)
+			return port;
+	}
+	return 0;
+}
+
 server *server_new(void)
 {
 	server *s = calloc(1, sizeof(*s));
@@ -100,6 +120,7 @@ server *server_new(void)
 	address.size = sizeof(address.addr.sin);
 	address.addr.sin.sin_family = AF_INET;
 	address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	address.addr.sin.sin_port = htons(free_port());
 	s->endpoint = coap_new_endpoint(s->context, &address, COAP_PROTO_UDP);
 	if (s->endpoint == NULL) {
 		server_free(s, true);

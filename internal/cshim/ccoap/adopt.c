@@ -278,6 +278,7 @@ static int wait_for(coap_context_t *context, uint32_t timeout_ms)
 /* Does the I/O that there is, with what looks at it on its way. */
 static int process(cshim_context *c)
 {
+	struct cshim_sockets *outer = cshim_sockets_enter(&c->sockets);
 	int result;
 
 	c->adoption->processing = true;
@@ -287,6 +288,7 @@ static int process(cshim_context *c)
 	result = coap_io_process(c->ctx, COAP_IO_NO_WAIT);
 	cshim_empty_leave();
 	cshim_streams_leave();
+	cshim_sockets_leave(outer);
 	c->adoption->processing = false;
 	cshim_context_check_accepted(c);
 	return result;

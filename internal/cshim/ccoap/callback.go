@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"net/netip"
+	"syscall"
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
@@ -62,6 +63,9 @@ type Callbacks struct {
 	Secured func(tls unsafe.Pointer)
 	// Unfinished is called when the handshake of a server's client fails.
 	Unfinished func(proto Protocol, peer netip.AddrPort)
+	// Exhausted is called when a connection cannot be accepted, because there is no file
+	// descriptor or memory for it; not again before one was accepted.
+	Exhausted func(err error)
 	// Event is called when a session changes its state. A session that Go has
 	// not heard of has ID 0.
 	Event func(id SessionID, event Event)
@@ -164,6 +168,11 @@ func goCoapSecured(p, tls unsafe.Pointer) { callbacks(p).Secured(tls) }
 //export goCoapUnfinished
 func goCoapUnfinished(p unsafe.Pointer, proto C.int, peer *C.struct_cshim_address) {
 	callbacks(p).Unfinished(Protocol(proto), fromC(*peer))
+}
+
+//export goCoapExhausted
+func goCoapExhausted(p unsafe.Pointer, number C.int) {
+	callbacks(p).Exhausted(syscall.Errno(number))
 }
 
 //export goCoapVerify

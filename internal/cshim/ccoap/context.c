@@ -181,11 +181,15 @@ void cshim_context_set_handlers(cshim_context *c)
 cshim_context *cshim_context_new(void *handle)
 {
 	cshim_context *c = calloc(1, sizeof(*c));
+	struct cshim_sockets *outer;
 
 	if (c == NULL)
 		return NULL;
 	c->handle = handle;
+	c->sockets.handle = handle;
+	outer = cshim_sockets_enter(&c->sockets);
 	c->ctx = coap_new_context(NULL);
+	cshim_sockets_leave(outer);
 	if (c->ctx == NULL) {
 		free(c);
 		return NULL;
@@ -220,6 +224,7 @@ void cshim_context_release(cshim_context *c)
 	cshim_pki_free(&c->pki);
 	cshim_psk_free(&c->psk);
 	free(c->options.bytes);
+	cshim_sockets_free(&c->sockets);
 	cshim_streams_free(&c->streams);
 	cshim_datagrams_free(&c->datagrams);
 	free(c);
@@ -260,16 +265,19 @@ int cshim_context_poll(cshim_context *c)
 	struct epoll_event events[CSHIM_EVENTS];
 	cshim_context *outer;
 	int fd = coap_context_get_coap_fd(c->ctx);
+	struct cshim_sockets *outer_sockets;
+	int i, most, again, n = 0;
 	unsigned next;
 	coap_tick_t now;
-	int i, most, n = 0;
 
 	c->stop = false;
+	again = cshim_sockets_resume(&c->sockets, fd);
 	for (i = 0; i < ROUNDS && !c->stop; i++) {
 		most = c->connecting > 0 ? 1 : CSHIM_EVENTS;
 		n = epoll_wait(fd, events, most, 0);
 		if (n <= 0)
 			break;
+		outer_sockets = cshim_sockets_enter(&c->sockets);
 		cshim_streams_enter(&c->streams);
 		cshim_empty_enter(c);
 		outer = cshim_tls_enter(c);
@@ -279,6 +287,8 @@ int cshim_context_poll(cshim_context *c)
 		cshim_tls_leave(outer);
 		cshim_empty_leave();
 		cshim_streams_leave();
+		cshim_sockets_leave(outer_sockets);
+		again = cshim_sockets_resume(&c->sockets, fd);
 		if (c->stop)
 			cshim_session_secured(c);
 		cshim_context_check_accepted(c);
@@ -292,7 +302,10 @@ int cshim_context_poll(cshim_context *c)
 	next = coap_io_prepare_epoll(c->ctx, now);
 	cshim_streams_leave();
 	/* The clock that libcoap reads goes in milliseconds. */
-	return next == 0 ? -1 : next >= INT32_MAX ? INT32_MAX : (int)next + 1;
+	next = next == 0 ? UINT32_MAX : next + 1;
+	if (again >= 0 && (unsigned)again < next)
+		next = again + 1;
+	return next == UINT32_MAX ? -1 : next >= INT32_MAX ? INT32_MAX : (int)next;
 }
 
 /* Reports whether an address can be bound, and sets errno: libcoap 4.2.1 crashes
@@ -301,11 +314,12 @@ static bool can_bind(const coap_address_t *address, coap_proto_t proto)
 {
 	bool stream = proto == COAP_PROTO_TCP || proto == COAP_PROTO_TLS;
 	int fd = socket(address->addr.sa.sa_family, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
-	int on = 1, result, error;
+	int result, error;
 
 	if (fd < 0)
 		return false;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (stream)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
 	result = bind(fd, &address->addr.sa, address->size);
 	error = errno;
 	close(fd);
@@ -315,8 +329,17 @@ static bool can_bind(const coap_address_t *address, coap_proto_t proto)
 
 coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto)
 {
+	struct cshim_sockets *outer;
+	coap_endpoint_t *endpoint;
 	coap_address_t a;
 
 	cshim_address_to(address, &a);
-	return can_bind(&a, proto) ? coap_new_endpoint(c->ctx, &a, proto) : NULL;
+	if (!can_bind(&a, proto))
+		return NULL;
+	outer = cshim_sockets_enter(&c->sockets);
+	c->sockets.dtls = proto == COAP_PROTO_DTLS;
+	endpoint = coap_new_endpoint(c->ctx, &a, proto);
+	c->sockets.dtls = false;
+	cshim_sockets_leave(outer);
+	return endpoint;
 }

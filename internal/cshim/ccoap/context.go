@@ -79,12 +79,11 @@ func (c *Context) SetMaxMessage(bytes uint32) {
 //
 //	int coap_context_get_coap_fd(const coap_context_t *context);
 func (c *Context) FD() (int, error) {
-	fd, err := syscall.Dup(int(C.coap_context_get_coap_fd(c.c.ctx)))
-	if err != nil {
+	fd, _, err := syscall.Syscall(syscall.SYS_FCNTL, uintptr(C.coap_context_get_coap_fd(c.c.ctx)), syscall.F_DUPFD_CLOEXEC, 0)
+	if err != 0 {
 		return 0, err
 	}
-	syscall.CloseOnExec(fd)
-	return fd, nil
+	return int(fd), nil
 }
 
 // Poll does the I/O that is possible without waiting, but only so much of it. It

@@ -11,6 +11,7 @@
 #include "crossing.h"
 #include "message.h"
 #include "datagram.h"
+#include "sockets.h"
 #include "stream.h"
 #include "pki.h"
 #include "psk.h"
@@ -45,6 +46,7 @@ typedef struct cshim_context {
 	int n_accepted;
 	unsigned nstart;	/* of its sessions; 0: 1 */
 	struct cshim_buffer options;
+	struct cshim_sockets sockets;
 	struct cshim_streams streams;
 	struct cshim_datagrams datagrams;
 	struct cshim_crossing crossing;

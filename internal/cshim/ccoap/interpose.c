@@ -10,6 +10,7 @@
 #include "early.h"
 #include "empty.h"
 #include "interpose.h"
+#include "sockets.h"
 #include "stream.h"
 #include "tlsinit.h"
 #include "tlswait.h"

@@ -49,6 +49,22 @@
 	/* Lets critical options through to Go, however many: critical.h. Feature, all versions. */ \
 	X(coap_option_filter_get, cshim_critical_filter_get)
 
+/* libcoap's file descriptors: sockets.h. All versions. */
+#define CSHIM_REPLACED_SOCKETS(X)                                                                   \
+	/* Is not inherited by child processes (as accept, epoll_create1 and timerfd_create), and   \
+	 * its kind is known. */                                                                    \
+	X(socket, cshim_sockets_socket)                                                             \
+	/* Clears SO_REUSEADDR of UDP sockets: anybody could share their ports. */                  \
+	X(bind, cshim_sockets_bind)                                                                 \
+	/* As many connections wait as the system allows, not 5. */                                 \
+	X(listen, cshim_sockets_listen)                                                             \
+	/* Pauses where no descriptor is left: libcoap would try again without end. */              \
+	X(accept, cshim_sockets_accept)                                                             \
+	/* Knows how to pause a listener. */                                                        \
+	X(epoll_ctl, cshim_sockets_epoll_ctl)                                                       \
+	X(epoll_create1, cshim_sockets_epoll_create1)                                               \
+	X(timerfd_create, cshim_sockets_timerfd_create)
+
 #ifdef CSHIM_NO_RESUMPTION
 #define CSHIM_REPLACED_TLS(X)
 #else
@@ -75,6 +91,7 @@
 
 #define CSHIM_REPLACED(X)         \
 	CSHIM_REPLACED_NETWORK(X) \
+	CSHIM_REPLACED_SOCKETS(X) \
 	CSHIM_REPLACED_LIBCOAP(X) \
 	CSHIM_REPLACED_TLS(X)     \
 	CSHIM_REPLACED_OLD(X)

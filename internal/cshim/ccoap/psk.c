@@ -103,6 +103,7 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	struct cshim_client *client;
 	coap_address_t from, to;
 	coap_session_t *session;
+	struct cshim_sockets *outer_sockets;
 	cshim_context *outer;
 
 	client = cshim_client_add(&c->clients, ++c->last_session, name, identity, identity_size, key, key_size);
@@ -116,7 +117,9 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 		cshim_address_to(local, &from);
 	c->new_client = client->id;
 	outer = cshim_tls_enter(c);
+	outer_sockets = cshim_sockets_enter(&c->sockets);
 	session = coap_new_client_session_psk2(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, &setup);
+	cshim_sockets_leave(outer_sockets);
 	cshim_tls_leave(outer);
 	return cshim_session_number(c, session);
 }
@@ -175,6 +178,7 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	char *text = strndup((const char *)identity, identity_size);
 	coap_address_t from, to;
 	coap_session_t *session = NULL;
+	struct cshim_sockets *outer_sockets;
 	cshim_context *outer;
 
 	cshim_address_to(server, &to);
@@ -182,9 +186,11 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
 	outer = cshim_tls_enter(c);
+	outer_sockets = cshim_sockets_enter(&c->sockets);
 	if (text != NULL)
 		session = coap_new_client_session_psk(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, text, key,
 						      key_size);
+	cshim_sockets_leave(outer_sockets);
 	cshim_tls_leave(outer);
 	free(text);
 	return cshim_session_number(c, session);

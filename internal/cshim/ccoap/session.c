@@ -25,6 +25,7 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 {
 	coap_address_t from, to;
 	coap_session_t *session;
+	struct cshim_sockets *outer_sockets;
 	cshim_context *outer;
 
 	cshim_address_to(server, &to);
@@ -32,7 +33,9 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
 	outer = cshim_tls_enter(c);
+	outer_sockets = cshim_sockets_enter(&c->sockets);
 	session = coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto);
+	cshim_sockets_leave(outer_sockets);
 	cshim_tls_leave(outer);
 	return cshim_session_number(c, session);
 }

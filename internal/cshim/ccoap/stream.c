@@ -8,6 +8,7 @@
 
 #include "empty.h"
 #include "interpose.h"
+#include "sockets.h"
 #include "stream.h"
 
 static __thread struct cshim_streams *current;
@@ -93,15 +94,13 @@ size_t cshim_stream_divide(struct cshim_stream *s, const uint8_t *bytes, size_t 
 	return at;
 }
 
-/* The state of a connection, or NULL where the socket is none or memory is short. */
+/* The state of a connection, or NULL where memory is short. */
 static struct cshim_stream *find(struct cshim_streams *streams, int fd)
 {
 	struct cshim_stream *s;
-	uint64_t cookie = 0;
-	int type = 0;
-	socklen_t n = sizeof(cookie);
+	uint64_t number = cshim_socket_number(fd);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) != 0)
+	if (fd < 0) /* libcoap reads on after the end */
 		return NULL;
 	if ((size_t)fd >= streams->size) {
 		size_t size = 2 * (size_t)fd + 16;
@@ -114,11 +113,11 @@ static struct cshim_stream *find(struct cshim_streams *streams, int fd)
 		streams->size = size;
 	}
 	s = &streams->by_fd[fd];
-	if (s->cookie != cookie) { /* another connection has got the number */
+	if (!s->known || s->number != number) { /* another connection has got the descriptor */
 		memset(s, 0, sizeof(*s));
-		s->cookie = cookie;
-		n = sizeof(type);
-		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_STREAM)
+		s->known = true;
+		s->number = number;
+		if (cshim_socket_kind(fd) != CSHIM_SOCKET_STREAM)
 			s->kind = CSHIM_STREAM_DATAGRAM;
 		else /* a message must not wait for the acknowledgement of the last one */
 			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -215,21 +214,13 @@ static int gather(int fd)
 
 #ifdef CSHIM_SENDS_WRONG_REST
 
-static bool is_stream(int fd)
-{
-	int type = 0;
-	socklen_t n = sizeof(type);
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM;
-}
-
 /* A connection that has ended is left to recv: libcoap goes on to use the TLS
  * session that it frees when the first message cannot be sent. */
 static ssize_t send_stream(int fd, const void *buffer, size_t size, int flags)
 {
 	ssize_t n = next_send()(fd, buffer, size, flags | MSG_NOSIGNAL);
 
-	if (n >= 0 || errno == EAGAIN || errno == EINTR || !is_stream(fd))
+	if (n >= 0 || errno == EAGAIN || errno == EINTR || cshim_socket_kind(fd) != CSHIM_SOCKET_STREAM)
 		return n;
 	return size;
 }

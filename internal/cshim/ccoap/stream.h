@@ -17,7 +17,8 @@
 
 /* What is known of a connection. */
 struct cshim_stream {
-	uint64_t cookie; /* of the socket; 0: none seen */
+	bool known;
+	uint64_t number; /* of the socket, see sockets.h */
 	enum { CSHIM_STREAM_UNKNOWN, CSHIM_STREAM_COAP, CSHIM_STREAM_OTHER, CSHIM_STREAM_DATAGRAM } kind;
 	uint64_t remaining; /* bytes of the message after its header */
 	bool corked; /* what was sent last waits for more */

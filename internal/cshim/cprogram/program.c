@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <arpa/inet.h>
 
 #include "_cgo_export.h"
@@ -95,6 +97,22 @@ static void use_tls(coap_resource_t *resource, coap_session_t *session, const co
 	GNUTLS(certificate_free_credentials, void *)(credentials);
 }
 
+/* Reads from a connection of the program's own, out of a callback. */
+static void use_socket(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *request,
+		       const coap_string_t *query, coap_pdu_t *response)
+{
+	int ends[2];
+	char byte = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+		return;
+	coap_pdu_set_code(response, write(ends[0], "x", 1) == 1 && recv(ends[1], &byte, 1, 0) == 1 && byte == 'x' ?
+					    COAP_RESPONSE_CODE_CHANGED :
+					    COAP_RESPONSE_CODE_CONFLICT);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent, const coap_pdu_t *received,
 				   coap_mid_t mid)
 {
@@ -158,13 +176,34 @@ static int port_of(const coap_endpoint_t *endpoint)
 	return colon == NULL ? 0 : atoi(colon + 1);
 }
 
+/* A UDP port that the system gives to nobody else. libcoap's own choice of one, with
+ * SO_REUSEADDR, may be that of another socket which has the option, too. */
+static int free_port(void)
+{
+	static int next;
+	coap_address_t a;
+	int fd, port = 0;
+
+	while (port == 0) {
+		a = loopback(25000 + (getpid() * 16 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) % 5000);
+		fd = socket(AF_INET, SOCK_DGRAM, 0);
+		if (fd < 0)
+			return 0;
+		if (bind(fd, &a.addr.sa, a.size) == 0)
+			port = ntohs(a.addr.sin.sin_port);
+		close(fd);
+	}
+	return port;
+}
+
 /* Listens on one port over UDP and TCP. Returns 0 where another program has it for TCP. */
 static int listen_on(coap_context_t *context)
 {
-	coap_address_t any = loopback(0), same;
-	int port = port_of(coap_new_endpoint(context, &any, COAP_PROTO_UDP));
+	int port = free_port();
+	coap_address_t same = loopback(port);
 
-	same = loopback(port);
+	if (coap_new_endpoint(context, &same, COAP_PROTO_UDP) == NULL)
+		return 0;
 	return coap_new_endpoint(context, &same, COAP_PROTO_TCP) == NULL ? 0 : port;
 }
 
@@ -188,6 +227,7 @@ cprogram *cprogram_new(uintptr_t handle, int block_mode)
 	coap_resource_set_get_observable(p->resource, 1);
 	add(p->context, "go-on", call_go);
 	add(p->context, "tls", use_tls);
+	add(p->context, "socket", use_socket);
 	return p;
 }
 
@@ -258,7 +298,7 @@ bool cprogram_name_handlers(cprogram *p)
 int cprogram_secure(cprogram *p, int proto)
 {
 	static const char key[] = CPROGRAM_KEY;
-	coap_address_t any = loopback(0);
+	coap_address_t any = loopback(free_port());
 
 	if (!coap_context_set_psk(p->context, "", (const uint8_t *)key, strlen(key)))
 		return 0;

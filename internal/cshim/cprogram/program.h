@@ -9,8 +9,8 @@
 
 /* A CoAP program as there are many: a server with a loop, and a client. Its resources:
  * /c answers "C: " and the body of the request, with a GET "C: " and app_data;
- * /go-on answers what the program's Go function returns, and /tls whether it has a TLS
- * session as it should. */
+ * /go-on answers what the program's Go function returns, and /tls and /socket whether it
+ * has a TLS session and a connection as it should. */
 typedef struct cprogram {
 	coap_context_t *context;
 	coap_resource_t *resource;
