@@ -31,6 +31,7 @@ typedef struct {
 #define coap_session_get_addr_remote(session) (&(session)->addr_info.remote)
 #define coap_context_set_session_timeout(ctx, seconds) ((ctx)->session_timeout = (seconds))
 #define coap_context_set_max_idle_sessions(ctx, most) ((ctx)->max_idle_sessions = (most))
+#define coap_context_set_max_handshake_sessions(ctx, most) ((ctx)->max_handshake_sessions = (most))
 #define coap_register_request_handler coap_register_handler
 #define coap_mid_t coap_tid_t
 #define COAP_INVALID_MID COAP_INVALID_TID

@@ -289,6 +289,7 @@ int cshim_context_poll(cshim_context *c)
 		cshim_streams_leave();
 		cshim_sockets_leave(outer_sockets);
 		again = cshim_sockets_resume(&c->sockets, fd);
+		cshim_cookie_settle(c);
 		if (c->stop)
 			cshim_session_secured(c);
 		cshim_context_check_accepted(c);

@@ -7,6 +7,7 @@
 #include "address.h"
 #include "adopt.h"
 #include "client.h"
+#include "cookie.h"
 #include "compat.h"
 #include "crossing.h"
 #include "message.h"
@@ -49,6 +50,7 @@ typedef struct cshim_context {
 	struct cshim_sockets sockets;
 	struct cshim_streams streams;
 	struct cshim_datagrams datagrams;
+	struct cshim_cookie cookie;
 	struct cshim_crossing crossing;
 	struct cshim_client *clients;
 	size_t connecting; /* how many of them have yet to connect, and have certificates */
@@ -88,6 +90,7 @@ static inline void cshim_context_set_idle_timeout(cshim_context *c, unsigned sec
 static inline void cshim_context_set_max_idle(cshim_context *c, unsigned most)
 {
 	coap_context_set_max_idle_sessions(c->ctx, most);
+	coap_context_set_max_handshake_sessions(c->ctx, most);
 }
 
 static inline void cshim_context_set_max_message(cshim_context *c, uint32_t bytes)

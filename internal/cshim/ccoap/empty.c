@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -6,6 +7,7 @@
 #include "empty.h"
 #include "interpose.h"
 #include "session.h"
+#include "sockets.h"
 
 static __thread cshim_context *current;
 
@@ -17,6 +19,11 @@ void cshim_empty_enter(cshim_context *c)
 void cshim_empty_leave(void)
 {
 	current = NULL;
+}
+
+cshim_context *cshim_empty_context(void)
+{
+	return current;
 }
 
 /* What a message of version 1 (RFC 7252, section 3) says that Go must hear, or 0. An
@@ -102,6 +109,12 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 
 	if (current == NULL || n <= 0 || message->msg_iovlen == 0 || message->msg_iov[0].iov_len < (size_t)n)
 		return n;
+	if (cshim_socket_kind(fd) == CSHIM_SOCKET_DTLS_ENDPOINT) {
+		if (cshim_cookie_admits(current, fd, message, n))
+			return n;
+		errno = EAGAIN;
+		return -1;
+	}
 	cshim_empty_mend(message->msg_iov[0].iov_base, n);
 	what = heard(message->msg_iov[0].iov_base, n);
 	if (what == 0 || message->msg_namelen > sizeof(from.addr))

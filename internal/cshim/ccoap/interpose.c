@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cookie.h"
 #include "critical.h"
 #include "early.h"
 #include "empty.h"

@@ -39,7 +39,10 @@
 	/* Tells of acknowledgements and resets, reads ahead, and drops what libcoap takes wrongly: \
 	 * empty.h, datagram.h, crossing.h. Feature and faults, all versions. */                    \
 	X(recvmsg, cshim_empty_recvmsg)                                                             \
-	/* The same for datagrams over DTLS. */                                                     \
+	/* Takes the cookies that were checked before libcoap sees a ClientHello: cookie.h. Fault, 4.3.1 and \
+	 * later. */                                                                                \
+	X(gnutls_dtls_cookie_verify, cshim_cookie_verify)                                           \
+	/* The same as recvmsg for datagrams over DTLS. */                                                     \
 	X(gnutls_record_recv, cshim_empty_record_recv)
 
 /* libcoap's own functions, as it calls them itself. */
