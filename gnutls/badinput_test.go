@@ -336,7 +336,7 @@ var wrongInputs = []struct {
 	{"an empty record", record(22), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
 	{"application data", record(23, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
 	{"a change of cipher", record(20, 1), io.ErrUnexpectedEOF, CodeUnexpectedPacket, 0},
-	{"changes of cipher without end", bytes.Repeat(record(20, 1), 1000), tooManyEmptyPackets, CodeUnexpectedPacket, AlertInternalError},
+	{"changes of cipher without end", bytes.Repeat(record(20, 1), 1000), tooManyEmptyPackets, CodeUnexpectedPacket, AlertUnexpectedMessage},
 	{"a heartbeat", record(24, 1, 0, 16, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
 	{"an unknown kind of record", record(99, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
 	{"a Finished", record(22, 20, 0, 0, 4, 1, 2, 3, 4), unexpectedHandshakePacket, unexpectedHandshakePacket, AlertUnexpectedMessage},

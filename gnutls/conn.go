@@ -3,7 +3,6 @@ package gnutls
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -45,6 +44,7 @@ type Conn struct {
 
 	closed        atomic.Bool
 	handshakeDone atomic.Bool
+	failed        atomic.Pointer[failure] // after the handshake; set with tlsMu held
 	state         atomic.Pointer[ConnectionState]
 
 	reader turn // guards the fields of the reading side
@@ -69,7 +69,8 @@ type Conn struct {
 	// when the handshake is over.
 	handshaking  *handshake
 	handshakeErr error
-	produced     chan struct{} // closed when what follows the handshake was sent in the background
+	background   func()        // sends what follows the handshake; it gets writer
+	produced     chan struct{} // closed when background has ended
 
 	deadlineMu    sync.Mutex // guards what follows
 	readDeadline  time.Time
@@ -216,6 +217,11 @@ func (c *Conn) free() {
 // Read reads data into p. At the peer's close_notify it returns io.EOF; when
 // the transport ends without one, an error that matches io.ErrUnexpectedEOF.
 // After a deadline has passed Read can be called again.
+//
+// What the peer must not send is fatal, and so is an alert that says so: the
+// peer gets one alert for it, and Write, Read and CloseWrite return the error
+// from then on. The session is not resumed: a ClientSessionCache that is a
+// SessionDecliner and a SessionStore forget it (RFC 8446 section 6.2).
 func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
@@ -229,6 +235,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		n, err := c.read(p)
 		c.deliver()
+		c.forgetSession()
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -258,6 +265,9 @@ func (c *Conn) receive(p []byte) (int, error) {
 		if c.readErr != nil {
 			return 0, c.readErr
 		}
+		if err := c.fatal(); err != nil { // of writing
+			return 0, err
+		}
 		if c.dry && !c.in.eof {
 			if err := c.in.fill(); err != nil {
 				return 0, c.readFailure(err)
@@ -279,6 +289,10 @@ func (c *Conn) decrypt(p []byte) (n int, ticket bool) {
 	}
 	r := c.session.s.Recv(c.in.bytes(), c.in.eof, p[:min(len(p), maxCrossing)])
 	tickets, keys := c.collect(r)
+	var failed *failure
+	if r.Code < 0 && !r.Ended {
+		failed = c.fail("read", r.Code)
+	}
 	c.unlock()
 	c.in.skip(r.Used)
 	c.dry = r.Starved
@@ -292,12 +306,11 @@ func (c *Conn) decrypt(p []byte) (n int, ticket bool) {
 	switch {
 	case r.Closed:
 		c.readErr = io.EOF
-	case r.Code < 0:
-		c.readErr = c.failure("read", r.Code)
-		if c.writer.try() {
-			c.alertFor(r.Code)
-			c.writer.give()
-		}
+	case r.Ended:
+		c.readErr = truncated("read")
+	case failed != nil:
+		c.readErr = failed.err
+		c.tellSoon()
 	}
 	return r.N, len(tickets) > 0
 }
@@ -313,23 +326,6 @@ func (c *Conn) readFailure(err error) error {
 		c.readErr = err
 	}
 	return err
-}
-
-// failure turns a result code of GnuTLS into an error.
-func (c *Conn) failure(op string, code cgnutls.Code) error {
-	e := &Error{Op: op, Code: ErrorCode(code)}
-	switch code {
-	case cgnutls.FatalAlertReceived:
-		if c.lock() {
-			e.Alert = Alert(c.session.s.ReceivedAlert())
-			c.unlock()
-		}
-	case cgnutls.PrematureTermination:
-		e.Err = fmt.Errorf("the connection ended without close_notify: %w", io.ErrUnexpectedEOF)
-	case cgnutls.Rehandshake:
-		e.Err = fmt.Errorf("renegotiation is refused: %w", e.Code)
-	}
-	return e
 }
 
 // alertFor tells the peer about an error. The caller holds writer.
@@ -371,8 +367,12 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if err := c.takeWriter(); err != nil {
 		return 0, err
 	}
-	defer c.writer.give()
-	return c.write(p)
+	n, err = c.write(p)
+	c.giveWriter()
+	if err != nil {
+		c.forgetSession()
+	}
+	return n, err
 }
 
 // takeWriter takes writer to send something. It holds nothing when it fails.
@@ -380,7 +380,7 @@ func (c *Conn) takeWriter() error {
 	c.writer.take()
 	err := c.writable()
 	if err != nil {
-		c.writer.give()
+		c.giveWriter()
 	}
 	return err
 }
@@ -391,6 +391,8 @@ func (c *Conn) writable() error {
 	switch {
 	case c.closed.Load():
 		return net.ErrClosed
+	case c.fatal() != nil:
+		return c.fatal()
 	case c.writeErr != nil:
 		return c.writeErr
 	case c.closeNotify:
@@ -412,7 +414,13 @@ func (c *Conn) write(p []byte) (n int, err error) {
 			putBuffer(buf)
 			return n, net.ErrClosed
 		}
+		if err := c.fatal(); err != nil {
+			c.unlock()
+			putBuffer(buf)
+			return n, err
+		}
 		r := c.session.s.Send(p[n:min(len(p), n+maxCrossing)], buf[:])
+		c.noteSent(r)
 		c.unlock()
 		n += r.N
 		full = r.Full
@@ -439,6 +447,7 @@ func (c *Conn) produce(f func(*cgnutls.Session, []byte) cgnutls.Result) error {
 			return net.ErrClosed
 		}
 		r := f(c.session.s, buf[:])
+		c.noteSent(r)
 		c.unlock()
 		if err := c.sent(buf, r); err != nil || !r.Full {
 			return err
@@ -446,21 +455,35 @@ func (c *Conn) produce(f func(*cgnutls.Session, []byte) cgnutls.Result) error {
 	}
 }
 
-// sent sends the output of a call into GnuTLS, in buf, which it owns.
+// noteSent notes an error of GnuTLS in making output. The caller holds writer
+// and tlsMu.
+func (c *Conn) noteSent(r cgnutls.Result) {
+	switch {
+	case r.Code >= 0:
+	case c.handshakeDone.Load():
+		c.writeErr = c.fail("write", r.Code).err
+	default:
+		c.writeErr = failureOf("write", r.Code, c.session.s)
+	}
+}
+
+// sent sends the output of a call into GnuTLS, in buf, which it owns, and
+// returns the error of that call.
 func (c *Conn) sent(buf *buffer, r cgnutls.Result) error {
-	if err := c.send(buf, r.Made); err != nil {
-		return err
+	err := c.send(buf, r.Made)
+	if fatal := c.fatal(); fatal != nil {
+		return fatal
 	}
-	if r.Code < 0 {
-		c.writeErr = c.failure("write", r.Code)
-		return c.writeErr
+	if err == nil && r.Code < 0 {
+		err = c.writeErr
 	}
-	return nil
+	return err
 }
 
 // Close sends close_notify, unless a Write is under way, closes the
 // connection and frees its native session. It may be called from any
 // goroutine, ends Reads and Writes that wait, and does nothing the second time.
+// After a fatal alert, sent or received, it sends nothing.
 //
 // A client must not lose what it has written when tickets that nobody reads
 // make the kernel reset the connection. So Close takes them off the socket,
@@ -472,14 +495,15 @@ func (c *Conn) Close() error {
 	}
 	linger := false
 	if c.handshakeDone.Load() && c.lastWriter() {
-		if !c.closeNotify && c.writeErr == nil {
+		if !c.closeNotify && c.writeErr == nil && c.fatal() == nil {
 			c.closeNotify = true
 			c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Bye(out) })
 		}
 		linger = c.drain() && c.writeErr == nil
-		c.writer.give()
+		c.giveWriter()
 		c.deliver()
 	}
+	c.forgetSession()
 	if c.closed.Swap(true) {
 		return nil
 	}
@@ -503,8 +527,8 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// lastWriter takes writer for Close, after tickets in the background. Where a
-// Write waits it is left alone.
+// lastWriter takes writer for Close, after tickets in the background and the
+// alert of a failure. Where a Write waits it is left alone.
 func (c *Conn) lastWriter() bool {
 	if c.produced != nil {
 		select {
@@ -512,6 +536,7 @@ func (c *Conn) lastWriter() bool {
 		case <-time.After(lastWordTimeout):
 		}
 	}
+	c.waitTold()
 	return c.writer.try()
 }
 
@@ -538,7 +563,7 @@ func (c *Conn) drain() (expecting bool) {
 	}
 	putBuffer(scratch)
 	cs := c.state.Load()
-	return !c.heard && c.readErr == nil && !c.config.SessionTicketsDisabled &&
+	return !c.heard && c.readErr == nil && c.fatal() == nil && !c.config.SessionTicketsDisabled &&
 		cs.Version == VersionTLS13 && !cs.noTickets()
 }
 
@@ -565,9 +590,12 @@ func (c *Conn) CloseWrite() error {
 		return duringHandshake("close write")
 	}
 	c.writer.take()
-	defer c.writer.give()
+	defer c.giveWriter()
 	if c.closed.Load() {
 		return net.ErrClosed
+	}
+	if err := c.fatal(); err != nil {
+		return err
 	}
 	if c.writeErr != nil {
 		return c.writeErr

@@ -67,7 +67,7 @@ func (c *Conn) keepEarly(p []byte) bool {
 		return false
 	}
 	c.writer.take()
-	defer c.writer.give()
+	defer c.giveWriter()
 	if c.handshaking == nil || c.handshaking.begun || c.handshakeErr != nil || c.closed.Load() ||
 		len(c.handshaking.early)+len(p) > maxEarlyWrite {
 		return false

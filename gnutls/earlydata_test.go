@@ -509,3 +509,44 @@ func readOne(c net.Conn) error {
 	_, err := c.Read(make([]byte, 1))
 	return err
 }
+
+// TestWriteEarlyDataDuringTheHandshake: a handshake that ends sends what could
+// not go early in the background, while others still write.
+func TestWriteEarlyDataDuringTheHandshake(t *testing.T) {
+	for range 20 {
+		cc, sc := tcpPipe(t)
+		c, s := Client(cc, clientConfig(t)), Server(sc, serverConfig(t))
+		n, err := c.WriteEarlyData([]byte("x"))
+		require.NoError(t, err)
+		over := make(chan struct{})
+		written := make(chan int, 1)
+		go func() {
+			n := 0
+			defer func() { written <- n }()
+			for {
+				m, err := c.WriteEarlyData([]byte("y"))
+				n += m
+				if err != nil {
+					return
+				}
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		}()
+		got := make(chan int64, 1)
+		go func() {
+			n, _ := io.Copy(io.Discard, s)
+			got <- n
+		}()
+		require.NoError(t, c.HandshakeContext(waitContext(t)))
+		close(over)
+		n += <-written
+		require.NoError(t, c.CloseWrite())
+		assert.EqualValues(t, n, <-got)
+		c.Close()
+		s.Close()
+	}
+}

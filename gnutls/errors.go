@@ -81,6 +81,7 @@ const (
 	AlertProtocolVersion       Alert = 70
 	AlertInsufficientSecurity  Alert = 71
 	AlertInternalError         Alert = 80
+	AlertUserCanceled          Alert = 90
 	AlertNoRenegotiation       Alert = 100
 	AlertMissingExtension      Alert = 109
 	AlertUnsupportedExtension  Alert = 110

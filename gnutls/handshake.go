@@ -80,7 +80,7 @@ func (c *Conn) Resume(d *SessionData) error {
 	c.reader.take()
 	defer c.reader.give()
 	c.writer.take()
-	defer c.writer.give()
+	defer c.giveWriter()
 	if !c.client {
 		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("only clients ask to resume")}
 	}
@@ -104,11 +104,15 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	if err := c.writer.takeContext(ctx); err != nil {
 		return err
 	}
-	handedOver := false
 	defer func() {
-		if !handedOver {
-			c.writer.give()
+		send := c.background
+		if send == nil {
+			c.giveWriter()
+			return
 		}
+		// From here on nothing that writer guards is ours.
+		c.background = nil
+		go send()
 	}()
 	switch {
 	case c.handshakeDone.Load():
@@ -120,7 +124,6 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	err := c.handshake(ctx)
-	handedOver = c.produced != nil
 	defer func() {
 		if c.handshakeErr != nil && c.handshaking != nil {
 			c.giveBack()
@@ -222,7 +225,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 				return err
 			}
 		case r.Starved && c.handshaking.received > maxHandshakeInput:
-			c.handshakeErr = c.failure("handshake", cgnutls.HandshakeTooLarge)
+			c.handshakeErr = c.failure(cgnutls.HandshakeTooLarge)
 			c.alertFor(cgnutls.HandshakeTooLarge)
 			return c.handshakeErr
 		case r.Starved && len(c.in.bytes()) == 0:
@@ -456,7 +459,7 @@ func (c *Conn) abandonHandshake() {
 	}
 	defer c.reader.give()
 	if c.writer.try() {
-		defer c.writer.give()
+		defer c.giveWriter()
 		if c.handshaking != nil {
 			c.giveBack()
 			if c.handshaking.paused != nil {
@@ -538,9 +541,17 @@ func (c *Conn) addStore(ctx context.Context, cb *cgnutls.Callbacks) {
 	}
 }
 
+// failure turns a result code of GnuTLS into the error of a handshake.
+func (c *Conn) failure(code cgnutls.Code) (err error) {
+	if lost := c.withSession(func(s *cgnutls.Session) { err = failureOf("handshake", code, s) }); lost != nil {
+		return &Error{Op: "handshake", Code: ErrorCode(code)}
+	}
+	return err
+}
+
 // handshakeFailure is failure with what the handshake's callbacks said.
 func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error {
-	err := c.failure("handshake", code)
+	err := c.failure(code)
 	e := err.(*Error)
 	switch {
 	case cb.Err != nil:
@@ -619,7 +630,7 @@ func (c *Conn) judge(cs *ConnectionState) error {
 // client's certificate. Under TLS 1.2 it also does where an alert came in place
 // of the certificate.
 func (c *Conn) noClientCertificate() error {
-	if err := c.failure("handshake", cgnutls.FatalAlertReceived); err.(*Error).Alert != 0 {
+	if err := c.failure(cgnutls.FatalAlertReceived); err.(*Error).Alert != 0 {
 		return err
 	}
 	return c.reject(&Error{Op: "handshake", Code: CodeCertificateRequired})

@@ -279,18 +279,18 @@ func (c *Conn) sendTickets(cs *ConnectionState) {
 // has to queue more than 32 messages.
 const ticketBatch = 16
 
-// later is flush and then send, in the background. The handshake hands writer
-// over to it, so that what it sends comes before any data. Whoever wants to
-// write next finds its error.
+// later is flush and then send, in the background, once the handshake has come
+// to its end. It hands writer over, so that what it sends comes before any data.
+// Whoever wants to write next finds its error.
 func (c *Conn) later(send func() error) {
 	c.produced = make(chan struct{})
-	go func() {
+	c.background = func() {
 		defer close(c.produced)
-		defer c.writer.give()
+		defer c.giveWriter()
 		if c.flush() == nil && send != nil {
 			send()
 		}
-	}()
+	}
 }
 
 // produceTickets makes and sends n tickets more than those that are due. After a

@@ -31,7 +31,7 @@ func noTickets(t testing.TB) *Config {
 func sendTickets(t testing.TB, s *Conn, n int) {
 	t.Helper()
 	s.writer.take()
-	defer s.writer.give()
+	defer s.giveWriter()
 	require.NoError(t, s.produce(func(ss *cgnutls.Session, out []byte) cgnutls.Result { return ss.SendTickets(n, out) }))
 }
 
@@ -471,7 +471,7 @@ func TestWriteWhileTicketsWaitInside(t *testing.T) {
 	require.True(t, r.Full)
 	_, err := s.conn.Write(small[:r.Made])
 	require.NoError(t, err)
-	s.writer.give()
+	s.giveWriter()
 
 	want := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
 	go func() {

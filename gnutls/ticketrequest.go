@@ -119,6 +119,6 @@ func (c *Conn) sendBatch(n int) error {
 	if err := c.takeWriter(); err != nil {
 		return err
 	}
-	defer c.writer.give()
+	defer c.giveWriter()
 	return c.produceTickets(n)
 }

@@ -58,13 +58,19 @@ type sameAddr struct{ net.Conn }
 
 func (sameAddr) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443} }
 
+// scriptIdentity is what a scripted server presents.
+func scriptIdentity(t testing.TB) *tls13peer.Identity {
+	t.Helper()
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	require.NoError(t, err)
+	return identity
+}
+
 // meetServer runs the handshake of a client with a scripted server. A script
 // without tickets to accept makes full handshakes.
 func meetServer(t testing.TB, config *Config, script tls13peer.ServerScript) (c *Conn, s *tls13peer.Server, clientErr, serverErr error) {
 	t.Helper()
-	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
-	require.NoError(t, err)
-	script.Identity = identity
+	script.Identity = scriptIdentity(t)
 	cc, sc := tcpPipe(t)
 	c, s = Client(sameAddr{cc}, config), tls13peer.NewServer(sc, script)
 	t.Cleanup(func() { c.Close() })

@@ -13,12 +13,18 @@ import (
 	"time"
 )
 
-// Record types.
+// Record types that tests name.
+const (
+	RecordAlert           byte = 21
+	RecordHandshake       byte = 22
+	RecordApplicationData byte = 23
+)
+
 const (
 	recordChangeCipherSpec byte  = 20
-	recordAlert            byte  = 21
-	recordHandshake        byte  = 22
-	recordApplicationData  byte  = 23
+	recordAlert                  = RecordAlert
+	recordHandshake              = RecordHandshake
+	recordApplicationData        = RecordApplicationData
 	recordHeader                 = 5
 	maxPlaintext                 = 1 << 14
 	alertCloseNotify       Alert = 0
@@ -97,7 +103,16 @@ type Conn struct {
 
 	// afterHandshake handles a message that comes between application data.
 	afterHandshake func(raw []byte) error
+
+	// Before, if set, is called before each handshake message of this side, with
+	// its type. Where it reports false, nothing more is sent by the handshake,
+	// which ends with ErrStopped.
+	Before  func(typ byte) bool
+	stopped bool
 }
+
+// ErrStopped is the error of a handshake that Before has ended.
+var ErrStopped = errors.New("tls13peer: the script ends the handshake")
 
 func newConn(c net.Conn) Conn {
 	c.SetDeadline(time.Now().Add(wait))
@@ -125,18 +140,61 @@ func (c *Conn) queue(typ byte, data []byte) {
 
 func (c *Conn) flush() error {
 	out := c.queued
-	if c.queued = nil; len(out) == 0 {
-		return nil
+	if c.queued = nil; len(out) > 0 {
+		c.sent = append(c.sent, out...)
+		if _, err := c.Conn.Write(out); err != nil {
+			return err
+		}
 	}
-	c.sent = append(c.sent, out...)
-	_, err := c.Conn.Write(out)
-	return err
+	if c.stopped {
+		return ErrStopped
+	}
+	return nil
 }
 
 // queueMessage queues a handshake message and notes it.
 func (c *Conn) queueMessage(raw []byte) {
+	if c.stopped || c.Before != nil && !c.Before(raw[0]) {
+		c.stopped = true
+		return
+	}
 	c.transcript = append(c.transcript, raw...)
 	c.queue(recordHandshake, raw)
+}
+
+// SendRecord sends data in records of a type, encrypted where the time for
+// that has come.
+func (c *Conn) SendRecord(typ byte, data []byte) error {
+	c.queue(typ, data)
+	return c.flush()
+}
+
+// SendMessage sends a handshake message that is no part of the handshake.
+func (c *Conn) SendMessage(typ byte, body []byte) error {
+	return c.SendRecord(recordHandshake, message(typ, body))
+}
+
+// A Record is what came in one record.
+type Record struct {
+	Type byte
+	Data []byte
+}
+
+// ReadRecords reads all that comes until the transport ends, or something comes
+// that cannot be read.
+func (c *Conn) ReadRecords() (all []Record, err error) {
+	c.stopped = false
+	for {
+		typ, data, err := c.readRecord()
+		var alert Alert
+		switch {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil && !errors.As(err, &alert):
+			return all, err
+		}
+		all = append(all, Record{typ, data})
+	}
 }
 
 // readRecord returns the next record, but for those of the middlebox

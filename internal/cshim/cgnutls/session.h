@@ -40,6 +40,9 @@ struct cshim_ticket_request {
 	bool unusable;     /* the client has none of them, and gets no tickets */
 };
 
+/* The longest record that may be an alert, see alert.h. */
+#define CSHIM_ALERT_RECORD (5 + 3 + 16)
+
 /* What a gnutls_session_t needs beside it. The address is stable: the session
  * carries it as its transport and session pointer. */
 typedef struct cshim_session {
@@ -59,6 +62,14 @@ typedef struct cshim_session {
 	size_t out_cap;
 	bool full;    /* push found no room */
 	bool resume_send; /* output of an earlier call is still in GnuTLS */
+
+	/* Where the input is within its records, see transport.c. */
+	bool framed;
+	uint8_t head[CSHIM_ALERT_RECORD]; /* start of a record */
+	size_t head_len;
+	size_t head_given; /* to GnuTLS */
+	size_t body_left;  /* bytes of the record that follow head and have yet to come */
+	unsigned warnings; /* alerts that mean nothing, since data have come */
 
 	void *handle; /* of the Go value that a handshake's callbacks are for */
 

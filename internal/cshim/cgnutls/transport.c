@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "alert.h"
 #include "transport.h"
 #include "verify.h"
 
+#define RECORD_HEADER 5
 #define RECORD_TEXT 16384
 /* Room for one full record: its text, header, IV, MAC and padding of any suite,
  * and a key update before it. */
@@ -26,19 +28,14 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const void *p, size_t len)
 	return len;
 }
 
-static ssize_t pull(gnutls_transport_ptr_t ptr, void *p, size_t len)
+/* Whether the input ends between two records, as far as GnuTLS has asked. */
+static bool between_records(const cshim_session *s)
 {
-	cshim_session *s = ptr;
+	return s->framed && s->in_len == 0 && s->head_len == 0 && s->body_left == 0;
+}
 
-	if (s->in_len == 0) {
-		if (s->in_eof) {
-			s->ended = true;
-			return 0;
-		}
-		s->starved = true;
-		errno = EAGAIN;
-		return -1;
-	}
+static size_t take(cshim_session *s, void *p, size_t len)
+{
 	if (len > s->in_len)
 		len = s->in_len;
 	memcpy(p, s->in, len);
@@ -47,13 +44,71 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *p, size_t len)
 	return len;
 }
 
+/* Fills head with the header of the next record, and with all of it where it
+ * may be an alert that is to be left out. Reports whether it is complete. */
+static bool fill_head(cshim_session *s)
+{
+	size_t need = RECORD_HEADER;
+
+	for (;;) {
+		if (s->head_len >= RECORD_HEADER)
+			need = cshim_alert_suspect(s, s->head);
+		if (s->head_len < need) {
+			size_t n = take(s, s->head + s->head_len, need - s->head_len);
+
+			s->head_len += n;
+			if (n == 0)
+				return false;
+		} else if (need > RECORD_HEADER && cshim_alert_ignore(s, s->head, need)) {
+			s->head_len = 0;
+			need = RECORD_HEADER;
+		} else {
+			s->body_left = RECORD_HEADER + (s->head[3] << 8 | s->head[4]) - s->head_len;
+			return true;
+		}
+	}
+}
+
+static ssize_t pull(gnutls_transport_ptr_t ptr, void *p, size_t len)
+{
+	cshim_session *s = ptr;
+
+	if (s->framed && s->body_left == 0 && s->head_given == 0 && !fill_head(s))
+		goto empty;
+	if (s->head_given < s->head_len) {
+		if (len > s->head_len - s->head_given)
+			len = s->head_len - s->head_given;
+		memcpy(p, s->head + s->head_given, len);
+		s->head_given += len;
+	} else {
+		if (s->framed && len > s->body_left)
+			len = s->body_left;
+		len = take(s, p, len);
+		if (len == 0)
+			goto empty;
+		if (s->framed)
+			s->body_left -= len;
+	}
+	if (s->head_given == s->head_len && s->body_left == 0)
+		s->head_given = s->head_len = 0;
+	return len;
+empty:
+	if (s->in_eof) {
+		s->ended = true;
+		return 0;
+	}
+	s->starved = true;
+	errno = EAGAIN;
+	return -1;
+}
+
 /* Whether input is there, without waiting. */
 static int pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
 {
 	cshim_session *s = ptr;
 
 	(void)ms;
-	return s->in_len > 0 || s->in_eof;
+	return s->in_len > 0 || s->in_eof || s->head_given < s->head_len;
 }
 
 void cshim_transport_attach(cshim_session *s)
@@ -132,8 +187,10 @@ cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, 
 	do {
 		before = s->in_len;
 		ret = gnutls_handshake(s->tls);
-	} while (ret == GNUTLS_E_WARNING_ALERT_RECEIVED || ret == GNUTLS_E_GOT_APPLICATION_DATA ||
-		 skipped_record(s, ret, before));
+	} while ((ret == GNUTLS_E_WARNING_ALERT_RECEIVED && s->warnings++ < CSHIM_MAX_WARNINGS) ||
+		 ret == GNUTLS_E_GOT_APPLICATION_DATA || skipped_record(s, ret, before));
+	if (ret == GNUTLS_E_WARNING_ALERT_RECEIVED)
+		ret = GNUTLS_E_UNEXPECTED_PACKET;
 	cshim_set_current_handle(NULL);
 	s->handle = NULL;
 	return end(s, ret, in_len, 0);
@@ -147,11 +204,20 @@ cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool
 	cshim_result r;
 
 	begin(s, in, in_len, eof, NULL, 0);
+	s->framed = true; /* a handshake ends with a record */
 	while (n < len) {
-		ssize_t ret = gnutls_record_recv(s->tls, p + n, len - n);
+		ssize_t ret;
 
+		/* GnuTLS would not send any more after it. */
+		if (eof && between_records(s) && gnutls_record_check_pending(s->tls) == 0) {
+			code = GNUTLS_E_PREMATURE_TERMINATION;
+			flags = CSHIM_ENDED;
+			break;
+		}
+		ret = gnutls_record_recv(s->tls, p + n, len - n);
 		if (ret > 0) {
 			n += ret;
+			s->warnings = 0;
 			/* Saves the caller a call that would only find this out. */
 			if (s->in_len == 0 && !s->in_eof && gnutls_record_check_pending(s->tls) == 0) {
 				flags = CSHIM_STARVED;
@@ -167,8 +233,15 @@ cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool
 				flags = CSHIM_STARVED;
 				break;
 			}
+		} else if (ret == GNUTLS_E_FATAL_ALERT_RECEIVED &&
+			   gnutls_alert_get(s->tls) == GNUTLS_A_CLOSE_NOTIFY) {
+			flags = CSHIM_CLOSED; /* whatever its level */
+			break;
 		} else if (ret != GNUTLS_E_WARNING_ALERT_RECEIVED) {
 			code = ret;
+			break;
+		} else if (s->warnings++ == CSHIM_MAX_WARNINGS) {
+			code = GNUTLS_E_UNEXPECTED_PACKET;
 			break;
 		}
 	}
@@ -220,14 +293,28 @@ cshim_result cshim_bye(cshim_session *s, uint8_t *out, size_t out_cap)
 
 cshim_result cshim_alert(cshim_session *s, int level, int description, uint8_t *out, size_t out_cap)
 {
+	int ret = 0;
+
 	begin(s, NULL, 0, false, out, out_cap);
-	return end(s, gnutls_alert_send(s->tls, level, description), 0, 0);
+	if (s->resume_send) /* GnuTLS only goes on with the record under way */
+		ret = gnutls_alert_send(s->tls, level, description);
+	if (ret >= 0)
+		ret = gnutls_alert_send(s->tls, level, description);
+	return end(s, ret, 0, 0);
 }
 
 cshim_result cshim_alert_for(cshim_session *s, int code, uint8_t *out, size_t out_cap)
 {
-	begin(s, NULL, 0, false, out, out_cap);
-	return end(s, gnutls_alert_send_appropriate(s->tls, code), 0, 0);
+	int level, description;
+
+	if (code == GNUTLS_E_TOO_MANY_EMPTY_PACKETS || code == GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS)
+		code = GNUTLS_E_UNEXPECTED_PACKET;
+	if (!gnutls_error_is_fatal(code) && code != GNUTLS_E_REHANDSHAKE) {
+		begin(s, NULL, 0, false, out, out_cap);
+		return end(s, 0, 0, 0);
+	}
+	description = gnutls_error_to_alert(code, &level);
+	return cshim_alert(s, level, description, out, out_cap);
 }
 
 cshim_result cshim_send_tickets(cshim_session *s, unsigned n, uint8_t *out, size_t out_cap)

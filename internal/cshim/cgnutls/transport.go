@@ -44,6 +44,7 @@ type Result struct {
 	Verify  bool // the handshake waits for AcceptPeer
 	Tickets bool // TakeTickets has something
 	KeyLog  bool // TakeKeyLog has something
+	Ended   bool // the input ended between two records; sending goes on
 }
 
 func result(r C.cshim_result) Result {
@@ -58,6 +59,7 @@ func result(r C.cshim_result) Result {
 		Verify:  r.flags&C.CSHIM_VERIFY != 0,
 		Tickets: r.flags&C.CSHIM_TICKETS != 0,
 		KeyLog:  r.flags&C.CSHIM_KEYLOG != 0,
+		Ended:   r.flags&C.CSHIM_ENDED != 0,
 	}
 }
 
@@ -114,7 +116,7 @@ func (s *Session) Bye(out []byte) Result {
 	return result(C.cshim_bye(s.s, op, out_cap))
 }
 
-// Alert makes a fatal alert.
+// Alert makes a fatal alert, after what an earlier call could not make whole.
 //
 // Implements:
 //
@@ -129,7 +131,9 @@ func (s *Session) Alert(description uint8, out []byte) Result {
 //
 // Implements:
 //
-//	int gnutls_alert_send_appropriate(gnutls_session_t session, int err);
+//	int gnutls_error_to_alert(int err, int *level);
+//	int gnutls_alert_send(gnutls_session_t session, gnutls_alert_level_t level,
+//		gnutls_alert_description_t desc);
 func (s *Session) AlertFor(code Code, out []byte) Result {
 	op, out_cap := pointer(out)
 	return result(C.cshim_alert_for(s.s, C.int(code), op, out_cap))

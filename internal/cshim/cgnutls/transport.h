@@ -19,6 +19,7 @@ enum {
 	CSHIM_VERIFY = 8,     /* the handshake waits for cshim_verify_accept */
 	CSHIM_TICKETS = 16,   /* tickets wait to be taken */
 	CSHIM_KEYLOG = 32,    /* key log lines wait to be taken */
+	CSHIM_ENDED = 64,     /* the input ended between two records; sending goes on */
 };
 
 typedef struct cshim_result {

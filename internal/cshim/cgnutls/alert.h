@@ -1,0 +1,23 @@
+#ifndef CSHIM_ALERT_H
+#define CSHIM_ALERT_H
+
+#include "session.h"
+
+/* Alerts that mean nothing, and that are still no error.
+ *
+ * Under TLS 1.3 that is user_canceled, which Java sends before each
+ * close_notify: GnuTLS takes every alert but close_notify for a fatal one. So a
+ * record that may be one is decrypted here first, and left out if it is. */
+
+/* How many such alerts may come in a row. */
+#define CSHIM_MAX_WARNINGS 16
+
+/* How many bytes of record, of which the header is there, must be seen before
+ * GnuTLS does: those of the header, or all. */
+size_t cshim_alert_suspect(const cshim_session *s, const uint8_t *record);
+
+/* Whether the record, which is as long as cshim_alert_suspect said, is to be
+ * left out. GnuTLS then expects the next. */
+bool cshim_alert_ignore(cshim_session *s, const uint8_t *record, size_t size);
+
+#endif
