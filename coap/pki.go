@@ -50,7 +50,8 @@ type PKI struct {
 	ClientCAs *gnutls.CertPool
 
 	// VerifyConnection, if set, is called with the peer's certificates when all other
-	// checks are passed. Its error fails the handshake. It is called as Context says of
+	// checks are passed. Its error fails the handshake; the peer gets the gnutls.Alert that
+	// the error wraps, and otherwise bad_certificate. It is called as Context says of
 	// callbacks.
 	VerifyConnection func(gnutls.ConnectionState) error
 

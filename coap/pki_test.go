@@ -226,12 +226,16 @@ func TestVerifyConnection(t *testing.T) {
 		verify func(gnutls.ConnectionState) error
 		want   string
 		is     error
+		alert  gnutls.Alert
 	}{
-		{"accepts", func(gnutls.ConnectionState) error { return nil }, "", nil},
+		{"accepts", func(gnutls.ConnectionState) error { return nil }, "", nil, 0},
 		{"refuses", func(state gnutls.ConnectionState) error {
 			return fmt.Errorf("%q is %w", state.PeerCertificates[0].Subject.CommonName, boom)
-		}, "not on the list", boom},
-		{"panics", func(gnutls.ConnectionState) error { panic("ouch") }, "panic in a callback: ouch", nil},
+		}, "not on the list", boom, gnutls.AlertBadCertificate},
+		{"refuses with an alert", func(gnutls.ConnectionState) error {
+			return fmt.Errorf("%w: %w", boom, gnutls.AlertAccessDenied)
+		}, "not on the list", boom, gnutls.AlertAccessDenied},
+		{"panics", func(gnutls.ConnectionState) error { panic("ouch") }, "panic in a callback: ouch", nil, gnutls.AlertBadCertificate},
 	} {
 		t.Run("of a client "+tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
@@ -244,7 +248,7 @@ func TestVerifyConnection(t *testing.T) {
 				if tc.want != "" {
 					failed := refused(t, s)
 					assert.ErrorContains(t, failed, tc.want)
-					assert.Equal(t, gnutls.AlertBadCertificate, failed.Alert)
+					assert.Equal(t, tc.alert, failed.Alert)
 					if tc.is != nil {
 						assert.ErrorIs(t, failed, tc.is)
 					} else {
@@ -272,7 +276,7 @@ func TestVerifyConnection(t *testing.T) {
 				}}, proto, hello)
 				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
 				if tc.want != "" {
-					assert.Equal(t, gnutls.AlertBadCertificate, refusedBy(t, s).Alert)
+					assert.Equal(t, tc.alert, refusedBy(t, s).Alert)
 					assert.Contains(t, receive(t, lines), strings.ReplaceAll(tc.want, `"`, `\"`))
 					return
 				}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
@@ -35,13 +34,7 @@ func init() {
 		}
 		return chain, err
 	}
-	bridge.RejectionAlert = func(err error) uint8 {
-		var ce *CertificateError
-		if errors.As(err, &ce) {
-			return uint8(ce.alert())
-		}
-		return uint8(AlertBadCertificate)
-	}
+	bridge.RejectionAlert = func(err error) uint8 { return uint8(rejectionAlert(err)) }
 	bridge.ConnectionState = func(st cgnutls.State) (any, error) { return connectionState(st) }
 }
 

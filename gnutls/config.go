@@ -86,9 +86,10 @@ type Config struct {
 
 	// VerifyConnection, if set, is called once in every handshake, also a
 	// resumed one, after the checks that this Config asks for. Its error fails
-	// the handshake with a bad_certificate alert. It runs on the goroutine of
-	// the handshake, outside C. Keying material is not there yet, and under TLS
-	// 1.2 neither are the cipher suite and the group.
+	// the handshake; the peer gets the Alert that the error wraps, and otherwise
+	// bad_certificate. It runs on the goroutine of the handshake, outside C. Keying
+	// material is not there yet, and under TLS 1.2 neither are the group and, on a
+	// server, the cipher suite.
 	VerifyConnection func(ConnectionState) error
 
 	// NextProtos are the application protocols (ALPN), the preferred first.
@@ -185,6 +186,13 @@ type Config struct {
 	// and Close; those that call none of them do not wait. A Clone has turns of its own.
 	MaxCallbacks int
 
+	// AllowTruncation makes Read return io.EOF where the peer ends the
+	// connection between two records and without close_notify, in place of an
+	// error that matches io.ErrUnexpectedEOF. It is for peers that never send one.
+	// Whoever can end the TCP connection can then cut data off unnoticed: use it
+	// only with protocols that tell by themselves where their messages end.
+	AllowTruncation bool
+
 	// KeyLogWriter, if set, gets the secrets of every connection in the NSS key
 	// log format, for tools such as Wireshark. It gives up all security.
 	KeyLogWriter io.Writer
@@ -235,6 +243,7 @@ func (c *Config) Clone() *Config {
 		TicketKeyFile:          c.TicketKeyFile,
 		SessionStore:           c.SessionStore,
 		MaxCallbacks:           c.MaxCallbacks,
+		AllowTruncation:        c.AllowTruncation,
 		KeyLogWriter:           c.KeyLogWriter,
 		Logger:                 c.Logger,
 	}

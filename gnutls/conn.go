@@ -306,6 +306,8 @@ func (c *Conn) decrypt(p []byte) (n int, ticket bool) {
 	switch {
 	case r.Closed:
 		c.readErr = io.EOF
+	case r.Ended && c.config.AllowTruncation:
+		c.readErr = io.EOF
 	case r.Ended:
 		c.readErr = truncated("read")
 	case failed != nil:

@@ -99,6 +99,20 @@ func (a Alert) Error() string {
 	return fmt.Sprintf("TLS alert %d", uint8(a))
 }
 
+// rejectionAlert is the alert for a peer that is not accepted: the one that err
+// wraps, or what goes with a certificate.
+func rejectionAlert(err error) Alert {
+	var alert Alert
+	var ce *CertificateError
+	switch {
+	case errors.As(err, &alert) && alert != 0:
+		return alert
+	case errors.As(err, &ce):
+		return ce.alert()
+	}
+	return AlertBadCertificate
+}
+
 // An Error is a failure that GnuTLS reported. errors.Is matches it with its
 // ErrorCode, with the Alert that the peer sent, and with whatever Err is.
 type Error struct {

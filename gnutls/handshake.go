@@ -595,6 +595,10 @@ func (c *Conn) judge(cs *ConnectionState) error {
 			cs.VerifiedChains = [][]*x509.Certificate{offered.verified}
 		} else if !c.config.InsecureSkipVerify {
 			return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the resumed session was not verified")}
+		} else if chain, err := c.verifyCertificate(); err != nil {
+			cs.VerifyError = err
+		} else {
+			cs.VerifiedChains = [][]*x509.Certificate{chain}
 		}
 	case !c.client && cs.DidResume && cs.PSK && c.config.GetPSK == nil:
 		return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the session was made with a pre-shared key")}
@@ -628,10 +632,16 @@ func (c *Conn) judge(cs *ConnectionState) error {
 
 // noClientCertificate ends a handshake that GnuTLS gave up for want of the
 // client's certificate. Under TLS 1.2 it also does where an alert came in place
-// of the certificate.
+// of the certificate, and under TLS 1.3 where another message did.
 func (c *Conn) noClientCertificate() error {
 	if err := c.failure(cgnutls.FatalAlertReceived); err.(*Error).Alert != 0 {
 		return err
+	}
+	const certificate = 11
+	last := certificate
+	c.withSession(func(s *cgnutls.Session) { last = s.LastReceived() })
+	if last != certificate {
+		return c.reject(&Error{Op: "handshake", Code: CodeUnexpectedPacket, Err: errors.New("the client sent something else in place of its certificate")})
 	}
 	return c.reject(&Error{Op: "handshake", Code: CodeCertificateRequired})
 }
@@ -651,11 +661,9 @@ func (c *Conn) certificateRequired() Alert {
 // reject tells the peer why it is not accepted and returns err.
 func (c *Conn) reject(err error) error {
 	c.handshakeErr = err
-	alert := AlertBadCertificate
-	var ce *CertificateError
+	alert := rejectionAlert(err)
 	switch {
-	case errors.As(err, &ce):
-		alert = ce.alert()
+	case alert != AlertBadCertificate:
 	case errors.Is(err, CodeCertificateRequired):
 		alert = c.certificateRequired()
 	case errors.Is(err, CodeInternalError):

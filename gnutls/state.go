@@ -53,7 +53,8 @@ type ConnectionState struct {
 	// that the verification found. It is nil where it failed or did not run.
 	VerifiedChains [][]*x509.Certificate
 	// VerifyError is why the peer's certificate would not have been accepted
-	// where Config.InsecureSkipVerify accepted it.
+	// where Config.InsecureSkipVerify accepted it, also when the session was
+	// resumed.
 	VerifyError error
 	// OCSPResponse is the DER encoded OCSP response that the server stapled,
 	// or nil.
@@ -108,7 +109,8 @@ func connectionState(st cgnutls.State) (ConnectionState, error) {
 type BindingKind int
 
 const (
-	// BindingUnique is tls-unique, for TLS 1.2 and earlier.
+	// BindingUnique is tls-unique, for TLS 1.2 and earlier. Resumed sessions have
+	// it only with the extended master secret (RFC 7627 section 5.4).
 	BindingUnique BindingKind = iota
 	// BindingServerEndPoint is tls-server-end-point: a hash of the server's
 	// certificate. GnuTLS 3.7.1 has none: CodeNotAvailable.
@@ -142,7 +144,16 @@ func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
 		}
 		native = cgnutls.BindingServerEnd
 	case BindingUnique:
-		if c.ConnectionState().Version == VersionTLS13 {
+		cs := c.ConnectionState()
+		var secret bool
+		if err := c.withSession(func(s *cgnutls.Session) { secret = s.ExtendedMasterSecret() }); err != nil {
+			return nil, err
+		}
+		if cs.DidResume && !secret {
+			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf(
+				"a session that was resumed without the extended master secret has no tls-unique: %w", CodeNotAvailable)}
+		}
+		if cs.Version == VersionTLS13 {
 			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("TLS 1.3 has no tls-unique: %w", CodeNotAvailable)}
 		}
 	default:
@@ -153,12 +164,17 @@ func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
 
 // ExportKeyingMaterial returns length bytes of keying material for a label,
 // after the handshake (gnutls_prf_rfc5705: RFC 5705, RFC 8446 section 7.5). As
-// in crypto/tls a nil context differs from an empty one under TLS 1.2.
+// in crypto/tls a nil context differs from an empty one under TLS 1.2. Under TLS
+// 1.0 and 1.1 GnuTLS makes 200 bytes at most; asking for more is an error.
 func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	if length <= 0 {
 		return nil, fmt.Errorf("gnutls: %d bytes of keying material were asked for", length)
 	}
-	return c.derive("exporting keying material", func(s *cgnutls.Session) ([]byte, cgnutls.Code) {
+	const op, maxOld = "exporting keying material", 200
+	if v := c.ConnectionState().Version; v != 0 && v < VersionTLS12 && length > maxOld {
+		return nil, &Error{Op: op, Code: CodeInvalidRequest, Err: fmt.Errorf("%d bytes were asked for, and %s has %d at most", length, VersionName(v), maxOld)}
+	}
+	return c.derive(op, func(s *cgnutls.Session) ([]byte, cgnutls.Code) {
 		return s.Export(label, context, context != nil, length)
 	})
 }

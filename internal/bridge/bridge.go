@@ -24,7 +24,8 @@ var (
 	// server and must be called host. It returns the verified chain, or a
 	// *gnutls.CertificateError.
 	VerifyPeer func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool) ([]*x509.Certificate, error)
-	// RejectionAlert returns the alert that tells a peer of an error of VerifyPeer.
+	// RejectionAlert returns the alert that tells a peer of an error of VerifyPeer, or
+	// of one of the program's: the gnutls.Alert that it wraps, if any.
 	RejectionAlert func(err error) uint8
 	// ConnectionState returns st as a gnutls.ConnectionState.
 	ConnectionState func(st cgnutls.State) (any, error)

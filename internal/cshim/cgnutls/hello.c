@@ -31,6 +31,8 @@ int cshim_hello_message(cshim_session *s, unsigned htype, const gnutls_datum_t *
 		s->hello_id_size = id.n;
 		return 0;
 	}
+	if (b.n >= 2)
+		s->suite = cshim_u16(b.p);
 	if (s->early_data && !selects_tls13(b))
 		return GNUTLS_E_EARLY_DATA_REJECTED;
 	if (s->offered_tls13 && id.n > 0 && id.n == s->hello_id_size && memcmp(id.p, s->hello_id, id.n) == 0 &&

@@ -80,6 +80,7 @@ typedef struct cshim_session {
 	bool offered_tls13;    /* see hello.h */
 	uint8_t hello_id[32];  /* session ID of the ClientHello */
 	size_t hello_id_size;
+	uint16_t suite; /* cipher suite of the ServerHello */
 
 	bool early_data; /* sent by a client, see hello.h */
 	/* Of a server that takes early data, see earlydata.h. */

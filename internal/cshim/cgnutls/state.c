@@ -25,6 +25,18 @@ const char *cshim_cipher_suite(gnutls_session_t tls, unsigned *id)
 	return NULL;
 }
 
+const char *cshim_cipher_suite_name(unsigned id)
+{
+	unsigned char number[2];
+	const char *name;
+
+	for (size_t i = 0; (name = gnutls_cipher_suite_info(i, number, NULL, NULL, NULL, NULL)) != NULL; i++) {
+		if ((number[0] << 8 | number[1]) == (int)id)
+			return name;
+	}
+	return NULL;
+}
+
 int cshim_is_psk(gnutls_session_t tls, bool server)
 {
 	gnutls_credentials_type_t type =

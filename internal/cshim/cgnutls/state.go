@@ -50,7 +50,26 @@ type State struct {
 //		gnutls_ctype_target_t target);
 //	int gnutls_ocsp_status_request_get(gnutls_session_t session, gnutls_datum_t *response);
 //	int gnutls_session_get_id2(gnutls_session_t session, gnutls_datum_t *session_id);
-func (s *Session) State() State { return state(s.tls(), bool(s.s.server)) }
+//	const char *gnutls_cipher_suite_info(size_t idx, unsigned char *cs_id,
+//		gnutls_kx_algorithm_t *kx, gnutls_cipher_algorithm_t *cipher,
+//		gnutls_mac_algorithm_t *mac, gnutls_protocol_t *min_version);
+func (s *Session) State() State {
+	st := state(s.tls(), bool(s.s.server))
+	if st.CipherSuite == 0 && s.s.suite != 0 { // chosen, and not yet in use
+		if name := C.cshim_cipher_suite_name(C.unsigned(s.s.suite)); name != nil {
+			st.CipherSuite, st.Cipher = uint16(s.s.suite), C.GoString(name)
+		}
+	}
+	return st
+}
+
+// LastReceived returns the type of the last handshake message that came and
+// that had its place.
+//
+// Implements:
+//
+//	gnutls_handshake_description_t gnutls_handshake_get_last_in(gnutls_session_t session);
+func (s *Session) LastReceived() int { return int(C.gnutls_handshake_get_last_in(s.tls())) }
 
 func state(tls C.gnutls_session_t, server bool) State {
 	st := State{
