@@ -677,7 +677,7 @@ func (c *Conn) reject(err error) error {
 	case errors.Is(err, cgnutls.ErrUnknownIdentity):
 		alert = AlertUnknownPSKIdentity
 	}
-	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(uint8(alert), out) })
+	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(cgnutls.Fatal, uint8(alert), out) })
 	return err
 }
 

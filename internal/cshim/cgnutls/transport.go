@@ -116,16 +116,24 @@ func (s *Session) Bye(out []byte) Result {
 	return result(C.cshim_bye(s.s, op, out_cap))
 }
 
-// Alert makes a fatal alert, after what an earlier call could not make whole.
+// Alert makes an alert, after what an earlier call could not make whole.
 //
 // Implements:
 //
 //	int gnutls_alert_send(gnutls_session_t session, gnutls_alert_level_t level,
 //		gnutls_alert_description_t desc);
-func (s *Session) Alert(description uint8, out []byte) Result {
+func (s *Session) Alert(level AlertLevel, description uint8, out []byte) Result {
 	op, out_cap := pointer(out)
-	return result(C.cshim_alert(s.s, C.GNUTLS_AL_FATAL, C.int(description), op, out_cap))
+	return result(C.cshim_alert(s.s, C.int(level), C.int(description), op, out_cap))
 }
+
+// An AlertLevel is the level of an alert.
+type AlertLevel int
+
+const (
+	Warning AlertLevel = C.GNUTLS_AL_WARNING
+	Fatal   AlertLevel = C.GNUTLS_AL_FATAL
+)
 
 // AlertFor makes the alert that goes with an error code.
 //
