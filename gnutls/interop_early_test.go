@@ -1,6 +1,8 @@
 package gnutls_test
 
 import (
+	"bufio"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -72,7 +74,15 @@ func TestEarlyDataForPeers(t *testing.T) {
 		c = earlyDial(t, addr, d)
 		assert.True(t, c.ConnectionState().EarlyDataAccepted)
 		p.Expect(t, earlyText)
-		echoOver(t, c, line)
+		_, err := io.WriteString(c, line)
+		require.NoError(t, err)
+		echoed := bufio.NewReader(c)
+		got, err := echoed.ReadString('\n')
+		if got == earlyText { // some versions echo that, too
+			got, err = echoed.ReadString('\n')
+		}
+		require.NoError(t, err)
+		assert.Equal(t, line, got)
 	})
 }
 
@@ -118,12 +128,11 @@ func TestEarlyDataOfPeers(t *testing.T) {
 	t.Run("gnutls-cli", func(t *testing.T) {
 		s := serve(t, listen(t, config(t)), echoBack)
 		p := startGnutlsCli(t, s.addr, set, "--resume", "--waitresumption", "--earlydata", file)
-		if cgnutls.AtLeast("3.8.0") { // it asks for the limit before it has the session
-			p.Expect(t, "error sending early data")
+		const refused, resumed = "error sending early data", "*** This is a resumed session"
+		if p.ExpectAny(t, refused, resumed) == refused { // some versions ask for the limit before they have the session
 			assert.False(t, s.next(t).state.EarlyDataAccepted)
 			return
 		}
-		p.Expect(t, "*** This is a resumed session")
 		p.Expect(t, earlyText)
 		p.CloseInput()
 		require.Zero(t, p.Wait(t))

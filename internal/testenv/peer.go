@@ -134,6 +134,16 @@ func (p *Process) Expect(t testing.TB, text string) string {
 	return upTo
 }
 
+// ExpectAny is Expect for the first of several texts. It returns the one that it finds.
+func (p *Process) ExpectAny(t testing.TB, texts ...string) string {
+	t.Helper()
+	found, _, err := p.await(texts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // await waits for the first of several texts.
 func (p *Process) await(texts ...string) (found, upTo string, err error) {
 	timeout := time.After(peerWait)
