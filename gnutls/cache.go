@@ -17,9 +17,11 @@ type ClientSessionCache interface {
 }
 
 // A SessionDecliner is a ClientSessionCache that wants to know when a server
-// made a full handshake although session data were offered to it. Every other
+// made a full handshake although session data were offered to it, or when the
+// handshake failed and they may be the reason (RFC 5077 section 3.2). Every other
 // ticket of the same session is then likely to be useless too (RFC 9149 section
-// 3). Conn calls Decline once in such a handshake.
+// 3). Conn calls Decline once in such a handshake. A cache that is no
+// SessionDecliner offers TLS 1.2 data that a server fails on again and again.
 type SessionDecliner interface {
 	Decline(serverKey string, offered *SessionData)
 }

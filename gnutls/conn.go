@@ -85,6 +85,7 @@ type Conn struct {
 
 	ticketMu    sync.Mutex // guards what follows
 	newest      *SessionData
+	unusable    error // why the last ticket was not kept, if it was not
 	undelivered []*SessionData
 	delivering  bool
 	arrival     chan struct{} // closed at the next ticket; nil while nobody waits

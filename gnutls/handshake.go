@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -126,7 +127,7 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 	err := c.handshake(ctx)
 	defer func() {
 		if c.handshakeErr != nil && c.handshaking != nil {
-			c.giveBack()
+			c.settleFailed(c.handshakeErr)
 			c.reportFailure(c.handshakeErr)
 		}
 	}()
@@ -420,12 +421,38 @@ func takeCached(cache ClientSessionCache, key string, offer func(*SessionData) e
 	return taken, err
 }
 
-// giveBack returns to the cache what a handshake that failed was to offer, if it
-// was not sent.
-func (c *Conn) giveBack() {
-	if c.handshaking.cached && !c.handshaking.sent {
-		c.config.ClientSessionCache.Put(c.cacheKey, c.handshaking.offered)
-		c.handshaking.cached = false
+// settleFailed is settleOffer for a handshake that failed. What it offered leaves the cache
+// (RFC 5077 section 3.2), or goes back where it was not sent and is not to blame.
+func (c *Conn) settleFailed(err error) {
+	h := c.handshaking
+	offered, cached := h.offered, h.cached
+	h.offered, h.cached = nil, false
+	switch {
+	case offered == nil:
+	case c.mayBlame(err):
+		c.decline(offered)
+	case cached && !h.sent:
+		c.config.ClientSessionCache.Put(c.cacheKey, offered)
+	}
+}
+
+// mayBlame reports whether the failure of a handshake may be the fault of the session that
+// it offered: not where this side gave up, nor where the transport failed before anything
+// came from the server. That the server closed the connection is no failure of the transport.
+func (c *Conn) mayBlame(err error) bool {
+	var ours *Error
+	for _, gaveUp := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, net.ErrClosed} {
+		if errors.Is(err, gaveUp) {
+			return false
+		}
+	}
+	return errors.As(err, &ours) || c.handshaking.received > 0
+}
+
+// decline tells the cache that a session is of no use.
+func (c *Conn) decline(d *SessionData) {
+	if decliner, ok := c.config.ClientSessionCache.(SessionDecliner); ok {
+		decliner.Decline(c.cacheKey, d)
 	}
 }
 
@@ -437,8 +464,8 @@ func (c *Conn) settleOffer(cs *ConnectionState) {
 		return
 	}
 	c.family = newSessionFamily()
-	if d, ok := c.config.ClientSessionCache.(SessionDecliner); ok && offered != nil {
-		d.Decline(c.cacheKey, offered)
+	if offered != nil {
+		c.decline(offered)
 	}
 }
 
@@ -451,7 +478,7 @@ func (c *Conn) resumeError(cs *ConnectionState) error {
 	return offered.declined(cs)
 }
 
-// abandonHandshake is giveBack for Close, where no handshake is running that
+// abandonHandshake is settleFailed for Close, where no handshake is running that
 // would do it itself.
 func (c *Conn) abandonHandshake() {
 	if c.handshakeDone.Load() || !c.reader.try() {
@@ -461,7 +488,7 @@ func (c *Conn) abandonHandshake() {
 	if c.writer.try() {
 		defer c.giveWriter()
 		if c.handshaking != nil {
-			c.giveBack()
+			c.settleFailed(net.ErrClosed)
 			if c.handshaking.paused != nil {
 				c.reportFailure(c.handshaking.paused)
 			}

@@ -135,7 +135,7 @@ func (r *resumer) Settle(b cgnutls.Borrowed, state any, judged bool) error {
 
 func (r *resumer) Tickets(b cgnutls.Borrowed) (sessions []any) {
 	add := func(data, message []byte) {
-		if d := r.scope.wrap(r.state, r.family, data, message); d != nil {
+		if d, err := r.scope.wrap(r.state, r.family, data, message); err == nil {
 			r.newest = d
 			sessions = append(sessions, d)
 		}
@@ -157,6 +157,9 @@ func (r *resumer) Tickets(b cgnutls.Borrowed) (sessions []any) {
 		var message []byte
 		if len(tickets) > 0 {
 			message = tickets[len(tickets)-1].Message
+		}
+		if checkTicket(r.state.Version, message) != nil {
+			message = nil // the session may still have an ID
 		}
 		data, code := b.Data()
 		if code < 0 || message == nil && len(b.State().SessionID) == 0 {

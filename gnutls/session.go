@@ -300,13 +300,57 @@ func (c *Conn) scope() sessionScope {
 	return sessionScope{c.serverName, c.native.trust, c.native.certPresent, c.allows}
 }
 
+// An UnusableTicketError says why a ticket that a server has sent is not kept. See
+// Conn.SessionData.
+type UnusableTicketError struct{ Detail string }
+
+// Error describes the failure in one line.
+func (e *UnusableTicketError) Error() string {
+	return "gnutls: the server sent a ticket that cannot be used: " + e.Detail
+}
+
+// maxTicket is the longest ticket that is kept: a ClientHello that is to offer it must have
+// room for the other extensions.
+const maxTicket = 63 << 10
+
+// checkTicket says why a NewSessionTicket is of no use, or nil.
+func checkTicket(version uint16, message []byte) error {
+	const lifetime, ageAdd = 4, 4
+	if len(message) < lifetime {
+		return nil
+	}
+	rest := message[lifetime:]
+	if version == VersionTLS13 {
+		if binary.BigEndian.Uint32(message) == 0 {
+			return &UnusableTicketError{"its lifetime is 0"}
+		}
+		if len(rest) < ageAdd {
+			return nil
+		}
+		if _, after, ok := cutVector(rest[ageAdd:], 1); ok {
+			rest = after
+		}
+	}
+	ticket, _, ok := cutVector(rest, 2)
+	switch {
+	case ok && len(ticket) == 0:
+		return &UnusableTicketError{"it is empty"}
+	case len(ticket) > maxTicket:
+		return &UnusableTicketError{fmt.Sprintf("it has %d bytes, too many for a ClientHello", len(ticket))}
+	}
+	return nil
+}
+
 // sessionData wraps what GnuTLS gave. message is the NewSessionTicket that it
-// came with, or nil. It is nil where the server asks not to keep the ticket.
-func (c *Conn) sessionData(data, message []byte) *SessionData {
+// came with, or nil. The error is an *UnusableTicketError.
+func (c *Conn) sessionData(data, message []byte) (*SessionData, error) {
 	return c.scope().wrap(c.state.Load(), c.family, data, message)
 }
 
-func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, message []byte) *SessionData {
+func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, message []byte) (*SessionData, error) {
+	if err := checkTicket(cs.Version, message); err != nil {
+		return nil, err
+	}
 	d := &SessionData{
 		library:     cgnutls.Version(),
 		version:     cs.Version,
@@ -325,9 +369,6 @@ func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, mess
 	}
 	if len(message) >= 4 {
 		seconds := binary.BigEndian.Uint32(message)
-		if cs.Version == VersionTLS13 && seconds == 0 {
-			return nil
-		}
 		if cs.Version == VersionTLS13 || seconds > 0 {
 			d.lifetime = min(time.Duration(seconds)*time.Second, maxTicketLifetime)
 		}
@@ -335,7 +376,7 @@ func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, mess
 	if cs.Version == VersionTLS13 {
 		d.maxEarlyData = ticketEarlyData(message)
 	}
-	return d
+	return d, nil
 }
 
 // ticketEarlyData returns max_early_data_size of a TLS 1.3 NewSessionTicket

@@ -25,7 +25,7 @@ const maxUndelivered = math.MaxUint8
 // until ctx ends if none has come. Application data that come meanwhile are
 // kept for Read, up to 1 MiB. Where no ticket comes (ctx ends, the server closes
 // the connection or the read deadline passes) the error matches ErrNoTicket
-// and the reason. A server that has announced that it sends none (RFC 9149) is
+// and the reason, and an *UnusableTicketError where only such came. A server that has announced that it sends none (RFC 9149) is
 // not waited for. Earlier versions know with the handshake whether the session
 // can be resumed.
 func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
@@ -49,7 +49,7 @@ func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, noTicket(ctx.Err())
+			return nil, c.noTicket(ctx.Err())
 		case <-arrival:
 		case c.reader <- struct{}{}:
 			err := c.receiveTicket(ctx)
@@ -59,13 +59,23 @@ func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 				if d, _ := c.newestTicket(); d != nil {
 					return d, nil
 				}
-				return nil, noTicket(err)
+				return nil, c.noTicket(err)
 			}
 		}
 	}
 }
 
 func noTicket(reason error) error { return fmt.Errorf("%w: %w", ErrNoTicket, reason) }
+
+// noTicket adds why those that have come are of no use.
+func (c *Conn) noTicket(reason error) error {
+	c.ticketMu.Lock()
+	defer c.ticketMu.Unlock()
+	if c.unusable != nil {
+		reason = fmt.Errorf("%w (%w)", c.unusable, reason)
+	}
+	return noTicket(reason)
+}
 
 func (c *Conn) sessionData12(op string) (*SessionData, error) {
 	d, _ := c.newestTicket()
@@ -79,7 +89,7 @@ func (c *Conn) sessionData12(op string) (*SessionData, error) {
 	if code == cgnutls.UnavailableDuringHandshake {
 		return nil, duringHandshake(op)
 	}
-	return nil, noTicket(errors.New("the server does not resume sessions"))
+	return nil, c.noTicket(errors.New("the server does not resume sessions"))
 }
 
 // newestTicket returns the newest session data, or nil and a channel that is
@@ -166,15 +176,20 @@ func (c *Conn) addTickets(tickets []cgnutls.Ticket) {
 	for _, t := range tickets {
 		if t.Session == nil {
 			c.tickets12 = append(c.tickets12, t)
-		} else if d := c.sessionData(t.Session, t.Message); d != nil {
-			c.addTicket(d)
+		} else {
+			c.addTicket(c.sessionData(t.Session, t.Message))
 		}
 	}
 }
 
-func (c *Conn) addTicket(d *SessionData) {
+// addTicket notes a ticket, or why it is of no use.
+func (c *Conn) addTicket(d *SessionData, err error) {
 	c.ticketMu.Lock()
 	defer c.ticketMu.Unlock()
+	if err != nil {
+		c.unusable = err
+		return
+	}
 	c.newest = d
 	if c.config.ClientSessionCache != nil || c.config.OnSessionTicket != nil {
 		c.undelivered = append(c.undelivered, d)
@@ -201,13 +216,23 @@ func (c *Conn) keepSession12(resumed *SessionData) {
 		message = c.tickets12[len(c.tickets12)-1].Message
 	}
 	c.tickets12 = nil
+	unusable := checkTicket(VersionTLS12, message)
+	if unusable != nil {
+		message = nil // the session may still have an ID
+	}
 	var data, id []byte
 	var code cgnutls.Code
 	err := c.withSession(func(s *cgnutls.Session) {
 		id = s.State().SessionID
 		data, _, code = s.Data(nil)
 	})
-	if err != nil || code < 0 || message == nil && len(id) == 0 {
+	switch {
+	case err != nil || code < 0:
+		return
+	case message == nil && len(id) == 0:
+		if unusable != nil {
+			c.addTicket(nil, unusable)
+		}
 		return
 	}
 	c.addTicket(c.sessionData(data, message))

@@ -278,6 +278,11 @@ func (p *prober) awaitTickets(ctx context.Context, conn *gnutls.Conn, took time.
 	defer cancel()
 	_, err := conn.SessionData(ctx)
 	st := conn.ConnectionState()
+	var unusable *gnutls.UnusableTicketError
+	if errors.As(err, &unusable) {
+		p.missing = notResumed{reason: trim(unusable)}
+		return nil
+	}
 	if st.Version < gnutls.VersionTLS13 {
 		p.missing = notResumed{reason: "the server gave neither a session ticket nor a session ID"}
 		return nil

@@ -292,11 +292,13 @@ func (s *Server) readFinished(secret []byte) error {
 	}
 }
 
-// SendTicket sends a ticket with the Lifetime, Nonce and Extensions of t, and
-// completes t.
+// SendTicket sends a ticket with the Lifetime, Nonce and Extensions of t, and its Name if
+// it has one, and completes t.
 func (s *Server) SendTicket(t *Ticket) error {
-	t.Name = make([]byte, 32)
-	rand.Read(t.Name)
+	if len(t.Name) == 0 {
+		t.Name = make([]byte, 32)
+		rand.Read(t.Name)
+	}
 	random := make([]byte, 4)
 	rand.Read(random)
 	p := parser{rest: random}
