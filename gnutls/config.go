@@ -298,7 +298,7 @@ func (c *Config) buildClient() (*native, error) {
 	if n.turns, err = c.newTurns(false); err != nil {
 		return nil, err
 	}
-	if n.priority, err = c.newPriority(c.PSKIdentity != ""); err != nil {
+	if n.priority, err = c.newPriority(c.PSKIdentity != "", true); err != nil {
 		return nil, err
 	}
 	pool := c.RootCAs
@@ -346,7 +346,7 @@ func (c *Config) buildServer() (*native, error) {
 	if n.turns, err = c.newTurns(true); err != nil {
 		return nil, err
 	}
-	if n.priority, err = c.newPriority(c.GetPSK != nil); err != nil {
+	if n.priority, err = c.newPriority(c.GetPSK != nil, false); err != nil {
 		return nil, err
 	}
 	if len(c.Certificates) == 0 && c.GetPSK == nil {
@@ -425,7 +425,7 @@ func (c *Config) checkProtocols() error {
 }
 
 // newPriority parses the priorities with the bounds on the version.
-func (c *Config) newPriority(psk bool) (*priority, error) {
+func (c *Config) newPriority(psk, client bool) (*priority, error) {
 	for _, bound := range []struct {
 		field   string
 		version uint16
@@ -459,6 +459,13 @@ func (c *Config) newPriority(psk bool) (*priority, error) {
 	p, pos, code := cgnutls.NewPriority(s, c.Priority == "")
 	if code < 0 {
 		return nil, priorityError(c.Priority, s, pos, code)
+	}
+	if client && !psk && !p.NamesPSK() {
+		// Makes GnuTLS offer psk_dhe_ke alone.
+		if with, _, code := cgnutls.NewPriority(strings.TrimPrefix(s+":+ECDHE-PSK", ":"), c.Priority == ""); code >= 0 {
+			p.Free()
+			p = with
+		}
 	}
 	pr := &priority{p}
 	runtime.AddCleanup(pr, (*cgnutls.Priority).Free, p)

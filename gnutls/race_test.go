@@ -650,7 +650,7 @@ func TestATicketThatWasNotSentGoesBack(t *testing.T) {
 	defer raced.Close()
 	raced.cacheKey = c.cacheKey
 	require.Error(t, raced.HandshakeContext(waitContext(t)))
-	assert.Equal(t, before-1, pool.Len(c.cacheKey), "sent")
+	assert.Less(t, pool.Len(c.cacheKey), before, "sent, and the server may have closed because of it")
 }
 
 func TestRacingAsksForAsManyTicketsAsThereAreAttempts(t *testing.T) {

@@ -62,7 +62,7 @@ const (
 )
 
 // pskModes returns the bits of the key exchange modes (RFC 8446 section 4.2.9)
-// in which a server with tickets resumes.
+// that p names.
 //
 // Implements:
 //
@@ -78,11 +78,20 @@ func (p *Priority) pskModes() (modes C.uint) {
 			modes |= pskDHE
 		}
 	}
-	if modes == 0 {
-		return pskDHE
-	}
 	return modes
 }
+
+// resumptionModes returns the bits of those in which a server with tickets resumes.
+func (p *Priority) resumptionModes() C.uint {
+	if modes := p.pskModes(); modes != 0 {
+		return modes
+	}
+	return pskDHE
+}
+
+// NamesPSK reports whether p names key exchanges with pre-shared keys. A client where it
+// does not offers to resume without Diffie-Hellman, too.
+func (p *Priority) NamesPSK() bool { return p.pskModes() != 0 }
 
 // Free releases p. Sessions that use it keep what they need.
 //

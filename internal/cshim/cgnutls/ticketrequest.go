@@ -29,7 +29,7 @@ func (s *Session) RequestTickets(n TicketCounts) {
 // asks for some. With callback, Callbacks.LimitTickets may lower the number. p
 // is the priority of the session.
 func (s *Session) LimitTickets(p *Priority, limit uint8, callback bool) {
-	s.s.ticket_request.modes = p.pskModes()
+	s.s.ticket_request.modes = p.resumptionModes()
 	s.s.ticket_request.limit = C.uint8_t(limit)
 	s.s.ticket_request.limited = C.bool(callback)
 }
