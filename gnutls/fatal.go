@@ -149,8 +149,8 @@ func (c *Conn) forgetSession() {
 		c.ticketMu.Lock()
 		c.newest, c.undelivered = nil, nil
 		c.ticketMu.Unlock()
-		if d, ok := c.config.ClientSessionCache.(SessionDecliner); ok {
-			d.Decline(c.cacheKey, c.sessionData(nil, nil))
+		if d, err := c.sessionData(nil, nil); err == nil {
+			c.decline(d)
 		}
 		return
 	}
