@@ -222,15 +222,20 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 			Options: []coappeer.Option{coappeer.Uint(number, 40), coappeer.Uint(number, 41)}})
 	}
 	ask(coappeer.CON, 1, coappeer.Accept)
-	peer.Expect(t, coappeer.ACK, coappeer.BadOption)
+	refused := peer.Expect(t, coappeer.ACK, coappeer.BadOption)
+	if ccoap.PassesCritical() && len(refused.Payload) > 0 { // else libcoap has refused it
+		assert.Contains(t, string(refused.Payload), "Accept")
+		assert.NotContains(t, string(refused.Payload), "not understood")
+	}
 	ask(coappeer.NON, 2, coappeer.Accept)
 	assert.EqualValues(t, 2, peer.Expect(t, coappeer.RST, coappeer.Empty).ID)
 	ask(coappeer.CON, 3, coappeer.ContentFormat)
-	if Version() == "4.3.4" { // it refuses these as well
-		peer.Expect(t, coappeer.ACK, coappeer.BadOption)
+	m := peer.Receive(t)
+	if m.Code == coappeer.BadOption { // some versions refuse these as well
 		return
 	}
-	format, ok := peer.Expect(t, coappeer.ACK, coappeer.Content).Uint(coappeer.ContentFormat)
+	require.Equal(t, coappeer.Content, m.Code)
+	format, ok := m.Uint(coappeer.ContentFormat)
 	assert.True(t, ok)
 	assert.EqualValues(t, 40, format)
 }

@@ -370,7 +370,10 @@ func (d *download) add(t *transfer, m *ccoap.Message) (next blockValue, more boo
 	if err != nil {
 		return next, false, fmt.Errorf("%w: Block2: %w", ErrBadBlock, err)
 	}
-	if d.offset > 0 && !code.IsSuccess() && code != d.response.Code { // in place of the rest
+	if d.offset > 0 && (!code.IsSuccess() || code == CodeValid) && code != d.response.Code { // in place of the rest
+		if code == CodeValid && t.r.Sink != nil {
+			return next, false, ErrBodyChanged
+		}
 		d.response, d.offset = nil, 0
 		if b.num > 0 {
 			b, has = blockValue{}, false

@@ -42,6 +42,8 @@ type stored struct {
 	// last one of the body, its response.
 	last     blockValue
 	lastSum  uint64
+	received int // bytes
+	again    int // up to where blocks before the last one were answered again
 	complete bool
 	waiting  []*incoming // for the response
 	// Of a response, once there is one.
@@ -288,12 +290,16 @@ func (in *incoming) assemble() bool {
 			in.repeat(t)
 			return false
 		}
+	case t.has(offset, body, b.one.more):
+		in.answerAgain(t, offset)
+		return false
 	case t.complete || offset != len(t.body):
 		in.refuse(CodeRequestEntityIncomplete, "the blocks before this one are not here", in.block1(false))
 		return false
 	default:
 		t.last, t.lastSum = b.one, sum
 		l.store.resize(t, append(t.body, body...), most)
+		t.received = len(t.body)
 	}
 	if b.one.more {
 		in.refuse(CodeContinue, "", in.block1(true))
@@ -304,6 +310,37 @@ func (in *incoming) assemble() bool {
 	l.store.resize(t, nil, most)
 	b.upload = t
 	return true
+}
+
+// has reports whether a block is one that came before the last one, and comes again: it was
+// doubled, or the client has got the answer to it twice.
+func (t *stored) has(offset int, block []byte, more bool) bool {
+	if !more || offset == 0 || offset+len(block) > t.received {
+		return false
+	}
+	return t.complete || bytes.Equal(t.body[offset:offset+len(block)], block)
+}
+
+// answerAgain answers a block that comes again in another message. A client that goes on
+// from an old answer, as libcoap's does, sends all that follows again: so once for each
+// block, and otherwise the block is only acknowledged, or those clients would send more and more.
+func (in *incoming) answerAgain(t *stored, offset int) {
+	if offset > t.again {
+		t.again = offset
+		in.refuse(CodeContinue, "", in.block1(true))
+		return
+	}
+	in.done()
+	in.acknowledgeOnly()
+}
+
+// acknowledgeOnly ends a request without a response. The loop is locked.
+func (in *incoming) acknowledgeOnly() {
+	if in.c.ended == nil && in.confirmable && !in.acked {
+		in.acked = true
+		in.sendEmpty()
+	}
+	in.forget()
 }
 
 // repeat answers the last block of a request's body that comes again in another
@@ -334,10 +371,7 @@ func (s *blockStore) release(t *stored) {
 	s.remove(t)
 	for _, in := range t.waiting {
 		in.done()
-		if in.c.ended == nil && in.confirmable && !in.acked {
-			in.acked = true
-			in.sendEmpty()
-		}
+		in.acknowledgeOnly()
 	}
 	t.waiting = nil
 }
@@ -391,7 +425,7 @@ func (in *incoming) blockwise(w *response) *ccoap.Message {
 // fit into it for the requests of further blocks. key is the request's. The loop is
 // locked, and the session is not over.
 func (c *conn) publish(key string, w *response, two *blockValue) *ccoap.Message {
-	if c.whole(w, two) {
+	if w.code == CodeValid || c.whole(w, two) { // 2.03 is about all of the body
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
 	}
 	w.tag()

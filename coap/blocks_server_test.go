@@ -42,7 +42,16 @@ func TestServerRefusesBlocks(t *testing.T) {
 			{put(short, block1(0, true, 64)), coappeer.Continue},
 			{put(short, block1(1, true, 64)), coappeer.Continue},
 			{put(short, block1(2, true, 64)), coappeer.Continue},
-			{put(short, block1(1, true, 64)), code408},
+			{put(short, block1(1, true, 64)), coappeer.Continue},
+			{put("end", block1(3, false, 64)), coappeer.Changed},
+			{put(short, block1(2, true, 64)), coappeer.Continue},
+			{put("end", block1(3, false, 64)), coappeer.Changed},
+		}},
+		{"an old block that is another one, and goes on", []step{
+			{put(short, block1(0, true, 64)), coappeer.Continue},
+			{put(short, block1(1, true, 64)), coappeer.Continue},
+			{put(short, block1(2, true, 64)), coappeer.Continue},
+			{put(kilobyte[1:65], block1(1, true, 64)), code408},
 			{put("end", block1(3, false, 64)), coappeer.Changed},
 		}},
 		{"a reserved block size", []step{

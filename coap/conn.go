@@ -206,6 +206,8 @@ type exchange struct {
 	bytes [tokenSize]byte // of the token
 	mid   int
 	to    receiver
+
+	options ccoap.EncodedOptions // of the last message
 }
 
 // A receiver gets what comes for an exchange, with the loop locked: it must not
@@ -273,6 +275,7 @@ func (x *exchange) send(m *ccoap.Message) error {
 		return x.c.ended
 	}
 	m.Token = x.token.append(x.bytes[:0], x.size)
+	x.options = m.Options
 	mid, err := x.c.send(m)
 	x.mid = mid
 	return x.c.sendError(err)
@@ -319,7 +322,7 @@ func (l *loop) dispatch(id ccoap.SessionID, m ccoap.Message) bool {
 	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid && !l.shared {
 		return false
 	}
-	if err := l.acceptable(&m); err != nil {
+	if err := l.acceptable(&m, x.options); err != nil {
 		x.fail(err)
 		return false
 	}

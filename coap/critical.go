@@ -53,44 +53,105 @@ func (l *loop) registerCritical(native *ccoap.Context) {
 	}
 }
 
-// unrecognized returns the first critical option of a message that is not understood,
-// or occurs twice where it must not (RFC 7252, sections 5.4.1 and 5.4.5).
-func (l *loop) unrecognized(e ccoap.EncodedOptions) (OptionID, bool) {
+// A refusal is an option that a message is refused for, and why.
+type refusal struct {
+	id  OptionID
+	why string
+}
+
+const (
+	notUnderstood = "not understood"
+	notSafe       = "not understood and unsafe to forward"
+	tooOften      = "there more than once"
+)
+
+// refuses judges the options of a message: critical ones that are not understood, and those
+// that occur twice where they must not (RFC 7252, sections 5.4.1 and 5.4.5). Of what a proxy
+// does not know it may forward what is safe, and must refuse the rest, also where it is
+// elective (section 5.7.1). own are the options of the request that a response is for:
+// whoever sends one understands it.
+func (l *loop) refuses(e ccoap.EncodedOptions, proxied bool, own ccoap.EncodedOptions) (r refusal, ok bool) {
 	last := OptionID(0)
 	for {
-		number, _, rest, ok := e.Next()
-		if !ok {
-			return 0, false
+		number, _, rest, more := e.Next()
+		if !more {
+			return r, false
 		}
 		id := OptionID(number)
-		if id.Critical() && (!slices.Contains(understood, id) && !slices.Contains(l.config.CriticalOptions, id) ||
-			id == last && !id.definition().repeatable) {
-			return id, true
+		switch {
+		case proxied && id.unforwardable() && !l.understands(id):
+			return refusal{id, notSafe}, true
+		case !id.Critical():
+		case id == last && !id.definition().repeatable:
+			return refusal{id, tooOften}, true
+		case !l.understands(id) && !proxied:
+			if _, sent := findOption(own, id); !sent {
+				return refusal{id, notUnderstood}, true
+			}
 		}
 		e, last = rest, id
 	}
 }
 
-// refuseOption answers a request that has a critical option that is not understood.
-func (in *incoming) refuseOption(id OptionID) {
+func (l *loop) understands(id OptionID) bool {
+	return slices.Contains(understood, id) || slices.Contains(l.config.CriticalOptions, id)
+}
+
+// unforwardable reports whether a proxy must not forward a message with the option: it is
+// unsafe to forward, and this package does not know it.
+func (id OptionID) unforwardable() bool {
+	known := slices.Contains(understood, id) || !id.Critical() && id.definition().name != ""
+	return id.UnsafeToForward() && !known
+}
+
+// Unforwardable returns the first option that a proxy must not forward because it is unsafe
+// to forward and this package does not know it (RFC 7252, section 5.7.1). In a response it
+// means 5.02. Requests with such options do not get to handlers of Context.HandleProxy.
+func (o Options) Unforwardable() (OptionID, bool) {
+	for _, option := range o {
+		if option.ID.unforwardable() {
+			return option.ID, true
+		}
+	}
+	return 0, false
+}
+
+// Unrecognized returns the first critical option of a request to a server that is understood
+// neither by this package nor, as Config.CriticalOptions says, by the program. Only requests
+// for a proxy have any, see Context.HandleProxy: a handler that does not forward such a
+// request has to answer it with CodeBadOption.
+func (r *Request) Unrecognized() (OptionID, bool) {
+	if r.Session == nil {
+		return 0, false
+	}
+	for _, option := range r.Options {
+		if option.ID.Critical() && !r.Session.c.l.understands(option.ID) {
+			return option.ID, true
+		}
+	}
+	return 0, false
+}
+
+// refuseOption answers a request that is refused for an option.
+func (in *incoming) refuseOption(r refusal) {
 	switch {
 	case in.multicast || in.c.ended != nil:
 	case in.confirmable || in.c.proto.Reliable():
-		why := fmt.Sprintf("%v is not understood", id)
+		why := fmt.Sprintf("%v is %s", r.id, r.why)
 		_ = in.respond(&ccoap.Message{Code: int(CodeBadOption), Body: []byte(why)})
 	default:
 		_, _ = in.c.native.Send(&ccoap.Message{Type: ccoap.Reset, ID: int(in.mid)})
 	}
 }
 
-// acceptable returns what is wrong with the options of a response. One that says that an
-// option is bad may contain that one.
-func (l *loop) acceptable(m *ccoap.Message) error {
+// acceptable returns what is wrong with the options of a response to a request with others.
+// One that says that an option is bad may contain that one.
+func (l *loop) acceptable(m *ccoap.Message, own ccoap.EncodedOptions) error {
 	if Code(m.Code) == CodeBadOption {
 		return nil
 	}
-	if id, ok := l.unrecognized(m.Options); ok {
-		return badOption("the response has %v, which is critical and not understood", id)
+	if r, ok := l.refuses(m.Options, false, own); ok {
+		return badOption("the response has %v, which is critical and %s", r.id, r.why)
 	}
 	return nil
 }

@@ -83,8 +83,16 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.events = append(l.events, in.challenge)
 		return
 	}
-	if id, ok := l.unrecognized(m.Options); ok {
-		l.events = append(l.events, func() { in.refuseOption(id) })
+	if r, ok := l.refuses(m.Options, l.proxy != nil && proxied(m.Options), nil); ok {
+		l.events = append(l.events, func() { in.refuseOption(r) })
+		return
+	}
+	if Code(m.Code) > MethodIPatch { // RFC 7252, section 5.8
+		l.events = append(l.events, func() {
+			if !in.multicast {
+				_ = in.respond(&ccoap.Message{Code: int(CodeMethodNotAllowed)})
+			}
+		})
 		return
 	}
 	if l.handler == nil {
@@ -207,11 +215,7 @@ func (in *incoming) silence() {
 	}
 	defer in.c.l.unlock()
 	in.done()
-	if in.c.ended == nil && in.confirmable && !in.acked {
-		in.acked = true
-		in.sendEmpty()
-	}
-	in.forget()
+	in.acknowledgeOnly()
 	in.begin()
 }
 

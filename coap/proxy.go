@@ -1,12 +1,23 @@
 package coap
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
 
 var errNoMemory = errors.New("out of memory")
 
 // HandleProxy sends the requests to h that are for a proxy: those with an option
 // Proxy-Uri or Proxy-Scheme (RFC 7252, section 5.7.2). Without it they are answered with
 // 5.05, whatever Handle says. It stands for coap_resource_proxy_uri_init.
+//
+// Such requests may have critical options that nobody here understands, OSCORE among them,
+// where those are safe to forward: h forwards them, or refuses the request, see
+// Request.Unrecognized. A request with an option that is unsafe to forward, and that neither
+// this package knows nor Config.CriticalOptions has, is answered with 4.02 (RFC 7252, section
+// 5.7.1). In what a server responds Options.Unforwardable finds such options. A response may
+// have the critical options that its request has.
 //
 // libcoap itself answers requests with 5.05 that have neither a host in Proxy-Uri nor an
 // option Uri-Host. It parses Proxy-Uri, in which it had faults before 4.3.2: a proxy with an
@@ -21,6 +32,13 @@ func (c *Context) HandleProxy(h Handler) error {
 	}
 	c.l.proxy = h
 	return nil
+}
+
+// proxied reports whether a request is for a proxy.
+func proxied(e ccoap.EncodedOptions) bool {
+	_, uri := findOption(e, OptionProxyURI)
+	_, scheme := findOption(e, OptionProxyScheme)
+	return uri || scheme
 }
 
 // proxied reports whether a request is for a proxy.

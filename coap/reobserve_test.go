@@ -107,7 +107,9 @@ func TestClientObservesOnAfterItsServerHasStartedAgain(t *testing.T) {
 	server := coappeer.NewUDP(t)
 	client := newTestClient(t, "coap://"+server.Addr().String(), nil)
 	next := pull(t, client.Observe(waitContext(t), get()))
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		m := registers(t, server, 0)
 		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1000, "before"))
 		m = registers(t, server, 0)
@@ -123,6 +125,7 @@ func TestClientObservesOnAfterItsServerHasStartedAgain(t *testing.T) {
 		got = state(t, next)
 		require.Contains(t, []string{"after", "next"}, got)
 	}
+	receive(t, done)
 }
 
 // The numbers of a server come from the clock, so that those of one that has started again are

@@ -40,6 +40,10 @@ void cshim_on_request(coap_session_t *session, const coap_pdu_t *request, coap_p
 	coap_pdu_set_type(response, COAP_MESSAGE_NON);
 	if (!cshim_message_read(request, &m, &c->options))
 		return;
+	if (c->method != 0 && coap_session_get_proto(session) < COAP_PROTO_TCP) {
+		m.code = c->method;
+		c->method = 0;
+	}
 	if (is_new) {
 		id = ++c->last_session;
 		cshim_session_set_id(session, id);

@@ -41,6 +41,7 @@ typedef struct cshim_context {
 	void *handle;		/* of the Go callbacks */
 	uint64_t last_session;	/* number of the session that came last */
 	uint64_t new_client;	/* number of the client session that is being made */
+	uint8_t method;		/* of the datagram that is being read, where libcoap does not know it */
 	bool responds;		/* has sent confirmable responses */
 	bool stop;		/* the poll ends: Go must see a new connection first */
 	coap_session_t *accepted[CSHIM_EVENTS]; /* by servers over TLS, since the last event */

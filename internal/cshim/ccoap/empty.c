@@ -45,6 +45,18 @@ static int heard(const uint8_t *bytes, size_t size)
 	return 0;
 }
 
+/* libcoap answers methods beyond those that it has handlers for, with 4.04. */
+static void take_method(uint8_t *bytes, size_t size)
+{
+	current->method = 0;
+	if (size < 4 || bytes[0] >> 5 != 2 || current->adoption != NULL) /* version 1, confirmable or not */
+		return;
+	if (bytes[1] <= COAP_REQUEST_IPATCH || bytes[1] >> 5 != 0)
+		return;
+	current->method = bytes[1];
+	bytes[1] = COAP_REQUEST_POST;
+}
+
 static bool is_signal(const uint8_t *bytes, size_t size)
 {
 	return size >= 4 && bytes[0] >> 6 == 1 && bytes[1] >> 5 == 7;
@@ -56,6 +68,7 @@ void cshim_empty_mend(void *bytes, size_t size)
 		return;
 	if (is_signal(bytes, size))
 		*(uint8_t *)bytes &= 0x3f;
+	take_method(bytes, size);
 	cshim_crossing_received(&current->crossing, bytes, size);
 }
 

@@ -38,7 +38,8 @@ ssize_t cshim_empty_receive(int fd, void *buffer, size_t size);
 
 /* Changes a datagram before libcoap sees it. One that is a signalling message is
  * rejected, for its version: those are for reliable transports (RFC 8323, section 5),
- * but libcoap obeys them on all. See also crossing.h. */
+ * but libcoap obeys them on all. A request whose method libcoap does not know gets one that it
+ * knows, and on_request gives it its own back. See also crossing.h. */
 void cshim_empty_mend(void *bytes, size_t size);
 
 #endif
