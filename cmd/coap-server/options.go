@@ -247,7 +247,7 @@ func (o *options) pki() (pki *coap.PKI, err error) {
 	if pki.RawPublicKey, err = o.credentials.RawPublicKey(); err != nil {
 		return nil, err
 	}
-	if pki.RawPublicKey != nil && !o.credentials.NoVerify {
+	if pki.RawPublicKey != nil {
 		pki.VerifyRawPublicKey = func(crypto.PublicKey) error { return nil }
 	}
 	return pki, nil

@@ -110,6 +110,10 @@ func (p *proxy) ServeCoAP(w coap.ResponseWriter, r *coap.Request) {
 		return
 	}
 	if p.isLocal(u) {
+		if _, ok := r.Unrecognized(); ok {
+			fail(w, coap.CodeBadOption)
+			return
+		}
 		forLocal(r, u)
 		p.local.ServeCoAP(w, r)
 		return
@@ -143,6 +147,10 @@ func (p *proxy) ServeCoAP(w coap.ResponseWriter, r *coap.Request) {
 		w.SetCode(coap.CodeGatewayTimeout)
 		return
 	default:
+		w.SetCode(coap.CodeBadGateway)
+		return
+	}
+	if _, ok := response.Options.Unforwardable(); ok {
 		w.SetCode(coap.CodeBadGateway)
 		return
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"net"
 	"os"
 	"path/filepath"
@@ -304,4 +305,66 @@ func TestAsyncWaitsForAMinuteAtMost(t *testing.T) {
 		}
 		assert.Equal(t, want, delay, query)
 	}
+}
+
+// -n takes any raw public key, as it takes any certificate.
+func TestRawPublicKeysAreNotVerified(t *testing.T) {
+	t.Parallel()
+	if !coap.Supports(coap.FeatureRawPublicKeys) {
+		t.Skip("this libcoap has no raw public keys")
+	}
+	key, err := gnutls.LoadX509KeyPair(testenv.File("client.pem"), testenv.File("client.key"))
+	require.NoError(t, err)
+	signer, ok := key.PrivateKey.(crypto.Signer)
+	require.True(t, ok)
+	config := &coap.Config{PKI: coap.PKI{RawPublicKey: signer, VerifyRawPublicKey: func(crypto.PublicKey) error { return nil }}}
+	for _, flags := range [][]string{nil, {"-n"}} {
+		server := start(t, append(flags, "-M", testenv.File("server.key"))...)
+		for _, scheme := range []string{"coaps", "coaps+tcp"} {
+			r, err := dial(t, server(scheme), config).Get(waitContext(t), "/")
+			require.NoError(t, err, scheme)
+			assert.Equal(t, coap.CodeContent, r.Code)
+		}
+	}
+}
+
+// RFC 7252, section 5.7.1.
+func TestProxyForwardsOptionsThatAreSafe(t *testing.T) {
+	t.Parallel()
+	origin := &coap.Server{
+		Config: &coap.Config{CriticalOptions: []coap.OptionID{coap.OptionOSCORE}},
+		Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+			for _, option := range r.Options {
+				if option.ID == coap.OptionOSCORE || option.ID >= 2048 {
+					w.Options().Add(option.ID, option.Value)
+				}
+			}
+			if r.Options.Path() == "/unsafe" {
+				w.Options().Add(2050, nil)
+			}
+		}),
+	}
+	t.Cleanup(func() { origin.Close() })
+	endpoints, err := origin.Listen("coap://127.0.0.1:0")
+	require.NoError(t, err)
+	s := dial(t, start(t, "-P", ",proxy.example")("coap"), nil)
+	get := func(uri string, id coap.OptionID) *coap.Response {
+		var options coap.Options
+		options.AddString(coap.OptionProxyURI, uri)
+		options.Add(id, []byte("x"))
+		r, err := s.Do(waitContext(t), &coap.Request{Method: coap.MethodGet, Options: options})
+		require.NoError(t, err)
+		return r
+	}
+	for _, id := range []coap.OptionID{coap.OptionOSCORE, 2048} {
+		r := get(endpoints[0].String(), id)
+		assert.Equal(t, coap.CodeContent, r.Code)
+		assert.True(t, r.Options.Has(id), "it goes both ways")
+	}
+	for _, id := range []coap.OptionID{2050, 2051} {
+		assert.Equal(t, coap.CodeBadOption, get(endpoints[0].String(), id).Code)
+	}
+	assert.Equal(t, coap.CodeBadGateway, get(endpoints[0].String()+"/unsafe", 2048).Code)
+	assert.Equal(t, coap.CodeBadOption, get("coap://proxy.example/", coap.OptionOSCORE).Code, "the proxy is the server itself")
+	assert.Equal(t, coap.CodeContent, get("coap://proxy.example/", 2048).Code)
 }
