@@ -127,19 +127,22 @@ func lower(r rune) rune {
 }
 
 // parseLiteral parses an IPv6 address in brackets. The "%" before a zone is encoded
-// itself (RFC 6874).
+// itself (RFC 6874), or stands as it is, as many programs write it.
 func parseLiteral(s string) (string, error) {
 	literal, ok := strings.CutSuffix(s[1:], "]")
-	address, zone, hasZone := strings.Cut(literal, "%25")
-	if !ok || strings.Contains(address, "%") {
+	if !ok {
 		return "", fmt.Errorf("host %q is not an IPv6 address", s)
 	}
-	if hasZone {
-		decoded, err := url.PathUnescape(zone)
+	address, zone, hasZone := strings.Cut(literal, "%")
+	if encoded, ok := strings.CutPrefix(zone, "25"); ok {
+		decoded, err := url.PathUnescape(encoded)
 		if err != nil {
 			return "", fmt.Errorf("host %q: %w", s, err)
 		}
-		address += "%" + decoded
+		zone = decoded
+	}
+	if hasZone {
+		address += "%" + zone
 	}
 	ip, err := netip.ParseAddr(address)
 	if err != nil || !ip.Is6() {
