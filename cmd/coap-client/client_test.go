@@ -532,3 +532,25 @@ func TestObservationEndsAfterItsTime(t *testing.T) {
 	assert.Eventually(t, func() bool { return resource.Observers() == 0 }, toolstest.Wait, time.Millisecond)
 	assert.Equal(t, result{stdout: "GET\n"}, call(t, "-B", "1", "-s", "0", uri))
 }
+
+// libcoap complains in its log where a message does not fit.
+func TestLargeUploadsSayNothing(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "body")
+	require.NoError(t, os.WriteFile(file, make([]byte, 200_000), 0o600))
+	for _, uri := range serve(t, nil, func(coap.ResponseWriter, *coap.Request) {}, "coap", "coap+tcp") {
+		for _, flags := range [][]string{nil, {"-b", "1024"}, {"-O", "2048," + strings.Repeat("x", 200)}} {
+			stdout, stderr, status := toolstest.Output(t, client(append(flags, "-m", "put", "-f", file, uri)...))
+			assert.Zero(t, status)
+			assert.Empty(t, stdout+stderr)
+		}
+	}
+}
+
+func TestZonesOfAddresses(t *testing.T) {
+	for _, uri := range []string{"coap://[fe80::1%lo]/", "coap://[fe80::1%25lo]/"} {
+		got := call(t, "-B", "1", uri)
+		assert.NotEqual(t, 2, got.status, "it is no bad usage: %s", got.stderr)
+		assert.NotContains(t, got.stderr, "not an IPv6 address")
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/cmd/internal/progress"
 	"github.com/gnucoap/gnucoap/coap"
+	"github.com/gnucoap/gnucoap/gnutls"
 )
 
 // longBody is the size of bodies, in bytes, that a progress bar shows up for.
@@ -22,14 +23,15 @@ const longBody = 8 << 10
 
 // An output is where responses go.
 type output struct {
-	o      *options
-	to     io.Writer // nil: nothing was written
-	file   *os.File  // to close, or nil
-	stdout io.Writer
-	stderr io.Writer
-	bar    *progressbar.ProgressBar // nil where there is none
-	got    bool                     // there was a response
-	code   coap.Code                // of the last response
+	o       *options
+	to      io.Writer // nil: nothing was written
+	file    *os.File  // to close, or nil
+	stdout  io.Writer
+	stderr  io.Writer
+	bar     *progressbar.ProgressBar // nil where there is none
+	secured gnutls.ConnectionState   // zero where the session has no security
+	got     bool                     // there was a response
+	code    coap.Code                // of the last response
 }
 
 func newOutput(o *options, stdout, stderr io.Writer) *output {
@@ -149,7 +151,11 @@ func (out *output) endProgress() {
 
 // A jsonResponse is a line of --json.
 type jsonResponse struct {
-	Code    string       `json:"code"`
+	Code string `json:"code"`
+	// Version, Cipher and Resumed are those of a secured session.
+	Version string       `json:"version,omitempty"`
+	Cipher  string       `json:"cipher,omitempty"`
+	Resumed *bool        `json:"resumed,omitempty"`
 	Options []jsonOption `json:"options,omitempty"`
 	// Text is the body where that is UTF-8, and Hex is the body otherwise.
 	Text string `json:"text,omitempty"`
@@ -164,6 +170,9 @@ type jsonOption struct {
 
 func (out *output) takeJSON(r *coap.Response) error {
 	line := jsonResponse{Code: fmt.Sprintf("%d.%02d", r.Code.Class(), r.Code.Detail())}
+	if tls := &out.secured; tls.Version != 0 {
+		line.Version, line.Cipher, line.Resumed = gnutls.VersionName(tls.Version), tls.CipherSuiteName, &tls.DidResume
+	}
 	for _, option := range r.Options {
 		line.Options = append(line.Options, jsonOption{uint16(option.ID), option.ID.String(), optionValue(option)})
 	}

@@ -159,6 +159,7 @@ func ask(ctx context.Context, c *coap.Context, o *options, addrs []netip.AddrPor
 		return err
 	}
 	defer s.Close()
+	out.secured, _ = s.TLS()
 	if kept != nil {
 		defer kept.keep(s)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -238,5 +239,29 @@ func TestSessionIsKeptByTheProgram(t *testing.T) {
 	for _, want := range []string{"full\n", "resumed\n"} {
 		stdout, stderr, status := toolstest.Output(t, client("--session", file, "-C", testenv.File("ca.pem"), uri))
 		assert.Equal(t, []any{want, "", 0}, []any{stdout, stderr, status})
+	}
+}
+
+func TestJSONTellsOfTheSession(t *testing.T) {
+	t.Parallel()
+	if !resumption(t) {
+		return
+	}
+	psk := coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte("secret"), nil }}
+	for _, uri := range serveTickets(t, coap.Config{ServerPSK: psk}) {
+		file := filepath.Join(t.TempDir(), "session")
+		for _, again := range []bool{false, true} {
+			got := call(t, "--json", "--session", file, "-u", "me", "-k", "secret", uri)
+			require.Zero(t, got.status, got.stderr)
+			var line struct {
+				Version, Cipher string
+				Resumed         *bool
+			}
+			require.NoError(t, json.Unmarshal([]byte(got.stdout), &line))
+			assert.Regexp(t, `^D?TLS 1\.[23]$`, line.Version)
+			assert.NotEmpty(t, line.Cipher)
+			require.NotNil(t, line.Resumed)
+			assert.Equal(t, again, *line.Resumed)
+		}
 	}
 }

@@ -58,6 +58,21 @@ int cshim_message_read(const coap_pdu_t *pdu, struct cshim_message *m, struct cs
 	return read_options(pdu, m, options);
 }
 
+/* Reports whether a message cannot fit, at its shortest: libcoap would complain in its log. */
+static bool is_too_large(const struct cshim_message *m, size_t most)
+{
+	const uint8_t *p = m->options;
+	size_t size = m->token_size + (m->body_size > 0 ? 1 + m->body_size : 0);
+
+	while (p < m->options + m->options_size) {
+		size_t n = (size_t)p[2] << 24 | p[3] << 16 | p[4] << 8 | p[5];
+
+		size += 1 + n;
+		p += OPTION_HEADER + n;
+	}
+	return most > 0 && size > most;
+}
+
 coap_pdu_t *cshim_message_make(coap_session_t *session, const struct cshim_message *m)
 {
 	int mid = m->mid >= 0 ? m->mid : coap_new_message_id(session);
@@ -67,6 +82,8 @@ coap_pdu_t *cshim_message_make(coap_session_t *session, const struct cshim_messa
 
 	if (pdu == NULL)
 		return NULL;
+	if (is_too_large(m, cshim_session_max_size(session)))
+		goto failed;
 	if (m->token_size > 0 && !coap_add_token(pdu, m->token_size, m->token))
 		goto failed;
 	while (p < end) {
