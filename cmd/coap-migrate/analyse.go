@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,6 +46,7 @@ type analysis struct {
 	functions map[string]bool   // that the program defines
 	defined   map[string]bool   // functions, macros and types that the program defines
 	callbacks map[string]string // the types of functions that are registered
+	headers   map[string]bool   // of the libraries
 	places    []place
 	used      map[*coverage.Known]bool
 }
@@ -54,6 +57,12 @@ func analyse(d *coverage.Data, units []unit) *analysis {
 	a := &analysis{
 		data: d, used: map[*coverage.Known]bool{},
 		functions: map[string]bool{}, defined: map[string]bool{}, callbacks: map[string]string{},
+		headers: map[string]bool{},
+	}
+	for _, l := range d.Lists {
+		for _, s := range l.Symbols {
+			a.headers[s.Header] = true
+		}
 	}
 	for _, u := range units {
 		a.define(u.tokens)
@@ -174,10 +183,29 @@ func (w *walk) typeOf(variable string) string {
 	return w.globals[variable]
 }
 
-var libraryHeader = regexp.MustCompile(`^[<"](coap[0-9]*/|gnutls/|coap.*\.h)`)
+var libraryFolder = regexp.MustCompile(`^(coap[0-9]*|gnutls)/`)
+
+// isOfLibrary reports whether a header is one of libcoap's or GnuTLS's: as their programs
+// include it, or libcoap's own sources. A project may have a coap_client.h of its own.
+func (w *walk) isOfLibrary(header string, quoted bool) bool {
+	if libraryFolder.MatchString(header) {
+		return true
+	}
+	if quoted && w.besides(header) {
+		return false
+	}
+	return slices.Contains([]string{"coap.h", "coap_config.h", "libcoap.h"}, header) ||
+		strings.HasPrefix(header, "coap") && w.headers[header]
+}
+
+// besides reports whether a file lies where the unit does.
+func (w *walk) besides(name string) bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(w.path), filepath.FromSlash(name)))
+	return err == nil
+}
 
 func (w *walk) include(t csource.Token) {
-	if !libraryHeader.MatchString(t.Text) {
+	if !w.isOfLibrary(strings.Trim(t.Text, `<>"`), t.Text[0] == '"') {
 		return
 	}
 	p := place{Kind: "include", Symbol: strings.Trim(t.Text, `<>"`), Library: "libcoap", Effort: simple, Note: `import "github.com/gnucoap/gnucoap/coap"`}

@@ -35,7 +35,7 @@
 // # Exit status
 //
 //	0  the report is there
-//	2  bad usage, or a file that cannot be read or is no C
+//	2  bad usage, or a file that cannot be read or is no C: the report is about the others
 package main
 
 import (
@@ -45,6 +45,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/gnucoap/gnucoap/internal/coverage"
 	"github.com/gnucoap/gnucoap/internal/csource"
@@ -56,7 +57,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	err := migrate(args, stdout)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(stderr, "coap-migrate:", err)
+		for _, line := range strings.Split(err.Error(), "\n") {
+			fmt.Fprintln(stderr, "coap-migrate:", line)
+		}
 		return 2
 	}
 	return 0
@@ -68,13 +71,25 @@ func migrate(args []string, stdout io.Writer) error {
 		return err
 	}
 	var units []unit
+	var unread error
 	for _, file := range files {
 		tokens, err := read(file)
 		if err != nil {
-			return err
+			unread = errors.Join(unread, err)
+			continue
 		}
 		units = append(units, unit{file, tokens})
 	}
+	if len(units) == 0 {
+		return unread
+	}
+	if err := report(units, asJSON, stdout); err != nil {
+		return err
+	}
+	return unread
+}
+
+func report(units []unit, asJSON bool, stdout io.Writer) error {
 	data, err := coverage.Load()
 	if err != nil {
 		return err

@@ -277,7 +277,7 @@ func TestBadUsageIsOneLineAndStatus2(t *testing.T) {
 		"file given twice":     {[]string{good, good}, `good.c" is given twice`},
 		"empty name":           {[]string{""}, `"": no such file or directory`},
 		"binary":               {[]string{source(t, "bin.c", "int x;\n\x00")}, `bin.c": line 2: a NUL byte`},
-		"comment without end":  {[]string{good, source(t, "com.c", "int x;\n/* no\nend\n")}, `com.c": line 2: the comment has no end`},
+		"comment without end":  {[]string{source(t, "com.c", "int x;\n/* no\nend\n")}, `com.c": line 2: the comment has no end`},
 		"literal without end":  {[]string{source(t, "lit.c", "\nchar *x = \"abc;\n")}, `lit.c": line 2: the literal that starts with " has no end`},
 		"file name with break": {[]string{filepath.Join(dir, "a\nb.c")}, `a\nb.c": no such file or directory`},
 	} {
@@ -307,4 +307,57 @@ func FuzzAnalyse(f *testing.F) {
 			assert.True(t, p.Line >= 1 && p.Line <= last, "line %d of %d", p.Line, last)
 		}
 	})
+}
+
+func TestHeadersOfTheProjectAreItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	write("coap_session.h", "")
+	assert.Equal(t, []string{
+		"3 simple include coap_debug.h",
+		"4 simple include coap_session.h",
+		"5 simple include coap2/coap.h",
+	}, lines(places(t, write("main.c", `#include "coap_client.h"
+#include "coap_session.h"
+#include "coap_debug.h"
+#include <coap_session.h>
+#include <coap2/coap.h>
+#include <coapthon.h>
+`))))
+}
+
+func TestOneFileThatIsMissingDoesNotEndTheRun(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none.c")
+	status, stdout, stderr := call(t, missing, source(t, "server.c", server), missing+"c")
+	assert.Equal(t, 2, status)
+	assert.Contains(t, stdout, "server.c:11: simple: coap_new_context")
+	assert.Regexp(t, `^coap-migrate: \S+none.c": no such file or directory\ncoap-migrate: \S+none.cc": no such[^\n]+\n$`, stderr)
+}
+
+// What is no mere replacement is not said to be one, and what differs has a note.
+func TestWhatIsNotTheSameIsSaid(t *testing.T) {
+	_, stdout, _ := call(t, source(t, "a.c", `
+static void f(coap_context_t *c, coap_pdu_t *p) {
+	coap_set_log_handler(on_log);
+	coap_debug_set_packet_loss("1");
+	coap_get_uri_path(p);
+	coap_get_query(p);
+	coap_context_set_keepalive(c, 10);
+	coap_add_option(p, COAP_OPTION_BLOCK2, 1, b);
+}
+`))
+	for _, want := range []string{
+		"a.c:3: thought: coap_set_log_handler → coap.Config.Logger\n\t",
+		"a.c:4: thought: coap_debug_set_packet_loss → coap.LoseDatagrams\n\t",
+		"a.c:5: simple: coap_get_uri_path → coap.Options.Path\n\tIt begins with",
+		"a.c:6: simple: coap_get_query → coap.Options.Queries\n\tA slice",
+		"a.c:7: thought: coap_context_set_keepalive → coap.Session.Ping, coap.Client\n\tNothing is sent by itself",
+		"a.c:8: thought: COAP_OPTION_BLOCK2 → coap.OptionBlock2\n\tBodies go in blocks by themselves. A download that goes on at block N does not",
+	} {
+		assert.Contains(t, stdout, want)
+	}
 }
