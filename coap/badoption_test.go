@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -308,4 +309,51 @@ func TestResponsesWithUnknownCriticalOptions(t *testing.T) {
 		peer.Send(peer.Expect(t, coappeer.GET).Respond(coappeer.Content, nil, odd))
 		assert.ErrorIs(t, receive(t, c).err, ErrOption)
 	})
+}
+
+// An option of a wrong length is as one that is not understood (RFC 7252, section 5.4.3), and
+// an empty Uri-Query is none.
+func TestOptionsOfWrongLengths(t *testing.T) {
+	if !ccoap.LeavesOddOptions() {
+		t.Skip("libcoap rejects them")
+	}
+	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+		fmt.Fprintf(w, "%s %q %s", r.Options.Path(), r.Options.Queries(), r.Body)
+	}))
+	c := newScriptedClient(t, addr)
+	long := coappeer.Option{Number: 300, Value: make([]byte, 300)}
+	for _, test := range []struct {
+		name    string
+		options []coappeer.Option
+		code    coappeer.Code
+		body    string
+	}{
+		{"an empty query", []coappeer.Option{coappeer.String(coappeer.URIPath, "a"), {Number: coappeer.URIQuery}}, coappeer.Content, `/a [""] x`},
+		{"empty and other queries", []coappeer.Option{{Number: coappeer.URIQuery}, coappeer.String(coappeer.URIQuery, "b"),
+			{Number: coappeer.URIQuery}, coappeer.Uint(coappeer.Accept, 0), long}, coappeer.Content, `/ ["b" "" ""] x`},
+		{"elective ones", []coappeer.Option{coappeer.String(coappeer.ETag, "123456789"), coappeer.String(coappeer.URIPath, "a"),
+			coappeer.String(coappeer.ContentFormat, "12345"), coappeer.String(coappeer.MaxAge, "12345"), long,
+			{Number: 1000, Value: []byte("x")}}, coappeer.Content, "/a [] x"},
+		{"critical", []coappeer.Option{coappeer.String(coappeer.URIPort, "123"), coappeer.String(coappeer.URIPath, "a")},
+			coappeer.BadOption, "Uri-Port is of a wrong length"},
+		{"a path that is too long", []coappeer.Option{coappeer.String(coappeer.URIPath, strings.Repeat("x", 256))},
+			coappeer.BadOption, "Uri-Path is of a wrong length"},
+		{"reserved", []coappeer.Option{{Number: 128}, {Number: 132}, {Number: 136}, {Number: 140}}, coappeer.Content, "/ [] x"},
+	} {
+		got := c.ask(t, message(coappeer.GET, "x", test.options...))
+		assert.Equal(t, []any{test.code, test.body}, []any{got.Code, string(got.Payload)}, test.name)
+	}
+	c.SendRaw(addr, append(coappeer.Message{Type: coappeer.CON, Code: coappeer.GET, ID: 5000, Options: []coappeer.Option{{Number: coappeer.URIQuery}}}.AppendUDP(nil), 0xf1))
+	c.ExpectReply(t, coappeer.RST, coappeer.Empty, 5000)
+
+	server := coappeer.NewUDP(t)
+	s := connect(t, nil, server.Addr(), UDP)
+	answer := start(waitContext(t), s, get())
+	serve(t, server, message(coappeer.Content, "x", coappeer.String(coappeer.ETag, "123456789")))
+	r := receive(t, answer)
+	require.NoError(t, r.err)
+	assert.Equal(t, "x", string(r.Body))
+	answer = start(waitContext(t), s, get())
+	serve(t, server, message(coappeer.Content, "x", coappeer.String(coappeer.IfNoneMatch, "1")))
+	assert.ErrorContains(t, receive(t, answer).err, "If-None-Match, which is critical and of a wrong length")
 }

@@ -63,6 +63,7 @@ const (
 	notUnderstood = "not understood"
 	notSafe       = "not understood and unsafe to forward"
 	tooOften      = "there more than once"
+	wrongLength   = "of a wrong length" // which counts as not understood (RFC 7252, section 5.4.3)
 )
 
 // refuses judges the options of a message: critical ones that are not understood, and those
@@ -70,9 +71,12 @@ const (
 // does not know it may forward what is safe, and must refuse the rest, also where it is
 // elective (section 5.7.1). own are the options of the request that a response is for:
 // whoever sends one understands it.
-func (l *loop) refuses(e ccoap.EncodedOptions, proxied bool, own ccoap.EncodedOptions) (r refusal, ok bool) {
+func (l *loop) refuses(m *ccoap.Message, proxied bool, own ccoap.EncodedOptions) (r refusal, ok bool) {
+	if m.OddOption != 0 {
+		return refusal{OptionID(m.OddOption), wrongLength}, true
+	}
 	last := OptionID(0)
-	for {
+	for e := m.Options; ; {
 		number, _, rest, more := e.Next()
 		if !more {
 			return r, false
@@ -150,7 +154,7 @@ func (l *loop) acceptable(m *ccoap.Message, own ccoap.EncodedOptions) error {
 	if Code(m.Code) == CodeBadOption {
 		return nil
 	}
-	if r, ok := l.refuses(m.Options, false, own); ok {
+	if r, ok := l.refuses(m, false, own); ok {
 		return badOption("the response has %v, which is critical and %s", r.id, r.why)
 	}
 	return nil

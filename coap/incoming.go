@@ -83,7 +83,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.events = append(l.events, in.challenge)
 		return
 	}
-	if r, ok := l.refuses(m.Options, l.proxy != nil && proxied(m.Options), nil); ok {
+	if r, ok := l.refuses(&m, l.proxy != nil && proxied(m.Options), nil); ok {
 		l.events = append(l.events, func() { in.refuseOption(r) })
 		return
 	}

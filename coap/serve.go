@@ -120,6 +120,9 @@ func (c *conn) handle(h Handler, r *Request, to replier) {
 // request returns the request as handlers see it.
 func (in *incoming) request() *Request {
 	options := decodeOptions(in.m.Options)
+	for range in.m.EmptyQueries {
+		options.Add(OptionURIQuery, nil)
+	}
 	if in.blocks != nil {
 		options = options.without(OptionBlock1, OptionBlock2)
 	}

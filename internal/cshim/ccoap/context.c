@@ -40,9 +40,11 @@ void cshim_on_request(coap_session_t *session, const coap_pdu_t *request, coap_p
 	coap_pdu_set_type(response, COAP_MESSAGE_NON);
 	if (!cshim_message_read(request, &m, &c->options))
 		return;
-	if (c->method != 0 && coap_session_get_proto(session) < COAP_PROTO_TCP) {
-		m.code = c->method;
+	if (coap_session_get_proto(session) < COAP_PROTO_TCP) {
+		if (c->method != 0)
+			m.code = c->method;
 		c->method = 0;
+		m.odd = c->odd;
 	}
 	if (is_new) {
 		id = ++c->last_session;
@@ -64,6 +66,8 @@ CSHIM_ON_RESPONSE(on_response, session, received)
 
 	if (!cshim_message_read(received, &m, &c->options))
 		CSHIM_ACCEPT_RESPONSE;
+	if (coap_session_get_proto(session) < COAP_PROTO_TCP)
+		m.odd = c->odd;
 	if (goCoapResponse(c->handle, cshim_session_id(session), &m))
 		CSHIM_ACCEPT_RESPONSE;
 	CSHIM_PASS_RESPONSE(c, session, received);

@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "crossing.h"
 #include "message.h"
+#include "options.h"
 #include "datagram.h"
 #include "sockets.h"
 #include "stream.h"
@@ -41,6 +42,7 @@ typedef struct cshim_context {
 	void *handle;		/* of the Go callbacks */
 	uint64_t last_session;	/* number of the session that came last */
 	uint64_t new_client;	/* number of the client session that is being made */
+	struct cshim_odd_options odd; /* of the datagram that is being read */
 	uint8_t method;		/* of the datagram that is being read, where libcoap does not know it */
 	bool responds;		/* has sent confirmable responses */
 	bool stop;		/* the poll ends: Go must see a new connection first */

@@ -21,6 +21,7 @@ struct cshim_context;
 /* Until cshim_empty_leave, what this thread reads is for the context. */
 void cshim_empty_enter(struct cshim_context *c);
 void cshim_empty_leave(void);
+/* The context, or NULL. */
 struct cshim_context *cshim_empty_context(void);
 
 /* Reports whether libcoap's calls come here. */

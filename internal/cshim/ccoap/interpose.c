@@ -11,6 +11,7 @@
 #include "early.h"
 #include "empty.h"
 #include "interpose.h"
+#include "options.h"
 #include "sockets.h"
 #include "stream.h"
 #include "tlsinit.h"

@@ -50,7 +50,9 @@
 	/* Does not wait for the capabilities of a server: early.c. Fault, 4.3.4 and later. */      \
 	X(coap_session_max_pdu_size, cshim_early_max_pdu_size)                                      \
 	/* Lets critical options through to Go, however many: critical.h. Feature, all versions. */ \
-	X(coap_option_filter_get, cshim_critical_filter_get)
+	X(coap_option_filter_get, cshim_critical_filter_get)                                        \
+	/* Leaves options of wrong lengths out of datagrams: options.h. Fault, all versions. */     \
+	X(coap_pdu_parse, cshim_options_parse)
 
 /* libcoap's file descriptors: sockets.h. All versions. */
 #define CSHIM_REPLACED_SOCKETS(X)                                                                   \

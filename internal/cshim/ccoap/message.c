@@ -46,6 +46,7 @@ int cshim_message_read(const coap_pdu_t *pdu, struct cshim_message *m, struct cs
 {
 	cshim_token token = coap_pdu_get_token(pdu);
 
+	memset(&m->odd, 0, sizeof(m->odd));
 	m->type = coap_pdu_get_type(pdu);
 	m->code = coap_pdu_get_code(pdu);
 	m->mid = coap_pdu_get_mid(pdu);

@@ -21,6 +21,11 @@ type Message struct {
 	// More says that the next message over this connection is sent at once, or
 	// Context.Push called: this one waits for it. It is for TCP and TLS only.
 	More bool
+	// OddOption is, in a message that was received, the first critical option whose
+	// value has a wrong length, or 0. Options has none of those, elective ones neither.
+	OddOption uint16
+	// EmptyQueries is how many empty options Uri-Query there are besides Options.
+	EmptyQueries int
 }
 
 // Types of messages.
@@ -70,5 +75,8 @@ func readMessage(m *C.struct_cshim_message) Message {
 		Token:   all[:token:token],
 		Options: EncodedOptions(all[token : token+options : token+options]),
 		Body:    all[token+options:],
+
+		OddOption:    uint16(m.odd.critical),
+		EmptyQueries: int(m.odd.queries),
 	}
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "compat.h"
+#include "options.h"
 
 /* A message, as C and Go hand it to each other. What it points to lives as long
  * as the call. */
@@ -18,6 +19,7 @@ struct cshim_message {
 	const uint8_t *options; /* ascending; each its number in 2 bytes, its length in 4, and its value */
 	size_t body_size;
 	const uint8_t *body;
+	struct cshim_odd_options odd; /* of a message that was received */
 };
 
 /* A buffer that grows. */
