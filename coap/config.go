@@ -18,7 +18,9 @@ type Config struct {
 	// AckTimeout, AckRandomFactor and MaxRetransmit say when a confirmable
 	// message is sent again: first after AckTimeout times a random number from 1
 	// to AckRandomFactor, then after twice that time, and so on, MaxRetransmit
-	// times in all. Zero means 2 s, 1.5 and 4. AckTimeout is 1 s at least.
+	// times in all. Zero means 2 s, 1.5 and 4. AckTimeout is 1 s at least. A client gives a
+	// handshake over DTLS up after MaxRetransmit retransmissions, the first after 1 s, with
+	// nothing from the server; else it goes on for 247 s.
 	AckTimeout      time.Duration
 	AckRandomFactor float64
 	MaxRetransmit   int
@@ -83,6 +85,15 @@ type Config struct {
 	PSK       PSK
 	PKI       PKI
 	ServerPSK ServerPSK
+
+	// MinVersion, MaxVersion and Priority say what sessions over DTLS and TLS may have, as in
+	// package gnutls: the versions only narrow what the priorities allow, and a MinVersion of
+	// zero means TLS 1.2 where Priority is empty. DTLS 1.0 counts as TLS 1.1, and there is no
+	// DTLS like TLS 1.3. Priority is a GnuTLS priority string; empty means the system's policy,
+	// with what CoAP asks for added (RFC 7252, section 9.1.3): pre-shared keys, AES-128-CCM-8 and
+	// raw public keys. They need FeatureCredentials.
+	MinVersion, MaxVersion uint16
+	Priority               string
 
 	// CriticalOptions are critical options that the program understands, besides those
 	// of RFC 7252 and RFC 7959. A message with any other is refused (RFC 7252,
@@ -203,7 +214,7 @@ func (c *Config) check() error {
 	case c.MulticastHops < 0 || c.MulticastHops > math.MaxUint8:
 		return bad("MulticastHops", c.MulticastHops, "from 0 to 255")
 	}
-	return cmp.Or(c.checkMaxMessage(), c.checkCritical())
+	return cmp.Or(c.checkMaxMessage(), c.checkCritical(), c.checkPriority())
 }
 
 func (c *Config) maxObservers() int { return orDefault(c.MaxObservers, defaultMaxObservers) }

@@ -29,6 +29,7 @@ type conn struct {
 	ended     error         // why it is over
 	done      chan struct{} // closed when it is over
 	connected chan struct{} // closed when messages can be exchanged, or it is over
+	patient   bool          // its handshake goes on
 	isUp      bool          // connected is closed because messages can be exchanged
 	exchanges map[token]*exchange
 	pings     []*ping
@@ -45,7 +46,8 @@ type conn struct {
 	references int // of users
 	busy       int // requests that are being handled
 	used       time.Time
-	older      *conn // in loop.servers or loop.strangers
+	heard      time.Time // when a response came last, or an acknowledgement
+	older      *conn     // in loop.servers or loop.strangers
 	newer      *conn
 	verified   bool // the peer has the address that it says
 	spent      int  // of credit, while it is not verified
@@ -145,6 +147,9 @@ func (c *conn) up() {
 			}
 		}
 		c.isUp = true
+		if c.patient {
+			c.configure()
+		}
 		close(c.connected)
 	}
 }
@@ -307,6 +312,9 @@ func (c *conn) sendError(err error) error {
 
 // onResponse reports whether somebody waits for the response.
 func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
+	if c := l.conns[id]; c != nil {
+		c.heard = time.Now()
+	}
 	taken := l.dispatch(id, m)
 	if m.Type == ccoap.Confirmable && (taken || !l.shared) {
 		l.noteConfirmable(id, uint16(m.ID), taken)

@@ -17,7 +17,7 @@ import (
 // collector, unless it has endpoints or sessions of clients. Its methods may be
 // called from any goroutine. It stands for libcoap's coap_context_t.
 //
-// The callbacks of handshakes (PSK, ServerPSK, PKI, LimitTickets) run while the context
+// The callbacks of handshakes (PSK, ServerPSK, PKI with its signers, LimitTickets) run while the context
 // waits, one at a time. They must be quick, and must not use the context or its sessions:
 // one that does not return within 10 s fails the handshake. A panic fails it with a
 // *PanicError.

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -23,6 +24,7 @@ type hearer interface {
 // where id is 0.
 func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard, mid uint16) {
 	if c := l.conns[id]; c != nil {
+		c.heard = time.Now()
 		peer = c.remote
 	}
 	m := messageID{peer, mid}

@@ -30,6 +30,11 @@ const (
 	// SessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
 	// version of libcoap: it is there on amd64 and arm64, unless the build tag is noresume.
 	SessionResumption
+	// FeatureCredentials is Config.Priority, MinVersion and MaxVersion (and that TLS 1.0, 1.1 and
+	// DTLS 1.0 are refused by default), keys that are any crypto.Signer, several certificates of a
+	// client over TLS, any number of names that clients ask for, and other credentials for a
+	// context that listens. It is there where SessionResumption is.
+	FeatureCredentials
 	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
 	FeatureAdoption
 )
@@ -46,6 +51,8 @@ func Supports(f Feature) bool {
 		return ccoap.SetsMaxMessage
 	case SessionResumption:
 		return ccoap.HearsOfTLS()
+	case FeatureCredentials:
+		return ccoap.SetsUpTLS()
 	case FeatureAdoption:
 		return ccoap.Adopts
 	}

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -44,6 +45,7 @@ type loop struct {
 	unacked   []*incoming   // confirmable requests, the oldest first; some are answered
 	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
 	secured   secured
+	priority  *priority    // of sessions over DTLS and TLS; nil: libcoap's; does not change
 	greeting  []*conn      // over DTLS, whose handshakes are not over
 	listening bool         // over DTLS or TLS
 	udp       []netip.Addr // of the endpoints for UDP
@@ -73,7 +75,7 @@ var errNoContext = errors.New("libcoap could not make a context")
 
 func newLoop(config Config) (*loop, error) {
 	l := makeLoop(config)
-	if err := l.prepareTickets(); err != nil {
+	if err := cmp.Or(l.prepareTickets(), l.preparePriority()); err != nil {
 		return nil, err
 	}
 	native := ccoap.NewContext(l.callbacks())
@@ -83,7 +85,10 @@ func newLoop(config Config) (*loop, error) {
 	idle := orDefault(config.IdleTimeout, defaultIdleTimeout)
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
 	native.SetMaxIdle(uint(config.maxStrangers()))
-	native.HearOfTLS(l.config.resumesClients(), l.config.resumesServers())
+	native.HearOfTLS(l.config.resumesServers())
+	if l.priority != nil {
+		native.SetPriority(l.priority.pointers())
+	}
 	l.registerCritical(native)
 	if config.MaxMessage != 0 {
 		native.SetMaxMessage(uint32(config.MaxMessage))
@@ -133,6 +138,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 		Accepted:   l.onAccepted,
 		TLS:        l.onTLS,
 		Secured:    l.onSecured,
+		Handshake:  l.onHandshake,
 
 		Program: l.program(),
 	}
@@ -204,8 +210,7 @@ func (l *loop) poll(leads bool) (b *batch, open bool) {
 // handled, if any came, and when the next turn is due, which is next at the latest.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
 	l.settle() // what is refused at once is answered before its session may go
-	l.greet()
-	for _, sweep := range []func() time.Duration{l.sweep, l.store.sweep, l.spread, l.acknowledge} {
+	for _, sweep := range []func() time.Duration{l.greet, l.sweep, l.store.sweep, l.spread, l.acknowledge} {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}

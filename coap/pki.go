@@ -4,19 +4,25 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/handle"
 )
 
 // PKI is how sides prove who they are with certificates or raw public keys. Its zero
@@ -25,9 +31,10 @@ import (
 // gnutls where that has them. It stands for coap_dtls_pki_t.
 type PKI struct {
 	// Certificates are the key pairs to present. A server picks the first whose names
-	// match what the client asks for, and otherwise the first of all. Its keys are RSA,
-	// ECDSA or Ed25519 keys of the standard library; those of a client over DTLS may be any
-	// crypto.Signer. A client over TLS has one certificate.
+	// match what the client asks for, and otherwise the first of all. Its keys may be any
+	// crypto.Signer that package gnutls takes. Without FeatureCredentials those of servers, and
+	// of clients over TLS, are RSA, ECDSA or Ed25519 keys of the standard library, and a
+	// client over TLS has one certificate.
 	Certificates []gnutls.Certificate
 
 	// RootCAs are the authorities that a client trusts; nil means those of
@@ -79,8 +86,9 @@ func (c *Context) NewClientSessionPKI(local, server netip.AddrPort, proto Protoc
 }
 
 // SetPKI gives the context's servers certificates or a raw public key, in place of
-// Config.PKI. It comes once, before the first Listen. It stands for
-// coap_context_set_pki.
+// Config.PKI. Sessions that begin later have what was set last; others go on as
+// they are. Without FeatureCredentials, and with raw public keys, it comes once, before the first
+// Listen. It stands for coap_context_set_pki.
 func (c *Context) SetPKI(pki *PKI) error {
 	return c.secureServer(func() error { return c.l.setPKI(pki) })
 }
@@ -126,6 +134,9 @@ func (l *loop) setPKI(pki *PKI) error {
 	if err := pki.checkServer(); err != nil {
 		return err
 	}
+	if pki.RawPublicKey == nil && Supports(FeatureCredentials) && (l.secured.pki == nil || l.secured.presented != nil) {
+		return l.present(pki)
+	}
 	if l.secured.pki != nil {
 		return errors.New("the certificates are already set")
 	}
@@ -158,6 +169,84 @@ func (l *loop) setPKI(pki *PKI) error {
 	l.secured.pki, l.secured.leaves = pki, leaves
 	l.secured.clientCAs, l.secured.owner = creds, owner
 	return nil
+}
+
+// A presented is what a server has for its sessions. Each keeps that which it began with.
+type presented struct {
+	pki    *PKI
+	creds  *cgnutls.CertificateCredentials
+	byName func(name string) *cgnutls.CertificateCredentials
+	owner  any // of creds
+}
+
+// present gives the servers certificates, at any time.
+func (l *loop) present(pki *PKI) error {
+	for i := range pki.Certificates {
+		if err := bridge.CheckCertificate(&pki.Certificates[i]); err != nil {
+			return fmt.Errorf("PKI.Certificates[%d]: %w", i, err)
+		}
+	}
+	if err := pki.checkRaw(); err != nil {
+		return err
+	}
+	p := &presented{pki: pki}
+	trusted := gnutls.NewCertPool()
+	if pki.ClientAuth != gnutls.NoClientCert {
+		trusted = pki.ClientCAs
+	}
+	var err error
+	if p.creds, p.byName, p.owner, err = bridge.ServerCredentials(trusted, bounded(pki.Certificates)); err != nil {
+		return err
+	}
+	key, err := placeholder()
+	if err != nil {
+		return err
+	}
+	if pki.ClientAuth == gnutls.NoClientCert {
+		key.CA = nil
+	}
+	if !l.native.SetPKI(key, false, pki.requests(), false) {
+		return errRefused
+	}
+	l.native.SetServerCredentials(p.creds.Pointer())
+	l.secured.pki, l.secured.presented = pki, p
+	return nil
+}
+
+// placeholder is what libcoap has in place of certificates and keys: it wants some.
+var placeholder = sync.OnceValues(func() (key ccoap.Key, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return key, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return key, err
+	}
+	key.Chain = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	key.CA = key.Chain
+	key.Key, err = privatePEM(private)
+	return key, err
+})
+
+// bounded returns key pairs whose signers keep the loop locked for callbackLimit at most.
+func bounded(pairs []gnutls.Certificate) []gnutls.Certificate {
+	pairs = slices.Clone(pairs)
+	for i := range pairs {
+		switch key := pairs[i].PrivateKey.(type) {
+		case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		case crypto.Signer:
+			pairs[i].PrivateKey = boundedSigner{key}
+		}
+	}
+	return pairs
+}
+
+type boundedSigner struct{ crypto.Signer }
+
+func (s boundedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return handle.GuardFor(callbackLimit, func() ([]byte, error) { return s.Signer.Sign(rand, digest, opts) })
 }
 
 // keys returns what a side presents, as libcoap takes it.
@@ -216,8 +305,9 @@ func rawKey(key crypto.Signer) (ccoap.Key, error) {
 	return ccoap.Key{Chain: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), Key: private}, nil
 }
 
-// newPKI makes a client session. Over DTLS its certificates are those of s.creds, see
-// watch. Over TLS the native session must have them from the start.
+// newPKI makes a client session. Its certificates are those of s.creds: without
+// FeatureCredentials over DTLS alone, see watch, because over TLS the native session must have
+// them from the start.
 func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
 	failed := func(err error) (ccoap.Session, ccoap.SessionID, error) { return ccoap.Session{}, 0, err }
 	if len(s.pki.Certificates) > 0 && s.pki.RawPublicKey != nil {
@@ -227,14 +317,19 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 		return failed(err)
 	}
 	var err error
-	if s.creds, s.owner, err = bridge.Credentials(s.roots, s.pki.Certificates, true); err != nil {
+	if s.creds, s.owner, err = bridge.Credentials(s.roots, bounded(s.pki.Certificates), true); err != nil {
 		return failed(err)
 	}
-	if proto == ccoap.TLS && len(s.pki.Certificates) > 1 {
+	set := s.creds.Pointer()
+	if s.pki.RawPublicKey != nil {
+		set = nil
+	}
+	bytes := proto == ccoap.TLS && !Supports(FeatureCredentials)
+	if bytes && len(s.pki.Certificates) > 1 {
 		return failed(fmt.Errorf("%d PKI.Certificates of a client over TLS, more than one: %w", len(s.pki.Certificates), ErrNotSupported))
 	}
 	keys := []ccoap.Key{{}}
-	if s.pki.presents() && (proto == ccoap.TLS || s.pki.RawPublicKey != nil) {
+	if s.pki.presents() && (bytes || s.pki.RawPublicKey != nil) {
 		keys, _, err = s.pki.keys(nil)
 		defer wipe(keys)
 		if err != nil {
@@ -244,7 +339,7 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 	if err := s.pki.checkRaw(); err != nil {
 		return failed(err)
 	}
-	return l.native.NewSessionPKI(local, server, proto, sni(s.name), keys[0], s.pki.RawPublicKey != nil)
+	return l.native.NewSessionPKI(local, server, proto, sni(s.name), keys[0], s.pki.RawPublicKey != nil, set)
 }
 
 // wipe clears private keys.
@@ -282,6 +377,9 @@ func (l *loop) onServerName(name string) int {
 }
 
 func (l *loop) otherName(i int) int {
+	if Supports(FeatureCredentials) {
+		return i // it keeps none
+	}
 	if l.secured.otherNames >= maxServerNames {
 		return -1
 	}

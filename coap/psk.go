@@ -150,8 +150,9 @@ func (c *Context) NewClientSessionPSK(local, server netip.AddrPort, proto Protoc
 }
 
 // SetPSK makes the context's servers accept pre-shared keys, in place of
-// Config.ServerPSK. It comes once, before the first Listen. It stands for
-// coap_context_set_psk.
+// Config.ServerPSK. Handshakes that begin later ask the GetKey that was set last; the
+// hints stay what they were first. Without FeatureCredentials it comes before the first
+// Listen. It stands for coap_context_set_psk.
 func (c *Context) SetPSK(psk *ServerPSK) error {
 	return c.secureServer(func() error { return c.l.setPSK(psk) })
 }
@@ -160,8 +161,12 @@ func (l *loop) setPSK(psk *ServerPSK) error {
 	if err := psk.check(); err != nil {
 		return err
 	}
-	if l.secured.psk != nil {
-		return errors.New("the pre-shared keys are already set")
+	if old := l.secured.psk; old != nil {
+		if old.Hint != psk.Hint || !maps.Equal(old.Hints, psk.Hints) { // libcoap keeps pointers to them
+			return errors.New("the hints are already set, and these are other ones")
+		}
+		l.secured.psk = psk
+		return nil
 	}
 	names := slices.Sorted(maps.Keys(psk.Hints))
 	hints := []string{psk.Hint}

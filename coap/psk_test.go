@@ -171,6 +171,7 @@ func TestPSKRefused(t *testing.T) {
 // there at once.
 func TestPSKWrongKey(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
+		t.Parallel()
 		logger, lines := logs()
 		addr := listen(t, &Config{ServerPSK: pskServer, MaxRetransmit: 1, Logger: logger}, proto, hello)
 		for range 5 {
@@ -454,7 +455,14 @@ func TestCredentialsOfAContext(t *testing.T) {
 		return err
 	}
 	setPSK := func(c *Context) error { return c.SetPSK(&pskServer) }
-	bothRoles := ""
+	setHints := func(c *Context) error { return c.SetPSK(&ServerPSK{GetKey: pskServer.GetKey, Hint: "other"}) }
+	bothRoles, tooLate, otherHints := "", "", "already set"
+	if !Supports(FeatureCredentials) {
+		tooLate = ErrNotSupported.Error()
+	}
+	if !Supports(FeaturePSKHints) {
+		otherHints = ErrNotSupported.Error()
+	}
 	if !Supports(FeatureBothRoles) {
 		bothRoles = ErrNotSupported.Error()
 	}
@@ -469,11 +477,12 @@ func TestCredentialsOfAContext(t *testing.T) {
 		{"certificates, then keys", pki, psk, "the other kind"},
 		{"server with keys, session with certificates", setPSK, pki, "the other kind"},
 		{"server and session with keys", setPSK, psk, bothRoles},
-		{"keys twice", setPSK, setPSK, "already set"},
+		{"keys twice", setPSK, setPSK, ""},
+		{"other hints", setPSK, setHints, otherHints},
 		{"too late for servers", psk, setPSK, "client sessions already"},
 		{"no credentials of a client's context", psk, listen, "client sessions already"},
 		{"no credentials", func(*Context) error { return nil }, listen, "neither certificates nor pre-shared keys"},
-		{"too late", func(c *Context) error { return errors.Join(setPSK(c), listen(c)) }, setPSK, "listens already"},
+		{"too late", func(c *Context) error { return errors.Join(setPSK(c), listen(c)) }, setPSK, tooLate},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newTestContext(t, nil)

@@ -25,6 +25,7 @@ var (
 	_ = [1]struct{}{}[ccoap.InitDatagram-cgnutls.InitDatagram]
 	_ = [1]struct{}{}[ccoap.InitNoAutoSendTicket-cgnutls.InitNoAutoSendTicket]
 	_ = [1]struct{}{}[ccoap.InitInternalError-cgnutls.InitInternalError]
+	_ = [1]struct{}{}[ccoap.CertificateType-cgnutls.CertificateType]
 )
 
 // resumesClients reports whether sessions of clients are to resume, and resumesServers those of
@@ -94,12 +95,12 @@ func (l *loop) reloadTicketKeys() []cgnutls.TicketKey {
 	return bridge.TicketKeyFile(l.config.TicketKeyFile, l.config.Logger)
 }
 
-// onTLS makes a session that libcoap has just made resume, or able to be resumed.
+// onTLS sees to what a session needs that libcoap has just made, before its handshake.
 func (l *loop) onTLS(id ccoap.SessionID, tls unsafe.Pointer, client, datagram bool) {
 	b := cgnutls.Borrow(tls, !client)
 	if !client {
-		if code := l.giveTickets(b, datagram); code < 0 {
-			l.warn("no tickets for a client", "error", gnutls.ErrorCode(code))
+		if code := l.watchClient(b, datagram); code < 0 {
+			l.warn("a client cannot be watched", "error", gnutls.ErrorCode(code))
 		}
 		return
 	}
@@ -107,17 +108,36 @@ func (l *loop) onTLS(id ccoap.SessionID, tls unsafe.Pointer, client, datagram bo
 	if c := l.conns[id]; c != nil {
 		s = c.security
 	}
-	if s != nil && s.resumer != nil && s.watch(l, id, b, datagram) >= 0 {
+	if s != nil && s.watch(l, id, b, datagram) >= 0 && s.resumer != nil {
 		s.resumer.Offer(b)
 	}
 }
 
-func (l *loop) giveTickets(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
-	w := &cgnutls.Watcher{LimitTickets: func(asked cgnutls.TicketCounts, resumed bool, n int) int {
-		return l.limitTickets(b, asked, resumed, n)
-	}}
+// watchClient has a server's session verify its client, choose the certificate and give tickets.
+func (l *loop) watchClient(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
+	w := &cgnutls.Watcher{}
+	presented := l.secured.presented
+	if presented != nil { // the session keeps it, also when the server gets others
+		w.Verify = func() bool { return l.verifyClient(b, presented.pki, presented.creds) }
+		w.ClientHello = presented.byName
+	}
+	tickets := l.config.resumesServers()
+	if tickets {
+		w.LimitTickets = func(asked cgnutls.TicketCounts, resumed bool, n int) int {
+			return l.limitTickets(b, asked, resumed, n)
+		}
+	}
+	if presented == nil && !tickets {
+		return cgnutls.OK
+	}
 	if code := b.Watch(w, datagram); code < 0 {
 		return code
+	}
+	if presented != nil && len(presented.pki.Certificates) > 1 {
+		b.ChooseByName()
+	}
+	if !tickets {
+		return cgnutls.OK
 	}
 	if code := b.EnableTicketKeys(l.tickets.keys); code < 0 || l.config.TicketRequestsIgnored {
 		return code
@@ -145,7 +165,7 @@ func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resu
 // onSecured sends the tickets of a server over TLS 1.3.
 func (l *loop) onSecured(tls unsafe.Pointer) {
 	b := cgnutls.Borrow(tls, true)
-	if !b.Watched() || b.State().Version != gnutls.VersionTLS13 {
+	if !b.Watched() || !l.config.resumesServers() || b.State().Version != gnutls.VersionTLS13 {
 		return
 	}
 	n := l.tickets.unasked
@@ -262,7 +282,7 @@ func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls
 	case len(st.PeerChain) == 0:
 		return errors.New("it resumes a session without a certificate")
 	}
-	_, _, err := pki.verify(b, l.secured.clientCAs, "", false)
+	_, _, err := pki.verify(b, l.secured.creds(), "", false)
 	return err
 }
 

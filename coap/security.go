@@ -27,12 +27,21 @@ type secured struct {
 	psk        *ServerPSK
 	hintNames  []string
 	pki        *PKI
+	presented  *presented // with pki, where it is not libcoap that has its certificates
 	leaves     []*x509.Certificate
 	clientCAs  *cgnutls.CertificateCredentials
 	owner      any // of clientCAs
 	otherNames int
 
 	roots *gnutls.CertPool
+}
+
+// creds are what clients are verified with.
+func (s *secured) creds() *cgnutls.CertificateCredentials {
+	if s.presented != nil {
+		return s.presented.creds
+	}
+	return s.clientCAs
 }
 
 // Kinds of client sessions.
@@ -59,7 +68,7 @@ func (c *Context) secureServer(set func() error) error {
 		err = errors.New("the context has client sessions already")
 	}
 	if err == nil && c.l.listening {
-		err = errors.New("the context listens already")
+		err = need(FeatureCredentials, "credentials of a context that listens already", true)
 	}
 	if err == nil {
 		err = set()
@@ -240,14 +249,48 @@ func (c *conn) fail(err error) {
 }
 
 // greet finds the sessions over DTLS whose handshakes are over: libcoap tells only
-// of those that fail.
-func (l *loop) greet() {
+// of those that fail. It returns when to call it again; 0: it need not.
+func (l *loop) greet() (next time.Duration) {
 	l.greeting = slices.DeleteFunc(l.greeting, func(c *conn) bool {
-		if c.ended == nil && c.native.State() == ccoap.StateEstablished {
+		switch {
+		case c.ended != nil:
+		case c.native.State() == ccoap.StateEstablished:
 			c.up()
+		case c.patient:
+			wait := c.patience() - time.Since(c.heard)
+			if wait <= 0 {
+				c.end(c.handshakeError())
+			} else if next == 0 || wait < next {
+				next = wait
+			}
 		}
 		return c.isUp || c.ended != nil
 	})
+	return next
+}
+
+// onHandshake has the handshake of a client go on that the server answers: libcoap would end it when it
+// has had MaxRetransmit timeouts in all, one for each message that is lost or late.
+func (l *loop) onHandshake(id ccoap.SessionID) {
+	c := l.conns[id]
+	if c == nil || c.isUp {
+		return
+	}
+	c.heard = time.Now()
+	if !c.patient {
+		c.patient = true
+		l.events = append(l.events, func() {
+			if c.ended == nil && !c.isUp {
+				c.native.BePatient()
+			}
+		})
+	}
+}
+
+// patience is how long a server may be silent in a handshake: as long as MaxRetransmit
+// retransmissions of one message take.
+func (c *conn) patience() time.Duration {
+	return (2<<orDefault(c.l.config.MaxRetransmit, defaultMaxRetransmit) - 1) * retransmission
 }
 
 // verify decides on what the server of a client session has sent.
@@ -372,10 +415,12 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 		c.watch()
 		return c.security.verify(l, id, b)
 	}
-	if l.secured.pki == nil {
-		return false
-	}
-	_, _, err := l.secured.pki.verify(b, l.secured.clientCAs, "", false)
+	return l.secured.pki != nil && l.verifyClient(b, l.secured.pki, l.secured.creds())
+}
+
+// verifyClient decides about a client of a server.
+func (l *loop) verifyClient(b cgnutls.Borrowed, pki *PKI, creds *cgnutls.CertificateCredentials) bool {
+	_, _, err := pki.verify(b, creds, "", false)
 	if err != nil {
 		l.warn("client refused", "error", err)
 		b.SendAlert(bridge.RejectionAlert(err))
@@ -503,7 +548,7 @@ func (c *conn) handshakeError() error {
 		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
 	case time.Since(s.began) >= exhausted:
 		e.Err = ErrRetriesExhausted
-	case !s.heard:
+	case !s.heard && !c.patient:
 		return ErrUnreachable
 	}
 	return e

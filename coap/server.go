@@ -146,6 +146,29 @@ func parseEndpoint(uri string) (proto Protocol, addrs []netip.AddrPort, err erro
 	return proto, addrs, nil
 }
 
+// SetPKI gives the endpoints over DTLS and TLS other certificates, see Context.SetPKI: for
+// instance when the files were renewed. What listens later has those of the Config.
+func (s *Server) SetPKI(pki *PKI) error {
+	s.mu.Lock()
+	contexts := slices.Clone(s.contexts)
+	s.mu.Unlock()
+	for _, c := range contexts {
+		if !c.isSecured() {
+			continue
+		}
+		if err := c.SetPKI(pki); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Context) isSecured() bool {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	return c.l.listening
+}
+
 // Close ends all sessions and frees what the server has. Handlers that run go on, but
 // nobody gets their answer. Further calls do nothing.
 func (s *Server) Close() error {

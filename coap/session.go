@@ -113,7 +113,7 @@ func (c *conn) configure() {
 	c.native.SetTransmission(
 		ccoap.Fixed(config.AckTimeout/time.Millisecond),
 		ccoap.Fixed(config.AckRandomFactor*1000),
-		uint16(config.MaxRetransmit), uint16(config.NSTART))
+		uint16(orDefault(config.MaxRetransmit, defaultMaxRetransmit)), uint16(config.NSTART))
 	if config.MTU != 0 {
 		c.native.SetMTU(config.MTU)
 	}

@@ -22,6 +22,33 @@ func init() {
 		}
 		return cr.c, cr, nil
 	}
+	bridge.ServerCredentials = func(pool, certs any) (*cgnutls.CertificateCredentials, func(string) *cgnutls.CertificateCredentials, any, error) {
+		trusted, _ := pool.(*CertPool)
+		own, _ := certs.([]Certificate)
+		all, err := newCredentials(trusted, own, false)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		choice, err := newServerCertificates(own, trusted)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		byName := func(name string) *cgnutls.CertificateCredentials {
+			if fitting := choice.forName(name); fitting != nil {
+				return fitting.c
+			}
+			return nil
+		}
+		return all.c, byName, []any{all, choice}, nil
+	}
+	bridge.Priority = func(config bridge.PriorityConfig) (*cgnutls.Priority, any, error) {
+		c := &Config{MinVersion: config.MinVersion, MaxVersion: config.MaxVersion, Priority: config.Priority}
+		p, err := c.newPriority(config.Added, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.p, p, nil
+	}
 	bridge.CertPEM = func(pool any) []byte { return pool.(*CertPool).pem() }
 	bridge.CheckCertificate = func(cert any) error { return cert.(*Certificate).check() }
 	bridge.VerifyPeer = func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool) (chain []*x509.Certificate, err error) {

@@ -298,7 +298,7 @@ func (c *Config) buildClient() (*native, error) {
 	if n.turns, err = c.newTurns(false); err != nil {
 		return nil, err
 	}
-	if n.priority, err = c.newPriority(c.PSKIdentity != "", true); err != nil {
+	if n.priority, err = c.newPriority(pskExchanges(c.PSKIdentity != ""), true); err != nil {
 		return nil, err
 	}
 	pool := c.RootCAs
@@ -346,7 +346,7 @@ func (c *Config) buildServer() (*native, error) {
 	if n.turns, err = c.newTurns(true); err != nil {
 		return nil, err
 	}
-	if n.priority, err = c.newPriority(c.GetPSK != nil, false); err != nil {
+	if n.priority, err = c.newPriority(pskExchanges(c.GetPSK != nil), false); err != nil {
 		return nil, err
 	}
 	if len(c.Certificates) == 0 && c.GetPSK == nil {
@@ -425,7 +425,8 @@ func (c *Config) checkProtocols() error {
 }
 
 // newPriority parses the priorities with the bounds on the version.
-func (c *Config) newPriority(psk, client bool) (*priority, error) {
+// What added names is allowed besides the system's default.
+func (c *Config) newPriority(added []string, client bool) (*priority, error) {
 	for _, bound := range []struct {
 		field   string
 		version uint16
@@ -444,11 +445,11 @@ func (c *Config) newPriority(psk, client bool) (*priority, error) {
 	var changes []string
 	for _, v := range versions {
 		if v.wire < lowest || c.MaxVersion != 0 && v.wire > c.MaxVersion {
-			changes = append(changes, "-"+v.priority)
+			changes = append(changes, v.removed)
 		}
 	}
-	if psk && c.Priority == "" {
-		changes = append(changes, "+ECDHE-PSK", "+DHE-PSK")
+	if c.Priority == "" {
+		changes = append(changes, added...)
 	}
 	s := strings.Join(changes, ":")
 	if c.Priority != "" && s != "" {
@@ -460,7 +461,7 @@ func (c *Config) newPriority(psk, client bool) (*priority, error) {
 	if code < 0 {
 		return nil, priorityError(c.Priority, s, pos, code)
 	}
-	if client && !psk && !p.NamesPSK() {
+	if client && len(added) == 0 && !p.NamesPSK() {
 		// Makes GnuTLS offer psk_dhe_ke alone.
 		if with, _, code := cgnutls.NewPriority(strings.TrimPrefix(s+":+ECDHE-PSK", ":"), c.Priority == ""); code >= 0 {
 			p.Free()
@@ -474,6 +475,14 @@ func (c *Config) newPriority(psk, client bool) (*priority, error) {
 		return nil, priorityError("", "", 0, cgnutls.NoPriorities)
 	}
 	return pr, nil
+}
+
+// pskExchanges are the key exchanges that the default lacks.
+func pskExchanges(psk bool) []string {
+	if psk {
+		return []string{"+ECDHE-PSK", "+DHE-PSK"}
+	}
+	return nil
 }
 
 func priorityError(given, s string, pos int, code cgnutls.Code) error {

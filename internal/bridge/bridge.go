@@ -16,6 +16,11 @@ var (
 	// clients use them, which choose what suits the server. They live as long as owner is
 	// reachable.
 	Credentials func(pool, certs any, client bool) (c *cgnutls.CertificateCredentials, owner any, err error)
+	// ServerCredentials is Credentials for a server. byName returns those for clients that ask for
+	// a name, or nil where they are the same.
+	ServerCredentials func(pool, certs any) (c *cgnutls.CertificateCredentials, byName func(name string) *cgnutls.CertificateCredentials, owner any, err error)
+	// Priority returns the versions, ciphers and so on that a session may have.
+	Priority func(PriorityConfig) (p *cgnutls.Priority, owner any, err error)
 	// CertPEM returns the authorities of a *gnutls.CertPool in PEM.
 	CertPEM func(pool any) []byte
 	// CheckCertificate returns what is wrong with a *gnutls.Certificate.
@@ -40,6 +45,14 @@ var (
 	// TrustOf identifies what a *gnutls.CertPool trusts; nil is the system's.
 	TrustOf func(pool any) [32]byte
 )
+
+// PriorityConfig says what a session may have. MinVersion, MaxVersion and Priority are those of
+// gnutls.Config, and count for DTLS too.
+type PriorityConfig struct {
+	MinVersion, MaxVersion uint16
+	Priority               string
+	Added                  []string // to the default, where Priority is empty
+}
 
 // ResumerConfig says which sessions a client may resume.
 type ResumerConfig struct {

@@ -58,6 +58,9 @@ type Callbacks struct {
 	// TLS is called when libcoap has made tls, a gnutls_session_t, and has yet to set it up; see
 	// Context.HearOfTLS. A server's has ID 0. It may use tls.
 	TLS func(id SessionID, tls unsafe.Pointer, client, datagram bool)
+	// Handshake is called when a datagram of the handshake of a client's session over DTLS has come,
+	// under the same condition.
+	Handshake func(id SessionID)
 	// Secured is called when the handshake of a server's session over TLS is over, and
 	// nothing was sent after it, under the same condition. It may use tls.
 	Secured func(tls unsafe.Pointer)
@@ -161,6 +164,9 @@ func goCoapEvent(p unsafe.Pointer, id C.uint64_t, event C.int) {
 func goCoapTLS(p unsafe.Pointer, id C.uint64_t, tls unsafe.Pointer, client, datagram C.bool) {
 	callbacks(p).TLS(SessionID(id), tls, bool(client), bool(datagram))
 }
+
+//export goCoapHandshake
+func goCoapHandshake(p unsafe.Pointer, id C.uint64_t) { callbacks(p).Handshake(SessionID(id)) }
 
 //export goCoapSecured
 func goCoapSecured(p, tls unsafe.Pointer) { callbacks(p).Secured(tls) }

@@ -25,6 +25,7 @@ struct cshim_client {
 	uint8_t *key;
 	bool connecting; /* over TLS, before there is a session of it */
 	bool raw; /* pair is a raw public key */
+	void *credentials; /* of GnuTLS, in place of pair, or NULL */
 	struct cshim_key pair;
 };
 

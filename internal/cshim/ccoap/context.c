@@ -136,10 +136,13 @@ CSHIM_ON_EVENT(on_event, session, event)
 		cshim_session_connected(c, session);
 		c->stop = true;
 	}
+	if (event == CSHIM_EVENT_ACCEPTED && c->adoption == NULL && !cshim_session_is_client(session) &&
+	    coap_session_get_proto(session) == COAP_PROTO_DTLS)
+		cshim_session_set_max_retransmit(session, CSHIM_SERVER_RETRANSMITS);
 	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS && c->n_accepted < CSHIM_EVENTS)
 		c->accepted[c->n_accepted++] = coap_session_reference(session);
-	if (event == COAP_EVENT_DTLS_CONNECTED && c->tls.servers && !cshim_session_is_client(session) &&
+	if (event == COAP_EVENT_DTLS_CONNECTED && c->tls.tickets && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS)
 		goCoapSecured(c->handle, cshim_session_tls(session));
 	if (id == 0 && (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_DTLS_ERROR) &&
@@ -308,7 +311,9 @@ int cshim_context_poll(cshim_context *c)
 		return 0;
 	coap_ticks(&now);
 	cshim_streams_enter(&c->streams);
+	outer = cshim_tls_enter(c);
 	next = coap_io_prepare_epoll(c->ctx, now);
+	cshim_tls_leave(outer);
 	cshim_streams_leave();
 	/* The clock that libcoap reads goes in milliseconds. */
 	next = next == 0 ? UINT32_MAX : next + 1;

@@ -15,6 +15,7 @@
 #include "sockets.h"
 #include "stream.h"
 #include "tlsinit.h"
+#include "tlssetup.h"
 #include "tlswait.h"
 
 void *cshim_interpose_original[CSHIM_N_REPLACED];

@@ -76,10 +76,27 @@
 #define CSHIM_REPLACED_TLS(X)                                                                       \
 	/* Shows Go each session before its handshake: tlsinit.h. Feature, all versions. */         \
 	X(gnutls_init, cshim_tls_init)                                                              \
-	/* Learn how libcoap reads a datagram, and ask that in place of select whether there is     \
-	 * something to read: tlswait.h. Fault, all versions. */                                    \
+	/* Learn how libcoap reads a datagram, tell of those of handshakes, and ask that in place   \
+	 * of select whether there is something to read: tlswait.h. Fault, all versions. */                                    \
 	X(gnutls_transport_set_pull_function, cshim_wait_set_pull)                                  \
-	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)
+	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)                       \
+	/* Give sessions the versions, ciphers and certificates that Go has for them, and names    \
+	 * no credentials that are kept: tlssetup.h. Features and fault, all versions. */           \
+	X(gnutls_priority_set, cshim_tls_set_priority)                                              \
+	X(gnutls_priority_set_direct, cshim_tls_set_priority_direct)                                \
+	X(gnutls_credentials_set, cshim_tls_set_credentials)                                        \
+	X(gnutls_handshake_set_post_client_hello_function, cshim_tls_set_hello_function)            \
+	X(gnutls_server_name_get, cshim_tls_server_name)                                            \
+	/* Gives a client the time that it needs. Fault, all versions. */                           \
+	X(gnutls_handshake_set_timeout, cshim_tls_set_timeout)
+#endif
+
+#if defined(CSHIM_NO_RESUMPTION) || defined(CSHIM_LIBCOAP2)
+#define CSHIM_REPLACED_PATIENCE(X)
+#else
+#define CSHIM_REPLACED_PATIENCE(X)                                                                  \
+	/* The same. Fault, 4.3. */                                                                 \
+	X(gnutls_dtls_set_timeouts, cshim_tls_set_timeouts)
 #endif
 
 #ifdef CSHIM_LIBCOAP2
@@ -99,6 +116,7 @@
 	CSHIM_REPLACED_SOCKETS(X) \
 	CSHIM_REPLACED_LIBCOAP(X) \
 	CSHIM_REPLACED_TLS(X)     \
+	CSHIM_REPLACED_PATIENCE(X) \
 	CSHIM_REPLACED_OLD(X)
 
 enum cshim_replaced {

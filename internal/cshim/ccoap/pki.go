@@ -56,19 +56,20 @@ func (c *Context) AddKey(key Key) bool {
 
 // NewSessionPKI starts a client session with certificates, or raw public keys.
 // Callbacks.Verify decides on what the server sends. name is what to ask the server for,
-// or "".
+// or "". credentials, a gnutls_certificate_credentials_t, take the place of the key where
+// SetsUpTLS is true, unless they are nil; then they verify as well.
 //
 // Implements:
 //
 //	coap_session_t *coap_new_client_session_pki(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_pki_t *setup_data);
-func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool) (Session, SessionID, error) {
+func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool, credentials unsafe.Pointer) (Session, SessionID, error) {
 	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
 	k := key.c()
-	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n, &k, C.bool(raw))
+	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n, &k, C.bool(raw), credentials)
 	return newSession(s, err)
 }
 

@@ -42,7 +42,7 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
 				       const struct cshim_address *server, coap_proto_t proto, const char *name,
-				       struct cshim_key *pair, bool raw)
+				       struct cshim_key *pair, bool raw, void *credentials)
 {
 	struct cshim_client *client = cshim_client_add(&c->clients, c->last_session + 1, name, NULL, 0, NULL, 0);
 	coap_session_t *session;
@@ -53,6 +53,7 @@ coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_addr
 	}
 	client->pair = *pair;
 	client->raw = raw;
+	client->credentials = credentials;
 	if (!cshim_key_load(&client->pair)) {
 		drop(c, client->id);
 		return NULL;

@@ -184,6 +184,10 @@ func (f Fixed) c() C.coap_fixed_point_t {
 	return C.coap_fixed_point_t{integer_part: C.uint16_t(f / 1000), fractional_part: C.uint16_t(f % 1000)}
 }
 
+// BePatient has the handshake of a session over DTLS go on however many timeouts it has
+// had. SetTransmission ends that.
+func (s Session) BePatient() { C.cshim_session_set_max_retransmit(s.s, C.CSHIM_MANY_RETRANSMITS) }
+
 // SetTransmission sets the transmission parameters (RFC 7252, section 4.8). Those
 // that are 0 stay as they are.
 //

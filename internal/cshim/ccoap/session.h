@@ -69,6 +69,11 @@ static inline size_t cshim_session_max_size(const coap_session_t *session)
 	return size;
 }
 
+/* libcoap counts all timeouts of a handshake over DTLS as those of one message. Servers get
+ * more of them than its 4; it counts one a second where nothing can be sent again. For a
+ * client Go knows how long the server has been silent. */
+enum { CSHIM_SERVER_RETRANSMITS = 8, CSHIM_MANY_RETRANSMITS = 255 };
+
 /* The type of the number differs among versions. */
 static inline void cshim_session_set_max_retransmit(coap_session_t *session, uint16_t value)
 {
@@ -87,10 +92,11 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 				  const struct cshim_address *server, coap_proto_t proto);
 
 /* The same for a session with certificates or raw public keys. name is what to ask
- * the server for, or NULL. It takes the pair over. */
+ * the server for, or NULL. It takes the pair over. credentials are of GnuTLS, and used in
+ * place of the pair, unless they are NULL. */
 coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
 				       const struct cshim_address *server, coap_proto_t proto, const char *name,
-				       struct cshim_key *pair, bool raw);
+				       struct cshim_key *pair, bool raw, void *credentials);
 
 /* The same with a pre-shared key. by_hint: goCoapHint gives another one. */
 coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,

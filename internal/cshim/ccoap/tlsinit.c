@@ -66,17 +66,25 @@ int cshim_tls_init(void **session, unsigned flags)
 	init_function *init = CSHIM_NEXT(init_function, gnutls_init);
 	cshim_context *c = current;
 	bool client = flags & CSHIM_TLS_CLIENT;
+	struct cshim_client *of;
 	uint64_t id;
 	int ret;
 
 	if (c != NULL)
 		cshim_wait_init((flags & CSHIM_TLS_DATAGRAM) != 0);
-	if (c == NULL || !(client ? c->tls.clients : c->tls.servers))
+	if (c == NULL || !c->tls.heard)
 		return init(session, flags);
-	ret = init(session, client ? flags : flags | CSHIM_TLS_NO_AUTO_SEND_TICKET);
+	id = !client ? 0 : c->new_client != 0 ? c->new_client : c->tls.connected;
+	c->tls.connected = 0;
+	if (client && id == 0) /* libcoap begins anew in a session that is over */
+		return CSHIM_TLS_INTERNAL_ERROR;
+	ret = init(session, client || !c->tls.tickets ? flags : flags | CSHIM_TLS_NO_AUTO_SEND_TICKET);
 	if (ret < 0)
 		return ret;
-	id = !client ? 0 : c->new_client != 0 ? c->new_client : c->tls.connected;
+	of = cshim_client_find(c->clients, id);
+	c->tls.made = *session;
+	c->tls.is_client = client;
+	c->tls.credentials = !client ? c->tls.server_credentials : of != NULL ? of->credentials : NULL;
 	goCoapTLS(c->handle, id, *session, client, (flags & CSHIM_TLS_DATAGRAM) != 0);
 	return ret;
 }

@@ -1,9 +1,15 @@
 package ccoap
 
-// #include "context.h"
+/*
+#include "context.h"
+#include "tlssetup.h"
+*/
 import "C"
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // HearsOfTLS reports whether Callbacks.TLS is called for those who want that: whether libcoap's
 // calls of gnutls_init come to this package. It may be called from any goroutine.
@@ -12,11 +18,36 @@ var HearsOfTLS = sync.OnceValue(func() bool {
 	return bool(C.cshim_tls_supported())
 })
 
-// HearOfTLS has Callbacks.TLS called for the sessions of GnuTLS that libcoap makes for
-// clients, and for servers. Servers then send no TLS 1.3 tickets by themselves.
-func (c *Context) HearOfTLS(clients, servers bool) {
-	c.c.tls.clients = C.bool(clients)
-	c.c.tls.servers = C.bool(servers)
+// SetsUpTLS reports whether SetPriority, SetServerCredentials and the credentials of
+// NewSessionPKI have an effect. It may be called from any goroutine.
+var SetsUpTLS = sync.OnceValue(func() bool { return bool(C.cshim_tls_sets_up()) })
+
+// HearOfTLS has Callbacks.TLS called for the sessions of GnuTLS that libcoap makes. With tickets
+// servers send no TLS 1.3 tickets by themselves.
+func (c *Context) HearOfTLS(tickets bool) {
+	c.c.tls.heard = true
+	c.c.tls.tickets = C.bool(tickets)
+}
+
+// SetPriority sets the versions, ciphers and so on of sessions that begin from now on, each a
+// gnutls_priority_t: hint is for clients that answer the hint of a server, or nil.
+//
+// Implements:
+//
+//	int gnutls_priority_set(gnutls_session_t session, gnutls_priority_t priority);
+func (c *Context) SetPriority(priority, hint unsafe.Pointer) {
+	c.c.tls.priority, c.c.tls.hint_priority = priority, hint
+}
+
+// SetServerCredentials sets what the sessions of servers with certificates have that begin from
+// now on, a gnutls_certificate_credentials_t. It must outlive them. Callbacks.TLS has to see
+// to the verification of clients, and to names.
+//
+// Implements:
+//
+//	int gnutls_credentials_set(gnutls_session_t session, gnutls_credentials_type_t type, void *cred);
+func (c *Context) SetServerCredentials(credentials unsafe.Pointer) {
+	c.c.tls.server_credentials = credentials
 }
 
 // What this package takes GnuTLS's constants for.
@@ -25,4 +56,5 @@ const (
 	InitDatagram         = C.CSHIM_TLS_DATAGRAM
 	InitNoAutoSendTicket = C.CSHIM_TLS_NO_AUTO_SEND_TICKET
 	InitInternalError    = C.CSHIM_TLS_INTERNAL_ERROR
+	CertificateType      = C.CSHIM_TLS_CERTIFICATE
 )

@@ -20,11 +20,19 @@ enum {
 	CSHIM_TLS_INTERNAL_ERROR = -59,
 };
 
-/* Who wants to hear of the sessions that libcoap makes. */
+/* What Go wants of the sessions that libcoap makes. */
 struct cshim_tls {
-	bool clients;
-	bool servers;
+	bool heard; /* it hears of them */
+	bool tickets; /* it sends the tickets of servers */
 	uint64_t connected; /* number of the client session over TLS that has just connected */
+
+	/* For tlssetup.h, of GnuTLS; NULL leaves it to libcoap. */
+	void *priority, *hint_priority;
+	void *server_credentials;
+
+	void *made; /* the session that was made last */
+	bool is_client;
+	void *credentials; /* for it */
 };
 
 /* Until cshim_tls_leave, which gets what cshim_tls_enter has returned, the calls of gnutls_init by

@@ -1,8 +1,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "_cgo_export.h"
 #include "context.h"
 #include "interpose.h"
+#include "session.h"
 #include "tlsinit.h"
 #include "tlswait.h"
 
@@ -36,10 +38,24 @@ static int on_wait(void *transport, unsigned milliseconds)
 	return pull(transport, &nothing, 0) == 0;
 }
 
+static ssize_t on_pull(void *transport, void *data, size_t size)
+{
+	const coap_session_t *session = transport;
+	const cshim_context *c = cshim_tls_current();
+	ssize_t n = __atomic_load_n(&pull_datagram, __ATOMIC_RELAXED)(transport, data, size);
+
+	if (n > 0 && c != NULL && c->tls.heard && cshim_session_is_client(session) &&
+	    cshim_session_state(session) == COAP_SESSION_STATE_HANDSHAKE)
+		goCoapHandshake(c->handle, cshim_session_id(session));
+	return n;
+}
+
 void cshim_wait_set_pull(void *session, pull_function *pull)
 {
-	if (is_datagram && cshim_tls_current() != NULL)
+	if (is_datagram && cshim_tls_current() != NULL) {
 		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
+		pull = on_pull;
+	}
 	CSHIM_NEXT(set_pull_function, gnutls_transport_set_pull_function)(session, pull);
 }
 

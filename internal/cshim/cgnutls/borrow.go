@@ -2,6 +2,7 @@ package cgnutls
 
 /*
 #include "borrow.h"
+#include "callback.h"
 #include "state.h"
 */
 import "C"
@@ -18,6 +19,7 @@ const (
 	InitDatagram         = C.GNUTLS_DATAGRAM
 	InitNoAutoSendTicket = C.GNUTLS_NO_AUTO_SEND_TICKET
 	InitInternalError    = C.GNUTLS_E_INTERNAL_ERROR
+	CertificateType      = C.GNUTLS_CRD_CERTIFICATE
 )
 
 // A Borrowed is a session that another library has made and will free. It must
@@ -55,6 +57,9 @@ type Watcher struct {
 	// LimitTickets returns how many of n tickets to send to a client that asks for some, or a
 	// negative number to fail the handshake. See AnswerRequests.
 	LimitTickets func(asked TicketCounts, resumed bool, n int) int
+	// ClientHello returns the credentials for a client that asks a server for a name, or nil for
+	// those that it has. See ChooseByName.
+	ClientHello func(serverName string) *CertificateCredentials
 	// End, if set, is called when the session is freed, with the last alert that has
 	// come, or 0, and whether any handshake message has.
 	End func(alert uint8, heard bool)
@@ -111,6 +116,16 @@ func goGnutlsBorrowedLimit(h unsafe.Pointer, newSession, resumption, resumed, n 
 		return C.GNUTLS_E_INTERNAL_ERROR
 	}
 	return C.int(w.LimitTickets(TicketCounts{New: uint8(newSession), Resumed: uint8(resumption)}, resumed != 0, int(n)))
+}
+
+//export goGnutlsBorrowedHello
+func goGnutlsBorrowedHello(h, name unsafe.Pointer, size C.size_t) unsafe.Pointer {
+	if w, ok := handle.Lookup[*Watcher](h); ok {
+		if c := w.ClientHello(C.GoStringN((*C.char)(name), C.int(size))); c != nil {
+			return c.Pointer()
+		}
+	}
+	return nil
 }
 
 //export goGnutlsBorrowedEnd
@@ -177,6 +192,15 @@ func (b Borrowed) AnswerRequests(limit uint8, callback bool) Code {
 	s.s.ticket_request.limited = C.bool(callback)
 	return Code(C.cshim_borrow_know_requests(s.s))
 }
+
+// ChooseByName has Watcher.ClientHello called for the session of a server, which must be
+// watched. It comes before the handshake.
+//
+// Implements:
+//
+//	void gnutls_handshake_set_hook_function(gnutls_session_t session, unsigned int htype, int when,
+//		gnutls_handshake_hook_func func);
+func (b Borrowed) ChooseByName() { C.cshim_client_hello_attach(b.watched().s) }
 
 // TicketRequest is as for Session. The session must be watched.
 func (b Borrowed) TicketRequest() (asked TicketCounts, present bool, expected int, answered bool) {

@@ -7,6 +7,7 @@
 /* Exported by callback.go. Memory that they return was made by gnutls_malloc. */
 extern int goGnutlsPSK(void *handle, void *identity, size_t size, gnutls_datum_t *key);
 extern void *goGnutlsClientHello(void *handle, void *name, size_t size);
+extern void *goGnutlsBorrowedHello(void *handle, void *name, size_t size);
 extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, size_t size);
 extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
 extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
@@ -61,7 +62,8 @@ int cshim_client_hello_message(cshim_session *s, unsigned htype, const gnutls_da
 	name = host_name((struct cshim_bytes){ msg->data, msg->size }, s->datagram);
 	if (name.n == 0)
 		return 0;
-	cred = goGnutlsClientHello(s->handle, (void *)name.p, name.n);
+	cred = s->borrowed ? goGnutlsBorrowedHello(s->handle, (void *)name.p, name.n) :
+			     goGnutlsClientHello(s->handle, (void *)name.p, name.n);
 	return cred == NULL ? 0 : gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, cred);
 }
 

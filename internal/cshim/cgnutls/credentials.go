@@ -10,6 +10,7 @@ import "C"
 import (
 	"crypto"
 	"runtime"
+	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
 )
@@ -66,6 +67,9 @@ const dhStrength = C.GNUTLS_SEC_PARAM_MEDIUM
 func (c *CertificateCredentials) ChooseForClient() Code {
 	return Code(C.cshim_choose_attach(c.c))
 }
+
+// Pointer returns the gnutls_certificate_credentials_t, for who sets it by other means.
+func (c *CertificateCredentials) Pointer() unsafe.Pointer { return unsafe.Pointer(c.c) }
 
 // Free releases c and the handles of its signers.
 //

@@ -35,6 +35,9 @@ func NewPriority(s string, appendToDefault bool) (*Priority, int, Code) {
 	return p, 0, OK
 }
 
+// Pointer returns the gnutls_priority_t, for who sets it by other means.
+func (p *Priority) Pointer() unsafe.Pointer { return unsafe.Pointer(p.p) }
+
 // Protocols returns the protocol versions that p allows, as wire numbers
 // (0x0304 for TLS 1.3). Versions other than those of TLS are left out.
 //

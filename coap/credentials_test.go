@@ -1,0 +1,286 @@
+package coap
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"io"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/coappeer"
+)
+
+// needCredentials skips a test of what libcoap does not do by itself.
+func needCredentials(t *testing.T) {
+	t.Helper()
+	if !Supports(FeatureCredentials) {
+		t.Skip("libcoap has its way")
+	}
+}
+
+// libcoap keeps credentials for each name, so that there was a bound on them.
+func TestAnyNumberOfServerNames(t *testing.T) {
+	needCredentials(t)
+	for what, server := range map[string]*Config{
+		"certificates": {PKI: PKI{Certificates: pairs(t, "alpha", "server")}},
+		"hints":        {ServerPSK: ServerPSK{GetKey: pskServer.GetKey, Hint: "any", Hints: map[string]string{"example.test": "own"}}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			eachSecure(t, func(t *testing.T, proto Protocol) {
+				c := newTestContext(t, server)
+				addr := listenOn(t, c, proto, hello)
+				c.l.secured.otherNames = maxServerNames // so many strangers have been there
+				for _, name := range []string{"example.test", "x.wild.test", "of.a.stranger"} {
+					client := newTestContext(t, nil)
+					var s *Session
+					var err error
+					if what == "hints" {
+						config := &Config{PSK: PSK{ServerName: name, ForHint: func(hint string) (string, []byte, error) {
+							assert.Equal(t, map[bool]string{true: "own", false: "any"}[name == "example.test"], hint)
+							return "client1", testKey, nil
+						}}}
+						s, err = newTestContext(t, config).NewClientSession(netip.AddrPort{}, addr, proto)
+					} else {
+						s, err = client.NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{
+							RootCAs: pool(t, "ca"), ServerName: name, InsecureSkipVerify: name == "of.a.stranger",
+						})
+					}
+					require.NoError(t, err)
+					_, err = s.Do(prompt(t), get())
+					assert.NoError(t, err, name)
+				}
+			})
+		})
+	}
+}
+
+// Both sides prove who they are with keys that do not show their bytes.
+func TestKeysOfSigners(t *testing.T) {
+	needCredentials(t)
+	nothingLeft(t)
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{
+			Certificates: []gnutls.Certificate{signerOf(t, "alpha"), signerOf(t, "server")},
+			ClientAuth:   gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+		}}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
+			fmt.Fprint(w, r.Session.PeerCertificates()[0].Subject.CommonName)
+		}))
+		for server, name := range map[string]string{"alpha": "alpha.test", "server": "example.test"} {
+			s, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{
+				RootCAs: pool(t, "ca"), ServerName: name,
+				Certificates: []gnutls.Certificate{signerOf(t, "client-other"), signerOf(t, "client")},
+			})
+			require.NoError(t, err)
+			r, err := s.Do(prompt(t), get())
+			require.NoError(t, err)
+			assert.Equal(t, "client one", string(r.Body))
+			assert.Equal(t, pair(t, server).Leaf.Raw, s.PeerCertificates()[0].Raw)
+		}
+	})
+}
+
+func TestCertificatesChangeWhileTheServerListens(t *testing.T) {
+	needCredentials(t)
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		server := &Server{Handler: hello, Config: &Config{PKI: PKI{Certificates: pairs(t, "server")}}}
+		defer server.Close()
+		endpoints, err := server.Listen(proto.Scheme()+"://127.0.0.1:0", "coap://127.0.0.1:0")
+		require.NoError(t, err)
+		open := func(name string) *Session {
+			s, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, endpoints[0].Addr, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: name})
+			require.NoError(t, err)
+			return s
+		}
+		first := open("example.test")
+		require.NoError(t, first.Ready(prompt(t)))
+		require.Error(t, server.SetPKI(&PKI{}))
+		require.NoError(t, server.SetPKI(&PKI{Certificates: pairs(t, "alpha")}))
+		refused(t, open("example.test"))
+		_, err = open("alpha.test").Do(prompt(t), get())
+		assert.NoError(t, err)
+		_, err = first.Do(prompt(t), get())
+		assert.NoError(t, err)
+	})
+}
+
+// What is freed early shows with the address sanitizer.
+func TestCertificatesChangeDuringHandshakes(t *testing.T) {
+	needCredentials(t)
+	server := newTestContext(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}})
+	relay := coappeer.NewRelay(t, listenOn(t, server, DTLS, hello))
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		if d.Direction == coappeer.ToServer && d.N == 2 {
+			return coappeer.Hold
+		}
+		return coappeer.Forward
+	})
+	s, err := newTestContext(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
+	require.NoError(t, err)
+	relay.AwaitHeld(t, 1)
+	for range 3 {
+		require.NoError(t, server.SetPKI(&PKI{Certificates: pairs(t, "server", "alpha")}))
+		collect(t, func() bool { return true })
+	}
+	relay.Deliver()
+	_, err = s.Do(prompt(t), get())
+	assert.NoError(t, err)
+}
+
+func TestVersionsOfSessions(t *testing.T) {
+	needCredentials(t)
+	old := Config{MinVersion: gnutls.VersionTLS10, MaxVersion: gnutls.VersionTLS11}
+	of := func(config Config, pki PKI) *Config {
+		config.PKI, config.MaxRetransmit = pki, 1
+		return &config
+	}
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		for name, tc := range map[string]struct {
+			server, client Config
+			want           map[Protocol]uint16 // 0: there is no session
+		}{
+			"by default":               {want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS13}},
+			"old client":               {client: old, want: map[Protocol]uint16{}},
+			"old server":               {server: old, want: map[Protocol]uint16{}},
+			"old client, where it may": {server: Config{MinVersion: gnutls.VersionTLS10}, client: old, want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS10, TLS: gnutls.VersionTLS11}},
+			"no later than":            {server: Config{MaxVersion: gnutls.VersionTLS12}, want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS12}},
+			"no earlier than":          {server: Config{MinVersion: gnutls.VersionTLS13}, want: map[Protocol]uint16{TLS: gnutls.VersionTLS13}},
+			"priorities":               {client: Config{Priority: "NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-DTLS1.2"}, want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS12}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				addr := listen(t, of(tc.server, PKI{Certificates: pairs(t, "server")}), proto, hello)
+				s, err := newTestContext(t, of(tc.client, PKI{RootCAs: pool(t, "ca")})).NewClientSession(netip.AddrPort{}, addr, proto)
+				if tc.want[proto] == 0 {
+					if err == nil {
+						assert.ErrorIs(t, s.Ready(prompt(t)), ErrHandshake)
+					}
+					return
+				}
+				require.NoError(t, err)
+				require.NoError(t, s.Ready(prompt(t)))
+				state, _ := s.TLS()
+				assert.Equal(t, gnutls.VersionName(tc.want[proto]), gnutls.VersionName(state.Version))
+			})
+		}
+	})
+}
+
+func TestBadPrioritiesAreNamed(t *testing.T) {
+	for want, config := range map[string]Config{
+		"Config.MinVersion is 0x0200":        {MinVersion: 0x0200},
+		"Config.MaxVersion is 0xfefd":        {MaxVersion: gnutls.VersionDTLS12},
+		"Config.Priority holds a NUL byte":   {Priority: "NORMAL\x00"},
+		"Config.Priority is wrong at byte 7": {Priority: "NORMAL:+NONSENSE"},
+		"leave nothing to negotiate":         {MinVersion: gnutls.VersionTLS13, MaxVersion: gnutls.VersionTLS12},
+	} {
+		_, err := NewContext(&config)
+		if !Supports(FeatureCredentials) {
+			require.Error(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// What is lost in one part of a handshake does not count against another.
+func TestHandshakeGoesOnWhileTheServerAnswers(t *testing.T) {
+	needCredentials(t)
+	t.Parallel()
+	relay := coappeer.NewRelay(t, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello))
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		if d.Direction == coappeer.ToServer && (d.N == 0 || d.N == 2) {
+			return coappeer.Drop
+		}
+		return coappeer.Forward
+	})
+	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1})
+	require.NoError(t, err)
+	assert.NoError(t, s.Close())
+}
+
+// When the server does not know a session any more, one request finds that out for all
+// observations that a client has in it.
+func TestObservationsOfAClientMoveTogether(t *testing.T) {
+	t.Parallel()
+	const n = 8
+	mux := &Mux{}
+	for i := range n {
+		mux.Handle(fmt.Sprintf("GET /%d", i), NewResource(hello))
+	}
+	relay := coappeer.NewRelay(t, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, mux))
+	c := newTestClient(t, uri(DTLS, relay.Addr(), ""), &Config{
+		PKI: PKI{RootCAs: pool(t, "ca")}, AckTimeout: minAckTimeout, AckRandomFactor: 1, MaxRetransmit: 1,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	states, done := make(chan int, 100), make(chan struct{}, n)
+	for i := range n {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			request := get()
+			request.Options.AddString(OptionURIPath, fmt.Sprint(i))
+			for _, err := range c.Observe(ctx, request) {
+				if err == nil {
+					states <- i
+				}
+			}
+		}()
+	}
+	all := func() {
+		seen := make(map[int]bool)
+		for len(seen) < n {
+			seen[receive(t, states)] = true
+		}
+	}
+	all()
+	first, err := c.Session(waitContext(t))
+	require.NoError(t, err)
+	defer first.Release()
+	dead := first.LocalAddr()
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		if d.From == dead {
+			return coappeer.Drop
+		}
+		return coappeer.Forward
+	})
+	_, err = c.Get(waitContext(t), "/0")
+	require.ErrorIs(t, err, ErrRetriesExhausted)
+	all()
+	cancel()
+	for range n {
+		receive(t, done)
+	}
+	from := make(map[netip.AddrPort]bool)
+	for _, d := range relay.Captured() {
+		if d.Direction == coappeer.ToServer {
+			from[d.From] = true
+		}
+	}
+	assert.Len(t, from, 2)
+}
+
+type hanging struct{ crypto.Signer }
+
+func (hanging) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { select {} }
+
+// The context waits for a signature: not for ever.
+func TestSignerThatHangs(t *testing.T) {
+	needCredentials(t)
+	defer func(limit time.Duration) { callbackLimit = limit }(callbackLimit)
+	callbackLimit = 100 * time.Millisecond
+	cert := pair(t, "server")
+	cert.PrivateKey = hanging{cert.PrivateKey.(crypto.Signer)}
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		c := newTestContext(t, &Config{PKI: PKI{Certificates: []gnutls.Certificate{cert}}})
+		addr := listenOn(t, c, proto, hello)
+		refused(t, connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1}, addr, proto))
+		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))
+		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t), get())
+		assert.NoError(t, err)
+	})
+}

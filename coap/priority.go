@@ -1,0 +1,89 @@
+package coap
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/gnutls"
+	"github.com/gnucoap/gnucoap/internal/bridge"
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+)
+
+// A priority is what the sessions of a context may have.
+type priority struct {
+	p, hint *cgnutls.Priority // hint: for clients that answer the hints of TLS 1.2
+	owners  []any
+}
+
+func (p *priority) pointers() (all, hint unsafe.Pointer) {
+	if p.hint != nil {
+		hint = p.hint.Pointer()
+	}
+	return p.p.Pointer(), hint
+}
+
+// What CoAP asks for beyond the usual default: key exchanges with pre-shared keys, the ciphers of
+// small devices, and raw public keys.
+var coapPriorities = []string{"+ECDHE-PSK", "+PSK", "+AES-128-CCM-8", "+CTYPE-CLI-ALL", "+CTYPE-SRV-ALL"}
+
+// checkPriority names what is wrong with the versions and the priorities, but for their syntax.
+func (c *Config) checkPriority() error {
+	for _, bound := range []struct {
+		field   string
+		version uint16
+	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
+		if bound.version != 0 && (bound.version < gnutls.VersionTLS10 || bound.version > gnutls.VersionTLS13) {
+			return fmt.Errorf("Config.%s is 0x%04x, which is no version of TLS", bound.field, bound.version)
+		}
+	}
+	if i := strings.IndexByte(c.Priority, 0); i >= 0 {
+		return fmt.Errorf("Config.Priority holds a NUL byte at byte %d", i)
+	}
+	return need(FeatureCredentials, "Config.MinVersion, MaxVersion or Priority", c.setsPriority())
+}
+
+func (c *Config) setsPriority() bool {
+	return c.MinVersion != 0 || c.MaxVersion != 0 || c.Priority != ""
+}
+
+// preparePriority makes what the sessions of the context may have.
+func (l *loop) preparePriority() (err error) {
+	switch {
+	case !Supports(FeatureCredentials):
+	case !l.config.setsPriority() && l.config.PSK.ForHint == nil:
+		l.priority, err = usualPriority()
+	default:
+		l.priority, err = newPriority(&l.config)
+	}
+	return err
+}
+
+var usualPriority = sync.OnceValues(func() (*priority, error) { return newPriority(&Config{}) })
+
+func newPriority(c *Config) (*priority, error) {
+	config := bridge.PriorityConfig{
+		MinVersion: c.MinVersion,
+		MaxVersion: c.MaxVersion,
+		Priority:   c.Priority,
+		Added:      coapPriorities,
+	}
+	p, owner, err := bridge.Priority(config)
+	if err != nil {
+		return nil, err
+	}
+	all := &priority{p: p, owners: []any{owner}}
+	if c.PSK.ForHint == nil {
+		return all, nil
+	}
+	config.MaxVersion = gnutls.VersionTLS12
+	if c.MaxVersion != 0 {
+		config.MaxVersion = min(config.MaxVersion, c.MaxVersion)
+	}
+	if all.hint, owner, err = bridge.Priority(config); err != nil {
+		return nil, err
+	}
+	all.owners = append(all.owners, owner)
+	return all, nil
+}
