@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // A Client talks to one server, and dials again when its session is over: because
@@ -115,16 +116,38 @@ func (c *Client) isClosed() bool {
 func (c *Client) failed(err error) error { return &Error{Op: "dial", Peer: c.uri, Err: err} }
 
 // judge gives a session up that its server does not seem to know any more. Who
-// still uses it may go on.
+// still uses it may go on, unless it is over DTLS and the server was silent all the time that the
+// retransmissions took: then it is over for all, who would find that out one after the other.
 func (c *Client) judge(s *Session, err error) {
 	if !errors.Is(err, ErrRetriesExhausted) && !errors.Is(err, ErrUnreachable) {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.session == s {
+	current := c.session == s
+	if current {
 		c.retire()
 	}
+	c.mu.Unlock()
+	if current && s.c.endSilent(err) {
+		s.Close()
+	}
+}
+
+// endSilent ends a session over DTLS that nothing was heard in since a message that nobody has
+// acknowledged was sent first. It reports whether it did.
+func (c *conn) endSilent(err error) bool {
+	if c.l.lock() != nil {
+		return false
+	}
+	defer c.l.unlock()
+	config := &c.l.config
+	n := orDefault(config.MaxRetransmit, defaultMaxRetransmit)
+	sent := time.Now().Add(-orDefault(config.AckTimeout, defaultAckTimeout) * (2<<n - 1)) // or earlier
+	if c.proto != DTLS || c.ended != nil || c.heard.After(sent) {
+		return false
+	}
+	c.end(cause(err))
+	return true
 }
 
 func (c *Client) retire() {
