@@ -39,7 +39,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil {
-		err = serve(ctx, opts)
+		err = serve(ctx, opts, stderr)
 	}
 	if err == nil {
 		return 0
@@ -70,7 +72,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-func serve(ctx context.Context, o *options) error {
+// reload reads the certificates again whenever SIGHUP comes, for handshakes that begin later. What
+// cannot be read changes nothing.
+func reload(c *coap.Context, o *options, hup <-chan os.Signal, stderr io.Writer) {
+	for range hup {
+		if o.credentials.Cert == "" {
+			continue
+		}
+		pki, err := o.pki()
+		if err == nil {
+			err = c.SetPKI(pki)
+		}
+		if err != nil {
+			fmt.Fprintln(stderr, "coap-server: the certificates stay as they are:", strings.TrimPrefix(err.Error(), "coap: "))
+			continue
+		}
+		fmt.Fprintln(stderr, "coap-server: the certificates were read again")
+	}
+}
+
+func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	config, err := o.config()
 	if err != nil {
 		return err
@@ -100,6 +121,18 @@ func serve(ctx context.Context, o *options) error {
 	if err := o.listen(c); err != nil {
 		return err
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		reload(c, o, hup, stderr)
+	}()
+	defer func() {
+		signal.Stop(hup)
+		close(hup)
+		<-reloaded
+	}()
 	if o.group.IsValid() {
 		if err := c.JoinGroup(o.group, o.groupInterface); err != nil {
 			return flags.Errorf("-g %v -G %q: %s", o.group, o.groupInterface, strings.TrimPrefix(err.Error(), "coap: "))

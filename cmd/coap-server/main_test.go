@@ -37,6 +37,12 @@ func endpoint(t testing.TB, printed *toolstest.Printed, scheme string) string {
 // URIs of its endpoints.
 func start(t testing.TB, args ...string) func(scheme string) string {
 	t.Helper()
+	_, uri := startProcess(t, args...)
+	return uri
+}
+
+func startProcess(t testing.TB, args ...string) (*os.Process, func(scheme string) string) {
+	t.Helper()
 	out := toolstest.NewPrinted()
 	cmd := exec.Command(os.Args[0], append([]string{"-A", "127.0.0.1", "-p", "0", "-v", "7"}, args...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
@@ -46,7 +52,7 @@ func start(t testing.TB, args ...string) func(scheme string) string {
 		cmd.Process.Signal(os.Interrupt)
 		assert.NoError(t, cmd.Wait(), out)
 	})
-	return func(scheme string) string { return endpoint(t, out, scheme) }
+	return cmd.Process, func(scheme string) string { return endpoint(t, out, scheme) }
 }
 
 func TestAnswersWhatLibcoapsServerAnswers(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -367,4 +368,31 @@ func TestProxyForwardsOptionsThatAreSafe(t *testing.T) {
 	assert.Equal(t, coap.CodeBadGateway, get(endpoints[0].String()+"/unsafe", 2048).Code)
 	assert.Equal(t, coap.CodeBadOption, get("coap://proxy.example/", coap.OptionOSCORE).Code, "the proxy is the server itself")
 	assert.Equal(t, coap.CodeContent, get("coap://proxy.example/", 2048).Code)
+}
+
+func TestCertificatesAreReadAgain(t *testing.T) {
+	if !coap.Supports(coap.FeatureCredentials) {
+		t.Skip("libcoap keeps those of the start")
+	}
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	put := func(name string) {
+		require.NoError(t, os.WriteFile(cert, testenv.Read(t, name+".pem"), 0o600))
+		require.NoError(t, os.WriteFile(key, testenv.Read(t, name+".key"), 0o600))
+	}
+	put("server")
+	server, uris := startProcess(t, "-c", cert, "-j", key, "-n")
+	uri := uris("coaps")
+	roots := gnutls.NewCertPool()
+	require.NoError(t, roots.AppendCertsFromPEM(testenv.Read(t, "ca.pem")))
+	named := func(name string) error {
+		s, err := coap.Dial(waitContext(t), uri, &coap.Config{PKI: coap.PKI{RootCAs: roots, ServerName: name}})
+		if err == nil {
+			s.Close()
+		}
+		return err
+	}
+	require.NoError(t, named("example.test"))
+	put("alpha")
+	require.NoError(t, server.Signal(syscall.SIGHUP))
+	require.Eventually(t, func() bool { return named("alpha.test") == nil }, toolstest.Wait, 10*time.Millisecond)
 }
