@@ -298,7 +298,7 @@ func (c *Config) buildClient() (*native, error) {
 	if n.turns, err = c.newTurns(false); err != nil {
 		return nil, err
 	}
-	if n.priority, err = c.newPriority(pskExchanges(c.PSKIdentity != ""), true); err != nil {
+	if n.priority, err = c.newPriority(pskExchanges(c.PSKIdentity != ""), true, false); err != nil {
 		return nil, err
 	}
 	pool := c.RootCAs
@@ -346,7 +346,7 @@ func (c *Config) buildServer() (*native, error) {
 	if n.turns, err = c.newTurns(true); err != nil {
 		return nil, err
 	}
-	if n.priority, err = c.newPriority(pskExchanges(c.GetPSK != nil), false); err != nil {
+	if n.priority, err = c.newPriority(pskExchanges(c.GetPSK != nil), false, false); err != nil {
 		return nil, err
 	}
 	if len(c.Certificates) == 0 && c.GetPSK == nil {
@@ -425,8 +425,8 @@ func (c *Config) checkProtocols() error {
 }
 
 // newPriority parses the priorities with the bounds on the version.
-// What added names is allowed besides the system's default.
-func (c *Config) newPriority(added []string, client bool) (*priority, error) {
+// What added names is allowed besides the system's default. datagram bounds DTLS too.
+func (c *Config) newPriority(added []string, client, datagram bool) (*priority, error) {
 	for _, bound := range []struct {
 		field   string
 		version uint16
@@ -445,7 +445,10 @@ func (c *Config) newPriority(added []string, client bool) (*priority, error) {
 	var changes []string
 	for _, v := range versions {
 		if v.wire < lowest || c.MaxVersion != 0 && v.wire > c.MaxVersion {
-			changes = append(changes, v.removed)
+			changes = append(changes, "-"+v.priority)
+			if datagram && v.datagram != "" {
+				changes = append(changes, "-"+v.datagram)
+			}
 		}
 	}
 	if c.Priority == "" {

@@ -19,14 +19,15 @@ const (
 )
 
 var versions = []struct {
-	wire    uint16
-	name    string
-	removed string // how a priority string forbids it, and the DTLS that is like it
+	wire     uint16
+	name     string
+	priority string // its name in a priority string
+	datagram string // that of the DTLS that is like it, if there is one
 }{
-	{VersionTLS10, "TLS 1.0", "-VERS-TLS1.0"},
-	{VersionTLS11, "TLS 1.1", "-VERS-TLS1.1:-VERS-DTLS1.0"},
-	{VersionTLS12, "TLS 1.2", "-VERS-TLS1.2:-VERS-DTLS1.2"},
-	{VersionTLS13, "TLS 1.3", "-VERS-TLS1.3"},
+	{VersionTLS10, "TLS 1.0", "VERS-TLS1.0", ""},
+	{VersionTLS11, "TLS 1.1", "VERS-TLS1.1", "VERS-DTLS1.0"},
+	{VersionTLS12, "TLS 1.2", "VERS-TLS1.2", "VERS-DTLS1.2"},
+	{VersionTLS13, "TLS 1.3", "VERS-TLS1.3", ""},
 }
 
 // VersionName returns the name of a version, such as "TLS 1.3".
