@@ -307,8 +307,13 @@ func TestDTLSClientThatRestartsFromTheSamePort(t *testing.T) {
 	s = begin()
 	assert.Less(t, time.Since(at), 3*time.Second, "the server knows that the old session is over; a ClientHello right behind that may be lost")
 
-	relay.Rule(func(coappeer.Datagram) coappeer.Verdict { return coappeer.Drop })
+	dropped := make(chan struct{}, 100)
+	relay.Rule(func(coappeer.Datagram) coappeer.Verdict {
+		dropped <- struct{}{}
+		return coappeer.Drop
+	})
 	s.Close()
+	<-dropped // the server does not hear of it
 	relay.Rule(func(coappeer.Datagram) coappeer.Verdict { return coappeer.Forward })
 	begin()
 }
