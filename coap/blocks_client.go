@@ -54,13 +54,20 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 	var m ccoap.Message
 	var err error
 	if oneMessage {
-		encoded := options.encode()
-		if !own && c.asksEarly(szx) {
-			encoded = withOptions(options, early(szx))
+		token := r.Token
+		for again := true; again; {
+			encoded := options.encode()
+			if !own && c.asksEarly(szx) {
+				encoded = withOptions(options, early(szx))
+			}
+			first := r.message(encoded, r.Body)
+			first.Token = token
+			if m, err = c.exchange(ctx, first); err != nil {
+				break
+			}
+			options, again = r.answering(&m, options)
+			token = nil // a late duplicate of the first response has the old one
 		}
-		first := r.message(encoded, r.Body)
-		first.Token = r.Token
-		m, err = c.exchange(ctx, first)
 		switch {
 		case err == nil && (own || r.isSimple(&m)):
 			return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
@@ -268,6 +275,8 @@ func (u *upload) add(m *ccoap.Message) (over bool, err error) {
 		return false, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
 	}
 	switch code := Code(m.Code); {
+	case u.answer(m):
+		return false, nil
 	case code == CodeContinue && !(u.sent.more && has && got.num == u.sent.num):
 		return false, fmt.Errorf("%w: %v does not fit block %d", ErrBadBlock, code, u.sent.num)
 	case u.sent.more && has && got.num == u.sent.num && code.IsSuccess(): // of this block alone, or 2.31
@@ -328,15 +337,23 @@ func (t *transfer) report() {
 // section 2.4).
 func (t *transfer) receive(m ccoap.Message) (*Response, error) {
 	var d download
+	var b blockValue
 	options := t.options.without(OptionObserve)
+	asked := false // for b
 	next := func(m ccoap.Message) (*ccoap.Message, error) {
-		b, more, err := d.add(t, &m)
-		if err != nil {
-			return nil, err
+		again := false
+		if asked {
+			options, again = t.r.answering(&m, options)
 		}
-		t.report()
-		if !more {
-			return nil, nil
+		if !again {
+			var err error
+			if b, asked, err = d.add(t, &m); err != nil {
+				return nil, err
+			}
+			t.report()
+			if !asked {
+				return nil, nil
+			}
 		}
 		return t.r.message(withOptions(options, Option{OptionBlock2, b.encode()}), nil), nil
 	}

@@ -27,7 +27,8 @@ import (
 // option because the server does not let the resource be observed. It ends with an
 // error when ctx ends, when the session is over, and when the server does not
 // acknowledge. When it ends, or the loop is left, the server is told, without
-// waiting for its answer. The errors are those of Do.
+// waiting for its answer. The errors are those of Do. An Echo option that the server wants
+// is sent as Do does it.
 func (s *Session) Observe(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
 		if err := s.observe(ctx, r, yield); err != nil {
@@ -114,6 +115,7 @@ type observation struct {
 
 	// Guarded by the loop.
 	x      *exchange
+	echo   []byte    // that the server wants, or nil
 	id     messageID // of the last registration
 	awaits bool      // the answer to it
 	acked  bool      // the server has it: what comes next is the answer
@@ -187,6 +189,8 @@ func (o *observation) run(yield func(*Response, error) bool) error {
 	if err := o.register(); err != nil {
 		return err
 	}
+	answers := o.t.r.mayAnswer(o.t.options)
+	answered := false
 	silence := time.NewTimer(untilSilence(defaultMaxAge))
 	defer silence.Stop()
 	for {
@@ -211,6 +215,14 @@ func (o *observation) run(yield func(*Response, error) bool) error {
 			if !more {
 				o.forget()
 			}
+			if echo, ok := echoOf(m); ok && answers && !answered {
+				answered = true
+				if err := o.answer(echo); err != nil {
+					return err
+				}
+				continue
+			}
+			answered = answered && !more
 			response, err := o.t.receive(*m)
 			switch {
 			case errors.Is(err, ErrBodyChanged) && more: // the new one will be told
@@ -238,6 +250,9 @@ func (o *observation) message(value uint64) *ccoap.Message {
 	if szx := o.t.c.blockSZX(); o.t.c.asksEarly(szx) && !o.t.options.hasBlocks() {
 		options = append(options, early(szx))
 	}
+	if o.echo != nil {
+		options = append(options, Option{OptionEcho, o.echo})
+	}
 	return o.t.r.message(withOptions(o.t.options, options...), o.t.r.Body)
 }
 
@@ -261,6 +276,15 @@ func (o *observation) register() error {
 		o.x = x
 	}
 	return o.begin(m)
+}
+
+// answer registers anew, with an Echo option.
+func (o *observation) answer(echo []byte) error {
+	o.t.c.l.mu.Lock()
+	o.echo = echo
+	o.t.c.l.mu.Unlock()
+	o.t.r.Token = nil // a late duplicate of the response has the old one
+	return o.register()
 }
 
 // begin sends a registration. The loop is locked.
@@ -295,10 +319,15 @@ func (o *observation) forget() {
 	o.x = nil
 }
 
-// end tells the server that nobody observes any more, confirmably.
-func (o *observation) end() {
+func (o *observation) farewell() *ccoap.Message {
 	m := o.message(observeDeregister)
 	m.Type = ccoap.Confirmable
+	return m
+}
+
+// end tells the server that nobody observes any more, confirmably.
+func (o *observation) end() {
+	m := o.farewell()
 	c := o.t.c
 	if c.l.lock() != nil {
 		return
@@ -310,7 +339,7 @@ func (o *observation) end() {
 	if x == nil || c.ended != nil || o.err != nil {
 		return
 	}
-	x.to = &farewell{x, m}
+	x.to = &farewell{x: x, m: m, o: o}
 	// For a C program libcoap would change the token of the request.
 	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0], x.size)) {
 		_ = x.begin(m)
@@ -323,12 +352,19 @@ func (o *observation) end() {
 type farewell struct {
 	x *exchange
 	m *ccoap.Message
+	o *observation // nil: a response wanted an Echo option already
 }
 
 func (f *farewell) receive(m ccoap.Message) bool {
 	_, notifies := findOption(m.Options, OptionObserve)
+	echo, wanted := echoOf(&m)
 	c := f.x.c
 	switch {
+	case wanted && f.o != nil && f.o.t.r.mayAnswer(f.o.t.options):
+		f.o.echo = echo
+		f.m = f.o.farewell()
+		f.o = nil
+		c.l.events = append(c.l.events, f.again)
 	case !notifies || m.Type == ccoap.Acknowledgement:
 		f.x.close()
 	case c.proto.Reliable():

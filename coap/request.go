@@ -29,11 +29,18 @@ type Request struct {
 	// of a random one (RFC 7252, section 5.3.1): over UDP, whoever guesses it can answer.
 	// No two requests that a session has under way can have the same, and an
 	// observation is under way until the server knows of its end. Where a response comes in
-	// blocks, the requests for further ones have random tokens. Handlers do not get it.
+	// blocks, the requests for further ones have random tokens, and so has a request that is
+	// repeated with an Echo option, see Session.Do. Handlers do not get it.
 	Token []byte
 
+	// NoEcho has a 4.01 that asks for an Echo option returned, in place of a request with that
+	// option, in a client, see Session.Do. It is for proxies: they cannot tell that
+	// a request of their client is fresh (RFC 9175, section 2.3).
+	NoEcho bool
+
 	// Source, if set, is read for the body in place of Body, in a client. Where the
-	// server makes the transfer start again and Source is no io.Seeker, the
+	// server makes the transfer start again, or wants an Echo option when it has all of
+	// the body's blocks, and Source is no io.Seeker, the
 	// server's response is returned. A size that Len, Stat or Seek tells has two uses:
 	// the server hears of it, and over TCP and TLS what fits goes in one message.
 	Source io.Reader
@@ -259,9 +266,16 @@ func (x *exchange) start(m *ccoap.Message, to receiver) error {
 // exchanges as that takes. Over TCP and TLS one message may be as large as the
 // peer allows, and several blocks go in one message (RFC 8323, section 6) when the peer
 // has sent such a message: libcoap does not tell whether it takes them.
-// A request that has an option Block1 or Block2 is sent as it is, and
-// its response returned as it is. Where the body of a response to a GET changes
-// meanwhile, it is fetched anew, 3 times at most.
+// A request that has an option Block1 or Block2 is sent as it is, and its response
+// returned as it is, but for an Echo option that is wanted. Where the body of a response
+// to a GET changes meanwhile, it is fetched anew, 3 times at most.
+//
+// A server that answers with 4.01 and an Echo option wants to know whether the request is
+// fresh, or whether the client has its address (RFC 9175, section 2.3). Then the request is
+// repeated once, with that option and, unless it is in the midst of a body, another token. Of
+// a body in several blocks that is the block that was answered, or all of them when it was
+// the last one. The response to the repeated request is returned, also where that is
+// 4.01 again. A request that has an Echo option of its own, or NoEcho, is not repeated.
 func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
 	options := r.Options
 	if s.host != "" {

@@ -29,7 +29,8 @@ const (
 	// does; when all of it is used, requests are answered with 4.01 and an Echo option.
 	ValidateWhenLarge AddressValidation = iota
 	// ValidateAlways has all requests of peers without proof answered with 4.01 and an Echo
-	// option, but for those for a group. Clients that do not know Echo are shut out.
+	// option, but for those for a group. Clients of this package send that back, see
+	// Session.Do; those that do not know Echo are shut out.
 	ValidateAlways
 	// ValidateNever is for networks that nobody can send into with another's address.
 	ValidateNever

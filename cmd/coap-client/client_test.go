@@ -554,3 +554,14 @@ func TestZonesOfAddresses(t *testing.T) {
 		assert.NotContains(t, got.stderr, "not an IPv6 address")
 	}
 }
+
+func TestServersThatWantAnEchoOptionAreAnswered(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "body")
+	body := strings.Repeat("0123456789", 500)
+	require.NoError(t, os.WriteFile(file, []byte(body), 0o600))
+	uri := serve(t, &coap.Config{AddressValidation: coap.ValidateAlways}, show, "coap")[0]
+	assert.Equal(t, result{0, "GET\n", ""}, call(t, uri+"/x"))
+	assert.Equal(t, result{0, body + "\n", ""}, call(t, "-m", "put", "-f", file, uri+"/body"))
+	assert.Equal(t, result{0, body + "\n", ""}, callWith(t, body, "-m", "put", "-f", "-", uri+"/body"))
+}

@@ -162,7 +162,7 @@ func (p *proxy) ServeCoAP(w coap.ResponseWriter, r *coap.Request) {
 
 // request returns what goes to the next server.
 func (p *proxy) request(r *coap.Request, u *coap.URI) *coap.Request {
-	out := &coap.Request{Method: r.Method, Options: r.Options.Clone(), Body: r.Body}
+	out := &coap.Request{Method: r.Method, Options: r.Options.Clone(), Body: r.Body, NoEcho: true}
 	ids := []coap.OptionID{coap.OptionBlock1, coap.OptionBlock2, coap.OptionSize1, coap.OptionObserve}
 	if p.next == nil {
 		ids = append(ids, coap.OptionProxyURI, coap.OptionProxyScheme, coap.OptionURIHost, coap.OptionURIPort,

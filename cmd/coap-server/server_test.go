@@ -396,3 +396,34 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	require.NoError(t, server.Signal(syscall.SIGHUP))
 	require.Eventually(t, func() bool { return named("alpha.test") == nil }, toolstest.Wait, 10*time.Millisecond)
 }
+
+// RFC 9175, section 2.3: the client says whether its request is fresh.
+func TestProxyLeavesEchoOptionsToItsClient(t *testing.T) {
+	t.Parallel()
+	echoes := make(chan string, 3)
+	origin := &coap.Server{Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+		value, ok := r.Options.Get(coap.OptionEcho)
+		if echoes <- string(value); !ok {
+			w.SetCode(coap.CodeUnauthorized)
+			w.Options().Add(coap.OptionEcho, []byte("value"))
+		}
+	})}
+	t.Cleanup(func() { origin.Close() })
+	endpoints, err := origin.Listen("coap://127.0.0.1:0")
+	require.NoError(t, err)
+	s := dial(t, start(t, "-P", ",proxy.example")("coap"), nil)
+	for _, own := range []bool{true, false} {
+		r := &coap.Request{Method: coap.MethodPut, NoEcho: own}
+		r.Options.AddString(coap.OptionProxyURI, endpoints[0].String())
+		response, err := s.Do(waitContext(t), r)
+		require.NoError(t, err)
+		assert.Empty(t, <-echoes)
+		if own {
+			assert.Equal(t, coap.CodeUnauthorized, response.Code)
+			assert.Empty(t, echoes)
+			continue
+		}
+		assert.Equal(t, coap.CodeChanged, response.Code)
+		assert.Equal(t, "value", <-echoes)
+	}
+}
