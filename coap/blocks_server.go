@@ -340,6 +340,9 @@ func (in *incoming) acknowledgeOnly() {
 		in.acked = true
 		in.sendEmpty()
 	}
+	if in.c.ended == nil && in.c.proto.Reliable() {
+		in.c.native.Handled()
+	}
 	in.forget()
 }
 

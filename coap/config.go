@@ -48,8 +48,9 @@ type Config struct {
 	// MaxRequests is how many requests a context handles at once as a server, and
 	// MaxSessionRequests how many of one session: further ones are answered with 5.03
 	// and a Max-Age of 5 s (RFC 7252, section 5.9.3.4). Peers over UDP that have not
-	// proved their address get no more than three quarters of MaxRequests. Zero means
-	// 2000 and 200.
+	// proved their address get no more than three quarters of MaxRequests. Over TCP and
+	// TLS requests beyond MaxSessionRequests wait instead: the connection is not read
+	// from. Zero means 2000 and 200.
 	MaxRequests        int
 	MaxSessionRequests int
 	// AddressValidation says when peers over UDP must prove that an address is theirs.

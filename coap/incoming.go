@@ -49,6 +49,14 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if c != nil && c.lent {
 		c.up()
 	}
+	if c != nil && !c.isUp && c.proto.Reliable() { // it came right after the peer's capabilities
+		l.events = append(l.events, func() {
+			if c.isUp && c.ended == nil {
+				l.onRequest(id, native, false, multicast, m)
+			}
+		})
+		return
+	}
 	if c == nil || !c.isUp { // it has ended in this poll, or is about to
 		return
 	}
@@ -265,6 +273,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	}
 	in.forget()
 	m.Token = in.m.Token
+	m.Answers = true
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))

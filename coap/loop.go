@@ -86,6 +86,7 @@ func newLoop(config Config) (*loop, error) {
 	native.SetIdleTimeout(uint((idle + time.Second - 1) / time.Second))
 	native.SetMaxIdle(uint(config.maxStrangers()))
 	native.HearOfTLS(l.config.resumesServers())
+	native.LimitStreams(l.config.streamLimits())
 	if l.priority != nil {
 		native.SetPriority(l.priority.pointers())
 	}
@@ -122,6 +123,7 @@ func makeLoop(config Config) *loop {
 func (l *loop) callbacks() *ccoap.Callbacks {
 	return &ccoap.Callbacks{
 		Request:  l.onRequest,
+		Session:  l.onSession,
 		Response: l.onResponse,
 		Nack:     l.onNack,
 		Heard:    l.onHeard,

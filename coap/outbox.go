@@ -86,6 +86,9 @@ func (l *loop) flush() {
 		if corked && l.native != nil {
 			l.native.Push()
 		}
+		if l.native != nil && l.native.StreamWaiting() > 0 {
+			l.arm(streamLimits.TakesIn)
+		}
 		l.settle()
 		l.outbox.reuse(taken)
 	}

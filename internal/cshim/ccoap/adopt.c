@@ -122,6 +122,7 @@ cshim_context *cshim_adoption_begin(coap_context_t *ctx, void *handle, bool borr
 	c->handle = handle;
 	c->ctx = ctx;
 	c->adoption = adoption;
+	c->streams.foreign = true;
 	adoption->borrowed = borrowed;
 	coap_add_resource(ctx, resource);
 	cshim_context_set_handlers(c);
@@ -184,11 +185,12 @@ bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token
 {
 	cshim_context *c = cshim_context_of(session);
 	coap_binary_t t = { size, (uint8_t *)token };
+	struct cshim_streams *outer;
 	int cancelled;
 
-	cshim_streams_enter(&c->streams);
+	outer = cshim_streams_enter(&c->streams);
 	cancelled = coap_cancel_observe(session, &t, COAP_MESSAGE_CON);
-	cshim_streams_leave();
+	cshim_streams_leave(outer);
 	return cancelled;
 }
 
@@ -278,17 +280,18 @@ static int wait_for(coap_context_t *context, uint32_t timeout_ms)
 /* Does the I/O that there is, with what looks at it on its way. */
 static int process(cshim_context *c)
 {
-	struct cshim_sockets *outer = cshim_sockets_enter(&c->sockets);
+	struct cshim_sockets *sockets = cshim_sockets_enter(&c->sockets);
+	struct cshim_streams *outer;
 	int result;
 
 	c->adoption->processing = true;
-	cshim_streams_enter(&c->streams);
+	outer = cshim_streams_enter(&c->streams);
 	cshim_empty_enter(c);
 	cshim_datagrams_begin(&c->datagrams, false);
 	result = coap_io_process(c->ctx, COAP_IO_NO_WAIT);
 	cshim_empty_leave();
-	cshim_streams_leave();
-	cshim_sockets_leave(outer);
+	cshim_streams_leave(outer);
+	cshim_sockets_leave(sockets);
 	c->adoption->processing = false;
 	cshim_context_check_accepted(c);
 	return result;

@@ -26,6 +26,10 @@ type Callbacks struct {
 	// server session with an ID that was not seen before; the receiver then owns
 	// a reference to it. multicast says that the request was sent to a group.
 	Request func(id SessionID, session Session, isNew, multicast bool, m Message)
+	// Session is called when a connection over TCP or TLS that a peer has made can be used;
+	// the receiver then owns a reference to it. It is not called for the sessions of
+	// contexts that a C program has made.
+	Session func(id SessionID, session Session)
 	// Response is called for every response. It reports whether a request waits
 	// for it; otherwise it is rejected, where Rejects is true and it is no
 	// acknowledgement, or goes to the C program that has made the context.
@@ -133,6 +137,12 @@ func goCoapRequest(p unsafe.Pointer, id C.uint64_t, session *C.coap_session_t, i
 		liveSessions.Add(1)
 	}
 	callbacks(p).Request(SessionID(id), Session{session}, bool(isNew), multicast != 0, readMessage(m))
+}
+
+//export goCoapSession
+func goCoapSession(p unsafe.Pointer, id C.uint64_t, session *C.coap_session_t) {
+	liveSessions.Add(1)
+	callbacks(p).Session(SessionID(id), Session{session})
 }
 
 //export goCoapResponse

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "debug.h"
 #include "empty.h"
+#include "interpose.h"
 #include "session.h"
 
 /* What a server does in one poll before somebody else may have the context. */
@@ -28,6 +29,16 @@ cshim_context *cshim_context_of(const coap_session_t *session)
 	return c != NULL ? c : coap_get_app_data(ctx);
 }
 
+/* Gives a session its number, and takes a reference to it. */
+static uint64_t number(cshim_context *c, coap_session_t *session)
+{
+	uint64_t id = ++c->last_session;
+
+	cshim_session_set_id(session, id);
+	coap_session_reference(session);
+	return id;
+}
+
 /* Every request comes here. It is answered later: libcoap sends no response that
  * is non-confirmable and empty. */
 void cshim_on_request(coap_session_t *session, const coap_pdu_t *request, coap_pdu_t *response)
@@ -46,11 +57,10 @@ void cshim_on_request(coap_session_t *session, const coap_pdu_t *request, coap_p
 		c->method = 0;
 		m.odd = c->odd;
 	}
-	if (is_new) {
-		id = ++c->last_session;
-		cshim_session_set_id(session, id);
-		coap_session_reference(session);
-	}
+	if (is_new)
+		id = number(c, session);
+	cshim_streams_belongs(&c->streams, session);
+	cshim_stream_handling(&c->streams, session);
 	goCoapRequest(c->handle, id, session, is_new, coap_is_mcast(coap_session_get_addr_local(session)), &m);
 }
 
@@ -140,11 +150,20 @@ CSHIM_ON_EVENT(on_event, session, event)
 	    coap_session_get_proto(session) == COAP_PROTO_DTLS)
 		cshim_session_set_max_retransmit(session, CSHIM_SERVER_RETRANSMITS);
 	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
+	    coap_session_get_proto(session) >= COAP_PROTO_TCP)
+		cshim_streams_belongs(&c->streams, session);
+	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS && c->n_accepted < CSHIM_EVENTS)
 		c->accepted[c->n_accepted++] = coap_session_reference(session);
 	if (event == COAP_EVENT_DTLS_CONNECTED && c->tls.tickets && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS)
 		goCoapSecured(c->handle, cshim_session_tls(session));
+	if (id == 0 && event == COAP_EVENT_SESSION_CONNECTED && c->adoption == NULL &&
+	    coap_session_get_type(session) == COAP_SESSION_TYPE_SERVER && coap_session_get_proto(session) >= COAP_PROTO_TCP) {
+		id = number(c, session);
+		cshim_streams_belongs(&c->streams, session);
+		goCoapSession(c->handle, id, session);
+	}
 	if (id == 0 && (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_DTLS_ERROR) &&
 	    coap_session_get_state(session) == COAP_SESSION_STATE_HANDSHAKE)
 		tell_unfinished(c, session);
@@ -198,6 +217,7 @@ cshim_context *cshim_context_new(void *handle)
 		return NULL;
 	c->handle = handle;
 	c->sockets.handle = handle;
+	c->streams.foreign = !CSHIM_WORKS(epoll_ctl);
 	outer = cshim_sockets_enter(&c->sockets);
 	c->ctx = coap_new_context(NULL);
 	cshim_sockets_leave(outer);
@@ -243,6 +263,7 @@ void cshim_context_release(cshim_context *c)
 
 void cshim_context_check_accepted(cshim_context *c)
 {
+	struct cshim_streams *outer = cshim_streams_enter(&c->streams);
 	coap_session_t *session;
 	void *tls;
 
@@ -253,6 +274,7 @@ void cshim_context_check_accepted(cshim_context *c)
 			coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
 		coap_session_release(session);
 	}
+	cshim_streams_leave(outer);
 }
 
 /* Has libcoap read what was read ahead, from the socket of an event. */
@@ -274,10 +296,11 @@ static void read_rest(cshim_context *c, const struct epoll_event *event)
 int cshim_context_poll(cshim_context *c)
 {
 	struct epoll_event events[CSHIM_EVENTS];
+	struct cshim_sockets *sockets;
+	struct cshim_streams *streams;
 	cshim_context *outer;
 	int fd = coap_context_get_coap_fd(c->ctx);
-	struct cshim_sockets *outer_sockets;
-	int i, most, again, n = 0;
+	int i, most, again, sweep, n = 0;
 	unsigned next;
 	coap_tick_t now;
 
@@ -288,17 +311,21 @@ int cshim_context_poll(cshim_context *c)
 		n = epoll_wait(fd, events, most, 0);
 		if (n <= 0)
 			break;
-		outer_sockets = cshim_sockets_enter(&c->sockets);
-		cshim_streams_enter(&c->streams);
+		sockets = cshim_sockets_enter(&c->sockets);
+		streams = cshim_streams_enter(&c->streams);
 		cshim_empty_enter(c);
 		outer = cshim_tls_enter(c);
 		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1 && n < most);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
 		read_rest(c, &events[0]);
+		while (!c->stop && c->streams.again != NULL) {
+			n = CSHIM_DIVIDED ? cshim_streams_again(&c->streams, events, most) : 0;
+			CSHIM_DO_EVENTS(c->ctx, events, n);
+		}
 		cshim_tls_leave(outer);
 		cshim_empty_leave();
-		cshim_streams_leave();
-		cshim_sockets_leave(outer_sockets);
+		cshim_streams_leave(streams);
+		cshim_sockets_leave(sockets);
 		again = cshim_sockets_resume(&c->sockets, fd);
 		cshim_cookie_settle(c);
 		if (c->stop)
@@ -310,15 +337,18 @@ int cshim_context_poll(cshim_context *c)
 	if (n > 0 && !c->datagrams.drained)
 		return 0;
 	coap_ticks(&now);
-	cshim_streams_enter(&c->streams);
+	streams = cshim_streams_enter(&c->streams);
 	outer = cshim_tls_enter(c);
 	next = coap_io_prepare_epoll(c->ctx, now);
 	cshim_tls_leave(outer);
-	cshim_streams_leave();
+	cshim_streams_leave(streams);
+	sweep = cshim_streams_sweep(&c->streams);
 	/* The clock that libcoap reads goes in milliseconds. */
 	next = next == 0 ? UINT32_MAX : next + 1;
 	if (again >= 0 && (unsigned)again < next)
 		next = again + 1;
+	if (sweep >= 0 && (unsigned)sweep < next)
+		next = c->streams.again != NULL ? 0 : sweep + 1;
 	return next == UINT32_MAX ? -1 : next >= INT32_MAX ? INT32_MAX : (int)next;
 }
 

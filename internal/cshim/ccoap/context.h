@@ -99,6 +99,7 @@ static inline void cshim_context_set_max_idle(cshim_context *c, unsigned most)
 static inline void cshim_context_set_max_message(cshim_context *c, uint32_t bytes)
 {
 	coap_context_set_csm_max_message_size(c->ctx, bytes);
+	c->streams.most = bytes;
 }
 
 coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto);

@@ -8,6 +8,7 @@
 #include "interpose.h"
 #include "session.h"
 #include "sockets.h"
+#include "stream.h"
 
 static __thread cshim_context *current;
 
@@ -141,14 +142,15 @@ ssize_t cshim_empty_recvmsg(int fd, struct msghdr *message, int flags)
 
 ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 {
-	ssize_t n = CSHIM_NEXT(record_function, gnutls_record_recv)(tls, bytes, size);
-	const coap_session_t *session;
+	record_function *next = CSHIM_NEXT(record_function, gnutls_record_recv);
+	const coap_session_t *session = current != NULL ? cshim_tls_transport(tls) : NULL;
+	ssize_t n;
 	int what;
 
-	if (current == NULL || n <= 0)
-		return n;
-	session = cshim_tls_transport(tls);
-	if (coap_session_get_proto(session) != COAP_PROTO_DTLS)
+	if (session != NULL && coap_session_get_proto(session) != COAP_PROTO_DTLS)
+		return cshim_stream_record(session, tls, next, bytes, size);
+	n = next(tls, bytes, size);
+	if (session == NULL || n <= 0)
 		return n;
 	what = heard(bytes, n);
 	if (what != 0)

@@ -30,8 +30,8 @@
 
 /* libcoap and the network. */
 #define CSHIM_REPLACED_NETWORK(X)                                                                   \
-	/* Keeps the start of a header of TCP back, sets TCP_NODELAY, and looks at datagrams of     \
-	 * clients as recvmsg does: stream.h. Fault, all versions. */                               \
+	/* Keeps back what libcoap must not have of a connection: stream.h. Looks at datagrams of   \
+	 * clients as recvmsg does. Faults, all versions. */                                        \
 	X(recv, cshim_stream_receive)                                                               \
 	/* Gathers messages into one segment. Speed, all versions. 4.2.1 also sends the wrong rest  \
 	 * of a message, and raises SIGPIPE. */                                                     \
@@ -39,11 +39,16 @@
 	/* Tells of acknowledgements and resets, reads ahead, and drops what libcoap takes wrongly: \
 	 * empty.h, datagram.h, crossing.h. Feature and faults, all versions. */                    \
 	X(recvmsg, cshim_empty_recvmsg)                                                             \
-	/* Takes the cookies that were checked before libcoap sees a ClientHello: cookie.h. Fault, 4.3.1 and \
-	 * later. */                                                                                \
+	/* Takes the cookies that were checked before libcoap sees a ClientHello: cookie.h. Fault,  \
+	 * 4.3.1 and later. */                                                                      \
 	X(gnutls_dtls_cookie_verify, cshim_cookie_verify)                                           \
-	/* The same as recvmsg for datagrams over DTLS. */                                                     \
-	X(gnutls_record_recv, cshim_empty_record_recv)
+	/* The same as recvmsg for datagrams over DTLS; as recv for connections over TLS. */        \
+	X(gnutls_record_recv, cshim_empty_record_recv)                                              \
+	/* Says that recv is called for TLS: stream.h. */                                           \
+	X(gnutls_handshake, cshim_stream_handshake)                                                 \
+	/* Tells of connections to be read from again, where libcoap asks itself: stream.h. Fault,  \
+	 * 4.2.1. */                                                                                \
+	X(epoll_wait, cshim_stream_epoll_wait)
 
 /* libcoap's own functions, as it calls them itself. */
 #define CSHIM_REPLACED_LIBCOAP(X)                                                                   \
@@ -65,7 +70,8 @@
 	X(listen, cshim_sockets_listen)                                                             \
 	/* Pauses where no descriptor is left: libcoap would try again without end. */              \
 	X(accept, cshim_sockets_accept)                                                             \
-	/* Knows how to pause a listener. */                                                        \
+	/* Knows how to pause a listener, which connections there are, and when they are read from: \
+	 * also stream.h. */                                                                        \
 	X(epoll_ctl, cshim_sockets_epoll_ctl)                                                       \
 	X(epoll_create1, cshim_sockets_epoll_create1)                                               \
 	X(timerfd_create, cshim_sockets_timerfd_create)

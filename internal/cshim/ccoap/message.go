@@ -21,6 +21,8 @@ type Message struct {
 	// More says that the next message over this connection is sent at once, or
 	// Context.Push called: this one waits for it. It is for TCP and TLS only.
 	More bool
+	// Answers says that a request is handled with the message.
+	Answers bool
 	// OddOption is, in a message that was received, the first critical option whose
 	// value has a wrong length, or 0. Options has none of those, elective ones neither.
 	OddOption uint16

@@ -24,8 +24,9 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 				  const struct cshim_address *server, coap_proto_t proto)
 {
 	coap_address_t from, to;
+	struct cshim_streams *streams;
 	coap_session_t *session;
-	struct cshim_sockets *outer_sockets;
+	struct cshim_sockets *sockets;
 	cshim_context *outer;
 
 	cshim_address_to(server, &to);
@@ -33,9 +34,16 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 		cshim_address_to(local, &from);
 	c->new_client = ++c->last_session;
 	outer = cshim_tls_enter(c);
-	outer_sockets = cshim_sockets_enter(&c->sockets);
+	sockets = cshim_sockets_enter(&c->sockets);
+	streams = cshim_streams_enter(&c->streams);
+	c->streams.opening = true;
+	c->streams.last = NULL;
 	session = coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto);
-	cshim_sockets_leave(outer_sockets);
+	c->streams.opening = false;
+	if (session != NULL)
+		cshim_streams_belongs(&c->streams, session);
+	cshim_streams_leave(streams);
+	cshim_sockets_leave(sockets);
 	cshim_tls_leave(outer);
 	return cshim_session_number(c, session);
 }
@@ -97,19 +105,27 @@ void *cshim_session_tls(const coap_session_t *session)
 
 void cshim_session_close(coap_session_t *session)
 {
+	struct cshim_streams *outer = cshim_streams_enter(&cshim_context_of(session)->streams);
+
 	coap_session_disconnected(session, COAP_NACK_NOT_DELIVERABLE);
 	cshim_session_forget(session);
+	cshim_streams_leave(outer);
 }
 
 void cshim_session_forget(coap_session_t *session)
 {
-	drop(cshim_context_of(session), cshim_session_id(session));
+	cshim_context *c = cshim_context_of(session);
+	struct cshim_streams *outer = cshim_streams_enter(&c->streams);
+
+	drop(c, cshim_session_id(session));
 	cshim_session_set_id(session, 0);
 	coap_session_release(session);
+	cshim_streams_leave(outer);
 }
 
 int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
-		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more)
+		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more,
+		       bool answer)
 {
 	struct cshim_message m = {
 		.type = type,
@@ -124,6 +140,7 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 	};
 	cshim_context *c = cshim_context_of(session);
 	coap_pdu_t *pdu;
+	struct cshim_streams *outer;
 	coap_mid_t sent;
 
 	if (cshim_session_state(session) == COAP_SESSION_STATE_NONE)
@@ -132,11 +149,18 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 	if (pdu == NULL)
 		return CSHIM_TOO_LARGE;
 	CSHIM_BEFORE_SEND(session, c->nstart);
-	cshim_streams_enter(&c->streams);
+	outer = cshim_streams_enter(&c->streams);
+	c->streams.opening = cshim_session_is_client(session);
 	cshim_streams_gather(&c->streams, more);
 	sent = coap_send(session, pdu);
 	cshim_streams_gather(&c->streams, false);
-	cshim_streams_leave();
+	c->streams.opening = false;
+	if (coap_session_get_proto(session) >= COAP_PROTO_TCP) {
+		cshim_stream_sent(&c->streams, session, options_size + body_size);
+		if (answer)
+			cshim_stream_handled(&c->streams, session, body_size);
+	}
+	cshim_streams_leave(outer);
 	if (sent == COAP_INVALID_MID)
 		return CSHIM_NOT_SENT;
 	if (type == COAP_MESSAGE_CON)
@@ -149,4 +173,22 @@ void cshim_session_addresses(const coap_session_t *session, struct cshim_address
 {
 	cshim_address_from(coap_session_get_addr_local(session), local);
 	cshim_address_from(coap_session_get_addr_remote(session), remote);
+}
+
+coap_mid_t cshim_session_ping(coap_session_t *session)
+{
+	struct cshim_streams *outer = cshim_streams_enter(&cshim_context_of(session)->streams);
+	coap_mid_t id = coap_session_send_ping(session);
+
+	cshim_streams_leave(outer);
+	return id;
+}
+
+void cshim_session_handled(coap_session_t *session)
+{
+	cshim_context *c = cshim_context_of(session);
+	struct cshim_streams *outer = cshim_streams_enter(&c->streams);
+
+	cshim_stream_handled(&c->streams, session, 0);
+	cshim_streams_leave(outer);
 }

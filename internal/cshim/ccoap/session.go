@@ -89,7 +89,7 @@ func (s Session) Send(m *Message) (id int, err error) {
 	n := C.cshim_session_send(s.s, C.int(m.Type), C.int(m.Code), C.int(m.ID),
 		(*C.uint8_t)(unsafe.SliceData(m.Token)), C.size_t(len(m.Token)),
 		(*C.uint8_t)(unsafe.SliceData(m.Options)), C.size_t(len(m.Options)),
-		(*C.uint8_t)(unsafe.SliceData(m.Body)), C.size_t(len(m.Body)), C.bool(m.More))
+		(*C.uint8_t)(unsafe.SliceData(m.Body)), C.size_t(len(m.Body)), C.bool(m.More), C.bool(m.Answers))
 	runtime.KeepAlive(m)
 	switch n {
 	case C.CSHIM_TOO_LARGE:
@@ -100,6 +100,10 @@ func (s Session) Send(m *Message) (id int, err error) {
 	return int(n), nil
 }
 
+// Handled says that a request over TCP or TLS is handled that gets no answer. Requests are
+// counted from Callbacks.Request until they are handled: see Message.Answers.
+func (s Session) Handled() { C.cshim_session_handled(s.s) }
+
 // Ping sends a CoAP ping and returns its message ID, which a reliable transport
 // does not have.
 //
@@ -107,7 +111,7 @@ func (s Session) Send(m *Message) (id int, err error) {
 //
 //	coap_mid_t coap_session_send_ping(coap_session_t *session);
 func (s Session) Ping() (id int, err error) {
-	n := C.coap_session_send_ping(s.s)
+	n := C.cshim_session_ping(s.s)
 	if n < 0 {
 		return 0, ErrNotSent
 	}

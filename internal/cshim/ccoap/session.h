@@ -127,9 +127,15 @@ void cshim_session_forget(coap_session_t *session);
 
 /* Sends a message. Returns its mid or one of the errors above. In a session that is over
  * libcoap would connect again, and begin another handshake, of a server with its client too:
- * there nothing is sent. */
+ * there nothing is sent. answer: a request is handled with it. */
 int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
-		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more);
+		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more,
+		       bool answer);
+
+/* A request over a connection is handled without an answer. */
+void cshim_session_handled(coap_session_t *session);
+
+coap_mid_t cshim_session_ping(coap_session_t *session);
 
 void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote);
 

@@ -9,6 +9,7 @@
 #include "context.h"
 #include "interpose.h"
 #include "sockets.h"
+#include "stream.h"
 
 static __thread struct cshim_sockets *current;
 
@@ -139,8 +140,6 @@ static struct cshim_paused *listener(int fd)
 	return NULL;
 }
 
-typedef int control_function(int epoll, int operation, int fd, struct epoll_event *event);
-
 int cshim_sockets_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
 	struct cshim_paused *l;
@@ -152,7 +151,7 @@ int cshim_sockets_epoll_ctl(int epoll, int operation, int fd, struct epoll_event
 			l[current->n_listeners++] = (struct cshim_paused){ .fd = fd, .event = *event };
 		}
 	}
-	return CSHIM_NEXT(control_function, epoll_ctl)(epoll, operation, fd, event);
+	return cshim_stream_epoll_ctl(epoll, operation, fd, event);
 }
 
 static uint64_t milliseconds(void)

@@ -4,43 +4,90 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 #include "compat.h"
+#include "wire.h"
 
-/* libcoap up to 4.3.5 loses bytes when what it reads from a TCP connection ends
- * within the header of a message (RFC 8323, section 3.2), and then understands
- * nothing any more: that happens when messages come so fast that they fill its
- * buffer. So its calls of recv come here (interpose.h), which keeps the start of a header back
- * until the rest is there. Nor does it set TCP_NODELAY: without that a message waits
- * for the acknowledgement of the last one, 40 ms and more. */
+/* What libcoap does with connections goes through here (interpose.h): recv, send and
+ * epoll_ctl, and for TLS gnutls_handshake and gnutls_record_recv.
+ *
+ * - wire.h says what libcoap may have of what has come. The rest is kept. What may not
+ *   come is answered with an Abort (RFC 8323, section 5.6), and the connection ends.
+ * - libcoap reads as long as there is something, and queues what a connection does not
+ *   take. So one that a peer has made is not read from while it takes nothing, nor while
+ *   so many of its requests are being handled as may be, or fewer where the answers are large.
+ *   Where it takes nothing for long, or too much waits, it is ended.
+ * - A peer that has sent all that it will is answered before the connection ends.
+ * - Connections whose peer has not sent its capabilities are bounded in number and time.
+ * - TCP_NODELAY is set: without that a message waits for the acknowledgement of the last
+ *   one, 40 ms and more.
+ *
+ * A connection is known from when libcoap adds its socket to epoll, until it takes it
+ * out, by the number of that socket (sockets.h). In a context of a C program libcoap may
+ * do that elsewhere: there all are read from at any time. */
+
+/* What connections that peers have made may do. 0: anything. */
+struct cshim_stream_limits {
+	unsigned requests;	/* that are handled at once */
+	size_t answers;		/* bytes that the answers to them may have */
+	size_t waiting;		/* bytes that wait to be taken, of one connection */
+	size_t all_waiting;	/* and of all of a context */
+	unsigned greeting;	/* connections whose peer has not sent its capabilities */
+	int64_t greeting_ms;	/* in which they must come */
+	int64_t stuck_ms;	/* in which something that waits must be taken */
+};
 
 /* What is known of a connection. */
 struct cshim_stream {
-	bool known;
+	struct cshim_stream *next;	   /* of those with the same hash */
+	struct cshim_stream *next_session; /* the same for the sessions */
+	struct cshim_stream *older, *newer; /* among those that have yet to greet */
+	struct cshim_stream *next_again, *next_corked;
+	int fd;
 	uint64_t number; /* of the socket, see sockets.h */
-	enum { CSHIM_STREAM_UNKNOWN, CSHIM_STREAM_COAP, CSHIM_STREAM_OTHER, CSHIM_STREAM_DATAGRAM } kind;
-	uint64_t remaining; /* bytes of the message after its header */
-	bool corked; /* what was sent last waits for more */
+	void *socket;	/* what libcoap has added with it */
+	uint32_t asked; /* the events that libcoap wants */
+	const coap_session_t *session; /* or NULL while it is not known */
+	enum { CSHIM_STREAM_UNKNOWN, CSHIM_STREAM_COAP, CSHIM_STREAM_TLS, CSHIM_STREAM_DATAGRAM } kind;
+	bool accepted, greeting, over, eof, refused;
+	bool again, corked; /* is in the list */
+	bool stuck; /* it has not taken what was sent last, or not all of it */
+	unsigned handled, window; /* requests */
+	size_t answer;	/* the size of large answers */
+	size_t waiting; /* bytes to be taken, about */
+	int64_t since;	/* in milliseconds: it was accepted, or took something last */
+	struct cshim_wire wire;
+	uint8_t *kept; /* what has come and libcoap may not have yet */
 	size_t kept_size;
-	uint8_t kept[8];
 #ifdef CSHIM_SENDS_WRONG_REST
 	const uint8_t *sending; /* a message of which a part is sent */
 	size_t sending_size, sent;
 #endif
 };
 
-/* The connections of a context by their file descriptor. */
+/* The connections of a context. */
 struct cshim_streams {
-	struct cshim_stream *by_fd;
-	size_t size;
-	size_t corked; /* about how many of them are */
+	struct cshim_stream **by_fd, **by_session;
+	size_t buckets, n;
+	int epoll;
+	bool foreign; /* of a C program, or epoll_ctl is not replaced */
+	bool opening; /* a client's is being made */
+	uint32_t most; /* bytes in a message; 0: the default */
+	struct cshim_stream_limits limits;
+	unsigned n_greeting, n_stuck;
+	size_t waiting;
+	struct cshim_stream *oldest, *newest; /* that have yet to greet */
+	struct cshim_stream *again; /* to be read from without an event */
+	struct cshim_stream *corked;
+	struct cshim_stream *last; /* that libcoap has added or read from */
 };
 
-/* Until cshim_streams_leave, the calls of recv and send by this thread are those
- * of libcoap. */
-void cshim_streams_enter(struct cshim_streams *streams);
-void cshim_streams_leave(void);
+/* Until cshim_streams_leave, which gets what cshim_streams_enter has returned, the calls by
+ * this thread are those of libcoap for this context. */
+struct cshim_streams *cshim_streams_enter(struct cshim_streams *streams);
+void cshim_streams_leave(struct cshim_streams *outer);
 bool cshim_streams_entered(void);
 void cshim_streams_free(struct cshim_streams *streams);
 
@@ -50,15 +97,40 @@ void cshim_streams_free(struct cshim_streams *streams);
 void cshim_streams_gather(struct cshim_streams *streams, bool more);
 void cshim_streams_push(struct cshim_streams *streams);
 
-/* Divides what has come over a connection: returns how many bytes of it libcoap may
- * have. The others, the start of a header, are kept for the next time. */
-size_t cshim_stream_divide(struct cshim_stream *s, const uint8_t *bytes, size_t size);
+/* Events for connections to be read from, of which epoll does not tell. Returns their
+ * number. */
+int cshim_streams_again(struct cshim_streams *streams, struct epoll_event *events, int most);
+
+/* Ends what is too old. Returns in how many milliseconds it must be called again: -1: it
+ * need not. */
+int cshim_streams_sweep(struct cshim_streams *streams);
+
+/* Notes that the connection that libcoap has added or read from last is of a session. */
+void cshim_streams_belongs(struct cshim_streams *streams, const coap_session_t *session);
+struct cshim_stream *cshim_streams_of(struct cshim_streams *streams, const coap_session_t *session);
+
+/* A request was handed on; it was answered with a message of a size, or not at all. */
+void cshim_stream_handling(struct cshim_streams *streams, const coap_session_t *session);
+void cshim_stream_handled(struct cshim_streams *streams, const coap_session_t *session, size_t size);
+
+/* A message of a size was given to libcoap. */
+void cshim_stream_sent(struct cshim_streams *streams, const coap_session_t *session, size_t size);
 
 /* How many calls of recv came here from libcoap. */
 uint64_t cshim_stream_calls(void);
 
-/* Replace recv and send in libcoap. */
+/* How many bytes are taken for what is known of the connections. */
+size_t cshim_streams_size(const struct cshim_streams *streams);
+
+/* What libcoap gets from a record over TLS. */
+typedef ssize_t cshim_stream_reader(void *from, void *buffer, size_t size);
+ssize_t cshim_stream_record(const coap_session_t *session, void *tls, cshim_stream_reader *reader, void *buffer, size_t size);
+
+/* Replace what is called so in libcoap; epoll_ctl through sockets.h. */
 ssize_t cshim_stream_receive(int fd, void *buffer, size_t size, int flags);
 ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags);
+int cshim_stream_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int cshim_stream_epoll_wait(int epfd, struct epoll_event *events, int most, int timeout);
+int cshim_stream_handshake(void *tls);
 
 #endif

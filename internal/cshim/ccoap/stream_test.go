@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // message returns a message over TCP with n bytes of options and payload, and the
@@ -20,7 +21,12 @@ func message(n int) (m []byte, header int) {
 	default:
 		m = []byte{15<<4 | token, byte((n - 65805) >> 24), byte((n - 65805) >> 16), byte((n - 65805) >> 8), byte(n - 65805), 1}
 	}
-	return append(m, make([]byte, 2+n)...), len(m)
+	header = len(m)
+	m = append(m, make([]byte, 2+n)...)
+	if n > 0 {
+		m[header+2] = 0xff // all is payload
+	}
+	return m, header
 }
 
 func TestStreamKeepsHeadersTogether(t *testing.T) {
@@ -31,16 +37,15 @@ func TestStreamKeepsHeadersTogether(t *testing.T) {
 		all := append(append(append([]byte(nil), first...), second...), third...)
 		for cut := range header + 3 {
 			t.Run(fmt.Sprintf("%d bytes cut at %d", n, cut), func(t *testing.T) {
-				var s Stream
+				s := greeted(t)
 				at := len(first) + cut
-				ready, kept := s.Divide(all[:at])
+				ready := s.Take(all[:at])
 				if cut < header {
-					assert.Equal(t, []int{len(first), cut}, []int{ready, kept}, "the start of a header is kept")
+					assert.Equal(t, len(first), ready, "the start of a header is kept")
 				} else {
-					assert.Equal(t, []int{at, 0}, []int{ready, kept})
+					assert.Equal(t, at, ready)
 				}
-				more, kept := s.Divide(all[ready:])
-				assert.Equal(t, []int{len(all) - ready, 0}, []int{more, kept})
+				assert.Equal(t, len(all)-ready, s.Take(all[ready:]))
 			})
 		}
 	}
@@ -52,24 +57,19 @@ func TestStreamByteByByte(t *testing.T) {
 		m, _ := message(n)
 		all = append(all, m...)
 	}
-	var s Stream
-	passed, kept := 0, 0
+	s := greeted(t)
+	passed := 0
 	for i := range all {
-		var ready int
-		ready, kept = s.Divide(all[passed : i+1])
-		passed += ready
-		assert.LessOrEqual(t, kept, 5)
+		passed += s.Take(all[passed : i+1])
+		assert.LessOrEqual(t, i+1-passed, 5)
 	}
 	assert.Equal(t, len(all), passed)
-	assert.Zero(t, kept)
 }
 
-func TestStreamLeavesTLSAlone(t *testing.T) {
-	for _, record := range []byte{0x14, 0x15, 0x16, 0x17} {
-		var s Stream
-		ready, kept := s.Divide([]byte{record})
-		assert.Equal(t, []int{0, 1}, []int{ready, kept}, "it may be either")
-		ready, kept = s.Divide([]byte{record, 3, 3, 0xd1})
-		assert.Equal(t, []int{4, 0}, []int{ready, kept})
-	}
+// greeted returns a Wire that the capabilities have passed.
+func greeted(t *testing.T) *Wire {
+	var w Wire
+	csm := []byte{0, 7<<5 | 1}
+	require.Equal(t, len(csm), w.Take(csm))
+	return &w
 }
