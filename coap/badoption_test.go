@@ -344,7 +344,9 @@ func TestOptionsOfWrongLengths(t *testing.T) {
 		assert.Equal(t, []any{test.code, test.body}, []any{got.Code, string(got.Payload)}, test.name)
 	}
 	c.SendRaw(addr, append(coappeer.Message{Type: coappeer.CON, Code: coappeer.GET, ID: 5000, Options: []coappeer.Option{{Number: coappeer.URIQuery}}}.AppendUDP(nil), 0xf1))
-	c.ExpectReply(t, coappeer.RST, coappeer.Empty, 5000)
+	if Version() != "4.2.1" { // which drops it
+		c.ExpectReply(t, coappeer.RST, coappeer.Empty, 5000)
+	}
 
 	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)

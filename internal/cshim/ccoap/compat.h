@@ -39,6 +39,8 @@ typedef struct {
 
 /* Credentials come from files, and are the same for all sessions: libcoap2.c. */
 #define CSHIM_CREDENTIALS 0
+/* Handshakes over DTLS fail with what is set for a session. */
+#define CSHIM_SETS_UP_TLS 0
 #define CSHIM_PSK_IDENTITY_MAX 63
 #define CSHIM_PSK_KEY_MAX 64
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_TCP_CONNECTED
@@ -130,6 +132,7 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 /* Credentials come from memory, and differ among sessions. */
 #define CSHIM_HAVE_CREDENTIALS
 #define CSHIM_CREDENTIALS 1
+#define CSHIM_SETS_UP_TLS 1
 #define CSHIM_PSK_IDENTITY_MAX 65535
 #define CSHIM_PSK_KEY_MAX 65535
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_SERVER_SESSION_NEW

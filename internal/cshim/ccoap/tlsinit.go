@@ -20,7 +20,10 @@ var HearsOfTLS = sync.OnceValue(func() bool {
 
 // SetsUpTLS reports whether SetPriority, SetServerCredentials and the credentials of
 // NewSessionPKI have an effect. It may be called from any goroutine.
-var SetsUpTLS = sync.OnceValue(func() bool { return bool(C.cshim_tls_sets_up()) })
+var SetsUpTLS = sync.OnceValue(func() bool {
+	interpose()
+	return bool(C.cshim_tls_sets_up())
+})
 
 // HearOfTLS has Callbacks.TLS called for the sessions of GnuTLS that libcoap makes. With tickets
 // servers send no TLS 1.3 tickets by themselves.

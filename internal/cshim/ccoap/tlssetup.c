@@ -101,7 +101,7 @@ void cshim_tls_set_timeouts(void *tls, unsigned retransmission, unsigned total)
 
 bool cshim_tls_sets_up(void)
 {
-	return CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) && CSHIM_WORKS(gnutls_credentials_set) &&
+	return CSHIM_SETS_UP_TLS && CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) && CSHIM_WORKS(gnutls_credentials_set) &&
 	       CSHIM_WORKS(gnutls_handshake_set_post_client_hello_function) && CSHIM_WORKS(gnutls_server_name_get);
 }
 
