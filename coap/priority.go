@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+	"weak"
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/bridge"
@@ -53,14 +54,33 @@ func (l *loop) preparePriority() (err error) {
 	switch {
 	case !Supports(FeatureCredentials):
 	case !l.config.setsPriority() && l.config.PSK.ForHint == nil:
-		l.priority, err = usualPriority()
+		l.priority, err = usualPriorities.get()
 	default:
 		l.priority, err = newPriority(&l.config)
 	}
 	return err
 }
 
-var usualPriority = sync.OnceValues(func() (*priority, error) { return newPriority(&Config{}) })
+// usualPriorities is what contexts share whose Config says nothing of it, while there are any.
+var usualPriorities sharedPriority
+
+type sharedPriority struct {
+	mu sync.Mutex // guards p
+	p  weak.Pointer[priority]
+}
+
+func (s *sharedPriority) get() (*priority, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.p.Value(); p != nil {
+		return p, nil
+	}
+	p, err := newPriority(&Config{})
+	if err == nil {
+		s.p = weak.Make(p)
+	}
+	return p, err
+}
 
 func newPriority(c *Config) (*priority, error) {
 	config := bridge.PriorityConfig{

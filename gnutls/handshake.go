@@ -429,6 +429,8 @@ func (c *Conn) settleFailed(err error) {
 	h.offered, h.cached = nil, false
 	switch {
 	case offered == nil:
+	case offered.SingleUse() && h.received == 0 && errors.Is(err, io.ErrUnexpectedEOF):
+		// The server may have ended. The session is used up, and its siblings stay.
 	case c.mayBlame(err):
 		c.decline(offered)
 	case cached && !h.sent:
