@@ -224,7 +224,7 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 	}
 	ask(coappeer.CON, 1, coappeer.Accept)
 	refused := peer.Expect(t, coappeer.ACK, coappeer.BadOption)
-	if ccoap.PassesCritical() && len(refused.Payload) > 0 { // else libcoap has refused it
+	if text := string(refused.Payload); ccoap.PassesCritical() && text != "" && text != "Bad Option" { // else libcoap has refused it
 		assert.Contains(t, string(refused.Payload), "Accept")
 		assert.NotContains(t, string(refused.Payload), "not understood")
 	}

@@ -133,6 +133,13 @@ func (l *loop) sweep() time.Duration {
 	return next
 }
 
+// spare has sweep called soon where there are too many sessions: one may be idle now.
+func (l *loop) spare() {
+	if l.strangers.n+l.servers.n > orDefault(l.config.MaxSessions, defaultMaxSessions) {
+		l.arm(time.Millisecond)
+	}
+}
+
 // maxAsked is how many peers may be asked at once: libcoap sorts what may be sent again.
 const maxAsked = 500
 

@@ -241,6 +241,7 @@ func (in *incoming) done() {
 	in.c.busy--
 	in.c.l.outbox.users.Add(-1)
 	in.c.l.handled()
+	in.c.l.spare()
 	in.c.l.touch(in.c)
 }
 

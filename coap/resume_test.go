@@ -473,24 +473,24 @@ func TestResumptionWithRawPublicKeys(t *testing.T) {
 	eachResuming(t, func(t *testing.T, proto Protocol) {
 		own, peer := rawKeyPair(t), rawKeyPair(t)
 		boom := errors.New("not any more")
-		var verdict error
-		accept := func(want crypto.Signer) func(crypto.PublicKey) error {
+		var serverSays, clientSays error
+		accept := func(want crypto.Signer, verdict *error) func(crypto.PublicKey) error {
 			return func(got crypto.PublicKey) error {
 				if !want.Public().(*ecdsa.PublicKey).Equal(got) {
 					return errors.New("another key")
 				}
-				return verdict
+				return *verdict
 			}
 		}
 		handled := make(chan crypto.PublicKey, 1)
-		addr := listen(t, &Config{SessionTickets: 1, PKI: PKI{RawPublicKey: peer, VerifyRawPublicKey: accept(own)}}, proto,
+		addr := listen(t, &Config{SessionTickets: 1, PKI: PKI{RawPublicKey: peer, VerifyRawPublicKey: accept(own, &serverSays)}}, proto,
 			HandlerFunc(func(w ResponseWriter, r *Request) { handled <- r.Session.PeerPublicKey() }))
-		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0), PKI: PKI{RawPublicKey: own, VerifyRawPublicKey: accept(peer)}}
+		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0), PKI: PKI{RawPublicKey: own, VerifyRawPublicKey: accept(peer, &clientSays)}}
 		for i := range 3 {
 			assert.Equal(t, i > 0, ask(t, config, addr, proto).DidResume)
 			assert.Equal(t, own.Public(), receive(t, handled))
 		}
-		verdict = boom
+		clientSays = boom
 		_, err := Dial(waitContext(t), uri(proto, addr, ""), config)
 		assert.ErrorIs(t, err, boom)
 	})

@@ -101,7 +101,7 @@ var stages = []stage{
 
 // atStage runs a handshake up to a stage, where send is called, and closes. It
 // returns the error of the Conn and what that sent in answer.
-func atStage(t *testing.T, at stage, send func(p *tls13peer.Conn)) (*Conn, error, []tls13peer.Record) {
+func atStage(t *testing.T, at stage, send func(p *tls13peer.Conn)) (*Conn, []tls13peer.Record, error) {
 	t.Helper()
 	cc, sc := tcpPipe(t)
 	var conn *Conn
@@ -143,7 +143,7 @@ func atStage(t *testing.T, at stage, send func(p *tls13peer.Conn)) (*Conn, error
 	require.True(t, sent, "the stage is not reached")
 	require.NoError(t, p.Conn.(*net.TCPConn).CloseWrite())
 	all, _ := p.ReadRecords()
-	return conn, <-done, all
+	return conn, all, <-done
 }
 
 // alertsOf returns the alerts among records, and requires that nothing follows.
@@ -166,7 +166,7 @@ func TestEachAlertDuringTheHandshake(t *testing.T) {
 		for _, level := range []byte{1, 2} {
 			for _, alert := range []byte{0, 10, 40, 42, 80, 90, 100, 112, 255} {
 				name := fmt.Sprintf("%v/level %d/alert %d", at, level, alert)
-				_, err, all := atStage(t, at, func(p *tls13peer.Conn) {
+				_, all, err := atStage(t, at, func(p *tls13peer.Conn) {
 					assert.NoError(t, p.SendRecord(tls13peer.RecordAlert, []byte{level, alert}))
 				})
 				require.Error(t, err, name)
@@ -192,7 +192,7 @@ func TestEachMessageDuringTheHandshake(t *testing.T) {
 				continue
 			}
 			name := fmt.Sprintf("%v/message %d", at, typ)
-			_, err, all := atStage(t, at, func(p *tls13peer.Conn) {
+			_, all, err := atStage(t, at, func(p *tls13peer.Conn) {
 				assert.NoError(t, p.SendMessage(typ, make([]byte, 40)))
 			})
 			require.Error(t, err, name)

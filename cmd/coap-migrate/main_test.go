@@ -242,9 +242,10 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 	} {
 		assert.Equal(t, typ, callbacks[name], name)
 	}
-	// As often as they stand in the code, outside comments.
-	for symbol, times := range map[string]int{"coap_new_context": 2, "coap_new_endpoint": 4, "coap_io_process": 3} {
-		assert.Equal(t, times, symbols[symbol], symbol)
+	if coap.Version() == "4.3.1" { // as often as they stand in the code of that, outside comments
+		for symbol, times := range map[string]int{"coap_new_context": 2, "coap_new_endpoint": 4, "coap_io_process": 3} {
+			assert.Equal(t, times, symbols[symbol], symbol)
+		}
 	}
 	status, stdout, _ := call(t, files...)
 	assert.Equal(t, 0, status)

@@ -357,7 +357,12 @@ func TestProxyForwardsOptionsThatAreSafe(t *testing.T) {
 		require.NoError(t, err)
 		return r
 	}
-	for _, id := range []coap.OptionID{coap.OptionOSCORE, 2048} {
+	forwarded := []coap.OptionID{2048}
+	if coap.Version() < "4.3.4" { // later ones keep it to themselves
+		forwarded = append(forwarded, coap.OptionOSCORE)
+		assert.Equal(t, coap.CodeBadOption, get("coap://proxy.example/", coap.OptionOSCORE).Code, "the proxy is the server itself")
+	}
+	for _, id := range forwarded {
 		r := get(endpoints[0].String(), id)
 		assert.Equal(t, coap.CodeContent, r.Code)
 		assert.True(t, r.Options.Has(id), "it goes both ways")
@@ -366,7 +371,6 @@ func TestProxyForwardsOptionsThatAreSafe(t *testing.T) {
 		assert.Equal(t, coap.CodeBadOption, get(endpoints[0].String(), id).Code)
 	}
 	assert.Equal(t, coap.CodeBadGateway, get(endpoints[0].String()+"/unsafe", 2048).Code)
-	assert.Equal(t, coap.CodeBadOption, get("coap://proxy.example/", coap.OptionOSCORE).Code, "the proxy is the server itself")
 	assert.Equal(t, coap.CodeContent, get("coap://proxy.example/", 2048).Code)
 }
 

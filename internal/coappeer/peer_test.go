@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -136,8 +137,11 @@ func TestUDPPeerIsAServerForLibcoap(t *testing.T) {
 	got := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: uri + "/separate"})
 	assert.Equal(t, "2.05", got.Code, got.Output)
 	assert.Equal(t, "later", string(got.Body))
-	captured := p.Captured()
-	require.Len(t, captured, 2)
+	var captured []Received
+	require.Eventually(t, func() bool {
+		captured = p.Captured()
+		return len(captured) == 2
+	}, 20*time.Second, time.Millisecond)
 	assert.Equal(t, Message{Type: ACK, ID: 77}, captured[1].Message)
 
 	got = testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: uri + "/large"})

@@ -41,6 +41,7 @@ typedef struct {
 #define CSHIM_CREDENTIALS 0
 /* Handshakes over DTLS fail with what is set for a session. */
 #define CSHIM_SETS_UP_TLS 0
+#define CSHIM_TAKES_OSCORE 0
 #define CSHIM_PSK_IDENTITY_MAX 63
 #define CSHIM_PSK_KEY_MAX 64
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_TCP_CONNECTED
@@ -133,6 +134,8 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 #define CSHIM_HAVE_CREDENTIALS
 #define CSHIM_CREDENTIALS 1
 #define CSHIM_SETS_UP_TLS 1
+/* Messages with the option OSCORE are decrypted, or dropped. */
+#define CSHIM_TAKES_OSCORE (LIBCOAP_VERSION >= 4003002U)
 #define CSHIM_PSK_IDENTITY_MAX 65535
 #define CSHIM_PSK_KEY_MAX 65535
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_SERVER_SESSION_NEW

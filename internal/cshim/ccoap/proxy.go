@@ -5,6 +5,10 @@ package ccoap
 */
 import "C"
 
+// TakesOSCORE reports whether libcoap decrypts messages with the option OSCORE, or drops them:
+// they do not come here.
+const TakesOSCORE = bool(C.CSHIM_TAKES_OSCORE != 0)
+
 // AcceptProxied has requests with Proxy-Uri and Proxy-Scheme options come as others do. They
 // are answered with 5.05 by libcoap otherwise, from 4.3 on. It is called once. It reports
 // false where there is no memory.

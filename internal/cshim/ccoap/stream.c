@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -568,7 +569,7 @@ static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, 
 {
 	size_t have = s->kept_size < size ? s->kept_size : size, taken = 0;
 	bool counts = s->accepted && !streams->foreign && streams->limits.requests > 0;
-	unsigned requests = counts ? s->window - s->handled : -1;
+	unsigned requests = counts ? s->window - s->handled : UINT_MAX;
 	ssize_t n;
 
 	streams->last = s;
