@@ -36,7 +36,7 @@ func (c *Config) checkPriority() error {
 		version uint16
 	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
 		if bound.version != 0 && (bound.version < gnutls.VersionTLS10 || bound.version > gnutls.VersionTLS13) {
-			return fmt.Errorf("the version 0x%04x in Config.%s is none of TLS", bound.version, bound.field)
+			return fmt.Errorf("%s is 0x%04x, not a version of TLS", "Config."+bound.field, bound.version)
 		}
 	}
 	if i := strings.IndexByte(c.Priority, 0); i >= 0 {
