@@ -23,8 +23,8 @@ type AddressValidation int
 
 const (
 	// ValidateWhenLarge has peers without proof get what they ask for while that is little:
-	// three times the bytes that come from an address, and 16 KiB on top, which come back in
-	// 4 minutes. What may be sent again counts as often as it may. When 2 KiB are used,
+	// three times the bytes that come from an address, and 64 KiB on top, which come back in
+	// 4 minutes. What may be sent again counts as often as it may. When half of that is used,
 	// responses are messages of their own that are to be acknowledged, which every client
 	// does; when all of it is used, requests are answered with 4.01 and an Echo option.
 	ValidateWhenLarge AddressValidation = iota
@@ -37,8 +37,8 @@ const (
 )
 
 const (
-	creditBytes   = 16 << 10        // to send to an address without proof
-	creditProof   = 2 << 10         // of it may be used before there must be a proof
+	creditBytes   = 64 << 10        // to send to an address without proof
+	creditProof   = 32 << 10        // of it may be used before there must be a proof
 	creditPeriod  = 4 * time.Minute // in which it comes back
 	creditAmount  = 3               // bytes to be sent for one that came (RFC 9175, section 2.4)
 	creditBuckets = 4096
