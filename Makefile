@@ -18,6 +18,8 @@ ONCE     = $(if $(findstring libcoap2,$(GOFLAGS)),,bench)
 
 # The suites wait for timeouts of the protocols, and for each other on a busy machine.
 GOTEST := go test -timeout 30m
+# What a build in another way, and another round, can show something of: not the documents.
+CODE   := $$(go list ./... | grep -v /docs$$)
 
 # $(call each,MODULES,COMMAND) runs a shell command in the directories of modules.
 each = @set -e; for m in $(1); do (set -x; cd $$m; $(2)); done
@@ -70,22 +72,21 @@ noresume: deps ## run the tests of CoAP without resumption (build tag noresume)
 	GOFLAGS="$(call and_tag,noresume)" $(GOTEST) ./internal/cshim/... ./coap ./cmd/... ./examples/...
 
 race: deps ## run the tests with the race detector
-	$(call each,$(MODULES),$(GOTEST) -race ./...)
+	$(call each,$(MODULES),$(GOTEST) -race $(CODE))
 
 # A leak makes the test binary fail when it ends, after PASS.
 asan: deps ## run the tests with the address sanitizer and its leak detection
-	$(call each,$(MODULES),ASAN_OPTIONS=detect_leaks=1 $(GOTEST) -asan ./...)
+	$(call each,$(MODULES),ASAN_OPTIONS=detect_leaks=1 $(GOTEST) -asan $(CODE))
 
-# The documents do not change from one round to the next.
 stress: deps ## run the tests ten times over
-	$(call each,$(MODULES),go test -count=10 -timeout 80m $$(go list ./... | grep -v /docs$$))
+	$(call each,$(MODULES),go test -count=10 -timeout 80m $(CODE))
 
 matrix: ## make vet test on other Debian releases, the demo on arm64 (SUITES; Debian, root)
 	@scripts/deps.sh build matrix
 	scripts/matrix.sh $(SUITES)
 
 cgocheck: deps ## run the tests with the full check of pointers passed to C
-	$(call each,$(MODULES),GOEXPERIMENT=cgocheck2 $(GOTEST) ./...)
+	$(call each,$(MODULES),GOEXPERIMENT=cgocheck2 $(GOTEST) $(CODE))
 
 vet: deps-build ## go vet, and C warnings as errors
 	CGO_CFLAGS='$(WARNINGS)' go build ./internal/cshim/...
