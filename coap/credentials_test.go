@@ -242,8 +242,11 @@ func TestObservationsOfAClientMoveTogether(t *testing.T) {
 	require.NoError(t, err)
 	defer first.Release()
 	dead := first.LocalAddr()
+	moved := false
 	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
-		if d.From == dead {
+		fromClient := d.Direction == coappeer.ToServer
+		moved = moved || fromClient && d.From != dead
+		if fromClient && d.From == dead || !fromClient && !moved {
 			return coappeer.Drop
 		}
 		return coappeer.Forward
