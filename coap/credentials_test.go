@@ -1,7 +1,6 @@
 package coap
 
 import (
-	"context"
 	"crypto"
 	"fmt"
 	"io"
@@ -202,69 +201,6 @@ func TestHandshakeGoesOnWhileTheServerAnswers(t *testing.T) {
 	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1})
 	require.NoError(t, err)
 	assert.NoError(t, s.Close())
-}
-
-// When the server does not know a session any more, one request finds that out for all
-// observations that a client has in it.
-func TestObservationsOfAClientMoveTogether(t *testing.T) {
-	t.Parallel()
-	const n = 8
-	mux := &Mux{}
-	for i := range n {
-		mux.Handle(fmt.Sprintf("GET /%d", i), NewResource(hello))
-	}
-	relay := coappeer.NewRelay(t, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, mux))
-	c := newTestClient(t, uri(DTLS, relay.Addr(), ""), &Config{
-		PKI: PKI{RootCAs: pool(t, "ca")}, AckTimeout: minAckTimeout, AckRandomFactor: 1, MaxRetransmit: 1,
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	states, done := make(chan int, 100), make(chan struct{}, n)
-	for i := range n {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			request := get()
-			request.Options.AddString(OptionURIPath, fmt.Sprint(i))
-			for _, err := range c.Observe(ctx, request) {
-				if err == nil {
-					states <- i
-				}
-			}
-		}()
-	}
-	all := func() {
-		seen := make(map[int]bool)
-		for len(seen) < n {
-			seen[receive(t, states)] = true
-		}
-	}
-	all()
-	first, err := c.Session(waitContext(t))
-	require.NoError(t, err)
-	defer first.Release()
-	dead := first.LocalAddr()
-	moved := false
-	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
-		fromClient := d.Direction == coappeer.ToServer
-		moved = moved || fromClient && d.From != dead
-		if fromClient && d.From == dead || !fromClient && !moved {
-			return coappeer.Drop
-		}
-		return coappeer.Forward
-	})
-	_, err = c.Get(waitContext(t), "/0")
-	require.ErrorIs(t, err, ErrRetriesExhausted)
-	all()
-	cancel()
-	for range n {
-		receive(t, done)
-	}
-	from := make(map[netip.AddrPort]bool)
-	for _, d := range relay.Captured() {
-		if d.Direction == coappeer.ToServer {
-			from[d.From] = true
-		}
-	}
-	assert.Len(t, from, 2)
 }
 
 type hanging struct{ crypto.Signer }
