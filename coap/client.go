@@ -116,25 +116,27 @@ func (c *Client) isClosed() bool {
 func (c *Client) failed(err error) error { return &Error{Op: "dial", Peer: c.uri, Err: err} }
 
 // judge gives a session up that its server does not seem to know any more. Who
-// still uses it may go on, unless it is over DTLS and the server was silent all the time that the
-// retransmissions took: then it is over for all, who would find that out one after the other.
+// still uses it may go on, unless it is over DTLS and the server was silent while a message was
+// sent again: then it is over for all, who would find that out one after the other.
 func (c *Client) judge(s *Session, err error) {
 	if !errors.Is(err, ErrRetriesExhausted) && !errors.Is(err, ErrUnreachable) {
 		return
 	}
 	c.mu.Lock()
-	current := c.session == s
-	if current {
+	if c.session == s {
 		c.retire()
 	}
 	c.mu.Unlock()
-	if current && s.c.endSilent(err) {
+	if s.c.endSilent(err) {
 		s.Close()
 	}
 }
 
-// endSilent ends a session over DTLS that nothing was heard in since a message that nobody has
-// acknowledged was sent first. It reports whether it did.
+// endSilent ends a session over DTLS that nothing was heard in for as long as a message is
+// sent again that nobody acknowledges. It reports whether it did.
+//
+// The time before the first retransmission is left out: what came last is often what the message
+// waited for (NSTART), and timers are not exact.
 func (c *conn) endSilent(err error) bool {
 	if c.l.lock() != nil {
 		return false
@@ -142,8 +144,8 @@ func (c *conn) endSilent(err error) bool {
 	defer c.l.unlock()
 	config := &c.l.config
 	n := orDefault(config.MaxRetransmit, defaultMaxRetransmit)
-	sent := time.Now().Add(-orDefault(config.AckTimeout, defaultAckTimeout) * (2<<n - 1)) // or earlier
-	if c.proto != DTLS || c.ended != nil || c.heard.After(sent) {
+	again := time.Now().Add(-orDefault(config.AckTimeout, defaultAckTimeout) * (2<<n - 2))
+	if c.proto != DTLS || c.ended != nil || c.heard.After(again) || c.alive.After(again) {
 		return false
 	}
 	c.end(cause(err))

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"context"
 	"crypto"
 	"fmt"
 	"io"
@@ -201,6 +202,111 @@ func TestHandshakeGoesOnWhileTheServerAnswers(t *testing.T) {
 	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1})
 	require.NoError(t, err)
 	assert.NoError(t, s.Close())
+}
+
+// When the server does not know a session any more, one request finds that out for all
+// observations that a client has in it.
+func TestObservationsOfAClientMoveTogether(t *testing.T) {
+	for name, lost := range map[string]func(dead, moved bool, direction coappeer.Direction) bool{
+		"the server hears nothing": func(dead, _ bool, direction coappeer.Direction) bool {
+			return dead && direction == coappeer.ToServer
+		},
+		"nobody hears anything": func(dead, moved bool, direction coappeer.Direction) bool {
+			return dead || direction == coappeer.ToClient && !moved
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			observationsMoveTogether(t, lost)
+		})
+	}
+}
+
+func observationsMoveTogether(t *testing.T, lost func(dead, moved bool, direction coappeer.Direction) bool) {
+	const n = 8
+	mux := &Mux{}
+	for i := range n {
+		mux.Handle(fmt.Sprintf("GET /%d", i), NewResource(hello))
+	}
+	relay := coappeer.NewRelay(t, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, mux))
+	c := newTestClient(t, uri(DTLS, relay.Addr(), ""), &Config{
+		PKI: PKI{RootCAs: pool(t, "ca")}, AckTimeout: minAckTimeout, AckRandomFactor: 1, MaxRetransmit: 1,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	states, done := make(chan int, 100), make(chan struct{}, n)
+	for i := range n {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			request := get()
+			request.Options.AddString(OptionURIPath, fmt.Sprint(i))
+			for _, err := range c.Observe(ctx, request) {
+				if err == nil {
+					states <- i
+				}
+			}
+		}()
+	}
+	all := func() {
+		t.Helper()
+		seen := make(map[int]bool)
+		for len(seen) < n {
+			seen[receive(t, states)] = true
+		}
+	}
+	all()
+	first, err := c.Session(waitContext(t))
+	require.NoError(t, err)
+	defer first.Release()
+	dead := first.LocalAddr()
+	moved := false
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		moved = moved || d.Direction == coappeer.ToServer && d.From != dead
+		if lost(d.From == dead, moved, d.Direction) {
+			return coappeer.Drop
+		}
+		return coappeer.Forward
+	})
+	_, err = c.Get(waitContext(t), "/0")
+	require.ErrorIs(t, err, ErrRetriesExhausted)
+	all()
+	cancel()
+	for range n {
+		receive(t, done)
+	}
+	from := make(map[netip.AddrPort]bool)
+	for _, d := range relay.Captured() {
+		if d.Direction == coappeer.ToServer {
+			from[d.From] = true
+		}
+	}
+	assert.Len(t, from, 2)
+}
+
+// A session goes on where something came while a message was sent again, until one finds it
+// silent: that need not be the first.
+func TestSessionsThatAreNotSilentGoOn(t *testing.T) {
+	config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, AckTimeout: minAckTimeout, MaxRetransmit: 1}
+	c := newTestClient(t, uri(DTLS, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello), ""), config)
+	s, err := c.Session(waitContext(t))
+	require.NoError(t, err)
+	defer s.Close()
+	judged := func(heard, alive time.Duration) error {
+		s.c.l.mu.Lock()
+		s.c.heard, s.c.alive = time.Now().Add(-heard), time.Now().Add(-alive)
+		s.c.l.mu.Unlock()
+		c.judge(s, ErrRetriesExhausted)
+		return s.Err()
+	}
+	require.NoError(t, judged(time.Second, time.Hour), "a response came")
+	require.NoError(t, judged(time.Hour, time.Second), "a request came")
+	next, err := c.Session(waitContext(t))
+	require.NoError(t, err)
+	defer next.Release()
+	require.NotSame(t, s.c, next.c)
+	// The timers of libcoap are early by a millisecond, and more where what came let the message go.
+	require.ErrorIs(t, judged(2990*time.Millisecond, time.Hour), ErrRetriesExhausted)
+	require.NoError(t, next.Err())
 }
 
 type hanging struct{ crypto.Signer }
