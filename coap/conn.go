@@ -50,7 +50,9 @@ type conn struct {
 	older      *conn     // in loop.servers or loop.strangers
 	newer      *conn
 	verified   bool // the peer has the address that it says
-	spent      int  // of credit, while it is not verified
+	consents   bool // the peer has shown that it wants what is sent to it
+	spent      bucket
+	probe      *ping // whose answer verifies the address, or nil
 	proofs     []messageID
 	alive      time.Time // of the last sign of life, of a server's peer
 	recent     exchangeLog
@@ -115,6 +117,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	c.local, c.remote = native.Addresses()
 	c.session = &Session{c: c}
 	c.verified = !server || c.proto != UDP
+	c.consents = c.verified
 	l.conns[id] = c
 	state := native.State()
 	secured := !c.proto.Secure() || state == ccoap.StateCSM || state == ccoap.StateEstablished
@@ -183,10 +186,10 @@ func (c *conn) end(err error) {
 	for _, x := range c.exchanges {
 		x.fail(err)
 	}
-	for _, p := range c.pings {
-		p.fail(err)
+	for len(c.pings) > 0 {
+		c.pings[0].end(err)
 	}
-	c.exchanges, c.pings = nil, nil
+	c.exchanges = nil
 	if !c.isUp {
 		close(c.connected)
 	}

@@ -254,6 +254,20 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// go-coap 3.8.1 acknowledges pings.
+func TestAcknowledgedPing(t *testing.T) {
+	peer := coappeer.NewUDP(t)
+	s := connect(t, nil, peer.Addr(), UDP)
+	result := make(chan error, 1)
+	go func() { result <- s.Ping(waitContext(t)) }()
+	m := peer.Receive(t)
+	peer.Send(m.From, m.Acknowledge())
+	assert.NoError(t, receive(t, result))
+	s.c.l.mu.Lock()
+	defer s.c.l.mu.Unlock()
+	assert.Empty(t, s.c.l.hearers)
+}
+
 func TestPingWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	peer := coappeer.NewUDP(t)

@@ -36,7 +36,7 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 	}
 	if c := l.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got
 		l.heard(c)
-		l.verify(c)
+		l.trust(c)
 	}
 	h := l.hearers[m]
 	switch {

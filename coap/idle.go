@@ -67,11 +67,7 @@ func (l *loop) verify(c *conn) {
 	}
 	l.strangers.remove(c)
 	l.servers.add(c)
-	if c.spent > 0 {
-		b := l.credit.of(c.remote.Addr())
-		b.used = max(0, b.used-c.spent)
-	}
-	c.dropProofs()
+	c.settle()
 	c.verified = true
 	for _, b := range c.blocks {
 		l.store.shares.move(&b.held, c.holder())
@@ -165,7 +161,7 @@ func (c *conn) checkObservers(now time.Time) {
 		return
 	}
 	l.asked++
-	c.asked = p
+	c.asked, p.told = p, c.answered
 }
 
 // answered notes what became of the question.
@@ -176,6 +172,7 @@ func (c *conn) answered(there bool) {
 	c.asked = nil
 	c.l.asked--
 	if there {
+		c.l.verify(c)
 		c.l.heard(c)
 	} else {
 		c.endObservers()

@@ -75,7 +75,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		confirmable: m.Type == ccoap.Confirmable && !c.proto.Reliable(),
 		multicast:   multicast,
 	}
-	if c.unproved() {
+	if c.metered() {
 		c.earn(&m)
 	}
 	if !c.proto.Reliable() {
@@ -257,6 +257,10 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	in.answered = true
 	m.ID = ccoap.NewID
 	proof := in.wantsProof(m)
+	if proof && hasBlocks(m) {
+		in.c.prod()
+		proof = false
+	}
 	if proof && in.confirmable && !in.acked {
 		in.acked = true
 		in.sendEmpty()

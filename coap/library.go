@@ -37,6 +37,10 @@ const (
 	FeatureCredentials
 	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
 	FeatureAdoption
+	// FeatureAddressValidation is ValidateWhenLarge. Without it a server answers peers over UDP as
+	// ValidateNever has it. It is there on amd64 and arm64, with any version of libcoap. Borrowed
+	// contexts lack it.
+	FeatureAddressValidation
 )
 
 // Supports reports whether the version of libcoap that is loaded has a feature. What it
@@ -55,6 +59,8 @@ func Supports(f Feature) bool {
 		return ccoap.SetsUpTLS()
 	case FeatureAdoption:
 		return ccoap.Adopts
+	case FeatureAddressValidation:
+		return ccoap.TellsEmpty()
 	}
 	return false
 }

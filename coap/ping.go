@@ -9,8 +9,10 @@ import (
 
 // A ping waits for its answer.
 type ping struct {
+	c   *conn
 	mid int // over UDP and DTLS
 	*call
+	told func(there bool) // called with the loop locked when it is known; nil: nobody
 }
 
 // Ping asks whether the peer is there: over UDP and DTLS with an empty confirmable
@@ -56,10 +58,15 @@ func (c *conn) sendPing() (*ping, error) {
 	if err != nil {
 		return nil, c.sendError(err)
 	}
-	p := &ping{mid, newCall()}
+	p := &ping{c: c, mid: mid, call: newCall()}
 	c.pings = append(c.pings, p)
+	if !c.proto.Reliable() {
+		c.l.hearers[p.id()] = p
+	}
 	return p, nil
 }
+
+func (p *ping) id() messageID { return messageID{p.c.remote, uint16(p.mid)} }
 
 // forget drops a ping that nobody waits for any more. Over a reliable transport it is not
 // dropped before its Pong, which would be taken for that of the next one.
@@ -69,20 +76,42 @@ func (c *conn) forget(p *ping) {
 	}
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
-	c.pings = slices.DeleteFunc(c.pings, func(other *ping) bool { return other == p })
+	p.drop()
+}
+
+func (p *ping) drop() {
+	p.c.pings = slices.DeleteFunc(p.c.pings, func(other *ping) bool { return other == p })
+	if p.c.l.hearers[p.id()] == hearer(p) {
+		delete(p.c.l.hearers, p.id())
+	}
+}
+
+// end says what became of a ping. The loop is locked.
+func (p *ping) end(err error) {
+	p.drop()
+	if p.told != nil {
+		p.c.l.events = append(p.c.l.events, func() { p.told(err == nil) })
+	}
+	if err != nil {
+		p.fail(err)
+	} else {
+		p.receive(ccoap.Message{})
+	}
 }
 
 // onPong is called for a Pong over a reliable transport, where they come in the
 // order of the pings.
 func (l *loop) onPong(id ccoap.SessionID) {
 	if c := l.conns[id]; c != nil && len(c.pings) > 0 {
-		if c.pings[0] == c.asked {
-			c.answered(true)
-		}
-		c.pings[0].receive(ccoap.Message{})
-		c.pings = c.pings[1:]
+		c.pings[0].end(nil)
 	}
 }
+
+// acknowledged takes the answer of go-coap 3.8.1, which should be a reset.
+func (p *ping) acknowledged() { p.end(nil) }
+
+// rejected has nothing to do: onNack comes.
+func (p *ping) rejected() {}
 
 // pinged reports whether a message that was not taken was a ping. The answer to one
 // is a reset (RFC 7252, section 1.2).
@@ -94,18 +123,12 @@ func (c *conn) pinged(reason ccoap.Reason, m ccoap.Message) bool {
 		if p.mid != m.ID {
 			continue
 		}
-		if p == c.asked {
-			l := c.l
-			l.events = append(l.events, func() {
-				c.pings = slices.DeleteFunc(c.pings, func(other *ping) bool { return other == p })
-				c.answered(reason == ccoap.WasReset)
-			})
-		}
 		if reason == ccoap.WasReset {
-			p.receive(m)
+			p.end(nil)
 		} else {
-			p.fail(nackError(reason))
+			p.end(nackError(reason))
 		}
+		break
 	}
 	return true
 }

@@ -66,8 +66,8 @@ func TestUploadsFromMadeUpAddressesDoNotEvictOthers(t *testing.T) {
 	for m.Type != coappeer.CON { // the address must be proved, since it gets tight
 		m = peer.Receive(t)
 	}
-	assert.Equal(t, coappeer.Code(CodeContinue), m.Code)
-	peer.Send(addr, m.Acknowledge())
+	assert.Equal(t, coappeer.Empty, m.Code)
+	peer.Send(addr, m.Reset())
 	flood()
 	peer.Send(addr, putBlock(2, "/up", 1, false, body[64:]))
 	assert.Equal(t, body, receive(t, got))

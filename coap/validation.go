@@ -17,16 +17,19 @@ import (
 // address that their requests come from. A peer has proved it in a session when it
 // acknowledges a message of the server, whose ID cannot be guessed, or sends back the Echo
 // option of a response (RFC 9175). Until then whoever sends with a victim's address could
-// have the server send to the victim (RFC 7252, section 11.3). Over DTLS, TCP and TLS
+// have the server send to the victim (RFC 7252, section 11.3). A peer that answers a CoAP
+// ping has the address, but may be a victim that speaks CoAP. Over DTLS, TCP and TLS
 // addresses are always proved.
 type AddressValidation int
 
 const (
 	// ValidateWhenLarge has peers without proof get what they ask for while that is little:
 	// three times the bytes that come from an address, and 64 KiB on top, which come back in
-	// 4 minutes. What may be sent again counts as often as it may. When half of that is used,
-	// responses are messages of their own that are to be acknowledged, which every client
-	// does; when all of it is used, requests are answered with 4.01 and an Echo option.
+	// 4 minutes. What may be sent again counts as often as it may. When 2 KiB of that are
+	// used, a response is a message of its own that is to be acknowledged, which every client
+	// does; to a body in blocks a CoAP ping is added instead, and who answers that has 256
+	// times as much. When all of it is used, requests are answered with 4.01 and an Echo
+	// option.
 	ValidateWhenLarge AddressValidation = iota
 	// ValidateAlways has all requests of peers without proof answered with 4.01 and an Echo
 	// option, but for those for a group. Clients of this package send that back, see
@@ -37,13 +40,14 @@ const (
 )
 
 const (
-	creditBytes   = 64 << 10        // to send to an address without proof
-	creditProof   = 32 << 10        // of it may be used before there must be a proof
-	creditPeriod  = 4 * time.Minute // in which it comes back
-	creditAmount  = 3               // bytes to be sent for one that came (RFC 9175, section 2.4)
-	creditBuckets = 4096
-	echoPeriod    = 2 * time.Minute // in which an Echo value stays the same
-	echoBytes     = 6               // a response with it is no more than three times an empty request
+	creditBytes    = 64 << 10        // to send to an address without proof
+	creditProof    = 2 << 10         // of it may be used before there must be a proof
+	creditPeriod   = 4 * time.Minute // in which it comes back
+	creditAmount   = 3               // bytes to be sent for one that came (RFC 9175, section 2.4)
+	creditBuckets  = 4096
+	reachableTimes = 256             // the credit of an address that answers pings
+	echoPeriod     = 2 * time.Minute // in which an Echo value stays the same
+	echoBytes      = 6               // a response with it is no more than three times an empty request
 )
 
 // A credit counts what is sent to addresses without proof beyond what their requests allow.
@@ -57,7 +61,7 @@ type credit struct {
 
 type bucket struct {
 	used int
-	at   time.Time
+	last time.Time // when it was looked at
 }
 
 // network is what addresses are counted by: of IPv6 one host has all of a /64.
@@ -76,28 +80,76 @@ func (k *credit) of(addr netip.Addr) *bucket {
 		k.seed = maphash.MakeSeed()
 		k.buckets = make([]bucket, creditBuckets)
 	}
-	b := &k.buckets[maphash.Comparable(k.seed, network(addr))%creditBuckets]
-	now := time.Now()
+	return k.buckets[maphash.Comparable(k.seed, network(addr))%creditBuckets].at(time.Now(), creditBytes)
+}
+
+// at gives back what has come back since the last call: so many bytes in creditPeriod.
+func (b *bucket) at(now time.Time, bytes int) *bucket {
 	if b.used > 0 {
-		back := min(now.Sub(b.at), creditPeriod)
-		b.used = max(0, b.used-int(int64(creditBytes)*int64(back)/int64(creditPeriod)))
+		back := min(now.Sub(b.last), creditPeriod)
+		b.used = max(0, b.used-int(int64(bytes)*int64(back)/int64(creditPeriod)))
 	}
-	b.at = now
+	b.last = now
 	return b
 }
 
-// unproved reports whether what is sent in the session counts.
-func (c *conn) unproved() bool {
-	if c.verified {
-		return false
-	}
-	switch c.l.config.AddressValidation {
+// unproved reports whether the peer's address may be made up.
+func (c *conn) unproved() bool { return !c.verified && c.l.validates() }
+
+// metered reports whether what is sent in the session counts.
+func (c *conn) metered() bool { return !c.consents && c.l.validates() }
+
+func (l *loop) validates() bool {
+	switch l.config.AddressValidation {
 	case ValidateWhenLarge:
-		return c.l.hearsAcknowledgements()
+		return l.hearsAcknowledgements()
 	case ValidateAlways:
 		return true
 	}
 	return false
+}
+
+// account is what counts what is sent to the peer, and how many times the credit it has.
+func (c *conn) account() (b *bucket, times int) {
+	if c.verified {
+		return c.spent.at(time.Now(), reachableTimes*creditBytes), reachableTimes
+	}
+	return c.l.credit.of(c.remote.Addr()), 1
+}
+
+// settle gives back to the address what the session has used of its credit.
+func (c *conn) settle() {
+	if !c.verified && c.spent.used > 0 {
+		b := c.l.credit.of(c.remote.Addr())
+		b.used = max(0, b.used-c.spent.used)
+	}
+	c.spent = bucket{}
+}
+
+// trust notes that the peer has the address that it says, and wants what is sent to it.
+func (l *loop) trust(c *conn) {
+	l.verify(c)
+	c.dropProofs()
+	c.consents = true
+}
+
+// prod has the peer answer a ping, which verifies its address. Clients acknowledge a block
+// that is a message of its own in ways that do not let the next one through (libcoap 4.3.1
+// and 4.3.4; go-coap 3.8.1 puts its next request into the acknowledgement).
+func (c *conn) prod() {
+	if c.probe != nil || !c.unproved() {
+		return
+	}
+	p, err := c.sendPing()
+	if err != nil {
+		return
+	}
+	c.probe, p.told = p, func(there bool) {
+		c.probe = nil
+		if there {
+			c.l.verify(c)
+		}
+	}
 }
 
 // hearsAcknowledgements reports whether acknowledgements come to onHeard.
@@ -106,7 +158,7 @@ func (l *loop) hearsAcknowledgements() bool { return ccoap.TellsEmpty() && !l.bo
 // transmit sends a message, and counts it.
 func (c *conn) transmit(m *ccoap.Message) (mid int, err error) {
 	mid, err = c.native.Send(m)
-	if err != nil || !c.unproved() {
+	if err != nil || !c.metered() {
 		return mid, err
 	}
 	n := wireSize(m)
@@ -114,22 +166,32 @@ func (c *conn) transmit(m *ccoap.Message) (mid int, err error) {
 		n *= c.l.config.tries()
 		c.prove(mid)
 	}
-	c.spent += n
-	c.l.credit.of(c.remote.Addr()).used += n
+	b, _ := c.account()
+	b.used += n
+	if !c.verified {
+		c.spent.used += n
+	}
 	return mid, nil
 }
 
 // earn counts a message that has come.
 func (c *conn) earn(m *ccoap.Message) {
 	n := creditAmount * wireSize(m)
-	b := c.l.credit.of(c.remote.Addr())
+	b, _ := c.account()
 	b.used = max(0, b.used-n)
-	c.spent = max(0, c.spent-n)
+	if !c.verified {
+		c.spent.used = max(0, c.spent.used-n)
+	}
 }
 
-// overdrawn reports whether more is used than so many bytes.
+// overdrawn reports whether more is used than so many bytes of the credit of an address
+// without proof, or as many times more as an address has that answers.
 func (c *conn) overdrawn(bytes int) bool {
-	return c.unproved() && c.l.credit.of(c.remote.Addr()).used > bytes
+	if !c.metered() {
+		return false
+	}
+	b, times := c.account()
+	return b.used > times*bytes
 }
 
 // tries is how often a confirmable message may be sent.
@@ -191,14 +253,14 @@ func (c *conn) echoes(m *ccoap.Message) bool {
 // Otherwise it must be challenged.
 func (in *incoming) admit() bool {
 	c := in.c
-	if !c.unproved() {
+	if !c.metered() {
 		return true
 	}
 	if c.echoes(&in.m) {
-		c.l.verify(c)
+		c.l.trust(c)
 		return true
 	}
-	return (in.multicast || c.l.config.AddressValidation != ValidateAlways) && !c.overdrawn(creditBytes)
+	return (in.multicast || c.verified || c.l.config.AddressValidation != ValidateAlways) && !c.overdrawn(creditBytes)
 }
 
 // challenge answers with an Echo value (RFC 9175, section 2.3).
@@ -212,7 +274,7 @@ func (in *incoming) challenge() {
 
 // wantsProof reports whether a response is to be acknowledged, so that the address is proved.
 func (in *incoming) wantsProof(response *ccoap.Message) bool {
-	if !in.c.unproved() || len(in.c.proofs) > 0 || in.multicast || !Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
+	if !in.c.metered() || len(in.c.proofs) > 0 || in.multicast || !Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
 		return false
 	}
 	l := in.c.l
