@@ -14,6 +14,7 @@ import (
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/tls13peer"
 )
 
 // needCredentials skips a test of what libcoap does not do by itself.
@@ -169,6 +170,44 @@ func TestVersionsOfSessions(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A session is resumed with a key exchange, unless Priority asks for something else. A client with a
+// pre-shared key has the cipher suite that RFC 8323 requires, which has none.
+func TestClientsOfferToResumeWithAKeyExchange(t *testing.T) {
+	needCredentials(t)
+	raw := PKI{RawPublicKey: rawKeyPair(t), VerifyRawPublicKey: func(crypto.PublicKey) error { return nil }}
+	for name, tc := range map[string]struct {
+		config Config
+		modes  []byte
+	}{
+		"certificates":     {Config{}, []byte{tls13peer.PSKDHE}},
+		"a raw public key": {Config{PKI: raw}, []byte{tls13peer.PSKDHE}},
+		"a Priority":       {Config{Priority: "NORMAL"}, []byte{tls13peer.PSKDHE}},
+		"TLS 1.3 alone":    {Config{MinVersion: gnutls.VersionTLS13}, []byte{tls13peer.PSKDHE}},
+		"asked for":        {Config{Priority: "NORMAL:+PSK"}, []byte{tls13peer.PSKOnly}},
+		"a pre-shared key": {Config{PSK: PSK{Identity: "client1", Key: testKey}}, []byte{tls13peer.PSKDHE, tls13peer.PSKOnly}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln := coappeer.ListenTCP(t)
+			s, err := newTestContext(t, &tc.config).NewClientSession(netip.AddrPort{}, ln.Addr(), TLS)
+			require.NoError(t, err)
+			defer s.Close()
+			require.NoError(t, ln.SetDeadline(time.Now().Add(wait)))
+			conn, err := ln.TCPListener.Accept()
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+			server := tls13peer.NewServer(conn, tls13peer.ServerScript{
+				Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.ServerHello12: {}}, // and then it ends
+			})
+			require.NoError(t, server.Handshake())
+			require.NotEmpty(t, server.Hellos)
+			const pskKeyExchangeModes = 45
+			modes := server.Hellos[0].Extensions.Bodies(pskKeyExchangeModes)
+			assert.Equal(t, [][]byte{append([]byte{byte(len(tc.modes))}, tc.modes...)}, modes)
+		})
+	}
 }
 
 func TestBadPrioritiesAreNamed(t *testing.T) {

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -15,6 +16,7 @@ import (
 // A priority is what the sessions of a context may have.
 type priority struct {
 	p, hint *cgnutls.Priority // hint: for clients that answer the hints of TLS 1.2
+	pki     *cgnutls.Priority // for clients without a pre-shared key
 	owners  []any
 }
 
@@ -26,8 +28,12 @@ func (p *priority) pointers() (all, hint unsafe.Pointer) {
 }
 
 // What CoAP asks for beyond the usual default: key exchanges with pre-shared keys, the ciphers of
-// small devices, and raw public keys.
-var coapPriorities = []string{"+ECDHE-PSK", "+PSK", "+AES-128-CCM-8", "+CTYPE-CLI-ALL", "+CTYPE-SRV-ALL"}
+// small devices, and raw public keys. PSK, without a key exchange, is also what a client offers to resume
+// with: those that need it for no more leave it out.
+var (
+	pkiPriorities  = []string{"+ECDHE-PSK", "+AES-128-CCM-8", "+CTYPE-CLI-ALL", "+CTYPE-SRV-ALL"}
+	coapPriorities = append(slices.Clone(pkiPriorities), "+PSK")
+)
 
 // checkPriority names what is wrong with the versions and the priorities, but for their syntax.
 func (c *Config) checkPriority() error {
@@ -89,21 +95,28 @@ func newPriority(c *Config) (*priority, error) {
 		Priority:   c.Priority,
 		Added:      coapPriorities,
 	}
-	p, owner, err := bridge.Priority(config)
-	if err != nil {
+	p := &priority{}
+	add := func(config bridge.PriorityConfig) (*cgnutls.Priority, error) {
+		native, owner, err := bridge.Priority(config)
+		p.owners = append(p.owners, owner)
+		return native, err
+	}
+	var err error
+	if p.p, err = add(config); err != nil {
 		return nil, err
 	}
-	all := &priority{p: p, owners: []any{owner}}
+	pki := config
+	pki.Added, pki.Client = pkiPriorities, true
+	if p.pki, err = add(pki); err != nil {
+		return nil, err
+	}
 	if c.PSK.ForHint == nil {
-		return all, nil
+		return p, nil
 	}
 	config.MaxVersion = gnutls.VersionTLS12
 	if c.MaxVersion != 0 {
 		config.MaxVersion = min(config.MaxVersion, c.MaxVersion)
 	}
-	if all.hint, owner, err = bridge.Priority(config); err != nil {
-		return nil, err
-	}
-	all.owners = append(all.owners, owner)
-	return all, nil
+	p.hint, err = add(config)
+	return p, err
 }

@@ -155,6 +155,9 @@ func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Proto
 		}
 		native, id, err = s.newPSK(l, local, server, proto)
 	} else {
+		if l.priority != nil {
+			l.native.SetClientPriority(l.priority.pki.Pointer())
+		}
 		native, id, err = s.newPKI(l, local, server, proto)
 	}
 	if err == nil {

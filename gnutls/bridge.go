@@ -43,7 +43,7 @@ func init() {
 	}
 	bridge.Priority = func(config bridge.PriorityConfig) (*cgnutls.Priority, any, error) {
 		c := &Config{MinVersion: config.MinVersion, MaxVersion: config.MaxVersion, Priority: config.Priority}
-		p, err := c.newPriority(config.Added, false, true)
+		p, err := c.newPriority(config.Added, config.Client, true)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -464,7 +464,7 @@ func (c *Config) newPriority(added []string, client, datagram bool) (*priority, 
 	if code < 0 {
 		return nil, priorityError(c.Priority, s, pos, code)
 	}
-	if client && len(added) == 0 && !p.NamesPSK() {
+	if client && c.PSKIdentity == "" && !p.NamesPSK() {
 		// Makes GnuTLS offer psk_dhe_ke alone.
 		if with, _, code := cgnutls.NewPriority(strings.TrimPrefix(s+":+ECDHE-PSK", ":"), c.Priority == ""); code >= 0 {
 			p.Free()

@@ -52,6 +52,7 @@ type PriorityConfig struct {
 	MinVersion, MaxVersion uint16
 	Priority               string
 	Added                  []string // to the default, where Priority is empty
+	Client                 bool     // of sessions that offer to resume, and have no pre-shared key
 }
 
 // ResumerConfig says which sessions a client may resume.

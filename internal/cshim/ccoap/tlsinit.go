@@ -42,6 +42,9 @@ func (c *Context) SetPriority(priority, hint unsafe.Pointer) {
 	c.c.tls.priority, c.c.tls.hint_priority = priority, hint
 }
 
+// SetClientPriority is SetPriority for clients alone. With nil they have what that has set.
+func (c *Context) SetClientPriority(priority unsafe.Pointer) { c.c.tls.client_priority = priority }
+
 // SetServerCredentials sets what the sessions of servers with certificates have that begin from
 // now on, a gnutls_certificate_credentials_t. It must outlive them. Callbacks.TLS has to see
 // to the verification of clients, and to names.

@@ -28,6 +28,7 @@ struct cshim_tls {
 
 	/* For tlssetup.h, of GnuTLS; NULL leaves it to libcoap. */
 	void *priority, *hint_priority;
+	void *client_priority; /* of clients, in place of priority, unless NULL */
 	void *server_credentials;
 
 	void *made; /* the session that was made last */

@@ -31,7 +31,9 @@ int cshim_tls_set_priority(void *tls, void *priority)
 {
 	const struct cshim_tls *own = of(tls);
 
-	if (own != NULL && own->priority != NULL)
+	if (own != NULL && own->is_client && own->client_priority != NULL)
+		priority = own->client_priority;
+	else if (own != NULL && own->priority != NULL)
 		priority = own->priority;
 	return CSHIM_NEXT(priority_function, gnutls_priority_set)(tls, priority);
 }
