@@ -307,12 +307,13 @@ func (c *conn) takeTickets() {
 	}
 }
 
-// settleResumption tells the cache what became of the session that came from it. A server that says
-// nothing has not declined it.
+// settleResumption tells the cache what became of the session that came from it. Over DTLS a server
+// that says nothing has not declined it; over TLS it has at least closed the connection.
 func (c *conn) settleResumption() {
 	s := c.security
-	if s != nil && s.resumer != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (s.heard || s.received != 0) {
-		s.declined = s.resumer.Failed() && s.failed == nil
+	heard := s != nil && (s.heard || s.received != 0)
+	if s != nil && s.resumer != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
+		s.declined = s.resumer.Failed(heard) && s.failed == nil
 	}
 	s.abandon(c.l.later)
 }

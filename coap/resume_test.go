@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -772,6 +773,61 @@ func TestSessionThatNobodyAnsweredStays(t *testing.T) {
 	_, err := Dial(waitContext(t), key, &config)
 	assert.ErrorIs(t, err, ErrRetriesExhausted)
 	assert.Same(t, d, cache.Get(key))
+}
+
+// A session that a handshake failed with is not offered again (RFC 5077, section 3.2).
+func TestWhatAFailedHandshakeOfferedLeavesTheCache(t *testing.T) {
+	alert := []byte{21, 3, 3, 0, 2, 2, 80}
+	for version, proto := range map[uint16]Protocol{gnutls.VersionTLS12: TLS, gnutls.VersionTLS13: TLS, gnutls.VersionDTLS12: DTLS} {
+		if !resumption(t) || version == gnutls.VersionTLS12 && !Supports(FeatureCredentials) {
+			return
+		}
+		server := &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}
+		if version == gnutls.VersionTLS12 {
+			server.MaxVersion = version
+		}
+		config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
+		d := session(t, config, listen(t, server, proto, hello), proto)
+		for name, answer := range map[string][]byte{"closes": nil, "sends an alert": alert, "sends nonsense": []byte("SSH-2.0-none of that\r\n")} {
+			if proto == DTLS && name != "sends an alert" {
+				continue
+			}
+			t.Run(gnutls.VersionName(version)+"/"+name, func(t *testing.T) {
+				var addr netip.AddrPort
+				if proto == TLS {
+					ln := coappeer.ListenTCP(t)
+					addr = ln.Addr()
+					go func() {
+						if conn, err := ln.TCPListener.Accept(); err == nil {
+							conn.Read(make([]byte, 5000))
+							conn.Write(answer)
+							conn.(*net.TCPConn).CloseWrite()
+							io.Copy(io.Discard, conn)
+							conn.Close()
+						}
+					}()
+				} else {
+					conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(loopback))
+					require.NoError(t, err)
+					t.Cleanup(func() { conn.Close() })
+					addr = conn.LocalAddr().(*net.UDPAddr).AddrPort()
+					go func() {
+						if _, from, err := conn.ReadFromUDPAddrPort(make([]byte, 5000)); err == nil {
+							conn.WriteToUDPAddrPort(append([]byte{21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0}, answer[3:]...), from)
+						}
+					}()
+				}
+				cache := gnutls.NewClientSessionCache(0)
+				config.ClientSessionCache = cache
+				key := uri(proto, addr, "")
+				cache.Put(key, d)
+				s, err := newTestContext(t, &config).NewClientSession(netip.AddrPort{}, addr, proto)
+				require.NoError(t, err)
+				require.ErrorIs(t, s.Ready(waitContext(t)), ErrHandshake)
+				await(t, func() bool { return cache.Get(key) == nil })
+			})
+		}
+	}
 }
 
 // A request for tickets goes out over TLS, where it means something.

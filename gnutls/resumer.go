@@ -187,9 +187,11 @@ func (r *resumer) Put(sessions []any) {
 	}
 }
 
-func (r *resumer) Failed() bool {
-	r.declined = r.offered != nil && r.sent
-	return r.declined
+func (r *resumer) Failed(heard bool) bool {
+	offered := r.offered != nil && r.sent
+	// A server that says nothing may have ended: the siblings of a session that is used up stay.
+	r.declined = offered && (heard || !r.offered.SingleUse())
+	return offered
 }
 
 func (r *resumer) Done() func() {

@@ -86,8 +86,9 @@ type Resumer interface {
 	Current() (d any, more bool)
 	// Put gives sessions to the cache, which it calls.
 	Put(sessions []any)
-	// Failed notes that the handshake has failed. It reports whether a session was offered in it.
-	Failed() bool
+	// Failed notes that the handshake has failed, after something was heard of the server or not. It
+	// reports whether a session was offered in it.
+	Failed(heard bool) bool
 	// Done returns what tells the cache, which it calls, what became of the session that
 	// Choose took, or nil.
 	Done() func()
