@@ -173,6 +173,26 @@ func raceDialer(t testing.TB, delay time.Duration, addrs ...string) *Dialer {
 
 const raceName = "raced.example.test"
 
+// connectAfter has a dialer connect to an address only when something has happened: on a busy machine
+// a later attempt may overtake an earlier one.
+func connectAfter(d *Dialer, addr string, happened <-chan struct{}) {
+	d.NetDialer.Control = func(_, to string, _ syscall.RawConn) error {
+		if host, _, _ := net.SplitHostPort(to); host == addr {
+			return awaitClosed(happened)
+		}
+		return nil
+	}
+}
+
+func awaitClosed(c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-time.After(wait):
+		return errors.New("what the test waits for does not happen")
+	}
+}
+
 func requireEcho(t testing.TB, conn net.Conn) {
 	t.Helper()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
@@ -232,9 +252,10 @@ func TestRaceGoesOnAtOnceAfterAFailure(t *testing.T) {
 
 func TestRaceDoesNotWaitForAServerThatSaysNothing(t *testing.T) {
 	sc := serverConfig(t)
-	ended := make(chan struct{})
+	begun, ended := make(chan struct{}), make(chan struct{})
 	s := startRace(t, []string{"127.0.0.2", "127.0.0.3"}, func(addr string, conn net.Conn) {
 		if addr == "127.0.0.2" {
+			close(begun)
 			blackHole(conn)
 			close(ended)
 			return
@@ -242,16 +263,14 @@ func TestRaceDoesNotWaitForAServerThatSaysNothing(t *testing.T) {
 		echoWith(sc)(addr, conn)
 	})
 	// Without a limit, which would end the loser as well.
-	conn, err := raceDialer(t, minAttemptDelay, "127.0.0.2", "127.0.0.3").Dial("tcp", raceName+":"+s.port)
+	d := raceDialer(t, minAttemptDelay, "127.0.0.2", "127.0.0.3")
+	connectAfter(d, "127.0.0.3", begun)
+	conn, err := d.Dial("tcp", raceName+":"+s.port)
 	require.NoError(t, err)
 	defer conn.Close()
 	requireEcho(t, conn)
 	assert.Contains(t, conn.RemoteAddr().String(), "127.0.0.3")
-	select {
-	case <-ended:
-	case <-time.After(wait):
-		t.Fatal("the loser is still there")
-	}
+	require.NoError(t, awaitClosed(ended), "the loser is still there")
 }
 
 // attemptsOf returns the addresses that a dialer tries, in order. None is
@@ -671,6 +690,7 @@ func TestRacingAsksForAsManyTicketsAsThereAreAttempts(t *testing.T) {
 type slowCache struct {
 	*TicketPool
 	gets    atomic.Int64
+	begun   chan struct{} // closed at the first Get
 	asked   chan struct{} // closed at the second Get
 	release chan struct{} // closed to let it go on
 	taken   *SessionData  // by the second Get, until release and after it
@@ -678,10 +698,13 @@ type slowCache struct {
 
 func (c *slowCache) Get(key string) *SessionData {
 	d := c.TicketPool.Get(key)
-	if c.gets.Add(1) == 2 {
+	switch c.gets.Add(1) {
+	case 1:
+		close(c.begun)
+	case 2:
 		c.taken = d
 		close(c.asked)
-		<-c.release
+		_ = awaitClosed(c.release)
 	}
 	return d
 }
@@ -695,12 +718,13 @@ func TestALoserThatSentNothingGivesItsTicketBack(t *testing.T) {
 	c, s := connect(t, cc, sc)
 	echo(t, s, c)
 
-	cache := &slowCache{TicketPool: pool, asked: make(chan struct{}), release: make(chan struct{})}
+	cache := &slowCache{TicketPool: pool, begun: make(chan struct{}), asked: make(chan struct{}), release: make(chan struct{})}
 	received := make(chan int64, 1)
 	rs := startRace(t, addrs, func(addr string, conn net.Conn) {
 		if addr == addrs[0] {
-			<-cache.asked
-			echoWith(sc)(addr, conn)
+			if awaitClosed(cache.asked) == nil {
+				echoWith(sc)(addr, conn)
+			}
 			return
 		}
 		// The loser's connection ends before it gets its ticket from the cache.
@@ -718,6 +742,7 @@ func TestALoserThatSentNothingGivesItsTicketBack(t *testing.T) {
 	d := raceDialer(t, minAttemptDelay, addrs...)
 	d.Config = cc.Clone()
 	d.Config.ClientSessionCache = cache
+	connectAfter(d, addrs[1], cache.begun)
 	conn, err := d.Dial("tcp", raceName+":"+rs.port)
 	require.NoError(t, err)
 	defer conn.Close()
