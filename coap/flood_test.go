@@ -60,6 +60,7 @@ func TestRequestsBeingHandledAreBounded(t *testing.T) {
 		crowd.Send(i, addr, from(i, "/slow"))
 	}
 	await(t, func() bool { return handling.Load() == most*3/4 })
+	require.NoError(t, connect(t, nil, addr, UDP).Ping(waitContext(t))) // the socket has room again
 
 	peer := coappeer.NewUDP(t) // no better than they are
 	peer.Send(addr, coappeer.Message{Code: coappeer.GET, ID: 7})
