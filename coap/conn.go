@@ -53,6 +53,7 @@ type conn struct {
 	consents   bool // the peer has shown that it wants what is sent to it
 	spent      bucket
 	probe      *ping // whose answer verifies the address, or nil
+	probed     time.Time
 	proofs     []messageID
 	alive      time.Time // of the last sign of life, of a server's peer
 	recent     exchangeLog

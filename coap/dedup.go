@@ -65,6 +65,13 @@ func (l *requestLog) add(in *incoming) (first *incoming) {
 	return nil
 }
 
+// overlook has a request that comes again taken for a new one.
+func (l *requestLog) overlook(in *incoming) {
+	if e := &in.c.recent; e.byID[in.mid] == in {
+		delete(e.byID, in.mid)
+	}
+}
+
 // resize counts what an entry takes anew, and removes the oldest ones that are too many.
 func (l *requestLog) resize(in *incoming) {
 	if !in.logged {

@@ -88,6 +88,10 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		}
 	}
 	if !in.admit() {
+		if in.confirmable && c.probing() { // it comes again
+			l.requests.overlook(in)
+			return
+		}
 		l.events = append(l.events, in.challenge)
 		return
 	}

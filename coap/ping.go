@@ -12,7 +12,8 @@ type ping struct {
 	c   *conn
 	mid int // over UDP and DTLS
 	*call
-	told func(there bool) // called with the loop locked when it is known; nil: nobody
+	// told is called with the loop locked. Where the peer is there it must not use libcoap.
+	told func(there bool)
 }
 
 // Ping asks whether the peer is there: over UDP and DTLS with an empty confirmable
@@ -89,14 +90,17 @@ func (p *ping) drop() {
 // end says what became of a ping. The loop is locked.
 func (p *ping) end(err error) {
 	p.drop()
-	if p.told != nil {
-		p.c.l.events = append(p.c.l.events, func() { p.told(err == nil) })
-	}
-	if err != nil {
-		p.fail(err)
-	} else {
+	if err == nil {
+		if p.told != nil {
+			p.told(true)
+		}
 		p.receive(ccoap.Message{})
+		return
 	}
+	if p.told != nil {
+		p.c.l.events = append(p.c.l.events, func() { p.told(false) })
+	}
+	p.fail(err)
 }
 
 // onPong is called for a Pong over a reliable transport, where they come in the

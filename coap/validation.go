@@ -24,12 +24,11 @@ type AddressValidation int
 
 const (
 	// ValidateWhenLarge has peers without proof get what they ask for while that is little:
-	// three times the bytes that come from an address, and 64 KiB on top, which come back in
+	// three times the bytes that come from an address, and 16 KiB on top, which come back in
 	// 4 minutes. What may be sent again counts as often as it may. When 2 KiB of that are
 	// used, a response is a message of its own that is to be acknowledged, which every client
-	// does; to a body in blocks a CoAP ping is added instead, and who answers that has 256
-	// times as much. When all of it is used, requests are answered with 4.01 and an Echo
-	// option.
+	// does; to a body in blocks a CoAP ping is added instead, and who answers that has 16 MiB.
+	// When all of it is used, requests are answered with 4.01 and an Echo option.
 	ValidateWhenLarge AddressValidation = iota
 	// ValidateAlways has all requests of peers without proof answered with 4.01 and an Echo
 	// option, but for those for a group. Clients of this package send that back, see
@@ -40,12 +39,13 @@ const (
 )
 
 const (
-	creditBytes    = 64 << 10        // to send to an address without proof
-	creditProof    = 2 << 10         // of it may be used before there must be a proof
-	creditPeriod   = 4 * time.Minute // in which it comes back
-	creditAmount   = 3               // bytes to be sent for one that came (RFC 9175, section 2.4)
+	creditBytes    = 16 << 10         // to send to an address without proof
+	creditProof    = 2 << 10          // of it may be used before there must be a proof
+	creditPeriod   = 4 * time.Minute  // in which it comes back
+	creditAmount   = 3                // bytes to be sent for one that came (RFC 9175, section 2.4)
+	creditPatience = 15 * time.Second // for the answer to a ping
 	creditBuckets  = 4096
-	reachableTimes = 256             // the credit of an address that answers pings
+	reachableTimes = 1024            // the credit of an address that answers pings
 	echoPeriod     = 2 * time.Minute // in which an Echo value stays the same
 	echoBytes      = 6               // a response with it is no more than three times an empty request
 )
@@ -109,6 +109,9 @@ func (l *loop) validates() bool {
 	return false
 }
 
+// probing reports whether the peer may yet answer a ping.
+func (c *conn) probing() bool { return c.probe != nil && time.Since(c.probed) < creditPatience }
+
 // account is what counts what is sent to the peer, and how many times the credit it has.
 func (c *conn) account() (b *bucket, times int) {
 	if c.verified {
@@ -144,6 +147,7 @@ func (c *conn) prod() {
 	if err != nil {
 		return
 	}
+	c.probed = time.Now()
 	c.probe, p.told = p, func(there bool) {
 		c.probe = nil
 		if there {

@@ -68,6 +68,38 @@ func TestAddressWithoutProofGetsLittle(t *testing.T) {
 	}
 }
 
+// A ping or its answer may be lost.
+func TestRequestsWaitForTheAnswerToAPing(t *testing.T) {
+	c := newTestContext(t, nil)
+	addr := listenOn(t, c, UDP, manyBlocks)
+	peer := coappeer.NewUDP(t)
+	ask := func(kind coappeer.Type, id uint16) {
+		m := askBig(id)
+		m.Type, m.Token = kind, []byte{byte(id)}
+		peer.Send(addr, m)
+	}
+	var ping coappeer.Received
+	for id := uint16(100); ping.Code != coappeer.Empty || id == 100; id++ {
+		ask(coappeer.NON, id)
+		ping = peer.Receive(t)
+	}
+	c.l.mu.Lock()
+	c.l.credit.of(peer.Addr().Addr()).used = 2 * creditBytes
+	c.l.mu.Unlock()
+	ask(coappeer.CON, 1)
+	ask(coappeer.NON, 2)
+	r := peer.Receive(t)
+	if r.Code == coappeer.Content { // that came with the ping
+		r = peer.Receive(t)
+	}
+	challenged(t, r)
+	require.Equal(t, []byte{2}, r.Token, "the first one must come again")
+	peer.Send(addr, ping.Reset())
+	ask(coappeer.CON, 1)
+	r = peer.Receive(t)
+	assert.Equal(t, []any{coappeer.ACK, coappeer.Content, uint16(1)}, []any{r.Type, r.Code, r.ID})
+}
+
 // Clients that take no separate response in the middle of a body get it all the same.
 func TestAnsweredPingVerifiesTheAddress(t *testing.T) {
 	for name, answer := range map[string]func(coappeer.Message) coappeer.Message{
