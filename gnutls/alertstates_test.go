@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,8 +21,9 @@ var allAlerts = []byte{0, 10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48
 	100, 109, 110, 111, 112, 113, 114, 115, 116, 120, 5, 99, 255}
 
 const (
-	closeNotify  = 0
-	userCanceled = 90
+	closeNotify     = 0
+	userCanceled    = 90
+	noRenegotiation = 100
 )
 
 // TestEachAlertAfterTheHandshake sends each alert at each level, after the
@@ -264,4 +266,170 @@ func (e *memEnd) hangUp() {
 	defer e.p.mu.Unlock()
 	e.eof = true
 	e.p.changed.Broadcast()
+}
+
+// An interloper is a transport that looks at the messages of a peer's handshake under TLS 1.2,
+// and puts an alert before one of them.
+type interloper struct {
+	net.Conn
+	before byte   // type of the message; changeCipherSpec: the record
+	alert  []byte // level and description
+	cut    bool   // nothing follows the alert
+	ready  []byte // for Read
+	at     atomic.Bool
+	sent   atomic.Int64 // bytes written after the alert
+}
+
+// changeCipherSpec stands for the record among the messages.
+const changeCipherSpec = 254
+
+func (i *interloper) Write(b []byte) (int, error) {
+	if i.at.Load() {
+		i.sent.Add(int64(len(b)))
+	}
+	return i.Conn.Write(b)
+}
+
+func (i *interloper) Read(b []byte) (int, error) {
+	const header = 5
+	if len(i.ready) == 0 && i.at.Load() && i.cut {
+		return 0, io.EOF
+	}
+	if len(i.ready) == 0 {
+		record := make([]byte, header, header+1<<14)
+		if _, err := io.ReadFull(i.Conn, record); err != nil {
+			return 0, err
+		}
+		record = record[:header+int(record[3])<<8+int(record[4])]
+		if _, err := io.ReadFull(i.Conn, record[header:]); err != nil {
+			return 0, err
+		}
+		typ := record[header]
+		if record[0] == 20 {
+			typ = changeCipherSpec
+		}
+		if !i.at.Load() && typ == i.before {
+			i.at.Store(true)
+			alert := append([]byte{21, 3, 3, 0, 2}, i.alert...)
+			if record = append(alert, record...); i.cut {
+				record = alert
+			}
+		}
+		i.ready = record
+	}
+	n := copy(b, i.ready)
+	i.ready = i.ready[n:]
+	return n, nil
+}
+
+// TestEachAlertDuringTheHandshakeOfTLS12 sends alerts before each message of the peer that
+// is not encrypted. Warnings mean nothing.
+func TestEachAlertDuringTheHandshakeOfTLS12(t *testing.T) {
+	client, server := pairOf(t, VersionTLS12)
+	for side, before := range map[string][]byte{
+		"client": {2, 11, 12, 13, 14, changeCipherSpec}, // to ServerHelloDone
+		"server": {1, 11, 16, 15, changeCipherSpec},
+	} {
+		for _, before := range before {
+			for _, level := range []byte{1, 2} {
+				for _, alert := range []byte{0, 10, 40, 42, 80, 90, 100, 112, 255} {
+					name := fmt.Sprintf("%s/message %d/level %d/alert %d", side, before, level, alert)
+					cc, sc := tcpPipe(t)
+					i := &interloper{Conn: cc, before: before, alert: []byte{level, alert}, cut: level == 2 || alert == closeNotify}
+					var own, peer *Conn
+					if side == "client" {
+						own, peer = Client(i, client), Server(sc, server)
+					} else {
+						i.Conn = sc
+						own, peer = Server(i, server), Client(cc, client)
+					}
+					go peer.HandshakeContext(waitContext(t))
+					err := own.HandshakeContext(waitContext(t))
+					require.True(t, i.at.Load(), name)
+					_, written := own.Write([]byte("x"))
+					switch {
+					case level == 2 && alert != closeNotify:
+						assert.ErrorIs(t, err, Alert(alert), name)
+						assert.Error(t, written, name)
+						own.Close()
+						assert.Zero(t, i.sent.Load(), "%s: something follows", name)
+					case alert == closeNotify, alert == noRenegotiation, side == "server" && before <= 11:
+						// GnuTLS knows the second in a second handshake alone, and no warnings before
+						// there is a version and in place of a client's certificate.
+						assert.Error(t, err, name)
+						assert.Error(t, written, name)
+					default:
+						assert.NoError(t, err, name)
+						assert.NoError(t, written, name)
+					}
+					own.Close()
+					peer.Close()
+				}
+			}
+		}
+	}
+}
+
+// TestEachAlertDuringAWrite sends alerts while a Write is under way, which a fatal one ends.
+func TestEachAlertDuringAWrite(t *testing.T) {
+	const length = 100_000
+	for _, version := range bothVersions {
+		client, server := pairOf(t, version)
+		for _, level := range []cgnutls.AlertLevel{cgnutls.Warning, cgnutls.Fatal} {
+			for _, alert := range []byte{0, 10, 40, 42, 80, 90, 100, 112, 255} {
+				if level == cgnutls.Fatal && alert == closeNotify {
+					continue // nobody sends it; GnuTLS ends writing too
+				}
+				name := fmt.Sprintf("%s/level %d/alert %d", VersionName(version), level, alert)
+				cc, sc := tcpPipe(t)
+				g := &gate{Conn: cc, shut: make(chan struct{}), waiting: make(chan struct{}), open: make(chan struct{})}
+				own, peer := Client(g, client), Server(sc, server)
+				clientErr, serverErr := shakeConns(t, own, peer)
+				require.NoError(t, clientErr)
+				require.NoError(t, serverErr)
+				close(g.shut)
+				n, written := 0, make(chan error, 1)
+				go func() {
+					var err error
+					n, err = own.Write(make([]byte, length))
+					written <- err
+				}()
+				<-g.waiting
+				peer.writer.take()
+				peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(level, alert, out) })
+				peer.giveWriter()
+				_, err := peer.Write([]byte("x"))
+				require.NoError(t, err)
+				_, readErr := own.Read(make([]byte, 10))
+				close(g.open)
+				writeErr := <-written
+				fatal := level == cgnutls.Fatal || version == VersionTLS13
+				if alert == closeNotify || alert == userCanceled && version == VersionTLS13 {
+					fatal = false
+				}
+				if fatal {
+					assert.ErrorIs(t, readErr, Alert(alert), name)
+					assert.Equal(t, readErr, writeErr, name)
+					assert.Less(t, n, length, name)
+				} else {
+					assert.NoError(t, writeErr, name)
+					assert.Equal(t, length, n, name)
+					if alert == closeNotify {
+						assert.Equal(t, io.EOF, readErr, name)
+					} else {
+						assert.NoError(t, readErr, name)
+					}
+				}
+				require.NoError(t, own.Close())
+				got, err := io.ReadAll(peer)
+				assert.Len(t, got, n, name)
+				if fatal { // no close_notify, and no alert
+					assert.ErrorIs(t, err, io.ErrUnexpectedEOF, name)
+				} else {
+					assert.NoError(t, err, name)
+				}
+				require.NoError(t, peer.Close())
+			}
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package gnutls
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/tls13peer"
 )
 
@@ -334,3 +336,53 @@ func TestUserCanceled(t *testing.T) {
 }
 
 const maxWarnings = 16 // CSHIM_MAX_WARNINGS
+
+// TestWarningsAreBounded is TestUserCanceled for TLS 1.2, where all warnings mean nothing.
+func TestWarningsAreBounded(t *testing.T) {
+	for _, side := range sides {
+		client, server := clientConfig(t), serverConfig(t)
+		client.MaxVersion = VersionTLS12
+		own, peer := connect(t, client, server)
+		if side == "server" {
+			own, peer = peer, own
+		}
+		warn := func(n int) {
+			for range n {
+				peer.writer.take()
+				peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+					return s.Alert(cgnutls.Warning, userCanceled, out)
+				})
+				peer.giveWriter()
+			}
+		}
+		for range 2 { // data begin a new row
+			warn(maxWarnings)
+			_, err := peer.Write([]byte("x"))
+			require.NoError(t, err)
+			_, err = own.Read(make([]byte, 1))
+			require.NoError(t, err)
+		}
+		warn(maxWarnings + 1)
+		_, err := own.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, CodeUnexpectedPacket, side)
+	}
+}
+
+// TestLongHandshakeMessages: GnuTLS does not keep as much as a peer says that it will send.
+func TestLongHandshakeMessages(t *testing.T) {
+	cc, sc := tcpPipe(t)
+	go func() {
+		record := append([]byte{22, 3, 1, 0x40, 0}, make([]byte, 1<<14)...)
+		begin := bytes.Clone(record)
+		copy(begin[5:], []byte{messageClientHello, 2, 0, 1}) // of 128 KiB and a byte
+		cc.Write(begin)
+		for range 64 {
+			cc.Write(record)
+		}
+		io.Copy(io.Discard, cc)
+	}()
+	s := Server(sc, serverConfig(t))
+	defer s.Close()
+	var ours *Error
+	require.ErrorAs(t, s.HandshakeContext(waitContext(t)), &ours)
+}
