@@ -12,8 +12,8 @@ import (
 // ackDelay is how long a confirmable request may wait for a piggybacked response.
 // Then an empty acknowledgement goes out, well before the client sends the request
 // again after 2 s, and the response follows as a message of its own (RFC 7252,
-// section 5.2.2).
-const ackDelay = 300 * time.Millisecond
+// section 5.2.2). Tests change it.
+var ackDelay = 300 * time.Millisecond
 
 // An incoming is a request that a server has received, and what becomes of it.
 type incoming struct {
