@@ -49,17 +49,20 @@ func TestClientSessionIsBoundToALocalAddress(t *testing.T) {
 
 func TestSessionsShareAContext(t *testing.T) {
 	c := newTestContext(t, nil)
+	var sessions []*Session
 	for _, proto := range unsecuredProtocols {
 		addr := listen(t, nil, proto, hello)
 		for range 3 {
 			s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 			require.NoError(t, err)
+			sessions = append(sessions, s)
 			r, err := s.Do(waitContext(t), get())
 			require.NoError(t, err)
 			assert.Equal(t, "hello", string(r.Body))
 		}
 	}
-	assert.Len(t, c.l.conns, 6)
+	assert.Equal(t, 6, conns(c))
+	runtime.KeepAlive(sessions) // else they are closed
 }
 
 func TestReferencesAreCounted(t *testing.T) {
