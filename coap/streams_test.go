@@ -113,15 +113,24 @@ func TestNothingCountsBehindTheEnd(t *testing.T) {
 
 func TestClientThatHasSentAllIsAnswered(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	peer := coappeer.DialTCP(t, listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) {
+	var m Mux
+	m.Handle("/", hello)
+	m.Handle("/slow", HandlerFunc(func(w ResponseWriter, r *Request) {
 		asked <- struct{}{}
 		<-answer
 		w.Write([]byte("late"))
-	})))
+	}))
+	addr := listen(t, nil, TCP, &m)
+	peer := coappeer.DialTCP(t, addr)
 	peer.ExchangeCSM(t)
-	peer.Send(coappeer.Message{Code: coappeer.GET})
+	peer.Send(coappeer.Message{Code: coappeer.GET, Options: coappeer.Path("slow")})
 	receive(t, asked)
 	peer.CloseWrite()
+	other := connect(t, nil, addr, TCP)
+	for range 2 { // by then the server knows of the end
+		_, err := other.Get(waitContext(t), "/")
+		require.NoError(t, err)
+	}
 	close(answer)
 	assert.Equal(t, "late", string(peer.Expect(t, coappeer.Content).Payload))
 	assert.Equal(t, io.EOF, peer.ExpectClosed(t))
