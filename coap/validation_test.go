@@ -264,3 +264,30 @@ func TestCreditComesBack(t *testing.T) {
 	k.of(a).last = time.Now().Add(-time.Hour)
 	assert.Zero(t, k.of(a).used)
 }
+
+// Whoever pretends to be the victim may register it again and again.
+func TestVictimOfManyObservationsGetsLittle(t *testing.T) {
+	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 900)) }))
+	res.NonConfirmable = true
+	addr := listen(t, nil, UDP, res)
+	victim := coappeer.NewUDP(t)
+	got := 0
+	for id := uint16(1); ; id++ {
+		require.Less(t, id, uint16(200))
+		m := askBig(id, coappeer.Option{Number: coappeer.Observe})
+		m.Token = []byte{byte(id)}
+		victim.Send(addr, m)
+		r := victim.Receive(t)
+		for r.Code == coappeer.Content && r.Token[0] != byte(id) { // a notification
+			got += len(r.Data)
+			r = victim.Receive(t)
+		}
+		got += len(r.Data)
+		if r.Code != coappeer.Content {
+			challenged(t, r)
+			break
+		}
+		res.Notify()
+	}
+	assert.LessOrEqual(t, got, creditBytes+1200)
+}
