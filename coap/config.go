@@ -32,8 +32,8 @@ type Config struct {
 	// TCP and TLS.
 	MTU int
 	// MaxMessage is the most bytes that a message may have that is received over TCP
-	// and TLS, from 64 to 2^32-1: peers are told (RFC 8323, section 5.3.1). Zero means
-	// 8388864. libcoap 4.2.1 cannot change it: others are ErrNotSupported there.
+	// and TLS, from 64 to 8388864, which is as much as libcoap can take: peers are told
+	// (RFC 8323, section 5.3.1). Zero means 8388864. libcoap 4.2.1 cannot change it: others are ErrNotSupported there.
 	MaxMessage int
 	// IdleTimeout is how long a server keeps a session that nobody uses, in whole
 	// seconds, 1 s at least. Zero means 5 minutes. A client over DTLS that was restarted without
@@ -228,13 +228,16 @@ func orDefault[T comparable](v, otherwise T) T {
 	return v
 }
 
+// mostMessage is the size of the largest message that libcoap takes: COAP_DEFAULT_MAX_PDU_RX_SIZE.
+const mostMessage = 8<<20 + 256
+
 // checkMaxMessage finds what is wrong with MaxMessage.
 func (c *Config) checkMaxMessage() error {
 	switch {
 	case c.MaxMessage == 0:
 		return nil
-	case c.MaxMessage < 64 || int64(c.MaxMessage) > math.MaxUint32:
-		return fmt.Errorf("MaxMessage %d is not from 64 to %d", c.MaxMessage, uint32(math.MaxUint32))
+	case c.MaxMessage < 64 || c.MaxMessage > mostMessage:
+		return fmt.Errorf("Config.MaxMessage is %d, not 0 or from 64 to %d", c.MaxMessage, mostMessage)
 	}
 	return need(FeatureMaxMessage, "MaxMessage", true)
 }

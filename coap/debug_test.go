@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestLargestMessageIsTold(t *testing.T) {
 		require.ErrorIs(t, err, ErrNotSupported)
 		return
 	}
-	for size, want := range map[int]uint32{0: 8388864, 64: 64, 4096: 4096} {
+	for size, want := range map[int]uint32{0: 8388864, mostMessage: 8388864, 64: 64, 4096: 4096} {
 		server := coappeer.ListenTCP(t)
 		c, err := NewContext(&Config{MaxMessage: size})
 		require.NoError(t, err)
@@ -34,8 +35,8 @@ func TestLargestMessageIsTold(t *testing.T) {
 		assert.True(t, ok)
 		assert.Equal(t, want, got)
 	}
-	for _, bad := range []int{-1, 63, 1 << 32} {
+	for _, bad := range []int{-1, 63, mostMessage + 1, 1 << 32} {
 		_, err := NewContext(&Config{MaxMessage: bad})
-		assert.ErrorContains(t, err, "MaxMessage")
+		assert.ErrorContains(t, err, fmt.Sprintf("Config.MaxMessage is %d, not 0 or from 64 to 8388864", bad))
 	}
 }

@@ -68,6 +68,30 @@ func without(t testing.TB, revoked string) *gnutls.CertPool {
 	return p
 }
 
+// A revocation list that ends while it is in use does not stay in force in silence.
+func TestRevocationListThatEndsInUse(t *testing.T) {
+	t.Parallel()
+	ca := pair(t, "ca")
+	ends := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: ends,
+	}, ca.Leaf, ca.PrivateKey.(crypto.Signer))
+	require.NoError(t, err)
+	trusted := pool(t, "ca")
+	require.NoError(t, trusted.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
+	logger, lines := logs()
+	server := &Config{Logger: logger, PKI: PKI{
+		Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: trusted,
+	}}
+	addr := listen(t, server, TLS, hello)
+	client := &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}
+	time.Sleep(time.Until(ends))
+	refused(t, connect(t, client, addr, TLS))
+	for line := receive(t, lines); !strings.Contains(line, "a revocation list is past its next update"); {
+		line = receive(t, lines)
+	}
+}
+
 func TestPKI(t *testing.T) {
 	ca, otherCA, revoked := pool(t, "ca"), pool(t, "other-ca"), without(t, "revoked")
 	for _, tc := range []struct {

@@ -282,7 +282,7 @@ func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls
 	case len(st.PeerChain) == 0:
 		return errors.New("it resumes a session without a certificate")
 	}
-	_, _, err := pki.verify(b, l.secured.creds(), "", false)
+	_, _, err := pki.verify(l, b, l.secured.creds(), "", false)
 	return err
 }
 

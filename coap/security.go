@@ -304,7 +304,7 @@ func (s *security) verify(l *loop, id ccoap.SessionID, b cgnutls.Borrowed) bool 
 	if s.verified || s.failed != nil { // it was asked before: GnuTLS sees to it that the certificate stays the same
 		return s.verified
 	}
-	s.chains, s.verifyErr, s.failed = s.pki.verify(b, s.creds, s.name, true)
+	s.chains, s.verifyErr, s.failed = s.pki.verify(l, b, s.creds, s.name, true)
 	if s.failed != nil {
 		s.reject(b)
 		l.failHandshake(id) // libcoap 4.2.1 would wait for a timeout
@@ -341,7 +341,7 @@ func (s *security) reject(b cgnutls.Borrowed) {
 
 // verify applies the configuration to what a peer has sent. It returns what the
 // certificates led to, and what InsecureSkipVerify skips.
-func (p *PKI) verify(b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
+func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
 	st := b.State()
 	if st.RawKey {
 		return nil, nil, p.verifyRaw(st.PeerChain[0])
@@ -356,7 +356,7 @@ func (p *PKI) verify(b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, 
 	if client {
 		state.ServerName = name
 	}
-	chain, err := bridge.VerifyPeer(b, creds, name, client)
+	chain, err := bridge.VerifyPeer(b, creds, name, client, l.warn)
 	switch {
 	case err == nil:
 		state.VerifiedChains = [][]*x509.Certificate{chain}
@@ -423,7 +423,7 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 
 // verifyClient decides about a client of a server.
 func (l *loop) verifyClient(b cgnutls.Borrowed, pki *PKI, creds *cgnutls.CertificateCredentials) bool {
-	_, _, err := pki.verify(b, creds, "", false)
+	_, _, err := pki.verify(l, b, creds, "", false)
 	if err != nil {
 		l.warn("client refused", "error", err)
 		b.SendAlert(bridge.RejectionAlert(err))

@@ -51,9 +51,10 @@ func init() {
 	}
 	bridge.CertPEM = func(pool any) []byte { return pool.(*CertPool).pem() }
 	bridge.CheckCertificate = func(cert any) error { return cert.(*Certificate).check() }
-	bridge.VerifyPeer = func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool) (chain []*x509.Certificate, err error) {
+	bridge.VerifyPeer = func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool, warn func(string, ...any)) (chain []*x509.Certificate, err error) {
 		code := b.WithCertificateCredentials(c, func() {
 			pool, _ := c.Pool.(*CertPool)
+			pool.warnOfOldLists(warn)
 			chain, err = verifyPeer(b, pool, host, client)
 		})
 		if code < 0 {

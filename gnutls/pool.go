@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -219,7 +218,7 @@ func (p *CertPool) oldList(path []cgnutls.Link) (der []byte, ended time.Time) {
 }
 
 // warnOfOldLists logs each list that is past its end, once.
-func (p *CertPool) warnOfOldLists(log func(slog.Level, string, ...any)) {
+func (p *CertPool) warnOfOldLists(warn func(string, ...any)) {
 	if p == nil {
 		return
 	}
@@ -236,7 +235,7 @@ func (p *CertPool) warnOfOldLists(log func(slog.Level, string, ...any)) {
 	for _, list := range old {
 		var name pkix.Name
 		readName(asn1.RawValue{FullBytes: list.issuer}, &name)
-		log(slog.LevelWarn, "a revocation list is past its next update", "issuer", name.String(), "ended", list.ends, "accepted", accepted)
+		warn("a revocation list is past its next update", "issuer", name.String(), "ended", list.ends, "accepted", accepted)
 	}
 }
 

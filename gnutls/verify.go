@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
@@ -126,7 +127,7 @@ func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
 	if lost != nil {
 		return nil, lost
 	}
-	pool.warnOfOldLists(c.log)
+	pool.warnOfOldLists(func(what string, args ...any) { c.log(slog.LevelWarn, what, args...) })
 	return chain, err
 }
 

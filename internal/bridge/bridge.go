@@ -27,8 +27,8 @@ var (
 	CheckCertificate func(cert any) error
 	// VerifyPeer verifies the peer's certificates with c. client says that the peer is a
 	// server and must be called host. It returns the verified chain, or a
-	// *gnutls.CertificateError.
-	VerifyPeer func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool) ([]*x509.Certificate, error)
+	// *gnutls.CertificateError. warn is told of what the operator should know.
+	VerifyPeer func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool, warn func(string, ...any)) ([]*x509.Certificate, error)
 	// RejectionAlert returns the alert that tells a peer of an error of VerifyPeer, or
 	// of one of the program's: the gnutls.Alert that it wraps, if any.
 	RejectionAlert func(err error) uint8
