@@ -43,14 +43,14 @@ type conn struct {
 	peerKey      crypto.PublicKey
 	ticket       chan struct{} // closed when a session to resume has come; made when it is asked for
 
+	links[*conn] // in loop.servers or loop.strangers
+
 	references int // of users
 	busy       int // requests that are being handled
 	used       time.Time
 	heard      time.Time // when a response came last, or an acknowledgement
-	older      *conn     // in loop.servers or loop.strangers
-	newer      *conn
-	verified   bool // the peer has the address that it says
-	consents   bool // the peer has shown that it wants what is sent to it
+	verified   bool      // the peer has the address that it says
+	consents   bool      // the peer has shown that it wants what is sent to it
 	spent      bucket
 	probe      *ping // whose answer verifies the address, or nil
 	probed     time.Time

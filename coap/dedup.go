@@ -37,9 +37,9 @@ type exchangeLog struct {
 // A requestLog is what the logs of all sessions have together. Its oldest entry is also the
 // oldest one of its session. The loop guards it.
 type requestLog struct {
-	oldest, newest *incoming
-	bytes          int
-	most           int // bytes
+	queue[*incoming]
+	bytes int
+	most  int // bytes
 }
 
 // add notes a request, unless it is there: then the first is returned.
@@ -53,13 +53,7 @@ func (l *requestLog) add(in *incoming) (first *incoming) {
 	}
 	e.byID[in.mid] = in
 	e.queue = append(e.queue, in)
-	in.older = l.newest
-	if in.older == nil {
-		l.oldest = in
-	} else {
-		in.older.newer = in
-	}
-	l.newest = in
+	l.queue.add(in)
 	in.logged = true
 	l.resize(in)
 	return nil
@@ -103,17 +97,8 @@ func (l *requestLog) remove(in *incoming) {
 	e.queue = e.queue[1:]
 	e.bytes -= in.size
 	l.bytes -= in.size
-	if in.older == nil {
-		l.oldest = in.newer
-	} else {
-		in.older.newer = in.newer
-	}
-	if in.newer == nil {
-		l.newest = in.older
-	} else {
-		in.newer.older = in.older
-	}
-	in.older, in.newer, in.logged, in.size = nil, nil, false, 0
+	l.queue.remove(in)
+	in.logged, in.size = false, 0
 }
 
 // forget removes the entries of a session.

@@ -6,36 +6,11 @@ import (
 )
 
 // An idleList holds server sessions, the one that was used last at the end.
-type idleList struct {
-	oldest, newest *conn
-	n              int
-}
+type idleList struct{ queue[*conn] }
 
 func (s *idleList) add(c *conn) {
 	c.used = time.Now()
-	c.older = s.newest
-	if c.older == nil {
-		s.oldest = c
-	} else {
-		c.older.newer = c
-	}
-	s.newest = c
-	s.n++
-}
-
-func (s *idleList) remove(c *conn) {
-	if c.older == nil {
-		s.oldest = c.newer
-	} else {
-		c.older.newer = c.newer
-	}
-	if c.newer == nil {
-		s.newest = c.older
-	} else {
-		c.newer.older = c.older
-	}
-	c.older, c.newer = nil, nil
-	s.n--
+	s.queue.add(c)
 }
 
 // heard notes a sign of life of a server session's peer.

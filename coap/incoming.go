@@ -33,10 +33,11 @@ type incoming struct {
 	acked    bool      // an empty acknowledgement has been sent
 	answered bool
 	sent     *ccoap.Message // with the acknowledgement
-	older    *incoming      // in loop.requests
-	newer    *incoming
-	logged   bool // it is there
-	size     int  // that it has there
+
+	links[*incoming] // in loop.requests
+
+	logged bool // it is there
+	size   int  // that it has there
 }
 
 func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
