@@ -3,8 +3,15 @@ package coap
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
+	"math/big"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -367,4 +374,48 @@ func TestSignerThatHangs(t *testing.T) {
 		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t), get())
 		assert.NoError(t, err)
 	})
+}
+
+// What a certificate's key is for does not count where nothing of it does.
+func TestInsecureSkipVerifyTakesAnyKeyUsage(t *testing.T) {
+	needCredentials(t)
+	ca := pair(t, "ca")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(99), Subject: pkix.Name{CommonName: "odd"}, DNSNames: []string{"example.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.Leaf, key.Public(), ca.PrivateKey)
+	require.NoError(t, err)
+	ln, err := tls.Listen("tcp", loopback.String(), &tls.Config{ // GnuTLS has no such server
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+	})
+	require.NoError(t, err)
+	defer ln.Close()
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				conn.Write(csmBytes)
+				io.Copy(io.Discard, conn)
+			}()
+		}
+	}()
+	for _, version := range []uint16{gnutls.VersionTLS12, gnutls.VersionTLS13} {
+		for _, skip := range []bool{true, false} {
+			s := connect(t, &Config{MaxVersion: version, PKI: PKI{
+				RootCAs: pool(t, "ca"), ServerName: "example.test", InsecureSkipVerify: skip,
+			}}, ln.Addr().(*net.TCPAddr).AddrPort(), TLS)
+			if err := s.Ready(prompt(t)); !skip {
+				assert.ErrorIs(t, err, ErrHandshake)
+			} else {
+				assert.NoError(t, err, gnutls.VersionName(version))
+			}
+		}
+	}
 }

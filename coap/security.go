@@ -215,12 +215,16 @@ func (s *security) watch(l *loop, id ccoap.SessionID, b cgnutls.Borrowed, datagr
 		return cgnutls.OK
 	}
 	s.watched = true
-	return b.Watch(&cgnutls.Watcher{
+	code := b.Watch(&cgnutls.Watcher{
 		Verify:  func() bool { return s.verify(l, id, b) },
 		Ticket:  func() { l.events = append(l.events, func() { l.conns[id].takeTickets() }) },
 		Refused: func(code cgnutls.Code) { s.refuse(l, id, b, code) },
 		End:     func(alert uint8, heard bool) { s.received, s.heard = gnutls.Alert(alert), heard },
 	}, datagram)
+	if code >= 0 && s.pki != nil && s.pki.InsecureSkipVerify {
+		b.TakeAnyKeyUsage()
+	}
+	return code
 }
 
 // tcpConnected is called when the connection of a client stands that TLS goes over.

@@ -81,6 +81,12 @@ int cshim_borrow_know_requests(cshim_session *s)
 	return cshim_ticket_request_attach(s);
 }
 
+void cshim_borrow_any_key_usage(cshim_session *s)
+{
+	s->any_key_usage = true;
+	cshim_hook_attach(s);
+}
+
 void cshim_borrow_ticket(cshim_session *s)
 {
 	goGnutlsBorrowedTicket(s->handle);

@@ -157,6 +157,13 @@ func (b Borrowed) watched() *Session { return &Session{C.cshim_session_of(b.tls)
 // Implements: see Session.TakeTickets.
 func (b Borrowed) KeepTickets() { C.cshim_borrow_keep_tickets(b.watched().s) }
 
+// TakeAnyKeyUsage is Options.AnyKeyUsage for a watched client. It comes before the handshake.
+//
+// Implements:
+//
+//	void gnutls_session_enable_compatibility_mode(gnutls_session_t session);
+func (b Borrowed) TakeAnyKeyUsage() { C.cshim_borrow_any_key_usage(b.watched().s) }
+
 // TakeTickets is as for Session.
 func (b Borrowed) TakeTickets() []Ticket { return b.watched().TakeTickets() }
 

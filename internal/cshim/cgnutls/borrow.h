@@ -17,6 +17,10 @@ int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool dat
 void cshim_borrow_keep_tickets(cshim_session *s);
 int cshim_borrow_know_requests(cshim_session *s);
 
+/* Makes a watched client overlook that the key usage of the server's certificate is wrong for
+ * the cipher suite. Before the handshake. */
+void cshim_borrow_any_key_usage(cshim_session *s);
+
 /* Tells the handle's Go value that a ticket has come, or that the hook has refused a
  * message. */
 void cshim_borrow_ticket(cshim_session *s);
