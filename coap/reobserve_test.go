@@ -105,7 +105,8 @@ func TestWhatIsNoAnswerToARegistrationIsJudgedByItsNumber(t *testing.T) {
 
 func TestClientObservesOnAfterItsServerHasStartedAgain(t *testing.T) {
 	server := coappeer.NewUDP(t)
-	client := newTestClient(t, "coap://"+server.Addr().String(), nil)
+	// A registration that is sent again, to a peer that is slow, would be taken for the second one.
+	client := newTestClient(t, "coap://"+server.Addr().String(), &Config{AckTimeout: wait})
 	next := pull(t, client.Observe(waitContext(t), get()))
 	done := make(chan struct{})
 	go func() {
