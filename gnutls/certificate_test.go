@@ -231,6 +231,15 @@ func authority(t testing.TB, name string) (*x509.Certificate, crypto.Signer) {
 // may be nil, changes it before it is signed.
 func issue(t testing.TB, key crypto.Signer, change func(*x509.Certificate)) Certificate {
 	t.Helper()
+	der := issueDER(t, key, change)
+	leaf, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// issueDER is issue for what crypto/x509 may not parse.
+func issueDER(t testing.TB, key crypto.Signer, change func(*x509.Certificate)) []byte {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "issued by a test"},
@@ -246,9 +255,7 @@ func issue(t testing.TB, key crypto.Signer, change func(*x509.Certificate)) Cert
 	ca, caKey := authority(t, "ca")
 	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
 	require.NoError(t, err)
-	leaf, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return der
 }
 
 func ecdsaKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {

@@ -302,3 +302,72 @@ func TestFiniteFieldKeyExchange(t *testing.T) {
 		assert.Contains(t, c.ConnectionState().CipherSuiteName, "DHE_PSK")
 	}
 }
+
+// TestOddCertificates are of kinds that public bug reports tell of: each is taken or refused, with
+// the reason.
+func TestOddCertificates(t *testing.T) {
+	key, caKey := ecdsaKey(t, elliptic.P256()), ecdsaKey(t, elliptic.P256())
+	oddString := func(tag byte, value string) func(*x509.Certificate) { // in the subject
+		return func(c *x509.Certificate) {
+			b := append([]byte{tag, byte(len(value))}, value...)
+			c.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
+				{Type: asn1.ObjectIdentifier{2, 5, 4, 10}, Value: asn1.RawValue{FullBytes: b}}}}
+		}
+	}
+	extension := func(id int, critical bool) func(*x509.Certificate) {
+		return func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, id}, Critical: critical, Value: []byte{5, 0}}}
+		}
+	}
+	for name, c := range map[string]struct {
+		leaf, ca func(*x509.Certificate) // ca: between the leaf and the authority
+		status   CertificateStatus
+	}{
+		"serial number of 20 bytes":     {leaf: func(c *x509.Certificate) { c.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 158) }},
+		"no subject":                    {leaf: func(c *x509.Certificate) { c.Subject = pkix.Name{} }},
+		"T61String":                     {leaf: oddString(20, "caf\xe9")},
+		"BMPString":                     {leaf: oddString(30, "\x00a\x00b")},
+		"UniversalString":               {leaf: oddString(28, "\x00\x00\x00a")},
+		"PrintableString with others":   {leaf: oddString(19, "a*b@c")},
+		"UTF8String that is none":       {leaf: oddString(12, "caf\xe9")},
+		"unknown extension":             {leaf: extension(4, false)},
+		"critical unknown extension":    {leaf: extension(5, true), status: CertificateCriticalExtension},
+		"for clients alone":             {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, status: CertificateWrongPurpose},
+		"for anything":                  {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }},
+		"no purpose":                    {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = nil }},
+		"the end of time":               {leaf: func(c *x509.Certificate) { c.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }},
+		"intermediate":                  {ca: func(c *x509.Certificate) {}},
+		"expired intermediate":          {ca: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, status: CertificateExpired},
+		"intermediate to come":          {ca: func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }, status: CertificateNotYetValid},
+		"intermediate that is none":     {ca: func(c *x509.Certificate) { c.IsCA = false }, status: CertificateSignerNotAuthority},
+		"intermediate that may not":     {ca: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }, status: CertificateConstraint},
+		"permitted name":                {ca: func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"localhost"} }},
+		"name that is not permitted":    {ca: func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} }, status: CertificateConstraint},
+		"excluded name":                 {ca: func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{"localhost"} }, status: CertificateConstraint},
+		"intermediate of other purpose": {ca: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, status: CertificateWrongPurpose},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cert := Certificate{Certificate: [][]byte{issueDER(t, key, c.leaf)}, PrivateKey: key}
+			if c.ca != nil {
+				ca := issue(t, caKey, func(template *x509.Certificate) {
+					template.Subject.CommonName, template.DNSNames, template.ExtKeyUsage = "between", nil, nil
+					template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
+					c.ca(template)
+				})
+				leaf := *issue(t, key, nil).Leaf
+				leaf.SerialNumber = big.NewInt(7)
+				der, err := x509.CreateCertificate(rand.Reader, &leaf, ca.Leaf, key.Public(), caKey)
+				require.NoError(t, err)
+				cert = Certificate{Certificate: [][]byte{der, ca.Certificate[0]}, PrivateKey: key}
+			}
+			_, _, clientErr, _ := shake(t, clientConfig(t), &Config{Certificates: []Certificate{cert}})
+			if c.status == 0 {
+				assert.NoError(t, clientErr)
+				return
+			}
+			var ce *CertificateError
+			require.ErrorAs(t, clientErr, &ce)
+			assert.True(t, ce.Status.Has(c.status), "%v", ce.Status)
+		})
+	}
+}
