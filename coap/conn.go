@@ -41,6 +41,7 @@ type conn struct {
 	tls          *gnutls.ConnectionState
 	peerIdentity string
 	peerKey      crypto.PublicKey
+	storing      int           // how often sessions are being put into the cache
 	ticket       chan struct{} // closed when a session to resume has come; made when it is asked for
 
 	links[*conn] // in loop.servers or loop.strangers

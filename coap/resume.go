@@ -299,9 +299,20 @@ func (c *conn) takeTickets() {
 	c.settleResumption() // the cache drops what was declined before it gets what is new
 	sessions := r.Tickets(cgnutls.Borrow(p, false))
 	if len(sessions) > 0 {
-		c.l.later(func() { r.Put(sessions) })
+		c.storing++
+		c.l.later(func() {
+			defer c.stored()
+			r.Put(sessions)
+		})
 	}
-	if c.ticket != nil && len(sessions) > 0 {
+}
+
+// stored tells who waits for sessions that the cache has got them.
+func (c *conn) stored() {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.storing--
+	if c.ticket != nil {
 		close(c.ticket)
 		c.ticket = nil
 	}
@@ -332,7 +343,7 @@ func (s *security) abandon(later func(func())) {
 func (l *loop) later(f func()) { l.late = append(l.late, f) }
 
 // SessionData returns what a later session needs to resume this one, for programs that keep
-// it themselves: ClientSessionCache gets it without a call. It is for sessions of clients
+// it themselves: ClientSessionCache gets it without a call, and before. It is for sessions of clients
 // over DTLS and TLS whose Config has a ClientSessionCache or a TicketRequest, and waits for
 // the handshake. Over TLS 1.3 it returns the newest ticket, and waits for one until ctx
 // ends if none has come. Where no ticket comes the error matches gnutls.ErrNoTicket and the
@@ -372,8 +383,9 @@ func (c *conn) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
 	defer c.l.mu.Unlock()
 	d, more := c.security.resumer.Current()
 	switch {
-	case d != nil:
+	case d != nil && (c.storing == 0 || c.ended != nil):
 		return d.(*gnutls.SessionData), nil, nil
+	case d != nil: // the cache gets it first
 	case c.ended != nil:
 		return nil, nil, c.ended
 	case !more:

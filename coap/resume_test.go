@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -604,6 +605,35 @@ func TestTicketCounts(t *testing.T) {
 		defer s.Close()
 		_, err = s.SessionData(waitContext(t))
 		assert.ErrorIs(t, err, gnutls.ErrNoTicket)
+	})
+}
+
+// slowPuts is a cache that takes its time.
+type slowPuts struct {
+	gnutls.ClientSessionCache
+	puts atomic.Int64
+}
+
+func (c *slowPuts) Put(key string, d *gnutls.SessionData) {
+	time.Sleep(20 * time.Millisecond) // what does not wait for it comes first
+	c.ClientSessionCache.Put(key, d)
+	c.puts.Add(1)
+}
+
+func TestSessionDataIsInTheCache(t *testing.T) {
+	if !resumption(t) {
+		return
+	}
+	eachSecure(t, func(t *testing.T, proto Protocol) {
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, proto, hello)
+		cache := &slowPuts{ClientSessionCache: gnutls.NewClientSessionCache(0)}
+		s, err := newTestContext(t, &Config{
+			PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}, ClientSessionCache: cache,
+		}).NewClientSession(netip.AddrPort{}, addr, proto)
+		require.NoError(t, err)
+		_, err = s.SessionData(waitContext(t))
+		require.NoError(t, err)
+		assert.Positive(t, cache.puts.Load())
 	})
 }
 
