@@ -40,6 +40,31 @@ func TestHandshakeSurvivesLoss(t *testing.T) {
 	}
 }
 
+// A flight that goes in several datagrams gets through a bad network only where all of them do.
+// What is lost of the last one comes again when the client asks.
+func TestFlightsGoInOneDatagram(t *testing.T) {
+	if !Supports(SessionResumption) {
+		return // libcoap by itself sends them one by one
+	}
+	const identity, key = "identity", "a key of some bytes"
+	addr := listen(t, &Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte(key), nil }}}, DTLS, hello)
+	relay := coappeer.NewRelay(t, addr)
+	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
+		if d.Direction == coappeer.ToClient && d.N == 2 {
+			return coappeer.Drop
+		}
+		return coappeer.Forward
+	})
+	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{PSK: PSK{Identity: identity, Key: []byte(key)}})
+	require.NoError(t, err)
+	defer s.Close()
+	var sent [2]int
+	for _, d := range relay.Captured() {
+		sent[d.Direction]++
+	}
+	assert.Equal(t, [2]int{4, 4}, sent, "two ClientHellos and the last flight, which goes twice; and their answers")
+}
+
 // libcoap by itself ends the process when its file descriptors go above 1023.
 func TestHandshakeWithManyFiles(t *testing.T) {
 	if !Supports(SessionResumption) {

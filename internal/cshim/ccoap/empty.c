@@ -5,6 +5,7 @@
 
 #include "_cgo_export.h"
 #include "empty.h"
+#include "flight.h"
 #include "interpose.h"
 #include "session.h"
 #include "sockets.h"
@@ -144,13 +145,20 @@ ssize_t cshim_empty_record_recv(void *tls, void *bytes, size_t size)
 {
 	record_function *next = CSHIM_NEXT(record_function, gnutls_record_recv);
 	const coap_session_t *session = current != NULL ? cshim_tls_transport(tls) : NULL;
+	bool gathered;
 	ssize_t n;
 	int what;
 
 	if (session != NULL && coap_session_get_proto(session) != COAP_PROTO_DTLS)
 		return cshim_stream_record(session, tls, next, bytes, size);
+	if (session == NULL)
+		return next(tls, bytes, size);
+	gathered = cshim_flight_begin();
 	n = next(tls, bytes, size);
-	if (session == NULL || n <= 0)
+	for (int i = 1; n == CSHIM_TLS_AGAIN && i < CSHIM_FLIGHT_RECORDS; i++)
+		n = next(tls, bytes, size);
+	n = cshim_flight_end(gathered, n);
+	if (n <= 0)
 		return n;
 	what = heard(bytes, n);
 	if (what != 0)

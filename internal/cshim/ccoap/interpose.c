@@ -10,6 +10,7 @@
 #include "critical.h"
 #include "early.h"
 #include "empty.h"
+#include "flight.h"
 #include "interpose.h"
 #include "options.h"
 #include "sockets.h"

@@ -44,7 +44,7 @@
 	X(gnutls_dtls_cookie_verify, cshim_cookie_verify)                                           \
 	/* The same as recvmsg for datagrams over DTLS; as recv for connections over TLS. */        \
 	X(gnutls_record_recv, cshim_empty_record_recv)                                              \
-	/* Says that recv is called for TLS: stream.h. */                                           \
+	/* Says that recv is called for TLS: stream.h. Bounds a flight over DTLS: flight.h. */      \
 	X(gnutls_handshake, cshim_stream_handshake)                                                 \
 	/* Tells of connections to be read from again, where libcoap asks itself: stream.h. Fault,  \
 	 * 4.2.1. */                                                                                \
@@ -85,7 +85,10 @@
 	/* Learn how libcoap reads a datagram, tell of those of handshakes, and ask that in place   \
 	 * of select whether there is something to read: tlswait.h. Fault, all versions. */                                    \
 	X(gnutls_transport_set_pull_function, cshim_wait_set_pull)                                  \
-	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)                       \
+	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)                          \
+	/* A flight of a handshake over DTLS goes in few datagrams: flight.h. Speed and loss, all   \
+	 * versions. */                                                                             \
+	X(gnutls_transport_set_push_function, cshim_flight_set_push)                                \
 	/* Give sessions the versions, ciphers and certificates that Go has for them, and names    \
 	 * no credentials that are kept: tlssetup.h. Features and fault, all versions. */           \
 	X(gnutls_priority_set, cshim_tls_set_priority)                                              \

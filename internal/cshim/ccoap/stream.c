@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "empty.h"
+#include "flight.h"
 #include "interpose.h"
 #include "sockets.h"
 #include "stream.h"
@@ -660,13 +661,19 @@ typedef int handshake_function(void *tls);
 
 int cshim_stream_handshake(void *tls)
 {
-	bool outer = in_tls;
+	handshake_function *next = CSHIM_NEXT(handshake_function, gnutls_handshake);
+	const coap_session_t *session = cshim_streams_entered() ? cshim_tls_transport(tls) : NULL;
+	const bool is_datagram = session != NULL && coap_session_get_proto(session) == COAP_PROTO_DTLS;
+	bool outer = in_tls, gathered = cshim_flight_begin();
 	int ret;
 
 	in_tls = true;
-	ret = CSHIM_NEXT(handshake_function, gnutls_handshake)(tls);
+	ret = next(tls);
+	if (is_datagram)
+		for (int i = 1; ret == CSHIM_TLS_AGAIN && i < CSHIM_FLIGHT_RECORDS; i++)
+			ret = next(tls);
 	in_tls = outer;
-	return ret;
+	return cshim_flight_end(gathered, ret);
 }
 
 ssize_t cshim_stream_record(const coap_session_t *session, void *tls, cshim_stream_reader *reader, void *buffer, size_t size)

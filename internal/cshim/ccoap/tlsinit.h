@@ -12,11 +12,13 @@
 
 struct cshim_context;
 
-/* Flags and an error of gnutls_init, whose header only the package of GnuTLS includes. */
+/* Flags of gnutls_init and errors of GnuTLS, whose header only the package of GnuTLS includes. */
 enum {
 	CSHIM_TLS_CLIENT = 1 << 1,
 	CSHIM_TLS_DATAGRAM = 1 << 2,
 	CSHIM_TLS_NO_AUTO_SEND_TICKET = 1 << 21,
+	CSHIM_TLS_AGAIN = -28,
+	CSHIM_TLS_PUSH_ERROR = -53,
 	CSHIM_TLS_INTERNAL_ERROR = -59,
 };
 

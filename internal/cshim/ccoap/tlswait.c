@@ -24,6 +24,11 @@ void cshim_wait_init(bool datagram)
 	is_datagram = datagram;
 }
 
+bool cshim_wait_is_datagram(void)
+{
+	return is_datagram;
+}
+
 /* The transport is the coap_session_t. GnuTLS waits for no time when it asks whether to send a
  * flight again. Otherwise it is to try, and is told then: the sessions do not block. Asked for
  * nothing, libcoap gives an error where there is no datagram. */

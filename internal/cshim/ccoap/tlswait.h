@@ -14,6 +14,9 @@
 /* libcoap has called gnutls_init, on this thread. */
 void cshim_wait_init(bool datagram);
 
+/* Whether that was for DTLS. */
+bool cshim_wait_is_datagram(void);
+
 typedef ssize_t cshim_wait_pull(void *transport, void *data, size_t size);
 typedef int cshim_wait_timeout(void *transport, unsigned milliseconds);
 

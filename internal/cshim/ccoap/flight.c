@@ -1,0 +1,78 @@
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "flight.h"
+#include "interpose.h"
+#include "session.h"
+#include "tlsinit.h"
+#include "tlswait.h"
+
+enum { MOST = 1280 };
+
+typedef void set_push_function(void *session, cshim_flight_push *push);
+
+static cshim_flight_push *push_datagram;
+
+static __thread struct {
+	bool gathers;
+	void *transport;
+	size_t size;
+	uint8_t bytes[MOST];
+} flight;
+
+static ssize_t flush(void)
+{
+	size_t size = flight.size;
+
+	flight.size = 0;
+	return size == 0 ? 0 : __atomic_load_n(&push_datagram, __ATOMIC_RELAXED)(flight.transport, flight.bytes, size);
+}
+
+static size_t room(const coap_session_t *session)
+{
+	size_t most = coap_session_max_pdu_size(session);
+
+	return most < MOST ? most : MOST;
+}
+
+bool cshim_flight_begin(void)
+{
+	bool outer = flight.gathers;
+
+	flight.gathers = true;
+	return outer;
+}
+
+ssize_t cshim_flight_end(bool outer, ssize_t ret)
+{
+	flight.gathers = outer;
+	return flush() < 0 && errno != EAGAIN && ret == CSHIM_TLS_AGAIN ? CSHIM_TLS_PUSH_ERROR : ret;
+}
+
+#ifndef CSHIM_NO_RESUMPTION
+
+static ssize_t on_push(void *transport, const void *data, size_t size)
+{
+	size_t most = room(transport);
+
+	if (flight.size > 0 && (flight.transport != transport || flight.size + size > most))
+		flush();
+	if (!flight.gathers || size > most)
+		return __atomic_load_n(&push_datagram, __ATOMIC_RELAXED)(transport, data, size);
+	memcpy(flight.bytes + flight.size, data, size);
+	flight.transport = transport;
+	flight.size += size;
+	return size;
+}
+
+void cshim_flight_set_push(void *session, cshim_flight_push *push)
+{
+	if (cshim_wait_is_datagram() && cshim_tls_current() != NULL) {
+		__atomic_store_n(&push_datagram, push, __ATOMIC_RELAXED);
+		push = on_push;
+	}
+	CSHIM_NEXT(set_push_function, gnutls_transport_set_push_function)(session, push);
+}
+
+#endif
