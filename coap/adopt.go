@@ -168,6 +168,9 @@ func (c *Config) checkShared() error {
 func newSharedLoop(p unsafe.Pointer, config Config, borrowed bool) (*loop, error) {
 	l := makeLoop(config)
 	l.shared, l.borrowed, l.mu.shared = true, borrowed, true
+	if ccoap.ForgetsBodies {
+		l.requests.shared = make(map[messageID]*incoming)
+	}
 	// A program's thread may find the loop as soon as there is the native context.
 	l.mu.Lock()
 	native, err := ccoap.AdoptContext(p, borrowed, l.callbacks())

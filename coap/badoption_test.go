@@ -242,7 +242,7 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 }
 
 func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
-	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, 65535, 33, 49, 65, 81, 97, 113, 129, 255}}
+	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, OptionID(ccoap.MaxOption()-1) | 1, 33, 49, 65, 81, 97, 113, 129, 255}}
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, config, proto, HandlerFunc(func(w ResponseWriter, r *Request) { *w.Options() = r.Options }))
 		s := connect(t, config, addr, proto)
@@ -255,6 +255,26 @@ func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
 		assert.Equal(t, CodeContent, r.Code)
 		assert.Equal(t, options, r.Options)
 	})
+}
+
+// Some versions of libcoap drop any message with it.
+func TestHighestOption(t *testing.T) {
+	const highest = 65535
+	c, err := NewContext(&Config{CriticalOptions: []OptionID{highest}})
+	if ccoap.MaxOption() < highest {
+		assert.ErrorIs(t, err, ErrNotSupported)
+		assert.ErrorContains(t, err, "Config.CriticalOptions: option 65535")
+	} else if assert.NoError(t, err) {
+		c.Close()
+	}
+	if !ccoap.LeavesOddOptions() {
+		return
+	}
+	s := connect(t, nil, listen(t, nil, UDP, hello), UDP)
+	r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: Options{{highest, []byte("x")}}})
+	require.NoError(t, err)
+	assert.Equal(t, CodeBadOption, r.Code)
+	assert.Equal(t, "option 65535 is not understood", string(r.Body))
 }
 
 func TestCriticalOptionsOfTheConfig(t *testing.T) {

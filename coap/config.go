@@ -100,7 +100,8 @@ type Config struct {
 	// of RFC 7252 and RFC 7959. A message with any other is refused (RFC 7252,
 	// section 5.4.1): a request with 4.02, or a reset where it is not confirmable, and
 	// a response so that its request fails with ErrOption. Responses of 4.02 are
-	// taken with any option. It stands for coap_register_option.
+	// taken with any option. Option 65535 is not supported by libcoap 4.3.5. It stands for
+	// coap_register_option.
 	CriticalOptions []OptionID
 
 	// What follows makes sessions over DTLS and TLS resume (docs/coap-resumption.md). Where that

@@ -27,6 +27,9 @@ func (c *Config) checkCritical() error {
 		if !id.Critical() {
 			return fmt.Errorf("Config.CriticalOptions: %v is not critical", id)
 		}
+		if id > OptionID(ccoap.MaxOption()) {
+			return fmt.Errorf("Config.CriticalOptions: %v, which this libcoap drops messages for: %w", id, ErrNotSupported)
+		}
 	}
 	if ccoap.PassesCritical() {
 		return nil
@@ -72,8 +75,10 @@ const (
 // elective (section 5.7.1). own are the options of the request that a response is for:
 // whoever sends one understands it.
 func (l *loop) refuses(m *ccoap.Message, proxied bool, own ccoap.EncodedOptions) (r refusal, ok bool) {
-	if m.OddOption != 0 {
-		return refusal{OptionID(m.OddOption), wrongLength}, true
+	if id := OptionID(m.OddOption); id > OptionID(ccoap.MaxOption()) {
+		return refusal{id, notUnderstood}, true
+	} else if id != 0 {
+		return refusal{id, wrongLength}, true
 	}
 	last := OptionID(0)
 	for e := m.Options; ; {

@@ -38,8 +38,9 @@ type exchangeLog struct {
 // oldest one of its session. The loop guards it.
 type requestLog struct {
 	queue[*incoming]
-	bytes int
-	most  int // bytes
+	shared map[messageID]*incoming // where libcoap does not ask for each request
+	bytes  int
+	most   int // bytes
 }
 
 // add notes a request, unless it is there: then the first is returned.
@@ -53,6 +54,9 @@ func (l *requestLog) add(in *incoming) (first *incoming) {
 	}
 	e.byID[in.mid] = in
 	e.queue = append(e.queue, in)
+	if l.shared != nil {
+		l.shared[in.messageID()] = in
+	}
 	l.queue.add(in)
 	in.logged = true
 	l.resize(in)
@@ -93,6 +97,9 @@ func (l *requestLog) remove(in *incoming) {
 	if e.byID[in.mid] == in {
 		delete(e.byID, in.mid)
 	}
+	if id := in.messageID(); l.shared[id] == in {
+		delete(l.shared, id)
+	}
 	e.queue[0] = nil
 	e.queue = e.queue[1:]
 	e.bytes -= in.size
@@ -107,6 +114,8 @@ func (l *requestLog) forget(c *conn) {
 		l.remove(c.recent.queue[0])
 	}
 }
+
+func (in *incoming) messageID() messageID { return messageID{in.c.remote, in.mid} }
 
 func (in *incoming) expires() time.Time {
 	if in.confirmable {

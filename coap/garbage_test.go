@@ -204,6 +204,30 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 	}
 }
 
+// Reserved codes (RFC 7252, section 3) with the ID of a request neither answer it nor count: the
+// next one is sent.
+func TestReservedCodesCountForNothing(t *testing.T) {
+	peer := coappeer.NewUDP(t)
+	s := connect(t, &Config{NSTART: 1}, peer.Addr(), UDP)
+	for _, code := range []coappeer.Code{1 << 5, 1<<5 | 31, 6 << 5, 6<<5 | 31} {
+		for _, typ := range []coappeer.Type{coappeer.CON, coappeer.NON, coappeer.ACK, coappeer.RST} {
+			c := start(waitContext(t), s, get())
+			m := peer.Receive(t)
+			for ; m.Code != coappeer.GET; m = peer.Receive(t) { // some versions reset them all
+				require.Equal(t, coappeer.RST, m.Type)
+			}
+			peer.Send(m.From, coappeer.Message{Type: typ, Code: code, ID: m.ID, Token: m.Token, Payload: []byte("x")})
+			if typ == coappeer.CON {
+				assert.Equal(t, m.ID, peer.Expect(t, coappeer.RST, coappeer.Empty).ID, "%v", code)
+			}
+			peer.Send(m.From, m.Respond(coappeer.Content, []byte("good")))
+			if r := receive(t, c); r.err != nil {
+				assert.Contains(t, []error{ErrReset, errBadMessage}, errors.Unwrap(r.err), "%v %v", typ, code)
+			}
+		}
+	}
+}
+
 // streams are well-formed beginnings of connections.
 func streams() (all [][]byte) {
 	csm := coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<20), {Number: coappeer.BlockWiseTransfer}}}.AppendTCP(nil)

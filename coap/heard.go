@@ -21,18 +21,26 @@ type hearer interface {
 }
 
 // onHeard deals with a message that libcoap has yet to see. The address is that of the peer
-// where id is 0.
-func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard, mid uint16) {
+// where id is 0. It reports whether libcoap is not to see the message.
+func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard, mid uint16) (dealtWith bool) {
 	if c := l.conns[id]; c != nil {
 		c.heard = time.Now()
 		peer = c.remote
 	}
 	m := messageID{peer, mid}
-	if what == ccoap.HeardResponse {
+	switch what {
+	case ccoap.HeardResponse:
 		if c := l.confirmed[m]; c != nil {
 			l.events = append(l.events, c.confirmAgain)
 		}
-		return
+		return false
+	case ccoap.HeardLastBlock:
+		in := l.requests.shared[m]
+		if in == nil || time.Now().After(in.expires()) {
+			return false
+		}
+		l.events = append(l.events, in.again)
+		return true
 	}
 	if c := l.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got
 		l.heard(c)
@@ -46,6 +54,7 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 	default:
 		h.acknowledged()
 	}
+	return false
 }
 
 // A confirmed is the last confirmable response that came, and what it was answered with.

@@ -38,8 +38,9 @@ type Callbacks struct {
 	// message. It reports whether it was one that Go has sent.
 	Nack func(id SessionID, reason Reason, m Message) bool
 	// Heard is called when one of certain messages comes, before libcoap
-	// deals with it: with the session's number, or else with the peer's address.
-	Heard func(id SessionID, peer netip.AddrPort, what Heard, mid uint16)
+	// deals with it: with the session's number, or else with the peer's address. It reports
+	// whether libcoap must not.
+	Heard func(id SessionID, peer netip.AddrPort, what Heard, mid uint16) bool
 	// Pong is called when a ping over a reliable transport was answered. Over an
 	// unreliable one a ping is answered by a reset, of which Nack tells.
 	Pong func(id SessionID)
@@ -88,6 +89,10 @@ const Rejects = bool(C.CSHIM_REJECTS != 0)
 // has answered the first. Otherwise Callbacks.Heard tells.
 const ConfirmsAgain = bool(C.CSHIM_CONFIRMS_AGAIN != 0)
 
+// ForgetsBodies says that this version takes the last block of an upload that it has put
+// together, when that comes again, for one of another upload.
+const ForgetsBodies = bool(C.CSHIM_FORGETS_BODIES != 0)
+
 // A Heard is a kind of message.
 type Heard int
 
@@ -95,6 +100,7 @@ const (
 	HeardAcknowledgement = Heard(C.CSHIM_HEARD_ACK)
 	HeardReset           = Heard(C.CSHIM_HEARD_RESET)
 	HeardResponse        = Heard(C.CSHIM_HEARD_RESPONSE) // that is confirmable
+	HeardLastBlock       = Heard(C.CSHIM_HEARD_LAST)     // in a confirmable request, where ForgetsBodies
 )
 
 // CountsTimeouts says that this version counts each timeout of a DTLS handshake once.
@@ -156,8 +162,8 @@ func goCoapNack(p unsafe.Pointer, id C.uint64_t, reason C.int, m *C.struct_cshim
 }
 
 //export goCoapHeard
-func goCoapHeard(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, what C.int, mid C.uint16_t) {
-	callbacks(p).Heard(SessionID(id), fromC(*peer), Heard(what), uint16(mid))
+func goCoapHeard(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, what C.int, mid C.uint16_t) C.bool {
+	return C.bool(callbacks(p).Heard(SessionID(id), fromC(*peer), Heard(what), uint16(mid)))
 }
 
 //export goCoapPong

@@ -104,6 +104,8 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 /* Every response is acknowledged before its handler is called. */
 #define CSHIM_REJECTS 0
 #define CSHIM_CONFIRMS_AGAIN 1
+#define CSHIM_BAD_CODE 0x20
+#define CSHIM_FORGETS_BODIES 0
 #define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
 	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
 			 coap_pdu_t *received, const coap_tid_t cshim_mid)
@@ -164,6 +166,11 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_REJECTS 1
 /* It answers a confirmable response that comes again. */
 #define CSHIM_CONFIRMS_AGAIN (LIBCOAP_VERSION >= 4003005U)
+/* Of an acknowledgement that ends a request: a reserved code, unless the request then goes on
+ * counting for NSTART. */
+#define CSHIM_BAD_CODE (LIBCOAP_VERSION >= 4003005U ? COAP_REQUEST_GET : 0x20)
+/* The last block of a body that is complete, when it comes again, begins another body. */
+#define CSHIM_FORGETS_BODIES (LIBCOAP_VERSION >= 4003005U)
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
 	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request,      \

@@ -7,9 +7,12 @@
 #include "empty.h"
 #include "flight.h"
 #include "interpose.h"
+#include "options.h"
 #include "session.h"
 #include "sockets.h"
 #include "stream.h"
+
+enum { DATAGRAM_VERSION = 0xc0, DATAGRAM_TOKEN_LENGTH = 0x0f };
 
 static __thread cshim_context *current;
 
@@ -38,6 +41,8 @@ static int heard(const uint8_t *bytes, size_t size)
 		return 0;
 	switch (bytes[0] >> 4) {
 	case 4 + COAP_MESSAGE_CON:
+		if (CSHIM_FORGETS_BODIES && current->adoption != NULL && cshim_options_last_block(bytes, size))
+			return CSHIM_HEARD_LAST;
 		return !CSHIM_CONFIRMS_AGAIN && bytes[1] >= 0x40 ? CSHIM_HEARD_RESPONSE : 0;
 	case 4 + COAP_MESSAGE_ACK:
 		return is_empty || current->responds ? CSHIM_HEARD_ACK : 0;
@@ -64,23 +69,46 @@ static bool is_signal(const uint8_t *bytes, size_t size)
 	return size >= 4 && bytes[0] >> 6 == 1 && bytes[1] >> 5 == 7;
 }
 
+/* Codes of class 1 and 6 are reserved (RFC 7252, section 12.1). Some versions take 6 for a
+ * response, and some end a request with the ID and go on counting it for NSTART. So a
+ * confirmable message is malformed instead, which they reset, an acknowledgement has a code
+ * that ends the request, and others are of no version. */
+static void take_code(uint8_t *bytes, size_t size)
+{
+	if (size < 4 || bytes[0] >> 6 != 1 || (bytes[1] >> 5 != 1 && bytes[1] >> 5 != 6))
+		return;
+	switch (bytes[0] >> 4 & 3) {
+	case COAP_MESSAGE_CON:
+		bytes[0] |= DATAGRAM_TOKEN_LENGTH;
+		break;
+	case COAP_MESSAGE_ACK:
+		bytes[1] = CSHIM_BAD_CODE;
+		break;
+	default:
+		bytes[0] &= ~DATAGRAM_VERSION;
+	}
+}
+
 void cshim_empty_mend(void *bytes, size_t size)
 {
 	if (current == NULL)
 		return;
 	if (is_signal(bytes, size))
-		*(uint8_t *)bytes &= 0x3f;
+		*(uint8_t *)bytes &= ~DATAGRAM_VERSION;
+	take_code(bytes, size);
 	take_method(bytes, size);
 	cshim_crossing_received(&current->crossing, bytes, size);
 }
 
-static void tell(uint64_t id, const coap_address_t *from, int what, const uint8_t *bytes)
+/* What Go deals with alone becomes a message of no version. */
+static void tell(uint64_t id, const coap_address_t *from, int what, uint8_t *bytes)
 {
 	struct cshim_address address = { .ip_size = 0 };
 
 	if (from != NULL)
 		cshim_address_from(from, &address);
-	goCoapHeard(current->handle, id, &address, what, bytes[2] << 8 | bytes[3]);
+	if (goCoapHeard(current->handle, id, &address, what, bytes[2] << 8 | bytes[3]))
+		bytes[0] &= ~DATAGRAM_VERSION;
 }
 
 typedef ssize_t record_function(void *tls, void *bytes, size_t size);

@@ -14,6 +14,7 @@ enum {
 	CSHIM_HEARD_ACK = 1,
 	CSHIM_HEARD_RESET,
 	CSHIM_HEARD_RESPONSE, /* a confirmable one, unless libcoap answers those that come again */
+	CSHIM_HEARD_LAST,     /* a request with the last block of a body that libcoap puts together */
 };
 
 struct cshim_context;

@@ -20,7 +20,7 @@ func TestSessionsThatNobodyRefersToAreBounded(t *testing.T) {
 	const made, gone = ccoap.Event(0x4001), ccoap.Event(0x4002) // COAP_EVENT_SERVER_SESSION_NEW and _DEL
 	counts := map[ccoap.Event]int{}
 	c := ccoap.NewContext(&ccoap.Callbacks{
-		Heard: func(ccoap.SessionID, netip.AddrPort, ccoap.Heard, uint16) {},
+		Heard: func(ccoap.SessionID, netip.AddrPort, ccoap.Heard, uint16) bool { return false },
 		Event: func(_ ccoap.SessionID, event ccoap.Event) { counts[event]++ },
 	})
 	require.NotNil(t, c)

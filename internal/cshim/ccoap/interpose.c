@@ -231,6 +231,7 @@ void cshim_interpose_apply(void)
 		if (libcoap.headers[i].p_type == PT_DYNAMIC)
 			replace_all((const void *)(libcoap.base + libcoap.headers[i].p_vaddr));
 	}
+	cshim_options_probe();
 }
 
 bool cshim_interpose_works(enum cshim_replaced which)

@@ -5,7 +5,7 @@
 #include "interpose.h"
 #include "options.h"
 
-enum { HEADER = 4, MAX_TOKEN = 8, PAYLOAD = 0xff, URI_QUERY = 15 };
+enum { HEADER = 4, MAX_TOKEN = 8, PAYLOAD = 0xff, URI_QUERY = 15, BLOCK1 = 27 };
 
 typedef int parse_function(coap_proto_t proto, const uint8_t *data, size_t length, coap_pdu_t *pdu);
 
@@ -19,9 +19,14 @@ static const struct {
 	{ 39, 1, 255 }, { 60, 0, 4 },  { 252, 1, 40 }, { 258, 0, 1 }, { 292, 0, 8 },
 };
 
+static unsigned max_number = UINT16_MAX;
+
 static bool fits(unsigned number, size_t size)
 {
 	size_t i;
+
+	if (number > max_number)
+		return false;
 
 	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		if (lengths[i].number == number)
@@ -148,4 +153,42 @@ int cshim_options_parse(coap_proto_t proto, const uint8_t *data, size_t length, 
 bool cshim_options_works(void)
 {
 	return CSHIM_WORKS(coap_pdu_parse);
+}
+
+void cshim_options_probe(void)
+{
+	static const uint8_t request[] = { 0x40, COAP_REQUEST_GET, 0, 0, 0xe0, 0xfe, 0xf2 }; /* with option 65535 */
+	parse_function *parse = CSHIM_NEXT(parse_function, coap_pdu_parse);
+	coap_pdu_t *pdu = parse != NULL ? coap_pdu_init(COAP_MESSAGE_CON, 0, 0, sizeof(request)) : NULL;
+
+	if (pdu == NULL)
+		return;
+	if (!parse(COAP_PROTO_UDP, request, sizeof(request), pdu))
+		max_number = UINT16_MAX - 1;
+	coap_delete_pdu(pdu);
+}
+
+unsigned cshim_options_max(void)
+{
+	return max_number;
+}
+
+bool cshim_options_last_block(const uint8_t *data, size_t length)
+{
+	const uint8_t *p, *end = data + length;
+	struct option option = { 0, NULL, 0 };
+	unsigned block = 0;
+	size_t i;
+
+	if (length < HEADER || data[0] >> 4 != (4 | COAP_MESSAGE_CON) || data[1] == 0 || data[1] >> 5 != 0 ||
+	    length - HEADER < (data[0] & 15U))
+		return false;
+	for (p = data + HEADER + (data[0] & 15); next(&p, end, &option) && option.number <= BLOCK1;) {
+		if (option.number != BLOCK1)
+			continue;
+		for (i = 0; i < option.size && i < 3; i++)
+			block = block << 8 | option.value[i];
+		return block >> 4 > 0 && !(block & 8);
+	}
+	return false;
 }

@@ -5,7 +5,14 @@ import "C"
 
 import "sync"
 
-// LeavesOddOptions reports whether options of wrong lengths are left out of datagrams, see
+// MaxOption returns the highest number of an option that this libcoap takes: it drops a
+// message with a higher one. It may be called from any goroutine.
+func MaxOption() uint16 {
+	interpose()
+	return uint16(C.cshim_options_max())
+}
+
+// LeavesOddOptions reports whether options of wrong lengths, and above MaxOption, are left out of datagrams, see
 // Message.OddOption. It may be called from any goroutine.
 var LeavesOddOptions = sync.OnceValue(func() bool {
 	interpose()

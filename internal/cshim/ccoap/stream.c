@@ -12,6 +12,7 @@
 #include "empty.h"
 #include "flight.h"
 #include "interpose.h"
+#include "options.h"
 #include "sockets.h"
 #include "stream.h"
 #include "tlsinit.h"
@@ -243,6 +244,7 @@ static struct cshim_stream *add(struct cshim_streams *streams, int fd)
 		return NULL;
 	s->fd = fd;
 	s->window = FIRST_REQUESTS;
+	s->wire.max_number = cshim_options_max();
 	s->wire.most = streams->most > 0 && streams->most < LARGEST ? streams->most : LARGEST;
 	at = fd_bucket(streams, fd);
 	s->next = *at;

@@ -95,7 +95,8 @@ static void begin_value(struct cshim_wire *w)
 	}
 	if (++w->options > CSHIM_WIRE_OPTIONS || w->option_bytes > CSHIM_WIRE_OPTION_BYTES)
 		w->fault = CSHIM_WIRE_MANY;
-	if (is_signal(w) && w->code != RELEASE && w->code != ABORT && w->number % 2 == 1) {
+	if ((w->max_number > 0 && w->number > w->max_number) ||
+	    (is_signal(w) && w->code != RELEASE && w->code != ABORT && w->number % 2 == 1)) {
 		w->fault = CSHIM_WIRE_CRITICAL;
 		w->option = w->number;
 	}

@@ -19,7 +19,7 @@ enum cshim_wire_fault {
 	CSHIM_WIRE_NO_CSM,   /* the first message is none */
 	CSHIM_WIRE_TOKEN,    /* of more than 8 bytes */
 	CSHIM_WIRE_LARGE,    /* a message of more bytes than we take */
-	CSHIM_WIRE_CRITICAL, /* an option of a signalling message, that we do not know */
+	CSHIM_WIRE_CRITICAL, /* an option of a signalling message that we do not know, or one that libcoap drops messages for */
 	CSHIM_WIRE_MANY,     /* too many options, or bytes of them */
 };
 
@@ -28,6 +28,7 @@ struct cshim_wire {
 	bool ended;        /* and Release or Abort: nothing follows that counts */
 	bool held;         /* what follows are more requests than were asked for */
 	uint32_t most;     /* bytes in a message; 0: any */
+	uint16_t max_number; /* of an option; 0: any */
 	enum cshim_wire_fault fault;
 	uint32_t option; /* the one that is at fault */
 
