@@ -365,7 +365,9 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 		return true
 	}
 	if o := c.observers[string(m.Token)]; o != nil {
-		o.end()
+		if nackErrors[reason] != nil || reason == ccoap.TLSFailed { // else it was acknowledged, with something odd
+			o.end()
+		}
 		return true
 	}
 	if x := l.exchange(id, m.Token); x != nil {

@@ -150,7 +150,7 @@ func TestResumptionWithLibcoapServer(t *testing.T) {
 				args   []string
 				client Config
 			}{
-				"certificates":   {toolPKI(t, "server"), Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}},
+				"certificates":   {testenv.CoAPPKI(t, "server"), Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}},
 				"pre-shared key": {testenv.CoAPServerPSK("secret"), Config{PSK: PSK{Identity: "client1", Key: []byte("secret")}}},
 			} {
 				t.Run(name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestLibcoapClientOfServerWithTickets(t *testing.T) {
 					watching(handled).ServeCoAP(w, r)
 					fmt.Fprint(w, "hello, ", r.Session.PeerCertificates()[0].Subject.CommonName)
 				}))
-				response := testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{URI: uri(proto, addr, "/"), Args: toolPKI(t, "client")})
+				response := testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{URI: uri(proto, addr, "/"), Args: testenv.CoAPPKI(t, "client")})
 				assert.Equal(t, "hello, client one", string(response.Body), response.Output)
 				assert.False(t, receive(t, handled).state.DidResume)
 			})

@@ -1,8 +1,6 @@
 package coap
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,24 +12,13 @@ import (
 	"github.com/gnucoap/gnucoap/internal/testenv"
 )
 
-// toolPKI is testenv.CoAPPKI, which programs of 4.2.1 take in one file.
-func toolPKI(t *testing.T, name string) []string {
-	if !oldTools {
-		return testenv.CoAPPKI(name)
-	}
-	file := filepath.Join(t.TempDir(), name+".pem")
-	both := append(testenv.Read(t, name+".pem"), testenv.Read(t, name+".key")...)
-	require.NoError(t, os.WriteFile(file, both, 0o600))
-	return []string{"-c", file, "-C", testenv.File("ca.pem")}
-}
-
 func TestSecureLibcoapServer(t *testing.T) {
 	t.Parallel()
 	ca := pool(t, "ca")
 	withPSK := func(identity, key string) *Config {
 		return &Config{MaxRetransmit: 1, PSK: PSK{Identity: identity, Key: []byte(key)}}
 	}
-	psk, pki := testenv.CoAPServerPSK("secret"), toolPKI(t, "server")
+	psk, pki := testenv.CoAPServerPSK("secret"), testenv.CoAPPKI(t, "server")
 	anybody := slices.Concat(pki, []string{"-n"})
 	for _, tc := range []struct {
 		name   string
@@ -52,7 +39,7 @@ func TestSecureLibcoapServer(t *testing.T) {
 		{"no client certificate", pki, &Config{PKI: PKI{RootCAs: ca}}, ErrHandshake, UDP},
 		{"untrusted", anybody, &Config{PKI: PKI{RootCAs: pool(t, "other-ca")}}, gnutls.CertificateUnknownAuthority, UDP},
 		{"wrong name", anybody, &Config{PKI: PKI{RootCAs: ca, ServerName: "elsewhere.test"}}, gnutls.CertificateWrongName, UDP},
-		{"expired", slices.Concat(toolPKI(t, "expired"), []string{"-n"}), &Config{PKI: PKI{RootCAs: ca}}, gnutls.CertificateExpired, UDP},
+		{"expired", slices.Concat(testenv.CoAPPKI(t, "expired"), []string{"-n"}), &Config{PKI: PKI{RootCAs: ca}}, gnutls.CertificateExpired, UDP},
 		{"a key where certificates are", anybody, withPSK("client1", "secret"), ErrHandshake, UDP},
 		{"certificates where a key is", psk, &Config{MaxRetransmit: 1, PKI: PKI{RootCAs: ca}}, ErrHandshake, UDP},
 	} {
@@ -114,7 +101,7 @@ func TestSecureLibcoapClient(t *testing.T) {
 		{"certificate", &Config{PKI: certificate}, trusting, ""},
 		{"certificate or key", &Config{PKI: certificate, ServerPSK: psk}, testenv.CoAPClientPSK("client1", string(testKey)), "client1"},
 		{"key or certificate", &Config{PKI: certificate, ServerPSK: psk}, trusting, ""},
-		{"both certificates", &Config{PKI: requiring}, toolPKI(t, "client"), "client one"},
+		{"both certificates", &Config{PKI: requiring}, testenv.CoAPPKI(t, "client"), "client one"},
 		{"no client certificate", &Config{PKI: requiring}, trusting, "none"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

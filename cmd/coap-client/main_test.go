@@ -34,14 +34,15 @@ func client(args ...string) *exec.Cmd {
 
 func TestPrintsWhatLibcoapsClientPrints(t *testing.T) {
 	t.Parallel()
+	compatible := func(args ...string) *exec.Cmd { return client(append(toolstest.Compat(t), args...)...) }
 	for _, scheme := range toolstest.Schemes {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			theirs := toolstest.Run(t, toolstest.Options{
-				Client: toolstest.LibcoapClient(t), Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme),
+				Client: toolstest.LibcoapClient(t, scheme), Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme),
 			})
 			ours := toolstest.Run(t, toolstest.Options{
-				Client: client, Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme),
+				Client: compatible, Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme),
 			})
 			for i := range theirs {
 				assert.Equal(t, theirs[i], ours[i])

@@ -162,7 +162,7 @@ func TestSessionWithLibcoapsServers(t *testing.T) {
 		for name, test := range map[string]struct{ server, client []string }{
 			"pre-shared key": {testenv.CoAPServerPSK("secret"), []string{"-u", "me", "-k", "secret"}},
 			"certificates": {
-				[]string{"-c", testenv.File("server.pem"), "-j", testenv.File("server.key"), "-C", testenv.File("ca.pem")},
+				testenv.CoAPPKI(t, "server"),
 				[]string{"-c", testenv.File("client.pem"), "-j", testenv.File("client.key"), "-C", testenv.File("ca.pem")},
 			},
 		} {

@@ -206,8 +206,8 @@ func TestJSONIsOneObject(t *testing.T) {
 func examples(t testing.TB) []string {
 	t.Helper()
 	out, err := exec.Command("dpkg", "-L", "libcoap3-dev").Output()
-	if err != nil { // Debian 11
-		out, err = exec.Command("dpkg", "-L", "libcoap2-dev").Output()
+	if err != nil && exec.Command("dpkg", "-L", "libcoap2-dev").Run() == nil {
+		t.Skip("the package of libcoap 4.2.1 has none")
 	}
 	require.NoError(t, err)
 	files := regexp.MustCompile(`(?m)^.*/coap-(client|server)\.c$`).FindAllString(string(out), -1)

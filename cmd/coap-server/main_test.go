@@ -60,9 +60,9 @@ func TestAnswersWhatLibcoapsServerAnswers(t *testing.T) {
 	for _, scheme := range toolstest.Schemes {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			client := toolstest.LibcoapClient(t)
+			client, args := toolstest.LibcoapClient(t, scheme), append(toolstest.Compat(t), toolstest.ServerArgs()...)
 			theirs := toolstest.Run(t, toolstest.Options{Client: client, Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme)})
-			ours := toolstest.Run(t, toolstest.Options{Client: client, Scheme: scheme, URI: start(t, toolstest.ServerArgs()...)(scheme)})
+			ours := toolstest.Run(t, toolstest.Options{Client: client, Scheme: scheme, URI: start(t, args...)(scheme)})
 			for i := range theirs {
 				assert.Equal(t, theirs[i], ours[i])
 			}

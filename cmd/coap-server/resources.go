@@ -106,7 +106,7 @@ func newSite(o *options) *site {
 	s.list = append(s.list, s.time, &resource{
 		path:       "async",
 		multicast:  true,
-		methods:    map[coap.Code]coap.HandlerFunc{coap.MethodGet: getAsync},
+		methods:    map[coap.Code]coap.HandlerFunc{coap.MethodGet: s.getAsync},
 		attributes: []coap.Attribute{text},
 	})
 	if !o.old {
@@ -252,13 +252,13 @@ func asyncDelay(queries []string) (delay time.Duration, ok bool) {
 		return asyncDefault, true
 	}
 	seconds, err := strconv.ParseUint(strings.Join(queries, "&"), 10, 31)
-	return min(time.Duration(seconds)*time.Second, asyncMost), err == nil && seconds > 0
+	return min(time.Duration(seconds)*time.Second, asyncMost), err == nil
 }
 
 // getAsync answers after the seconds of its query.
-func getAsync(w coap.ResponseWriter, r *coap.Request) {
+func (s *site) getAsync(w coap.ResponseWriter, r *coap.Request) {
 	delay, ok := asyncDelay(r.Options.Queries())
-	if !ok {
+	if !ok || delay == 0 && !s.o.old {
 		w.SetCode(coap.CodeBadRequest)
 		return
 	}

@@ -136,6 +136,7 @@ func TestRace(t *testing.T) {
 }
 
 func TestEarly(t *testing.T) {
+	taken := gnutls.LibraryVersion() != "3.7.1" // whose servers take none
 	config := serverConfig(t)
 	config.MaxEarlyData = 1000
 	addr := startEcho(t, always(config))
@@ -144,9 +145,10 @@ func TestEarly(t *testing.T) {
 	results := got.results(t)
 	require.Len(t, results, 3)
 	for i, r := range results {
-		assert.Equal(t, i > 0, r.EarlyData, got)
+		assert.Equal(t, taken && i > 0, r.EarlyData, got)
 	}
-	assert.Regexp(t, `(?m)^2 .* yes +\d+ +\w+ +\d+\.\d ms +yes`, try(t, "-early", "hello", addr).stdout)
+	shown := map[bool]string{true: "yes", false: "no"}[taken]
+	assert.Regexp(t, `(?m)^2 .* yes +\d+ +\w+ +\d+\.\d ms +`+shown, try(t, "-early", "hello", addr).stdout)
 
 	got = try(t, "-json", "-early", "hello", startEcho(t, always(serverConfig(t))))
 	assert.Zero(t, got.status, "the data go after the handshake: %v", got)

@@ -80,6 +80,10 @@ func TestEarlyData(t *testing.T) {
 	s := start(t, append(pair("server"), "-early-data", "100")...)
 	config := clientConfig(t)
 	d := sessionData(t, connect(t, s, config))
+	if gnutls.LibraryVersion() == "3.7.1" {
+		assert.Zero(t, d.MaxEarlyData())
+		t.Skip("GnuTLS's servers take none")
+	}
 	assert.EqualValues(t, 100, d.MaxEarlyData())
 	raw, err := net.Dial("tcp", s.addr)
 	require.NoError(t, err)

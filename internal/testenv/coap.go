@@ -8,11 +8,15 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // CoAPFlavours are the builds of libcoap's tools that tests talk to, named
@@ -135,8 +139,32 @@ func CoAPClientPSK(identity, key string) []string { return []string{"-u", identi
 // CoAPPKI returns the arguments of a coap-server or coap-client that has
 // NAME.pem and NAME.key of testdata, and trusts ca.pem alone. A server then
 // asks for a client's certificate, unless "-n" follows.
-func CoAPPKI(name string) []string {
-	return []string{"-c", File(name + ".pem"), "-j", File(name + ".key"), "-C", File("ca.pem")}
+func CoAPPKI(t testing.TB, name string) []string {
+	t.Helper()
+	if CoAPClientTakes(t, 'j') {
+		return []string{"-c", File(name + ".pem"), "-j", File(name + ".key"), "-C", File("ca.pem")}
+	}
+	file := filepath.Join(t.TempDir(), name+".pem") // older ones want both in one file
+	both := append(Read(t, name+".pem"), Read(t, name+".key")...)
+	require.NoError(t, os.WriteFile(file, both, 0o600))
+	return []string{"-c", file, "-C", File("ca.pem")}
+}
+
+var coapFlags = regexp.MustCompile(`(?m)^\s+-(\w)\b`)
+
+// CoAPClientTakes reports whether libcoap's coap-client has all of these flags: later
+// versions have more.
+func CoAPClientTakes(t testing.TB, flags ...rune) bool {
+	t.Helper()
+	usage, _ := exec.Command(Peer(t, "coap-client-gnutls"), "-h").CombinedOutput()
+	found := coapFlags.FindAllStringSubmatch(string(usage), -1)
+	require.NotEmpty(t, found, "%s", usage)
+	for _, flag := range flags {
+		if !slices.ContainsFunc(found, func(m []string) bool { return m[1] == string(flag) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // A CoAPRequest is what a coap-client is to do.

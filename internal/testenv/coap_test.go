@@ -23,7 +23,7 @@ func eachFlavour(t *testing.T, f func(t *testing.T, server, client string)) {
 }
 
 func TestCoAPClientsReachServersOnEveryTransport(t *testing.T) {
-	psk, pki := testenv.CoAPServerPSK("secret"), testenv.CoAPPKI("server")
+	psk, pki := testenv.CoAPServerPSK("secret"), testenv.CoAPPKI(t, "server")
 	eachFlavour(t, func(t *testing.T, server, client string) {
 		s := testenv.StartCoAPServer(t, server, slices.Concat(psk, pki, []string{"-n"})...)
 		for _, test := range []struct {
@@ -36,10 +36,13 @@ func TestCoAPClientsReachServersOnEveryTransport(t *testing.T) {
 			{"TLS with a key", "coaps+tcp", testenv.CoAPClientPSK("client1", "secret")},
 			{"DTLS with a root", "coaps", []string{"-R", testenv.File("ca.pem")}},
 			{"TLS with a root", "coaps+tcp", []string{"-R", testenv.File("ca.pem")}},
-			{"DTLS with a certificate", "coaps", testenv.CoAPPKI("client")},
-			{"TLS with a certificate", "coaps+tcp", testenv.CoAPPKI("client")},
+			{"DTLS with a certificate", "coaps", testenv.CoAPPKI(t, "client")},
+			{"TLS with a certificate", "coaps+tcp", testenv.CoAPPKI(t, "client")},
 		} {
 			t.Run(test.name, func(t *testing.T) {
+				if abortsOverTLS(t, client) && test.scheme == "coaps+tcp" {
+					t.Skip("the client aborts where the server is fast")
+				}
 				got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI(test.scheme, "/"), Args: test.args})
 				assert.Equal(t, "2.05", got.Code, got.Output)
 				assert.Contains(t, string(got.Body), welcome)
@@ -48,10 +51,18 @@ func TestCoAPClientsReachServersOnEveryTransport(t *testing.T) {
 	})
 }
 
+// abortsOverTLS reports whether a client is that of libcoap 4.2.1 with GnuTLS.
+func abortsOverTLS(t *testing.T, flavour string) bool {
+	return flavour == "gnutls" && !testenv.CoAPClientTakes(t, 'w')
+}
+
 func TestCoAPServerAsksForCertificates(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, server, client string) {
-		s := testenv.StartCoAPServer(t, server, testenv.CoAPPKI("server")...)
-		got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: testenv.CoAPPKI("client")})
+		if abortsOverTLS(t, client) {
+			t.Skip("the client aborts where the server is fast")
+		}
+		s := testenv.StartCoAPServer(t, server, testenv.CoAPPKI(t, "server")...)
+		got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: testenv.CoAPPKI(t, "client")})
 		assert.Equal(t, "2.05", got.Code, got.Output)
 
 		got = testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: []string{"-R", testenv.File("ca.pem")}})

@@ -62,6 +62,15 @@ typedef struct {
 #define CSHIM_COUNTS_TIMEOUTS 0
 #define CSHIM_STOPS_ITS_TIMER 1
 
+/* What else is replaced in it, see interpose.h. */
+#define CSHIM_REPLACED_OLD(X)                                                                       \
+	/* DTLS sends again after 1 s, not 5. */                                                    \
+	X(gnutls_dtls_set_timeouts, cshim_libcoap2_timeouts)                                        \
+	/* Handshakes that are over are not started again. */                                       \
+	X(gnutls_dtls_get_timeout, cshim_libcoap2_timeout)                                          \
+	/* The end of a session does not read on. */                                                \
+	X(gnutls_bye, cshim_libcoap2_bye)
+
 void cshim_libcoap2_do_events(coap_context_t *ctx);
 int cshim_libcoap2_must_wait(int fd);
 /* Replace gnutls_dtls_set_timeouts, gnutls_dtls_get_timeout and gnutls_bye in libcoap. */
@@ -131,6 +140,10 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 #if !defined(LIBCOAP_VERSION) || LIBCOAP_VERSION < 4003001U
 #error "gnucoap needs libcoap 4.3.1 or later"
 #endif
+
+#define CSHIM_REPLACED_OLD(X)
+/* Clients get the time that a DTLS handshake needs: tlssetup.h. */
+#define CSHIM_HAVE_PATIENCE
 
 /* Credentials come from memory, and differ among sessions. */
 #define CSHIM_HAVE_CREDENTIALS

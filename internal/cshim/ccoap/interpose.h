@@ -100,24 +100,12 @@
 	X(gnutls_handshake_set_timeout, cshim_tls_set_timeout)
 #endif
 
-#if defined(CSHIM_NO_RESUMPTION) || defined(CSHIM_LIBCOAP2)
+#if defined(CSHIM_NO_RESUMPTION) || !defined(CSHIM_HAVE_PATIENCE)
 #define CSHIM_REPLACED_PATIENCE(X)
 #else
 #define CSHIM_REPLACED_PATIENCE(X)                                                                  \
 	/* The same. Fault, 4.3. */                                                                 \
 	X(gnutls_dtls_set_timeouts, cshim_tls_set_timeouts)
-#endif
-
-#ifdef CSHIM_LIBCOAP2
-#define CSHIM_REPLACED_OLD(X)                                                                       \
-	/* DTLS sends again after 1 s, not 5. Fault, 4.2.1 (as the two below). */                   \
-	X(gnutls_dtls_set_timeouts, cshim_libcoap2_timeouts)                                        \
-	/* Handshakes that are over are not started again. */                                       \
-	X(gnutls_dtls_get_timeout, cshim_libcoap2_timeout)                                          \
-	/* The end of a session does not read on. */                                                \
-	X(gnutls_bye, cshim_libcoap2_bye)
-#else
-#define CSHIM_REPLACED_OLD(X)
 #endif
 
 #define CSHIM_REPLACED(X)         \
@@ -126,7 +114,7 @@
 	CSHIM_REPLACED_LIBCOAP(X) \
 	CSHIM_REPLACED_TLS(X)     \
 	CSHIM_REPLACED_PATIENCE(X) \
-	CSHIM_REPLACED_OLD(X)
+	CSHIM_REPLACED_OLD(X) /* compat.h */
 
 enum cshim_replaced {
 #define CSHIM_REPLACED_AT(symbol, function) CSHIM_AT_##symbol,

@@ -87,7 +87,7 @@ void cshim_tls_set_timeout(void *tls, unsigned milliseconds)
 	(tls, own != NULL && own->is_client ? CSHIM_TLS_PATIENCE : milliseconds);
 }
 
-#ifndef CSHIM_LIBCOAP2
+#ifdef CSHIM_HAVE_PATIENCE
 
 typedef void timeouts_function(void *tls, unsigned retransmission, unsigned total);
 
