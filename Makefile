@@ -7,7 +7,7 @@ LIBCOAP   ?= 3
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
-SUITES    ?= bullseye trixie arm64
+SUITES    ?= bullseye trixie sid arm64
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

@@ -111,7 +111,7 @@ var (
 	cgoPkgConfig   = regexp.MustCompile(`(?m)^\s*#cgo\b.*?pkg-config:(.*)$`)
 	coapInclude    = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]coap[23]?/`)
 	versionIf      = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bGNUTLS_VERSION\w*`)
-	coapVersionIf  = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bLIBCOAP_VERSION\w*`)
+	coapVersionIf  = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\b(?:LIBCOAP_VERSION|CSHIM_LIBCOAP2)\w*`)
 	cFunction      = regexp.MustCompile(`(?m)^[a-zA-Z_][\w \t*]*?\b(\w+)[ \t]*\([^;{]*\)\s*[;{]`)
 	linkerName     = regexp.MustCompile(`\b(?:__)?asm(?:__)?\s*\(|\balias\s*\(`)
 	exportedGnutls = regexp.MustCompile(`^goGnutls[A-Z]\w*$`)
@@ -355,6 +355,7 @@ var rules = []rule{
 		},
 		bad: []source{
 			{"internal/cshim/ccoap/a.c", "#if LIBCOAP_VERSION >= 4003004U\n#endif\n"},
+			{"internal/cshim/ccoap/a.c", "#ifndef CSHIM_LIBCOAP2\n#endif\n"},
 			{"internal/cshim/ccoap/b.h", "#if defined(X) && \\\n    LIBCOAP_VERSION > 4\n#endif\n"},
 			{"internal/cshim/ccoap/a.go", "package ccoap\n// #ifdef LIBCOAP_VERSION\n// #endif\nimport \"C\"\n"},
 		},

@@ -145,6 +145,11 @@ static bool is_known(const struct cshim_cookie *cookie, const struct msghdr *mes
 	return false;
 }
 
+bool cshim_cookie_works(void)
+{
+	return CSHIM_WORKS(gnutls_dtls_cookie_verify);
+}
+
 bool cshim_cookie_admits(cshim_context *c, int fd, const struct msghdr *message, size_t size)
 {
 	struct cshim_cookie *cookie = &c->cookie;
@@ -154,7 +159,7 @@ bool cshim_cookie_admits(cshim_context *c, int fd, const struct msghdr *message,
 	cookie->admitted = NULL;
 	if (size <= RECORD || bytes[0] != handshake || bytes[3] != 0 || bytes[4] != 0 || bytes[RECORD] != client_hello)
 		return true;
-	if (!CSHIM_WORKS(gnutls_dtls_cookie_verify))
+	if (!cshim_cookie_works())
 		return true;
 	if (size < SMALLEST || message->msg_namelen > sizeof(struct sockaddr_storage))
 		return false;

@@ -37,6 +37,9 @@ struct cshim_cookie {
 	int key;
 };
 
+/* Whether libcoap asks for cookies, and its check comes here. */
+bool cshim_cookie_works(void);
+
 /* Whether libcoap may have a datagram that has come to an endpoint for DTLS. */
 bool cshim_cookie_admits(struct cshim_context *c, int fd, const struct msghdr *message, size_t size);
 
