@@ -221,8 +221,11 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 	require.NoError(t, err)
 	callbacks := map[string]string{}
 	symbols := map[string]int{}
+	isKnown := slices.Contains(data.Versions("libcoap"), coap.Version())
 	for _, p := range places(t, files...) {
-		assert.NotEqual(t, unknown, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
+		if isKnown {
+			assert.NotEqual(t, unknown, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
+		}
 		known := data.Find(p.Symbol)
 		if known == nil || slices.Contains(known.Versions, "4.3.1") { // later ones have more than Go offers
 			assert.NotEqual(t, open, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
@@ -249,8 +252,8 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 	}
 	status, stdout, _ := call(t, files...)
 	assert.Equal(t, 0, status)
-	if version := coap.Version(); slices.Contains(data.Versions("libcoap"), version) {
-		assert.Contains(t, stdout, "libcoap "+version+" lacks nothing that is used.\n")
+	if isKnown {
+		assert.Contains(t, stdout, "libcoap "+coap.Version()+" lacks nothing that is used.\n")
 	}
 	assert.Regexp(t, `(?m)^all: \d{4} places: \d{4} simple \(8\d %\)`, stdout)
 }
