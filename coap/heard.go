@@ -36,7 +36,7 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 		return false
 	case ccoap.HeardLastBlock:
 		in := l.requests.shared[m]
-		if in == nil || time.Now().After(in.expires()) {
+		if in == nil || in.c.recent.byID[mid] != in || time.Now().After(in.expires()) {
 			return false
 		}
 		l.events = append(l.events, in.again)
