@@ -33,7 +33,7 @@ const (
 	// FeatureCredentials is Config.Priority, MinVersion and MaxVersion (and that TLS 1.0, 1.1 and
 	// DTLS 1.0 are refused by default), keys that are any crypto.Signer, several certificates of a
 	// client over TLS, any number of names that clients ask for, and other credentials for a
-	// context that listens. It is there where SessionResumption is, but not with libcoap 4.2.1.
+	// context that listens. It is there where SessionResumption is.
 	FeatureCredentials
 	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
 	FeatureAdoption

@@ -39,8 +39,9 @@ typedef struct {
 
 /* Credentials come from files, and are the same for all sessions: libcoap2.c. */
 #define CSHIM_CREDENTIALS 0
-/* Handshakes over DTLS fail with what is set for a session. */
-#define CSHIM_SETS_UP_TLS 0
+/* Its function that chooses a certificate tells it of the ClientHello of a session over DTLS too,
+ * which it drops otherwise. */
+#define CSHIM_HEARS_OF_HELLO 1
 #define CSHIM_TAKES_OSCORE 0
 #define CSHIM_PSK_IDENTITY_MAX 63
 #define CSHIM_PSK_KEY_MAX 64
@@ -149,7 +150,7 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 /* Credentials come from memory, and differ among sessions. */
 #define CSHIM_HAVE_CREDENTIALS
 #define CSHIM_CREDENTIALS 1
-#define CSHIM_SETS_UP_TLS 1
+#define CSHIM_HEARS_OF_HELLO 0
 /* Messages with the option OSCORE are decrypted, or dropped. */
 #define CSHIM_TAKES_OSCORE (LIBCOAP_VERSION >= 4003002U)
 #define CSHIM_PSK_IDENTITY_MAX 65535

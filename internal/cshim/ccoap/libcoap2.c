@@ -96,18 +96,24 @@ void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total)
 
 typedef unsigned timeout_function(void *tls);
 
-/* libcoap starts a handshake whenever this is 0, also when the last one is over. */
+/* libcoap starts a handshake whenever this is 0, also when the last one is over. While it is 0 it
+ * does so again and again, and gives up: it stays 0 for a server that has a part of what the
+ * client sends. */
 unsigned cshim_libcoap2_timeout(void *tls)
 {
 	const unsigned day = 24 * 60 * 60 * 1000;
+	const coap_session_t *session = cshim_streams_entered() ? cshim_tls_transport(tls) : NULL;
+	unsigned timeout;
+	coap_tick_t now, next;
 
-	if (cshim_streams_entered()) {
-		const coap_session_t *session = cshim_tls_transport(tls);
-
-		if (session->state == COAP_SESSION_STATE_ESTABLISHED)
-			return day;
-	}
-	return CSHIM_NEXT(timeout_function, gnutls_dtls_get_timeout)(tls);
+	if (session != NULL && session->state == COAP_SESSION_STATE_ESTABLISHED)
+		return day;
+	timeout = CSHIM_NEXT(timeout_function, gnutls_dtls_get_timeout)(tls);
+	if (timeout > 0 || session == NULL || session->type == COAP_SESSION_TYPE_CLIENT)
+		return timeout;
+	coap_ticks(&now);
+	next = session->last_rx_tx + (session->dtls_timeout_count + 1) * COAP_TICKS_PER_SECOND;
+	return next > now ? (next - now) * 1000 / COAP_TICKS_PER_SECOND : 0;
 }
 
 typedef int bye_function(void *tls, int how);

@@ -5,6 +5,7 @@
 #include "client.h"
 #include "context.h"
 #include "pki.h"
+#include "tlssetup.h"
 
 void cshim_pki_free(struct cshim_pki *pki)
 {
@@ -153,7 +154,7 @@ int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool reques
 	pki->set = true;
 	pki->setup = lenient(c, raw);
 	set_peer(&pki->setup, &pki->key, raw, request);
-	if (by_name)
+	if (by_name && !(CSHIM_HEARS_OF_HELLO && cshim_tls_sets_up()))
 		pki->setup.validate_sni_call_back = on_name;
 	pki->setup.pki_key = native_key(&pki->key);
 	return coap_context_set_pki(c->ctx, &pki->setup);

@@ -84,6 +84,7 @@ int cshim_tls_init(void **session, unsigned flags)
 	of = cshim_client_find(c->clients, id);
 	c->tls.made = *session;
 	c->tls.is_client = client;
+	c->tls.is_datagram = flags & CSHIM_TLS_DATAGRAM;
 	c->tls.credentials = !client ? c->tls.server_credentials : of != NULL ? of->credentials : NULL;
 	goCoapTLS(c->handle, id, *session, client, (flags & CSHIM_TLS_DATAGRAM) != 0);
 	return ret;

@@ -34,7 +34,7 @@ struct cshim_tls {
 	void *server_credentials;
 
 	void *made; /* the session that was made last */
-	bool is_client;
+	bool is_client, is_datagram;
 	void *credentials; /* for it */
 };
 

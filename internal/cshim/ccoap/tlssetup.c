@@ -60,7 +60,7 @@ void cshim_tls_set_hello_function(void *tls, cshim_hello_function *f)
 {
 	const struct cshim_tls *own = of(tls);
 
-	if (own == NULL || own->credentials == NULL)
+	if (own == NULL || own->credentials == NULL || (CSHIM_HEARS_OF_HELLO && own->is_datagram))
 		CSHIM_NEXT(set_hello_function, gnutls_handshake_set_post_client_hello_function)(tls, f);
 }
 
@@ -103,7 +103,7 @@ void cshim_tls_set_timeouts(void *tls, unsigned retransmission, unsigned total)
 
 bool cshim_tls_sets_up(void)
 {
-	return CSHIM_SETS_UP_TLS && CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) && CSHIM_WORKS(gnutls_credentials_set) &&
+	return CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) && CSHIM_WORKS(gnutls_credentials_set) &&
 	       CSHIM_WORKS(gnutls_handshake_set_post_client_hello_function) && CSHIM_WORKS(gnutls_server_name_get);
 }
 
