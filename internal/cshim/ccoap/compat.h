@@ -114,8 +114,7 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 /* Every response is acknowledged before its handler is called. */
 #define CSHIM_REJECTS 0
 #define CSHIM_CONFIRMS_AGAIN 1
-#define CSHIM_BAD_CODE 0x20
-#define CSHIM_IGNORES_VERSIONS 1
+#define CSHIM_COUNTS_BAD_CODES 0
 #define CSHIM_FORGETS_BODIES 0
 #define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
 	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
@@ -181,11 +180,8 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_REJECTS 1
 /* It answers a confirmable response that comes again. */
 #define CSHIM_CONFIRMS_AGAIN (LIBCOAP_VERSION >= 4003005U)
-/* Messages of other versions are ignored. */
-#define CSHIM_IGNORES_VERSIONS (LIBCOAP_VERSION >= 4003005U)
-/* Of an acknowledgement that ends a request: a reserved code, unless the request then goes on
- * counting for NSTART. */
-#define CSHIM_BAD_CODE (LIBCOAP_VERSION >= 4003005U ? COAP_REQUEST_GET : 0x20)
+/* A request that a reserved code ends goes on counting for NSTART. */
+#define CSHIM_COUNTS_BAD_CODES (LIBCOAP_VERSION >= 4003005U)
 /* The last block of a body that is complete, when it comes again, begins another body. */
 #define CSHIM_FORGETS_BODIES (LIBCOAP_VERSION >= 4003005U)
 

@@ -70,20 +70,23 @@ static bool is_signal(const uint8_t *bytes, size_t size)
 }
 
 /* Codes of class 1 and 6 are reserved (RFC 7252, section 12.1). Some versions take 6 for a
- * response, and some end a request with the ID and go on counting it for NSTART. So such a
- * message is malformed instead, which they reset, an acknowledgement has a code that ends the
- * request, and a reset is of no version. */
+ * response, but reject 1. Others end a request with the ID of such a message and go on counting
+ * it for NSTART: there it is malformed instead, which they reset, an acknowledgement has the code
+ * of a request, which ends one well, and a reset is of no version. */
 static void take_code(uint8_t *bytes, size_t size)
 {
 	if (size < 4 || bytes[0] >> 6 != 1 || (bytes[1] >> 5 != 1 && bytes[1] >> 5 != 6))
 		return;
+	if (!CSHIM_COUNTS_BAD_CODES) {
+		bytes[1] = 1 << 5;
+		return;
+	}
 	switch (bytes[0] >> 4 & 3) {
 	case COAP_MESSAGE_ACK:
-		bytes[1] = CSHIM_BAD_CODE;
+		bytes[1] = COAP_REQUEST_GET;
 		break;
 	case COAP_MESSAGE_RST:
-		if (CSHIM_IGNORES_VERSIONS)
-			bytes[0] &= ~DATAGRAM_VERSION;
+		bytes[0] &= ~DATAGRAM_VERSION;
 		break;
 	default:
 		bytes[0] |= DATAGRAM_TOKEN_LENGTH;
