@@ -223,6 +223,9 @@ func TestServerOfLibcoapWithResources(t *testing.T) {
 	for _, name := range []string{
 		"CORE_13", "CORE_14", "BLOCK_01", "BLOCK_02", "BLOCK_03", "BLOCK_06", "OBS_09", "OBS_14",
 	} {
+		if name == "OBS_09" && !testenv.CoAPClientTakes(t, 'w') { // 4.2.1 notifies of bodies that are not complete
+			continue
+		}
 		i := slices.IndexFunc(cases, func(c testCase) bool { return c.name == name })
 		require.GreaterOrEqual(t, i, 0, name)
 		assert.NoError(t, runCase(ctx, cases[i], server.URI("coap", ""), &coap.Config{}), name)
@@ -267,6 +270,9 @@ func TestClientOfLibcoap(t *testing.T) {
 			if tc.payload != "" {
 				request.Payload = []byte(tc.payload)
 			}
+			if len(tc.payload) > 1024 { // older ones do not divide it by themselves
+				request.Args = append(request.Args, "-b", "1024")
+			}
 			got := testenv.RunCoAPClient(t, "gnutls", request)
 			assert.Equal(t, tc.code, got.Code, got.Output)
 			assert.Equal(t, tc.body, string(got.Body), got.Output)
@@ -278,22 +284,31 @@ func TestClientOfLibcoapOverEachTransport(t *testing.T) {
 	t.Parallel()
 	uris := startServer(t, "-psk", secret)
 	sent := strings.Repeat("y", 5000)
+	old := !testenv.CoAPClientTakes(t, 'w')
 	for _, uri := range uris {
+		if old && strings.Contains(uri, "+tcp") { // over TCP it stops behind the first block, and it aborts over TLS
+			continue
+		}
 		args := []string{}
 		if strings.HasPrefix(uri, "coaps") {
 			args = testenv.CoAPClientPSK("client1", secret)
 		}
-		got := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{Method: "put", URI: uri + "/large-update", Payload: []byte(sent + uri), Args: args})
+		got := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{Method: "put", URI: uri + "/large-update", Payload: []byte(sent + uri), Args: append([]string{"-b", "1024"}, args...)})
 		assert.Equal(t, "2.04", got.Code, uri)
 		got = testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: uri + "/large-update", Args: args})
 		assert.Equal(t, sent+uri, string(got.Body))
 		got = testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: uri + "/obs", Args: append(args, "-s", "2")})
-		assert.Regexp(t, `^\d+\n\d+\n`, string(got.Body), got.Output)
+		if !old { // which does not tell one notification from the next
+			assert.Regexp(t, `^\d+\n\d+\n`, string(got.Body), got.Output)
+		}
 	}
 }
 
 func TestClientOfLibcoapObserves(t *testing.T) {
 	t.Parallel()
+	if !testenv.CoAPClientTakes(t, 'w') {
+		t.Skip("the client does not tell one notification from the next")
+	}
 	uris := startServer(t)
 	for _, path := range []string{"/obs", "/obs-non", "/obs-large"} {
 		t.Run(path, func(t *testing.T) {

@@ -72,8 +72,10 @@ func TestUDPPeerMovesBlocksWithLibcoap(t *testing.T) {
 			Options: append(Path("large"), b.Option(Block1)), Payload: large[at:end],
 		})
 		want := Continue
-		if !more {
+		if !more && testenv.CoAPClientTakes(t, 'w') {
 			want = Created
+		} else if !more { // 4.2.1 has made it with the first block
+			want = Changed
 		}
 		p.ExpectReply(t, ACK, want, id)
 	}
@@ -94,6 +96,9 @@ func TestUDPPeerMovesBlocksWithLibcoap(t *testing.T) {
 
 func TestUDPPeerObservesLibcoap(t *testing.T) {
 	t.Parallel()
+	if !testenv.CoAPClientTakes(t, 'w') {
+		t.Skip("the server of 4.2.1 notifies when it has something else to do")
+	}
 	s := testenv.StartCoAPServer(t, "gnutls")
 	p := NewUDP(t)
 	p.Send(s.Addr, get(1, "time", Uint(Observe, 0)))
@@ -154,6 +159,7 @@ func TestUDPPeerIsAServerForLibcoap(t *testing.T) {
 }
 
 func TestUDPPeerNotifiesLibcoap(t *testing.T) {
+	needNewlines(t)
 	p := NewUDP(t)
 	client := testenv.Start(t, "coap-client-gnutls", "-w", "-s", "20", "coap://"+p.Addr().String()+"/obs")
 	r := p.Expect(t, CON, GET)
@@ -239,7 +245,15 @@ func TestTCPPeerIsAClientOfLibcoap(t *testing.T) {
 	assert.Len(t, p.Captured(), 4)
 }
 
+// needNewlines skips a test with a client that does not say where a payload ends.
+func needNewlines(t *testing.T) {
+	if !testenv.CoAPClientTakes(t, 'w') {
+		t.Skip("the client does not have -w")
+	}
+}
+
 func TestTCPPeerIsAServerForLibcoap(t *testing.T) {
+	needNewlines(t)
 	ln := ListenTCP(t)
 	client := testenv.Start(t, "coap-client-gnutls", "-w", "coap+tcp://"+ln.Addr().String()+"/a/b")
 	p := ln.Accept(t)

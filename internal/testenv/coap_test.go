@@ -81,11 +81,15 @@ func TestCoAPClientTellsErrors(t *testing.T) {
 
 func TestLargeBodiesGoThroughCoAPServers(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789\x00\xff\n"), 400)
+	schemes := []string{"coap", "coap+tcp"}
+	if !testenv.CoAPClientTakes(t, 'w') { // over TCP it stops behind the first block
+		schemes = schemes[:1]
+	}
 	eachFlavour(t, func(t *testing.T, server, client string) {
 		s := testenv.StartCoAPServer(t, server, "-d", "10")
-		for _, scheme := range []string{"coap", "coap+tcp"} {
+		for _, scheme := range schemes {
 			uri := s.URI(scheme, "/large")
-			put := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{Method: "put", URI: uri, Payload: body})
+			put := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{Method: "put", URI: uri, Payload: body, Args: []string{"-b", "1024"}})
 			require.Regexp(t, `^2\.0[14]$`, put.Code, put.Output)
 			got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: uri})
 			assert.Equal(t, "2.05", got.Code)
