@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
 func TestBadConfigsAreRefused(t *testing.T) {
@@ -59,4 +61,13 @@ func TestExtremeConfigs(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, randomBytes(500), r.Body)
 	}
+}
+
+func TestFirstMessageOfASessionMayHaveTheMTU(t *testing.T) {
+	addr := listen(t, &Config{MTU: 1450}, UDP, hello)
+	peer := coappeer.NewUDP(t)
+	peer.Send(addr, coappeer.Message{Type: coappeer.CON, Code: coappeer.PUT, ID: 1, Payload: make([]byte, 1400)})
+	m := peer.Receive(t)
+	assert.Equal(t, coappeer.ACK, m.Type)
+	assert.Equal(t, coappeer.Code(CodeChanged), m.Code)
 }

@@ -65,6 +65,25 @@ func TestFlightsGoInOneDatagram(t *testing.T) {
 	assert.Equal(t, [2]int{4, 4}, sent, "two ClientHellos and the last flight, which goes twice; and their answers")
 }
 
+func TestHandshakeKeepsToTheMTU(t *testing.T) {
+	if !Supports(SessionResumption) {
+		return
+	}
+	const mtu = 300
+	config := &Config{MTU: mtu, PKI: PKI{Certificates: pairs(t, "server")}}
+	addr := listen(t, config, DTLS, manyBlocks)
+	relay := coappeer.NewRelay(t, addr)
+	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{MTU: mtu, PKI: PKI{RootCAs: pool(t, "ca")}})
+	require.NoError(t, err)
+	defer s.Close()
+	r, err := s.Get(waitContext(t), "/")
+	require.NoError(t, err)
+	assert.Len(t, r.Body, 5000)
+	for _, d := range relay.Captured() {
+		assert.LessOrEqual(t, len(d.Data), mtu)
+	}
+}
+
 // libcoap by itself ends the process when its file descriptors go above 1023.
 func TestHandshakeWithManyFiles(t *testing.T) {
 	if !Supports(SessionResumption) {

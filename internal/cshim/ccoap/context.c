@@ -371,7 +371,8 @@ static bool can_bind(const coap_address_t *address, coap_proto_t proto)
 	return result == 0;
 }
 
-coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto)
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto,
+				    unsigned mtu)
 {
 	struct cshim_sockets *outer;
 	coap_endpoint_t *endpoint;
@@ -385,5 +386,8 @@ coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address
 	endpoint = coap_new_endpoint(c->ctx, &a, proto);
 	c->sockets.dtls = false;
 	cshim_sockets_leave(outer);
+	c->mtu = mtu;
+	if (endpoint != NULL && mtu > COAP_DEFAULT_MTU && proto <= COAP_PROTO_DTLS)
+		coap_endpoint_set_default_mtu(endpoint, mtu); /* else the first message would have to be as small */
 	return endpoint;
 }

@@ -140,17 +140,18 @@ const (
 )
 
 // Listen makes an endpoint, which lives as long as the context, and returns its
-// address. Port 0 is chosen by the system. Calls for any context of the process
-// must be serialised.
+// address. Port 0 is chosen by the system. Over UDP and DTLS messages of its sessions
+// may have the MTU from the first one on, unless it is 0. Calls for any context of the process must be serialised.
 //
 // Implements:
 //
 //	coap_endpoint_t *coap_new_endpoint(coap_context_t *context,
 //		const coap_address_t *listen_addr, coap_proto_t proto);
+//	void coap_endpoint_set_default_mtu(coap_endpoint_t *endpoint, unsigned mtu);
 //	const char *coap_endpoint_str(const coap_endpoint_t *endpoint);
-func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
+func (c *Context) Listen(addr netip.AddrPort, proto Protocol, mtu int) (netip.AddrPort, error) {
 	a := toC(addr)
-	e, err := C.cshim_endpoint_new(c.c, &a, C.coap_proto_t(proto))
+	e, err := C.cshim_endpoint_new(c.c, &a, C.coap_proto_t(proto), C.uint(mtu))
 	if e == nil {
 		return netip.AddrPort{}, err
 	}

@@ -49,6 +49,7 @@ typedef struct cshim_context {
 	coap_session_t *accepted[CSHIM_EVENTS]; /* by servers over TLS, since the last event */
 	int n_accepted;
 	unsigned nstart;	/* of its sessions; 0: 1 */
+	unsigned mtu;		/* that it sends with over UDP and DTLS; 0: what libcoap has */
 	struct cshim_buffer options;
 	struct cshim_sockets sockets;
 	struct cshim_streams streams;
@@ -102,6 +103,7 @@ static inline void cshim_context_set_max_message(cshim_context *c, uint32_t byte
 	c->streams.most = bytes;
 }
 
-coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto);
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto,
+				    unsigned mtu);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "compat.h"
+
 /* GnuTLS sends each message of a DTLS handshake in a datagram of its own, and a flight gets
  * through when all of them do: of five at a loss of 30 % one in six. What GnuTLS writes in a call of
  * gnutls_handshake, or of gnutls_record_recv, which sends the last flight again, goes out
@@ -20,6 +22,12 @@ bool cshim_flight_begin(void);
 
 /* Sends what is left, and returns what GnuTLS's function is to return, which gave ret. */
 ssize_t cshim_flight_end(bool outer, ssize_t ret);
+
+/* GnuTLS has the messages of a server in parts that fit into the session's datagrams, until
+ * cshim_flight_unbound, which gets what this returns. Those of a client are short but for its
+ * certificates, and a ClientHello in parts would get no cookie. */
+unsigned cshim_flight_bound(const coap_session_t *session, void *tls);
+void cshim_flight_unbound(void *tls, unsigned mtu);
 
 typedef ssize_t cshim_flight_push(void *transport, const void *data, size_t size);
 

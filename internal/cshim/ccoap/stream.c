@@ -12,6 +12,7 @@
 #include "empty.h"
 #include "flight.h"
 #include "interpose.h"
+#include "session.h"
 #include "options.h"
 #include "sockets.h"
 #include "stream.h"
@@ -667,6 +668,8 @@ int cshim_stream_handshake(void *tls)
 	const coap_session_t *session = cshim_streams_entered() ? cshim_tls_transport(tls) : NULL;
 	const bool is_datagram = session != NULL && coap_session_get_proto(session) == COAP_PROTO_DTLS;
 	bool outer = in_tls, gathered = cshim_flight_begin();
+	const bool bound = is_datagram && !cshim_session_is_client(session);
+	unsigned mtu = bound ? cshim_flight_bound(session, tls) : 0;
 	int ret;
 
 	in_tls = true;
@@ -675,6 +678,8 @@ int cshim_stream_handshake(void *tls)
 		for (int i = 1; ret == CSHIM_TLS_AGAIN && i < CSHIM_FLIGHT_RECORDS; i++)
 			ret = next(tls);
 	in_tls = outer;
+	if (bound)
+		cshim_flight_unbound(tls, mtu);
 	return cshim_flight_end(gathered, ret);
 }
 
