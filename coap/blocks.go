@@ -202,6 +202,16 @@ func (c *conn) room(options int) int {
 	return c.roomFor(options)
 }
 
+// takesSeveral reports whether the peer takes messages of several blocks (RFC 8323, section
+// 6): it has said so, or sent one. The loop is not locked.
+func (c *conn) takesSeveral() bool {
+	if c.bert.Load() || !c.proto.Reliable() || c.l.lock() != nil {
+		return c.bert.Load()
+	}
+	defer c.l.unlock()
+	return c.ended == nil && c.native.HasBlocks()
+}
+
 // fitSZX returns the largest size exponent up to szx whose blocks have at most so
 // many bytes.
 func fitSZX(szx uint8, most int) uint8 {

@@ -30,6 +30,16 @@ func acceptStream(t *testing.T, config *Config) (*Session, *coappeer.TCP) {
 	return s, server
 }
 
+// acceptOneBlock is acceptStream with a server that has not said that messages may have
+// several blocks.
+func acceptOneBlock(t *testing.T) (*Session, *coappeer.TCP) {
+	ln := coappeer.ListenTCP(t)
+	s := connect(t, nil, ln.Addr(), TCP)
+	server := ln.Accept(t)
+	server.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 5000))
+	return s, server
+}
+
 // exchangeCSM says that messages may have 5000 bytes, and bodies several blocks in each.
 func exchangeCSM(t *testing.T, p *coappeer.TCP) {
 	p.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 5000), coappeer.Option{Number: coappeer.BlockWiseTransfer})
@@ -78,9 +88,24 @@ func TestClientTakesSeveralBlocksInAMessage(t *testing.T) {
 	assert.Equal(t, body, string(outcome.Body))
 }
 
-func TestClientSendsSeveralBlocksInAMessage(t *testing.T) {
+func TestClientSendsSeveralBlocksToAServerThatTakesThem(t *testing.T) {
 	body := string(randomBytes(10_000))
 	s, server := acceptStream(t, nil)
+	c := start(waitContext(t), s, &Request{Method: MethodPut, Body: []byte(body)})
+	got := serveStream(t, server, message(coappeer.Continue, "", block1(0, true, several)))
+	received := string(got.Payload)
+	got = serveStream(t, server, message(coappeer.Continue, "", block1(4, true, several)))
+	received += string(got.Payload)
+	got = serveStream(t, server, message(coappeer.Changed, "", block1(8, false, several)))
+	one, _ := got.Option(coappeer.Block1)
+	assert.Equal(t, block1(8, false, several).Value, one)
+	assert.Equal(t, body, received+string(got.Payload))
+	require.NoError(t, receive(t, c).err)
+}
+
+func TestClientSendsSeveralBlocksInAMessage(t *testing.T) {
+	body := string(randomBytes(10_000))
+	s, server := acceptOneBlock(t)
 	c := start(waitContext(t), s, &Request{Method: MethodPut, Body: []byte(body)})
 	for num := range uint32(10) {
 		code := coappeer.Continue
@@ -167,7 +192,7 @@ type onlySeeker struct{ io.ReadSeeker }
 
 func TestSourceWithMoreThanItSaid(t *testing.T) {
 	body := randomBytes(1500)
-	s, server := acceptStream(t, nil)
+	s, server := acceptOneBlock(t)
 	c := start(waitContext(t), s, &Request{Method: MethodPut, Source: lying{bytes.NewReader(body)}})
 	first := serveStream(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))
 	assert.Equal(t, []coappeer.Option{block1(0, true, 1024)}, first.Options, "the size is not known")

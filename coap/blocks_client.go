@@ -184,7 +184,7 @@ func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, e
 	t.progress.SendTotal = src.size
 	own := t.c.blockSZX()
 	most := t.c.room(t.options.wireSize())
-	if szx == maxSZX && t.c.bert.Load() {
+	if szx == maxSZX && t.c.takesSeveral() {
 		szx = bert
 	}
 	szx = fitSZX(szx, most)

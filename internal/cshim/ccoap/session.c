@@ -184,6 +184,11 @@ coap_mid_t cshim_session_ping(coap_session_t *session)
 	return id;
 }
 
+bool cshim_session_has_blocks(coap_session_t *session)
+{
+	return cshim_stream_has_blocks(&cshim_context_of(session)->streams, session);
+}
+
 void cshim_session_handled(coap_session_t *session)
 {
 	cshim_context *c = cshim_context_of(session);

@@ -181,6 +181,10 @@ func (s Session) SetMTU(bytes int) { C.coap_session_set_mtu(s.s, C.uint(bytes)) 
 //	size_t coap_session_max_pdu_size(const coap_session_t *session);
 func (s Session) MaxPDUSize() int { return int(C.cshim_session_max_size(s.s)) }
 
+// HasBlocks reports whether the peer of a connection has said that it does block-wise
+// transfers (RFC 8323, section 5.3.2), where what libcoap receives passes the shim.
+func (s Session) HasBlocks() bool { return bool(C.cshim_session_has_blocks(s.s)) }
+
 // A Fixed is a decimal number with three digits after the point, in thousandths.
 type Fixed int
 

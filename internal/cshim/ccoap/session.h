@@ -132,6 +132,8 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more,
 		       bool answer);
 
+bool cshim_session_has_blocks(coap_session_t *session);
+
 /* A request over a connection is handled without an answer. */
 void cshim_session_handled(coap_session_t *session);
 

@@ -362,6 +362,13 @@ void cshim_stream_handling(struct cshim_streams *streams, const coap_session_t *
 		set_interest(streams, s, 0);
 }
 
+bool cshim_stream_has_blocks(struct cshim_streams *streams, const coap_session_t *session)
+{
+	const struct cshim_stream *s = cshim_streams_of(streams, session);
+
+	return s != NULL && s->wire.has_blocks;
+}
+
 void cshim_stream_handled(struct cshim_streams *streams, const coap_session_t *session, size_t size)
 {
 	struct cshim_stream *s = cshim_streams_of(streams, session);

@@ -109,6 +109,9 @@ int cshim_streams_sweep(struct cshim_streams *streams);
 void cshim_streams_belongs(struct cshim_streams *streams, const coap_session_t *session);
 struct cshim_stream *cshim_streams_of(struct cshim_streams *streams, const coap_session_t *session);
 
+/* Whether the peer has said that it does block-wise transfers (RFC 8323, section 5.3.2). */
+bool cshim_stream_has_blocks(struct cshim_streams *streams, const coap_session_t *session);
+
 /* A request was handed on; it was answered with a message of a size, or not at all. */
 void cshim_stream_handling(struct cshim_streams *streams, const coap_session_t *session);
 void cshim_stream_handled(struct cshim_streams *streams, const coap_session_t *session, size_t size);

@@ -3,7 +3,7 @@
 #include "wire.h"
 
 enum { TOKEN_MOST = 8, CSM = 7 << 5 | 1, RELEASE = 7 << 5 | 4, ABORT = 7 << 5 | 5 };
-enum { BAD_CSM_OPTION = 2 };
+enum { BAD_CSM_OPTION = 2, BLOCK_WISE_TRANSFER = 4 };
 
 static size_t header_size(uint8_t first)
 {
@@ -100,6 +100,8 @@ static void begin_value(struct cshim_wire *w)
 		w->fault = CSHIM_WIRE_CRITICAL;
 		w->option = w->number;
 	}
+	if (w->code == CSM && w->number == BLOCK_WISE_TRANSFER)
+		w->has_blocks = true;
 	w->phase = w->length > 0 ? CSHIM_WIRE_VALUE : CSHIM_WIRE_OPTION;
 }
 

@@ -25,6 +25,7 @@ enum cshim_wire_fault {
 
 struct cshim_wire {
 	bool greeted;      /* the peer has sent its capabilities */
+	bool has_blocks;   /* and they are of block-wise transfers */
 	bool ended;        /* and Release or Abort: nothing follows that counts */
 	bool held;         /* what follows are more requests than were asked for */
 	uint32_t most;     /* bytes in a message; 0: any */
