@@ -360,7 +360,11 @@ func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds *cgnutls.CertificateCred
 	if client {
 		state.ServerName = name
 	}
-	chain, err := bridge.VerifyPeer(b, creds, name, client, l.warn)
+	warn := l.warn
+	if l.config.Logger == nil {
+		warn = nil // somebody else may have one
+	}
+	chain, err := bridge.VerifyPeer(b, creds, name, client, warn)
 	switch {
 	case err == nil:
 		state.VerifiedChains = [][]*x509.Certificate{chain}

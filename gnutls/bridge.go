@@ -54,7 +54,9 @@ func init() {
 	bridge.VerifyPeer = func(b cgnutls.Borrowed, c *cgnutls.CertificateCredentials, host string, client bool, warn func(string, ...any)) (chain []*x509.Certificate, err error) {
 		code := b.WithCertificateCredentials(c, func() {
 			pool, _ := c.Pool.(*CertPool)
-			pool.warnOfOldLists(warn)
+			if warn != nil {
+				pool.warnOfOldLists(warn)
+			}
 			chain, err = verifyPeer(b, pool, host, client)
 		})
 		if code < 0 {

@@ -127,7 +127,9 @@ func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
 	if lost != nil {
 		return nil, lost
 	}
-	pool.warnOfOldLists(func(what string, args ...any) { c.log(slog.LevelWarn, what, args...) })
+	if c.config.Logger != nil {
+		pool.warnOfOldLists(func(what string, args ...any) { c.log(slog.LevelWarn, what, args...) })
+	}
 	return chain, err
 }
 
