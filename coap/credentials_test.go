@@ -126,7 +126,7 @@ func TestCertificatesChangeDuringHandshakes(t *testing.T) {
 	server := newTestContext(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}})
 	relay := coappeer.NewRelay(t, listenOn(t, server, DTLS, hello))
 	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
-		if d.Direction == coappeer.ToServer && d.N == 2 {
+		if d.Direction == coappeer.ToServer && d.N == lastFlight() {
 			return coappeer.Hold
 		}
 		return coappeer.Forward

@@ -118,11 +118,12 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 			return err
 		}
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // who sees the endpoints may send one
+	defer signal.Stop(hup)
 	if err := o.listen(c); err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	reloaded := make(chan struct{})
 	go func() {
 		defer close(reloaded)
