@@ -63,7 +63,11 @@ func TestFlightsGoInOneDatagram(t *testing.T) {
 		sent[d.Direction]++
 	}
 	all := lastFlight() + 2
-	assert.Equal(t, [2]int{all, all}, sent, "ClientHellos and the last flight, which goes twice; and their answers")
+	want := [2]int{all, all}
+	if !ccoap.ChecksCookies() {
+		want[coappeer.ToServer]++ // with 4.2.1 the server answers when it comes for the second time
+	}
+	assert.Equal(t, want, sent, "ClientHellos and the last flight, which goes twice; and their answers")
 }
 
 // lastFlight is how many datagrams of a handshake come before the last one of its direction.
