@@ -89,11 +89,11 @@ ssize_t cshim_flight_end(bool outer, ssize_t ret)
 
 static ssize_t on_push(void *transport, const void *data, size_t size)
 {
-	size_t most = room(transport);
+	size_t most = flight.gathers ? room(transport) : 0; /* else there may be no context of ours */
 
 	if (flight.size > 0 && (flight.transport != transport || flight.size + size > most))
 		flush();
-	if (!flight.gathers || size > most)
+	if (size > most)
 		return __atomic_load_n(&push_datagram, __ATOMIC_RELAXED)(transport, data, size);
 	memcpy(flight.bytes + flight.size, data, size);
 	flight.transport = transport;

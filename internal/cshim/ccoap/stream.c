@@ -674,7 +674,7 @@ int cshim_stream_handshake(void *tls)
 	handshake_function *next = CSHIM_NEXT(handshake_function, gnutls_handshake);
 	const coap_session_t *session = cshim_streams_entered() ? cshim_tls_transport(tls) : NULL;
 	const bool is_datagram = session != NULL && coap_session_get_proto(session) == COAP_PROTO_DTLS;
-	bool outer = in_tls, gathered = cshim_flight_begin();
+	bool outer = in_tls, gathered = is_datagram && cshim_flight_begin();
 	const bool bound = is_datagram && !cshim_session_is_client(session);
 	unsigned mtu = bound ? cshim_flight_bound(session, tls) : 0;
 	int ret;
@@ -687,7 +687,7 @@ int cshim_stream_handshake(void *tls)
 	in_tls = outer;
 	if (bound)
 		cshim_flight_unbound(tls, mtu);
-	return cshim_flight_end(gathered, ret);
+	return is_datagram ? cshim_flight_end(gathered, ret) : ret;
 }
 
 ssize_t cshim_stream_record(const coap_session_t *session, void *tls, cshim_stream_reader *reader, void *buffer, size_t size)
