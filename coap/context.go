@@ -85,7 +85,7 @@ func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, e
 	}
 	listening.Lock()
 	defer listening.Unlock()
-	bound, err := c.l.native.Listen(addr, nativeProtocols[proto], c.l.config.MTU)
+	bound, err := c.l.native.Listen(addr, nativeProtocols[proto])
 	if err != nil {
 		return failed(err)
 	}

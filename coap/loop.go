@@ -87,6 +87,7 @@ func newLoop(config Config) (*loop, error) {
 	native.SetMaxIdle(uint(config.maxStrangers()))
 	native.HearOfTLS(l.config.resumesServers())
 	native.LimitStreams(l.config.streamLimits())
+	native.SetMTU(l.config.MTU)
 	if l.priority != nil {
 		native.SetPriority(l.priority.pointers())
 	}

@@ -371,8 +371,7 @@ static bool can_bind(const coap_address_t *address, coap_proto_t proto)
 	return result == 0;
 }
 
-coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto,
-				    unsigned mtu)
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto)
 {
 	struct cshim_sockets *outer;
 	coap_endpoint_t *endpoint;
@@ -386,8 +385,7 @@ coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address
 	endpoint = coap_new_endpoint(c->ctx, &a, proto);
 	c->sockets.dtls = false;
 	cshim_sockets_leave(outer);
-	c->mtu = mtu;
-	if (endpoint != NULL && mtu > COAP_DEFAULT_MTU && proto <= COAP_PROTO_DTLS)
-		coap_endpoint_set_default_mtu(endpoint, mtu); /* else the first message would have to be as small */
+	if (endpoint != NULL && c->mtu > COAP_DEFAULT_MTU && proto <= COAP_PROTO_DTLS)
+		coap_endpoint_set_default_mtu(endpoint, c->mtu); /* else the first message would have to be as small */
 	return endpoint;
 }

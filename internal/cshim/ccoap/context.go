@@ -139,9 +139,14 @@ const (
 	TLS  = Protocol(C.COAP_PROTO_TLS)
 )
 
+// SetMTU bounds what goes in a datagram of a DTLS handshake, and what may come in the first
+// message of a server's session over UDP and DTLS, if it is above what libcoap has. It comes
+// before the first session.
+func (c *Context) SetMTU(bytes int) { c.c.mtu = C.uint(bytes) }
+
 // Listen makes an endpoint, which lives as long as the context, and returns its
-// address. Port 0 is chosen by the system. Over UDP and DTLS messages of its sessions
-// may have the MTU from the first one on, unless it is 0. Calls for any context of the process must be serialised.
+// address. Port 0 is chosen by the system. Calls for any context of the process
+// must be serialised.
 //
 // Implements:
 //
@@ -149,9 +154,9 @@ const (
 //		const coap_address_t *listen_addr, coap_proto_t proto);
 //	void coap_endpoint_set_default_mtu(coap_endpoint_t *endpoint, unsigned mtu);
 //	const char *coap_endpoint_str(const coap_endpoint_t *endpoint);
-func (c *Context) Listen(addr netip.AddrPort, proto Protocol, mtu int) (netip.AddrPort, error) {
+func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
 	a := toC(addr)
-	e, err := C.cshim_endpoint_new(c.c, &a, C.coap_proto_t(proto), C.uint(mtu))
+	e, err := C.cshim_endpoint_new(c.c, &a, C.coap_proto_t(proto))
 	if e == nil {
 		return netip.AddrPort{}, err
 	}

@@ -31,11 +31,9 @@ static ssize_t flush(void)
 
 static size_t room(const coap_session_t *session)
 {
-	size_t most = coap_session_max_pdu_size(session), mtu = cshim_context_of(session)->mtu;
+	size_t mtu = cshim_context_of(session)->mtu; /* libcoap may be locked: it cannot be asked */
 
-	if (mtu != 0 && mtu < most)
-		most = mtu;
-	return most < MOST ? most : MOST;
+	return mtu == 0 ? COAP_DEFAULT_MTU : mtu < MOST ? mtu : MOST;
 }
 
 typedef unsigned get_mtu_function(void *tls);

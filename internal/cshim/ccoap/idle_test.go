@@ -26,7 +26,7 @@ func TestSessionsThatNobodyRefersToAreBounded(t *testing.T) {
 	require.NotNil(t, c)
 	defer c.Free()
 	c.SetMaxIdle(most)
-	addr, err := c.Listen(netip.MustParseAddrPort("127.0.0.1:0"), ccoap.UDP, 0)
+	addr, err := c.Listen(netip.MustParseAddrPort("127.0.0.1:0"), ccoap.UDP)
 	require.NoError(t, err)
 	crowd := coappeer.NewCrowd(t)
 	for i := range all {
