@@ -85,7 +85,7 @@ func TestRevocationListThatEndsInUse(t *testing.T) {
 	}}
 	addr := listen(t, server, TLS, hello)
 	client := &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}
-	time.Sleep(time.Until(ends))
+	await(t, func() bool { return !time.Now().Before(ends) })
 	refused(t, connect(t, client, addr, TLS))
 	for line := receive(t, lines); !strings.Contains(line, "a revocation list is past its next update"); {
 		line = receive(t, lines)
