@@ -47,6 +47,8 @@ type Conn struct {
 	failed        atomic.Pointer[failure] // after the handshake; set with tlsMu held
 	state         atomic.Pointer[ConnectionState]
 
+	shaking turn // of who runs the handshake; taken before the two others
+
 	reader turn // guards the fields of the reading side
 	in     input
 	dry    bool // GnuTLS has nothing left to give before more input comes
@@ -142,11 +144,12 @@ func newConn(conn net.Conn, config *Config, client bool) *Conn {
 		config = new(Config)
 	}
 	c := &Conn{
-		conn:   conn,
-		config: config,
-		client: client,
-		reader: newTurn(),
-		writer: newTurn(),
+		conn:    conn,
+		config:  config,
+		client:  client,
+		shaking: newTurn(),
+		reader:  newTurn(),
+		writer:  newTurn(),
 
 		handshaking: new(handshake),
 	}

@@ -98,6 +98,13 @@ func (c *Conn) Resume(d *SessionData) error {
 
 // handshakeAlone runs the handshake while nobody else reads or writes.
 func (c *Conn) handshakeAlone(ctx context.Context) error {
+	if err := c.shaking.takeContext(ctx); err != nil {
+		return err
+	}
+	defer c.shaking.give()
+	if c.handshakeDone.Load() { // whose handshake it was may be reading by now, and wait for our answer
+		return nil
+	}
 	if err := c.reader.takeContext(ctx); err != nil {
 		return err
 	}
