@@ -92,12 +92,8 @@ static void ask(struct cshim_cookie *cookie, int fd, const struct msghdr *messag
 	struct state state = { .record_seq = bytes[10] };
 	struct reply reply = { fd, message };
 	static void *known;
-	send_function *send = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	send_function *send = cshim_interpose_known(&known, "gnutls_dtls_cookie_send");
 
-	if (send == NULL) {
-		send = cshim_interpose_find("gnutls_dtls_cookie_send");
-		__atomic_store_n(&known, send, __ATOMIC_RELAXED);
-	}
 	send(&key, message->msg_name, message->msg_namelen, &state, &reply, push);
 }
 
@@ -191,12 +187,8 @@ static bool began_with(void *tls, const uint8_t *random)
 {
 	struct cshim_cookie_key client = { 0 }, server = { 0 };
 	static void *known;
-	random_function *get = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	random_function *get = cshim_interpose_known(&known, "gnutls_session_get_random");
 
-	if (get == NULL) {
-		get = cshim_interpose_find("gnutls_session_get_random");
-		__atomic_store_n(&known, get, __ATOMIC_RELAXED);
-	}
 	get(tls, &client, &server);
 	return client.size != CSHIM_HELLO_RANDOM || memcmp(client.data, random, CSHIM_HELLO_RANDOM) == 0;
 }

@@ -39,26 +39,14 @@ static size_t room(const coap_session_t *session)
 typedef unsigned get_mtu_function(void *tls);
 typedef void set_mtu_function(void *tls, unsigned mtu);
 
-/* A function of GnuTLS. */
-static void *gnutls(void **known, const char *name)
-{
-	void *f = __atomic_load_n(known, __ATOMIC_RELAXED);
-
-	if (f == NULL) {
-		f = cshim_interpose_find(name);
-		__atomic_store_n(known, f, __ATOMIC_RELAXED);
-	}
-	return f;
-}
-
 unsigned cshim_flight_bound(const coap_session_t *session, void *tls)
 {
 	static void *get, *set;
-	unsigned mtu = ((get_mtu_function *)gnutls(&get, "gnutls_dtls_get_mtu"))(tls);
+	unsigned mtu = ((get_mtu_function *)cshim_interpose_known(&get, "gnutls_dtls_get_mtu"))(tls);
 	size_t most = room(session);
 
 	if (most < mtu)
-		((set_mtu_function *)gnutls(&set, "gnutls_dtls_set_mtu"))(tls, most);
+		((set_mtu_function *)cshim_interpose_known(&set, "gnutls_dtls_set_mtu"))(tls, most);
 	return mtu;
 }
 
@@ -66,7 +54,7 @@ void cshim_flight_unbound(void *tls, unsigned mtu)
 {
 	static void *set;
 
-	((set_mtu_function *)gnutls(&set, "gnutls_dtls_set_mtu"))(tls, mtu);
+	((set_mtu_function *)cshim_interpose_known(&set, "gnutls_dtls_set_mtu"))(tls, mtu);
 }
 
 bool cshim_flight_begin(void)

@@ -88,6 +88,17 @@ void *cshim_interpose_find(const char *name)
 	return f != NULL ? f : dlsym(RTLD_DEFAULT, name);
 }
 
+void *cshim_interpose_known(void **known, const char *name)
+{
+	void *f = __atomic_load_n(known, __ATOMIC_RELAXED);
+
+	if (f == NULL) {
+		f = cshim_interpose_find(name);
+		__atomic_store_n(known, f, __ATOMIC_RELAXED);
+	}
+	return f;
+}
+
 #if defined(__LP64__) && defined(__x86_64__)
 enum { CALL = R_X86_64_JUMP_SLOT, POINTER = R_X86_64_GLOB_DAT };
 #elif defined(__LP64__) && defined(__aarch64__)

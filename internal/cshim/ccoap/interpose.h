@@ -137,5 +137,7 @@ bool cshim_interpose_works(enum cshim_replaced which);
 
 /* The function that libcoap's calls of a name reach: of libraries that this package does not link. */
 void *cshim_interpose_find(const char *name);
+/* The same, for a place that asks again and again: *known is for it alone. */
+void *cshim_interpose_known(void **known, const char *name);
 
 #endif

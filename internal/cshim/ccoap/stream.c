@@ -532,7 +532,6 @@ typedef ssize_t record_send_function(void *tls, const void *bytes, size_t size);
 static void abort_connection(struct cshim_stream *s, void *tls)
 {
 	static void *known;
-	void *f = __atomic_load_n(&known, __ATOMIC_RELAXED);
 	uint8_t message[CSHIM_WIRE_ABORT];
 	size_t size = cshim_wire_abort(&s->wire, message);
 	uint8_t trash[4096];
@@ -541,11 +540,7 @@ static void abort_connection(struct cshim_stream *s, void *tls)
 	if (!s->stuck && tls == NULL) {
 		next_send()(s->fd, message, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} else if (!s->stuck) {
-		if (f == NULL) {
-			f = cshim_interpose_find("gnutls_record_send");
-			__atomic_store_n(&known, f, __ATOMIC_RELAXED);
-		}
-		((record_send_function *)f)(tls, message, size);
+		((record_send_function *)cshim_interpose_known(&known, "gnutls_record_send"))(tls, message, size);
 	}
 	if (tls == NULL)
 		shutdown(s->fd, SHUT_WR);

@@ -12,13 +12,8 @@ typedef void *pointer_function(void *tls);
 void *cshim_tls_transport(void *tls)
 {
 	static void *known;
-	void *f = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
-	if (f == NULL) {
-		f = cshim_interpose_find("gnutls_transport_get_ptr");
-		__atomic_store_n(&known, f, __ATOMIC_RELAXED);
-	}
-	return ((pointer_function *)f)(tls);
+	return ((pointer_function *)cshim_interpose_known(&known, "gnutls_transport_get_ptr"))(tls);
 }
 
 #ifdef CSHIM_NO_RESUMPTION
