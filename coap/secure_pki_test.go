@@ -279,7 +279,7 @@ func TestVerifyConnection(t *testing.T) {
 						var panicked *PanicError
 						require.ErrorAs(t, failed, &panicked)
 						assert.Equal(t, "ouch", panicked.Value)
-						assert.Contains(t, string(panicked.Stack), "pki_test.go")
+						assert.Contains(t, string(panicked.Stack), "secure_pki_test.go")
 					}
 				} else {
 					_, err := s.Do(waitContext(t), get())
