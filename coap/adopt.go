@@ -17,7 +17,7 @@ var (
 	errOwnThread  = errors.New("the call would wait for itself: its thread has the context locked")
 	errInCallback = errors.New("libcoap, or the C program, uses the context on this thread")
 	errNotLent    = errors.New("the context is not borrowed")
-	errNotOurs    = errors.New("the C program secures this context; another Context may have sessions with DTLS and TLS")
+	errNotOurs    = errors.New("the C program secures this context; another Node may have sessions with DTLS and TLS")
 )
 
 // AdoptContext takes over a coap_context_t that a C program has made. From now on Go
@@ -62,7 +62,7 @@ var (
 // p must point to a context of the libcoap that this program is linked with. NULL, and
 // a context that Go has already, are refused. A nil config means the zero Config. With
 // libcoap 4.2.1 the error is ErrNotSupported, see FeatureAdoption.
-func AdoptContext(p unsafe.Pointer, config *Config) (*Context, error) {
+func AdoptContext(p unsafe.Pointer, config *Config) (*Node, error) {
 	return newAdopted(p, config, "adopt", false)
 }
 
@@ -88,11 +88,11 @@ func AdoptContext(p unsafe.Pointer, config *Config) (*Context, error) {
 // but in a callback of libcoap. Then the program goes on with it as before, and frees
 // it; it must not free it earlier. It may also be borrowed or adopted again. Adopt
 // takes the loop over, too, and all that Go has in the context stays.
-func BorrowContext(p unsafe.Pointer, config *Config) (*Context, error) {
+func BorrowContext(p unsafe.Pointer, config *Config) (*Node, error) {
 	return newAdopted(p, config, "borrow", true)
 }
 
-func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Context, error) {
+func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Node, error) {
 	if config == nil {
 		config = &Config{}
 	}
@@ -116,7 +116,7 @@ func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Co
 	if err != nil {
 		return nil, &Error{Op: op, Err: err}
 	}
-	return &Context{l: l}, nil
+	return &Node{l: l}, nil
 }
 
 // Adopt has Go run the loop of a context that is borrowed: from now on it is as after
@@ -126,7 +126,7 @@ func newAdopted(p unsafe.Pointer, config *Config, op string, borrowed bool) (*Co
 // traffic. A thread that has the context locked unlocks it with gnucoap_unlock. Any
 // goroutine may call Adopt, but not in a callback of libcoap. The error of a closed context
 // is net.ErrClosed.
-func (c *Context) Adopt() error {
+func (c *Node) Adopt() error {
 	if err := c.l.adopt(); err != nil {
 		return &Error{Op: "adopt", Err: err}
 	}
@@ -246,9 +246,9 @@ func (l *loop) mayWait() error {
 
 // Native calls f with the coap_context_t while nobody else uses it: for calls of
 // libcoap that this package has no counterpart for, made with cgo. f must not keep the
-// pointer, wait, or use the Context. It must leave alone what this package needs: the
+// pointer, wait, or use the Node. It must leave alone what this package needs: the
 // handlers and the app data of a context, and of its sessions, that Go has made.
-func (c *Context) Native(f func(context unsafe.Pointer)) error {
+func (c *Node) Native(f func(context unsafe.Pointer)) error {
 	if err := c.l.lock(); err != nil {
 		return &Error{Op: "native", Err: err}
 	}

@@ -23,10 +23,10 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cprogram"
 )
 
-// A shared is a C program with the Context that Go has of its context.
+// A shared is a C program with the Node that Go has of its context.
 type shared struct {
 	*cprogram.Program
-	*Context
+	*Node
 	mux Mux
 }
 
@@ -35,9 +35,9 @@ func adopted(t *testing.T, blockMode int) *shared {
 	t.Helper()
 	s := &shared{Program: cprogram.New(blockMode)}
 	var err error
-	s.Context, err = AdoptContext(s.Program.Context(), nil)
+	s.Node, err = AdoptContext(s.Program.Context(), nil)
 	require.NoError(t, err)
-	s.Context.Handle(&s.mux)
+	s.Node.Handle(&s.mux)
 	t.Cleanup(func() {
 		assert.NoError(t, s.Close())
 		s.Free(false)
@@ -53,12 +53,12 @@ func borrowed(t *testing.T, blockMode int) (s *shared, stop func()) {
 	go func() {
 		defer close(ended)
 		var err error
-		s.Context, err = BorrowContext(s.Program.Context(), nil)
+		s.Node, err = BorrowContext(s.Program.Context(), nil)
 		began <- err
 		s.Run()
 	}()
 	require.NoError(t, receive(t, began))
-	s.Context.Handle(&s.mux)
+	s.Node.Handle(&s.mux)
 	stop = func() {
 		s.Stop()
 		receive(t, ended)
@@ -184,11 +184,11 @@ func TestPointersThatCannotBeTakenAreRefused(t *testing.T) {
 	assert.EqualError(t, err, "coap: wrap: the pointer is NULL")
 
 	s := adopted(t, cprogram.Blocks)
-	for _, again := range []func(unsafe.Pointer, *Config) (*Context, error){AdoptContext, BorrowContext} {
+	for _, again := range []func(unsafe.Pointer, *Config) (*Node, error){AdoptContext, BorrowContext} {
 		_, err = again(s.Program.Context(), nil)
 		assert.ErrorContains(t, err, "the context is adopted or borrowed already, or Go has made it")
 	}
-	require.NoError(t, newTestContext(t, nil).Native(func(p unsafe.Pointer) {
+	require.NoError(t, newTestNode(t, nil).Native(func(p unsafe.Pointer) {
 		_, err = AdoptContext(p, nil)
 		assert.ErrorContains(t, err, "or Go has made it")
 	}))
@@ -208,7 +208,7 @@ func TestContextGoesBackToTheProgram(t *testing.T) {
 	defer p.Free(true)
 	ended := make(chan struct{})
 	for range 2 {
-		done := make(chan *Context)
+		done := make(chan *Node)
 		p := p
 		go func() {
 			c, err := BorrowContext(p.Context(), nil)
@@ -251,7 +251,7 @@ func TestContextGoesBackToTheProgram(t *testing.T) {
 
 const cprogramNoWait = 1<<32 - 1
 
-func isClosed(c *Context) bool { return c.Native(func(unsafe.Pointer) {}) != nil }
+func isClosed(c *Node) bool { return c.Native(func(unsafe.Pointer) {}) != nil }
 
 func TestLoopOfAnAdoptedContextIsRefused(t *testing.T) {
 	s := adopted(t, cprogram.Blocks)
@@ -273,7 +273,7 @@ func TestCallsOnTheThreadOfTheLoop(t *testing.T) {
 			assert.ErrorContains(t, err, "the call would wait for itself")
 			assert.ErrorContains(t, server.Ping(ctx), "the call would wait for itself")
 			assert.ErrorContains(t, server.Ready(ctx), "the call would wait for itself")
-			assert.ErrorContains(t, s.Context.Close(), "on this thread")
+			assert.ErrorContains(t, s.Node.Close(), "on this thread")
 			assert.Error(t, s.Adopt(), "it is adopted, or the program is at work")
 			for _, err := range server.Observe(ctx, get()) {
 				assert.ErrorContains(t, err, "the call would wait for itself")
@@ -458,7 +458,7 @@ func TestSecuredSessionsOfTheProgram(t *testing.T) {
 		require.NoError(t, s.Native(func(unsafe.Pointer) { port = s.Secure(cprogram.DTLS) }))
 		require.NotZero(t, port)
 		s.mux.HandleFunc("/who", func(w ResponseWriter, r *Request) { w.Write([]byte(r.Session.PeerIdentity())) })
-		client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+		client, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{},
 			netip.AddrPortFrom(loopback.Addr(), port), DTLS, "me", []byte(cprogram.Key))
 		require.NoError(t, err)
 		ctx := waitContext(t)
@@ -502,7 +502,7 @@ func TestConfigsThatProgramsCannotHave(t *testing.T) {
 		"Config.MaxMessage: it is the C program that sets it":      {MaxMessage: 1000},
 		"Config.MTU is 1": {MTU: 1},
 	} {
-		for _, take := range []func(unsafe.Pointer, *Config) (*Context, error){AdoptContext, BorrowContext} {
+		for _, take := range []func(unsafe.Pointer, *Config) (*Node, error){AdoptContext, BorrowContext} {
 			_, err := take(p.Context(), config)
 			assert.ErrorContains(t, err, problem)
 		}
@@ -562,7 +562,7 @@ func TestManyGoroutinesShareAContextWithItsProgram(t *testing.T) {
 
 func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
 	p := cprogram.New(cprogram.Blocks)
-	began, ended := make(chan *Context), make(chan struct{})
+	began, ended := make(chan *Node), make(chan struct{})
 	go func() {
 		defer close(ended)
 		c, err := BorrowContext(p.Context(), nil)
@@ -724,7 +724,7 @@ func TestSessionIsWrappedBeforeItsHandshake(t *testing.T) {
 					port = s.Secure(native)
 				}))
 				require.NotZero(t, port)
-				client, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{},
+				client, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{},
 					netip.AddrPortFrom(loopback.Addr(), port), proto, "me", []byte(cprogram.Key))
 				require.NoError(t, err)
 				require.NoError(t, receive(t, come))
@@ -768,8 +768,8 @@ func TestOneOfManyGoroutinesGetsAContext(t *testing.T) {
 	p := cprogram.New(cprogram.Blocks)
 	defer p.Free(false)
 	type result struct {
-		context *Context
-		err     error
+		node *Node
+		err  error
 	}
 	results := make(chan result)
 	const goroutines = 8
@@ -779,13 +779,13 @@ func TestOneOfManyGoroutinesGetsAContext(t *testing.T) {
 			results <- result{c, err}
 		}()
 	}
-	var got *Context
+	var got *Node
 	for range goroutines {
 		switch r := receive(t, results); {
 		case r.err != nil:
 			assert.ErrorContains(t, r.err, "adopted or borrowed already")
 		case assert.Nil(t, got):
-			got = r.context
+			got = r.node
 		}
 	}
 	require.NotNil(t, got)
@@ -794,7 +794,7 @@ func TestOneOfManyGoroutinesGetsAContext(t *testing.T) {
 
 func TestProgramThatWaitsByItself(t *testing.T) {
 	p := cprogram.New(cprogram.Blocks)
-	began, ended := make(chan *Context), make(chan struct{})
+	began, ended := make(chan *Node), make(chan struct{})
 	go func() {
 		defer close(ended)
 		c, err := BorrowContext(p.Context(), nil)
@@ -832,7 +832,7 @@ func TestProgramThatWaitsByItself(t *testing.T) {
 func TestContextIsNotClosedInNative(t *testing.T) {
 	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
 		require.NoError(t, s.Native(func(unsafe.Pointer) {
-			assert.ErrorContains(t, s.Context.Close(), "uses the context on this thread")
+			assert.ErrorContains(t, s.Node.Close(), "uses the context on this thread")
 		}))
 		s.mux.Handle("/go", hello)
 		r, err := s.client(t, UDP).Get(waitContext(t), "/go")
@@ -842,7 +842,7 @@ func TestContextIsNotClosedInNative(t *testing.T) {
 
 func TestLoopIsTakenOverWhileTheContextIsUsed(t *testing.T) {
 	p := cprogram.New(cprogram.SingleBody)
-	began, ended := make(chan *Context), make(chan struct{})
+	began, ended := make(chan *Node), make(chan struct{})
 	go func() {
 		defer close(ended)
 		c, err := BorrowContext(p.Context(), nil)
@@ -931,7 +931,7 @@ func TestContextGoesBackWhileThreadsLockIt(t *testing.T) {
 	for range goroutines {
 		receive(t, locking)
 	}
-	require.NoError(t, s.Context.Close())
+	require.NoError(t, s.Node.Close())
 	for range goroutines {
 		receive(t, refused)
 	}

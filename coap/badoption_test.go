@@ -260,7 +260,7 @@ func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
 // Some versions of libcoap drop any message with it.
 func TestHighestOption(t *testing.T) {
 	const highest = 65535
-	c, err := NewContext(&Config{CriticalOptions: []OptionID{highest}})
+	c, err := NewNode(&Config{CriticalOptions: []OptionID{highest}})
 	if ccoap.MaxOption() < highest {
 		assert.ErrorIs(t, err, ErrNotSupported)
 		assert.ErrorContains(t, err, "Config.CriticalOptions: option 65535")
@@ -278,8 +278,8 @@ func TestHighestOption(t *testing.T) {
 }
 
 func TestCriticalOptionsOfTheConfig(t *testing.T) {
-	_, err := NewContext(&Config{CriticalOptions: []OptionID{2049, 2050}})
-	assert.EqualError(t, err, "coap: context: Config.CriticalOptions: option 2050 is not critical")
+	_, err := NewNode(&Config{CriticalOptions: []OptionID{2049, 2050}})
+	assert.EqualError(t, err, "coap: node: Config.CriticalOptions: option 2050 is not critical")
 }
 
 func TestResponsesWithUnknownCriticalOptions(t *testing.T) {

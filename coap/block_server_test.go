@@ -229,7 +229,7 @@ func TestServerHonoursTheBlockSizeAskedFor(t *testing.T) {
 }
 
 func TestBodiesAreForgotten(t *testing.T) {
-	ctx := newTestContext(t, &Config{MaxBody: 64})
+	ctx := newTestNode(t, &Config{MaxBody: 64})
 	l := ctx.l
 	var calls atomic.Int32
 	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
@@ -274,7 +274,7 @@ func TestBodiesAreForgotten(t *testing.T) {
 }
 
 func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
-	ctx := newTestContext(t, nil)
+	ctx := newTestNode(t, nil)
 	sessions := make(chan *Session, 1)
 	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		sessions <- r.Session
@@ -291,7 +291,7 @@ func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 
 func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 	requests, goOn := make(chan *Request), make(chan struct{})
-	ctx := newTestContext(t, nil)
+	ctx := newTestNode(t, nil)
 	addr := listenOn(t, ctx, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		requests <- r
 		<-goOn

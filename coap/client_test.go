@@ -54,7 +54,7 @@ func TestEachMethod(t *testing.T) {
 }
 
 func TestClientDialsAgain(t *testing.T) {
-	server := newTestContext(t, nil)
+	server := newTestNode(t, nil)
 	addr := listenOn(t, server, TCP, hello)
 	c := newTestClient(t, "coap+tcp://"+addr.String(), nil)
 	first, err := c.Session(waitContext(t))
@@ -69,7 +69,7 @@ func TestClientDialsAgain(t *testing.T) {
 	_, err = c.Get(waitContext(t), "/")
 	require.ErrorIs(t, err, ErrUnreachable)
 
-	again := newTestContext(t, nil)
+	again := newTestNode(t, nil)
 	again.Handle(hello)
 	_, err = again.Listen(addr, TCP)
 	require.NoError(t, err)

@@ -105,7 +105,7 @@ type Config struct {
 	CriticalOptions []OptionID
 
 	// What follows makes sessions over DTLS and TLS resume (docs/coap-resumption.md). Where that
-	// is not possible, see SessionResumption, a context of a Config that asks for it is
+	// is not possible, see FeatureSessionResumption, a context of a Config that asks for it is
 	// ErrNotSupported. The fields have the names and meanings of package gnutls.
 
 	// ClientSessionCache, if set, keeps what client sessions need to resume, and hands it
@@ -134,7 +134,7 @@ type Config struct {
 	MaxSessionTickets int
 	// LimitTickets, if set, is called on a server for each client over TLS 1.3 that asks
 	// for tickets. It returns how many of TicketRequestInfo.Tickets to send: what is more
-	// counts as all, and less than 0 as none. It is called as Context says of callbacks.
+	// counts as all, and less than 0 as none. It is called as Node says of callbacks.
 	// TicketRequestsIgnored makes a server behave as if it did not know RFC 9149.
 	LimitTickets          func(gnutls.TicketRequestInfo) int
 	TicketRequestsIgnored bool

@@ -40,8 +40,8 @@ func TestBadConfigsAreRefused(t *testing.T) {
 		"Config.MulticastHops is -1, not from 0 to 255":                {MulticastHops: -1},
 		"Config.MulticastHops is 256, not":                             {MulticastHops: 256},
 	} {
-		_, err := NewContext(&config)
-		assert.ErrorContains(t, err, "coap: context: "+want)
+		_, err := NewNode(&config)
+		assert.ErrorContains(t, err, "coap: node: "+want)
 		_, err = Dial(waitContext(t), "coap://127.0.0.1:9", &config)
 		assert.ErrorContains(t, err, "coap: dial coap://127.0.0.1:9: "+want)
 		_, err = (&Server{Config: &config}).Listen("coap://127.0.0.1:0")

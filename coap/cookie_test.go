@@ -16,7 +16,7 @@ func clientHello(t *testing.T) []byte {
 	require.NoError(t, err)
 	defer server.Close()
 	to := server.LocalAddr().(*net.UDPAddr).AddrPort()
-	s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, to, DTLS, "client1", testKey)
+	s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, to, DTLS, "client1", testKey)
 	require.NoError(t, err)
 	defer s.Close()
 	hello := make([]byte, 2000)
@@ -40,7 +40,7 @@ func TestClientHellosOfAddressesThatDoNotAnswer(t *testing.T) {
 		_, err = conn.Read(make([]byte, 100)) // the server asks for a cookie
 		require.NoError(t, err)
 	}
-	s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, DTLS, "client1", testKey)
+	s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, DTLS, "client1", testKey)
 	require.NoError(t, err)
 	_, err = s.Do(prompt(t), get())
 	require.NoError(t, err)

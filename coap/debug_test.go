@@ -19,13 +19,13 @@ func TestBadListsOfDatagramsToLose(t *testing.T) {
 
 func TestLargestMessageIsTold(t *testing.T) {
 	if !Supports(FeatureMaxMessage) {
-		_, err := NewContext(&Config{MaxMessage: 4096})
+		_, err := NewNode(&Config{MaxMessage: 4096})
 		require.ErrorIs(t, err, ErrNotSupported)
 		return
 	}
 	for size, want := range map[int]uint32{0: 8388864, mostMessage: 8388864, 64: 64, 4096: 4096} {
 		server := coappeer.ListenTCP(t)
-		c, err := NewContext(&Config{MaxMessage: size})
+		c, err := NewNode(&Config{MaxMessage: size})
 		require.NoError(t, err)
 		defer c.Close()
 		s, err := c.NewClientSession(netip.AddrPort{}, server.Addr(), TCP)
@@ -36,7 +36,7 @@ func TestLargestMessageIsTold(t *testing.T) {
 		assert.Equal(t, want, got)
 	}
 	for _, bad := range []int{-1, 63, mostMessage + 1, 1 << 32} {
-		_, err := NewContext(&Config{MaxMessage: bad})
+		_, err := NewNode(&Config{MaxMessage: bad})
 		assert.ErrorContains(t, err, fmt.Sprintf("Config.MaxMessage is %d, not 0 or from 64 to 8388864", bad))
 	}
 }

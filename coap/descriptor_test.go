@@ -80,7 +80,7 @@ func TestSystemThatTellsNothingOfSockets(t *testing.T) {
 }
 
 func TestManyConnectionsWaitToBeAccepted(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	addr := listenOn(t, c, TCP, hello)
 	require.NoError(t, c.l.lock()) // nothing is accepted
 	defer c.l.unlock()

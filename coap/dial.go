@@ -15,7 +15,7 @@ import (
 // The host's addresses are tried in turn. Over DTLS, TCP and TLS Dial returns
 // when the connection stands and, with DTLS and TLS, the server has proved who it
 // is. Over UDP there is nothing to wait for: that nobody is there shows with the
-// first request. The session has a Context of its own, and its Close frees both.
+// first request. The session has a Node of its own, and its Close frees both.
 func Dial(ctx context.Context, uri string, config *Config) (*Session, error) {
 	u, err := ParseURI(uri)
 	if err != nil {
@@ -65,7 +65,7 @@ func resolve(ctx context.Context, u *URI) ([]netip.AddrPort, error) {
 // that it may have failed for the one that was offered: some servers cannot resume and say
 // so with an alert.
 func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fresh bool) (s *Session, declined bool, err error) {
-	c, err := NewContext(config)
+	c, err := NewNode(config)
 	if err != nil {
 		return nil, false, err
 	}
@@ -88,7 +88,7 @@ func (s *Session) declined() bool {
 	return s.c.security != nil && s.c.security.declined
 }
 
-func (c *Context) dial(u *URI, addr netip.AddrPort) (*Session, error) {
+func (c *Node) dial(u *URI, addr netip.AddrPort) (*Session, error) {
 	s, err := c.newSessionTo(u.Host, netip.AddrPort{}, addr, u.Protocol)
 	if err != nil {
 		return nil, err

@@ -4,10 +4,10 @@
 //
 // A client dials: Dial returns a Session, whose Get, Put, Do and so on send requests;
 // a Client dials again by itself. Observe iterates over the states of a resource (RFC
-// 7641). Context.Multicast asks a group.
+// 7641). Node.Multicast asks a group.
 //
 // A Server listens, and its Handler, usually a Mux, answers. NewResource makes a
-// handler observable. A Context is what lies below both: endpoints and sessions that
+// handler observable. A Node is what lies below both: endpoints and sessions that
 // share a loop.
 //
 // AdoptContext and BorrowContext are for programs in C that use libcoap, and move to Go.

@@ -152,7 +152,7 @@ func TestHandlersThatWantAnEchoOptionGetTheRequestAgain(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		h, handled := handler()
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, h)
-		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		test(t, s, handled, !proto.Reliable())
 	})

@@ -55,9 +55,9 @@ var greet = coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
 })
 
 // A server with pre-shared keys, and a client.
-func ExampleContext_NewClientSessionPSK() {
+func ExampleNode_NewClientSessionPSK() {
 	keys := map[string][]byte{"sensor 1": []byte("correct horse battery staple")}
-	server, err := coap.NewContext(&coap.Config{ServerPSK: coap.ServerPSK{
+	server, err := coap.NewNode(&coap.Config{ServerPSK: coap.ServerPSK{
 		GetKey: func(identity, _ string) ([]byte, error) { return keys[identity], nil },
 	}})
 	if err != nil {
@@ -70,7 +70,7 @@ func ExampleContext_NewClientSessionPSK() {
 		log.Fatal(err)
 	}
 
-	client, err := coap.NewContext(nil)
+	client, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -84,12 +84,12 @@ func ExampleContext_NewClientSessionPSK() {
 }
 
 // The order in which a server is set up: what secures it, and then its endpoints.
-func ExampleContext_Listen() {
+func ExampleNode_Listen() {
 	roots := gnutls.NewCertPool()
 	if err := roots.AppendCertsFromPEM(read("ca.pem")); err != nil {
 		log.Fatal(err)
 	}
-	server, err := coap.NewContext(nil)
+	server, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -131,12 +131,12 @@ func ExampleContext_Listen() {
 
 // A client that asks more of the server's certificate than that it is for the right name and by a
 // trusted authority.
-func ExampleContext_NewClientSessionPKI() {
+func ExampleNode_NewClientSessionPKI() {
 	roots := gnutls.NewCertPool()
 	if err := roots.AppendCertsFromPEM(read("ca.pem")); err != nil {
 		log.Fatal(err)
 	}
-	server, err := coap.NewContext(nil)
+	server, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func ExampleContext_NewClientSessionPKI() {
 		log.Fatal(err)
 	}
 
-	client, err := coap.NewContext(nil)
+	client, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -178,8 +178,8 @@ func ExampleContext_NewClientSessionPKI() {
 }
 
 // Over DTLS and TLS a client verifies the server with no more ado.
-func ExampleContext_NewClientSession_defaults() {
-	server, err := coap.NewContext(&coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{load("server")}}})
+func ExampleNode_NewClientSession_defaults() {
+	server, err := coap.NewNode(&coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{load("server")}}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func ExampleContext_NewClientSession_defaults() {
 		log.Fatal(err)
 	}
 
-	client, err := coap.NewContext(nil)
+	client, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}

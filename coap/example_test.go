@@ -49,8 +49,8 @@ func Example() {
 }
 
 // A client without security, at an address.
-func ExampleContext_NewClientSession() {
-	server, err := coap.NewContext(nil)
+func ExampleNode_NewClientSession() {
+	server, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func ExampleContext_NewClientSession() {
 		log.Fatal(err)
 	}
 
-	client, err := coap.NewContext(nil)
+	client, err := coap.NewNode(nil)
 	if err != nil {
 		log.Fatal(err)
 	}

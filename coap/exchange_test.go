@@ -210,15 +210,15 @@ func TestNonConfirmableRequest(t *testing.T) {
 func TestCloseEndsWhatIsInFlight(t *testing.T) {
 	for _, closer := range []struct {
 		name  string
-		close func(*Context, *Session) error
+		close func(*Node, *Session) error
 	}{
-		{"session closed", func(_ *Context, s *Session) error { return s.Close() }},
-		{"session released", func(_ *Context, s *Session) error { return s.Release() }},
-		{"context closed", func(c *Context, _ *Session) error { return c.Close() }},
+		{"session closed", func(_ *Node, s *Session) error { return s.Close() }},
+		{"session released", func(_ *Node, s *Session) error { return s.Release() }},
+		{"context closed", func(c *Node, _ *Session) error { return c.Close() }},
 	} {
 		t.Run(closer.name, func(t *testing.T) {
 			peer := coappeer.NewUDP(t)
-			c := newTestContext(t, &Config{NSTART: 5})
+			c := newTestNode(t, &Config{NSTART: 5})
 			s, err := c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
 			require.NoError(t, err)
 			var outcomes []<-chan outcome

@@ -20,7 +20,7 @@ func from(i int, path string, options ...coappeer.Option) coappeer.Message {
 
 func TestHonestClientIsAnsweredDuringAFlood(t *testing.T) {
 	const most = 100
-	c := newTestContext(t, &Config{MaxSessions: most})
+	c := newTestNode(t, &Config{MaxSessions: most})
 	addr := listenOn(t, c, UDP, hello)
 	crowd := coappeer.NewCrowd(t)
 	s := connect(t, nil, addr, UDP)
@@ -39,7 +39,7 @@ func TestHonestClientIsAnsweredDuringAFlood(t *testing.T) {
 }
 
 // conns is how many sessions a context has.
-func conns(c *Context) int {
+func conns(c *Node) int {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	return len(c.l.conns)
@@ -49,7 +49,7 @@ func TestRequestsBeingHandledAreBounded(t *testing.T) {
 	const most = 40
 	var handling atomic.Int64
 	leave := make(chan struct{})
-	c := newTestContext(t, &Config{MaxRequests: most, MaxSessions: 10, MaxSessionRequests: 2})
+	c := newTestNode(t, &Config{MaxRequests: most, MaxSessions: 10, MaxSessionRequests: 2})
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		handling.Add(1)
 		<-leave

@@ -334,7 +334,7 @@ func TestClientSurvivesBadStreams(t *testing.T) {
 			}
 		}
 	}()
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	good, err := c.NewClientSession(netip.AddrPort{}, listen(t, nil, TCP, hello), TCP)
 	require.NoError(t, err)
 	for range 1000 {

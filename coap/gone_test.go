@@ -90,7 +90,7 @@ func sourceOf(r *Request) io.Reader {
 
 func TestClientGoesAwayDuringATransfer(t *testing.T) {
 	for _, leave := range []func(*coappeer.TCP){(*coappeer.TCP).Close, (*coappeer.TCP).Abandon, (*coappeer.TCP).CloseWrite} {
-		c := newTestContext(t, nil)
+		c := newTestNode(t, nil)
 		addr := listenOn(t, c, TCP, hello)
 		peer := coappeer.DialTCP(t, addr)
 		peer.ExchangeCSM(t)
@@ -116,17 +116,17 @@ func TestClientGoesAwayDuringATransfer(t *testing.T) {
 func TestEverythingAfterClose(t *testing.T) {
 	for _, closer := range []struct {
 		name  string
-		close func(*Context, *Session)
+		close func(*Node, *Session)
 	}{
-		{"session", func(_ *Context, s *Session) { s.Close() }},
-		{"last reference", func(_ *Context, s *Session) { s.Release() }},
-		{"context", func(c *Context, _ *Session) { c.Close() }},
+		{"session", func(_ *Node, s *Session) { s.Close() }},
+		{"last reference", func(_ *Node, s *Session) { s.Release() }},
+		{"context", func(c *Node, _ *Session) { c.Close() }},
 	} {
 		eachUnsecured(t, func(t *testing.T, proto Protocol) {
 			t.Run(closer.name, func(t *testing.T) {
 				nothingLeft(t)
 				addr := listen(t, nil, proto, NewResource(echo))
-				c := newTestContext(t, nil)
+				c := newTestNode(t, nil)
 				s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 				require.NoError(t, err)
 				require.NoError(t, s.Ready(waitContext(t)))
@@ -200,7 +200,7 @@ func serverSessions(proto Protocol) int64 {
 // A handler keeps its session longer than it may.
 func TestServerSessionAfterTheServerIsClosed(t *testing.T) {
 	kept := make(chan *Session, 1)
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { kept <- r.Session }))
 	_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())
 	require.NoError(t, err)
@@ -231,9 +231,9 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 			})
 			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(3000)) }))
 			m.Handle("/seen", resource)
-			listener := newTestContext(t, nil)
+			listener := newTestNode(t, nil)
 			addr := listenOn(t, listener, proto, &m)
-			c := newTestContext(t, &Config{NSTART: 20})
+			c := newTestNode(t, &Config{NSTART: 20})
 			s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(waitContext(t))
@@ -297,7 +297,7 @@ func TestDTLSClientThatRestartsFromTheSamePort(t *testing.T) {
 	addr := listen(t, &Config{ServerPSK: pskServer}, DTLS, hello)
 	relay := coappeer.NewRelay(t, addr)
 	local := freePort(t)
-	c := newTestContext(t, &Config{MaxRetransmit: 8})
+	c := newTestNode(t, &Config{MaxRetransmit: 8})
 	begin := func() *Session {
 		s, err := c.NewClientSessionPSK(local, relay.Addr(), DTLS, "client1", testKey)
 		require.NoError(t, err)

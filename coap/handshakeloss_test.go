@@ -15,7 +15,7 @@ import (
 
 // Each datagram of a handshake may be lost, on the way to a server of ours and back.
 func TestHandshakeSurvivesLoss(t *testing.T) {
-	if !Supports(SessionResumption) || !ccoap.CountsTimeouts {
+	if !Supports(FeatureSessionResumption) || !ccoap.CountsTimeouts {
 		return // libcoap by itself does not see to it, see tlswait.h, and 4.2.1 gives up early
 	}
 	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello)
@@ -43,7 +43,7 @@ func TestHandshakeSurvivesLoss(t *testing.T) {
 // A flight that goes in several datagrams gets through a bad network only where all of them do.
 // What is lost of the last one comes again when the client asks.
 func TestFlightsGoInOneDatagram(t *testing.T) {
-	if !Supports(SessionResumption) {
+	if !Supports(FeatureSessionResumption) {
 		return // libcoap by itself sends them one by one
 	}
 	const identity, key = "identity", "a key of some bytes"
@@ -78,7 +78,7 @@ func lastFlight() int {
 }
 
 func TestHandshakeKeepsToTheMTU(t *testing.T) {
-	if !Supports(SessionResumption) {
+	if !Supports(FeatureSessionResumption) {
 		return
 	}
 	const mtu = 300
@@ -98,7 +98,7 @@ func TestHandshakeKeepsToTheMTU(t *testing.T) {
 
 // libcoap by itself ends the process when its file descriptors go above 1023.
 func TestHandshakeWithManyFiles(t *testing.T) {
-	if !Supports(SessionResumption) {
+	if !Supports(FeatureSessionResumption) {
 		return
 	}
 	for range 1100 {
@@ -115,7 +115,7 @@ func TestHandshakeWithManyFiles(t *testing.T) {
 
 // A session that is opened when the context has nothing else to do sends its ClientHello again.
 func TestClientHelloIsSentAgain(t *testing.T) {
-	c := newTestContext(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+	c := newTestNode(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
 	other, err := c.NewClientSession(netip.AddrPort{}, listen(t, nil, UDP, hello), UDP)
 	require.NoError(t, err)
 	_, err = other.Do(waitContext(t), get())

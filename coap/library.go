@@ -24,16 +24,16 @@ const (
 	// FeaturePSKHints is PSK.ForHint, PSK.ServerName, ServerPSK.Hint and
 	// ServerPSK.Hints.
 	FeaturePSKHints
-	// FeatureBothRoles is a Context that has endpoints and client sessions over DTLS
+	// FeatureBothRoles is a Node that has endpoints and client sessions over DTLS
 	// or TLS.
 	FeatureBothRoles
-	// SessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
+	// FeatureSessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
 	// version of libcoap: it is there on amd64 and arm64, unless the build tag is noresume.
-	SessionResumption
+	FeatureSessionResumption
 	// FeatureCredentials is Config.Priority, MinVersion and MaxVersion (and that TLS 1.0, 1.1 and
 	// DTLS 1.0 are refused by default), keys that are any crypto.Signer, several certificates of a
 	// client over TLS, any number of names that clients ask for, and other credentials for a
-	// context that listens. It is there where SessionResumption is.
+	// context that listens. It is there where FeatureSessionResumption is.
 	FeatureCredentials
 	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
 	FeatureAdoption
@@ -53,7 +53,7 @@ func Supports(f Feature) bool {
 		return ccoap.JoinsAnyGroup
 	case FeatureMaxMessage:
 		return ccoap.SetsMaxMessage
-	case SessionResumption:
+	case FeatureSessionResumption:
 		return ccoap.HearsOfTLS()
 	case FeatureCredentials:
 		return ccoap.SetsUpTLS()

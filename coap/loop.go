@@ -62,7 +62,7 @@ type loop struct {
 	credit    credit
 	requests  requestLog
 
-	lending int // calls of Context.Native that run
+	lending int // calls of Node.Native that run
 
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set

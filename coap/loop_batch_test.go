@@ -37,7 +37,7 @@ func TestHandlersThatWaitForEachOther(t *testing.T) {
 
 func TestHandlerUsesItsOwnContext(t *testing.T) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
-		c := newTestContext(t, &Config{NSTART: 2})
+		c := newTestNode(t, &Config{NSTART: 2})
 		var self *Session
 		m := &Mux{}
 		m.Handle("/inner", hello)

@@ -63,9 +63,9 @@ func eachProtocol(t *testing.T, protos []Protocol, f func(t *testing.T, proto Pr
 	}
 }
 
-func newTestContext(t testing.TB, config *Config) *Context {
+func newTestNode(t testing.TB, config *Config) *Node {
 	t.Helper()
-	c, err := NewContext(config)
+	c, err := NewNode(config)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -74,11 +74,11 @@ func newTestContext(t testing.TB, config *Config) *Context {
 // listen serves h on a free port.
 func listen(t testing.TB, config *Config, proto Protocol, h Handler) netip.AddrPort {
 	t.Helper()
-	return listenOn(t, newTestContext(t, config), proto, h)
+	return listenOn(t, newTestNode(t, config), proto, h)
 }
 
 // listenOn is listen for a context that the test needs as well.
-func listenOn(t testing.TB, c *Context, proto Protocol, h Handler) netip.AddrPort {
+func listenOn(t testing.TB, c *Node, proto Protocol, h Handler) netip.AddrPort {
 	t.Helper()
 	c.Handle(h)
 	addr, err := c.Listen(loopback, proto)
@@ -89,7 +89,7 @@ func listenOn(t testing.TB, c *Context, proto Protocol, h Handler) netip.AddrPor
 // connect opens a session without credentials.
 func connect(t testing.TB, config *Config, addr netip.AddrPort, proto Protocol) *Session {
 	t.Helper()
-	s, err := newTestContext(t, config).NewClientSession(netip.AddrPort{}, addr, proto)
+	s, err := newTestNode(t, config).NewClientSession(netip.AddrPort{}, addr, proto)
 	require.NoError(t, err)
 	return s
 }

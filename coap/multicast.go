@@ -34,7 +34,7 @@ var (
 // otherwise the error is ErrNotSupported. It never sends an error to a group.
 //
 // JoinGroup stands for coap_join_mcast_group_intf.
-func (c *Context) JoinGroup(group netip.Addr, network string) error {
+func (c *Node) JoinGroup(group netip.Addr, network string) error {
 	failed := func(err error) error { return &Error{Op: "join", Peer: group.String(), Err: err} }
 	if network == "" {
 		network = group.Zone()
@@ -100,17 +100,17 @@ func checkGroup(group netip.Addr, network string) error {
 var errNoGroup = errors.New("not a multicast address")
 
 // JoinGroup has the server's endpoints for UDP that listen on all addresses, as with
-// "coap://:5683", join a multicast group, see Context.JoinGroup. It is for those that
+// "coap://:5683", join a multicast group, see Node.JoinGroup. It is for those that
 // listen already.
 func (s *Server) JoinGroup(group netip.Addr, network string) error {
 	s.mu.Lock()
-	contexts, closed := s.contexts, s.closed
+	nodes, closed := s.nodes, s.closed
 	s.mu.Unlock()
 	if closed {
 		return ErrServerClosed
 	}
 	err := error(&Error{Op: "join", Peer: group.String(), Err: errNoGroupEndpoint})
-	for _, c := range contexts {
+	for _, c := range nodes {
 		switch e := c.JoinGroup(group, network); {
 		case e == nil:
 			err = nil
@@ -143,7 +143,7 @@ type GroupResponse struct {
 //
 // Any number of goroutines may do this at once: each request has a session of its own.
 // libcoap sends to groups as to anybody else, with coap_send.
-func (c *Context) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
+func (c *Node) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
 	return func(yield func(*GroupResponse, error) bool) {
 		if err := c.multicast(ctx, local, group, r, func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
 			yield(nil, &Error{Op: r.Method.String(), Peer: UDP.Scheme() + "://" + group.String(), Err: cause(err)})
@@ -151,7 +151,7 @@ func (c *Context) Multicast(ctx context.Context, local, group netip.AddrPort, r 
 	}
 }
 
-func (c *Context) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
+func (c *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
 	if !group.Addr().Unmap().IsMulticast() {
 		return errNoGroup
 	}

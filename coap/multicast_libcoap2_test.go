@@ -12,7 +12,7 @@ import (
 
 func TestGroupsThatLibcoapCannotJoin(t *testing.T) {
 	assert.False(t, Supports(FeatureAnyGroup))
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	_, err := c.Listen(netip.MustParseAddrPort("[::]:0"), UDP)
 	require.NoError(t, err)
 	assert.ErrorIs(t, c.JoinGroup(AllNodesIPv4, ""), ErrNotSupported)

@@ -41,7 +41,7 @@ func TestServersAreAmongThePeersOfAGroup(t *testing.T) {
 	ctx, cancel := context.WithCancel(waitContext(t))
 	defer cancel()
 	got := make(map[string]netip.AddrPort)
-	for r, err := range newTestContext(t, nil).Multicast(ctx, loopback, group, get()) {
+	for r, err := range newTestNode(t, nil).Multicast(ctx, loopback, group, get()) {
 		require.NoError(t, err)
 		got[string(r.Body)] = r.From
 		if len(got) == 2 {
@@ -107,7 +107,7 @@ func TestServerOnAllAddressesJoinsGroupsOfBothFamilies(t *testing.T) {
 			local = loopback
 		}
 		var from netip.AddrPort
-		for r, err := range newTestContext(t, nil).Multicast(waitContext(t), local, group, get()) {
+		for r, err := range newTestNode(t, nil).Multicast(waitContext(t), local, group, get()) {
 			require.NoError(t, err)
 			assert.Equal(t, "hello", string(r.Body))
 			from = r.From
@@ -165,14 +165,14 @@ func TestAddressOfTheServerIsNoGroup(t *testing.T) {
 }
 
 func TestJoinGroupRefusesWhatItCannotDo(t *testing.T) {
-	specific := newTestContext(t, nil)
+	specific := newTestNode(t, nil)
 	_, err := specific.Listen(loopback, UDP)
 	require.NoError(t, err)
-	all := newTestContext(t, nil)
+	all := newTestNode(t, nil)
 	_, err = all.Listen(netip.MustParseAddrPort("0.0.0.0:0"), UDP)
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
-		c     *Context
+		c     *Node
 		group netip.Addr
 		on    string
 		want  string
@@ -222,7 +222,7 @@ func TestResponsesForAGroupTakeTheirTime(t *testing.T) {
 func TestLargeResponsesForAGroupAreFetchedFromTheirSender(t *testing.T) {
 	large := randomBytes(3000)
 	group := groupServer(t, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(large) }))
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	for r, err := range c.Multicast(waitContext(t), loopback, group, get()) {
 		require.NoError(t, err)
 		assert.Equal(t, large[:1024], r.Body)
@@ -249,7 +249,7 @@ func TestGroupsWithLibcoapsPrograms(t *testing.T) {
 
 	server := testenv.StartCoAPServer(t, "gnutls", "-A", "0.0.0.0", "-g", testGroup.String(), "-G", loopbackName)
 	group = netip.AddrPortFrom(testGroup, server.Addr.Port())
-	for r, err := range newTestContext(t, nil).Multicast(waitContext(t), loopback, group, get()) {
+	for r, err := range newTestNode(t, nil).Multicast(waitContext(t), loopback, group, get()) {
 		require.NoError(t, err)
 		assert.Equal(t, server.Addr, r.From)
 		assert.Contains(t, string(r.Body), "libcoap")

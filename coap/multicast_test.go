@@ -89,7 +89,7 @@ func TestMulticastCollectsTheResponsesOfAllPeers(t *testing.T) {
 	got := make(map[string]string)
 	request, err := NewRequest(MethodGet, "/a")
 	require.NoError(t, err)
-	for r, err := range newTestContext(t, nil).Multicast(ctx, loopback, group, request) {
+	for r, err := range newTestNode(t, nil).Multicast(ctx, loopback, group, request) {
 		require.NoError(t, err)
 		assert.Equal(t, CodeContent, r.Code)
 		got[r.From.Addr().String()] = string(r.Body)
@@ -117,7 +117,7 @@ func TestRequestsForGroupsTakeTheHopsThatAreAllowed(t *testing.T) {
 	for config, want := range map[*Config]uint32{
 		{}: 1, {MulticastHops: 1}: 1, {MulticastHops: 7}: 7, {MulticastHops: 255}: 255,
 	} {
-		c := newTestContext(t, config)
+		c := newTestNode(t, config)
 		ctx, cancel := context.WithCancel(waitContext(t))
 		ended := make(chan struct{})
 		go func() {
@@ -140,7 +140,7 @@ func TestRequestsForGroupsTakeTheHopsThatAreAllowed(t *testing.T) {
 }
 
 func TestMulticastEndsWhenTheContextIsClosed(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	ended := make(chan error, 1)
 	started := make(chan struct{})
 	group := groupPeer(t, 0, loopback.Addr(), once("hello"))
@@ -173,7 +173,7 @@ func TestMulticastRefusesWhatItCannotSend(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []error
-			for r, err := range newTestContext(t, nil).Multicast(waitContext(t), loopback, test.group, test.r) {
+			for r, err := range newTestNode(t, nil).Multicast(waitContext(t), loopback, test.group, test.r) {
 				assert.Nil(t, r)
 				got = append(got, err)
 			}
@@ -186,7 +186,7 @@ func TestMulticastRefusesWhatItCannotSend(t *testing.T) {
 func TestMulticastEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for r, err := range newTestContext(t, nil).Multicast(ctx, loopback, netip.AddrPortFrom(testGroup, 1), get()) {
+	for r, err := range newTestNode(t, nil).Multicast(ctx, loopback, netip.AddrPortFrom(testGroup, 1), get()) {
 		assert.Fail(t, "something came", "%v %v", r, err)
 	}
 }

@@ -10,45 +10,45 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// A Context holds the endpoints that a program listens on and the sessions that
-// it has. Different contexts share nothing, so they do not wait for each other.
+// A Node is the host of CoAP endpoints and sessions (RFC 7252, section 1.2): the addresses that a
+// program listens on and the sessions that it has. Nodes share nothing, so they do not wait for
+// each other. A Node wraps a coap_context_t.
 //
-// Close frees it. A context that becomes unreachable is closed by the garbage
-// collector, unless it has endpoints or sessions of clients. Its methods may be
-// called from any goroutine. It stands for libcoap's coap_context_t.
+// Close frees it. A node that becomes unreachable is closed by the garbage collector, unless it has
+// endpoints or client sessions. Its methods may be called from any goroutine.
 //
-// The callbacks of handshakes (PSK, ServerPSK, PKI with its signers, LimitTickets) run while the context
-// waits, one at a time. They must be quick, and must not use the context or its sessions:
+// The callbacks of handshakes (PSK, ServerPSK, PKI with its signers, LimitTickets) run while the
+// node waits, one at a time. They must be quick, and must not use the node or its sessions:
 // one that does not return within 10 s fails the handshake. A panic fails it with a
 // *PanicError.
-type Context struct {
+type Node struct {
 	l       *loop
 	cleanup runtime.Cleanup
 }
 
-// NewContext returns a context. A nil config means the zero Config. It stands for
-// coap_new_context.
-func NewContext(config *Config) (*Context, error) {
+// NewNode returns a node without endpoints and sessions. A nil config means the zero Config. It
+// wraps coap_new_context.
+func NewNode(config *Config) (*Node, error) {
 	if config == nil {
 		config = &Config{}
 	}
 	if err := cmp.Or(checkLibrary(), config.check()); err != nil {
-		return nil, &Error{Op: "context", Err: err}
+		return nil, &Error{Op: "node", Err: err}
 	}
 	l, err := newLoop(*config)
 	if err != nil {
-		return nil, &Error{Op: "context", Err: err}
+		return nil, &Error{Op: "node", Err: err}
 	}
-	c := &Context{l: l}
+	c := &Node{l: l}
 	c.cleanup = runtime.AddCleanup(c, func(l *loop) { go l.close() }, l)
 	return c, nil
 }
 
-// Close ends all sessions, stops listening, and frees the context. Whoever waits
+// Close ends all sessions, stops listening, and frees the node. Whoever waits
 // for something in it gets net.ErrClosed. Further calls do nothing. It stands for
 // coap_free_context. A context that is borrowed goes back to its C program instead. Close
 // returns an error in a callback of libcoap that has called Go.
-func (c *Context) Close() error {
+func (c *Node) Close() error {
 	c.cleanup.Stop()
 	if err := c.l.close(); err != nil {
 		return &Error{Op: "close", Err: err}
@@ -63,7 +63,7 @@ var listening sync.Mutex
 // system chose where addr has none. For an unspecified address of IPv6 that
 // means IPv4 too. It stands for coap_new_endpoint: what secures the endpoint must
 // have been set before. Endpoints live as long as the context.
-func (c *Context) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
+func (c *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
 	failed := func(err error) (netip.AddrPort, error) {
 		return netip.AddrPort{}, &Error{Op: "listen", Peer: proto.String() + " " + addr.String(), Err: err}
 	}

@@ -75,7 +75,7 @@ func TestObserveOverEachTransport(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		res := newCounter()
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, res)
-		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		next := pull(t, s.Observe(waitContext(t), get()))
 		require.Equal(t, "0", state(t, next))
@@ -273,7 +273,7 @@ func TestLargeStatesAreFetchedWhole(t *testing.T) {
 
 func TestClientObservesOnAfterItsServerWasAway(t *testing.T) {
 	res := newCounter()
-	server := newTestContext(t, nil)
+	server := newTestNode(t, nil)
 	addr := listenOn(t, server, TCP, res)
 	client := newTestClient(t, "coap+tcp://"+addr.String(), nil)
 	next := pull(t, client.Observe(waitContext(t), get()))
@@ -282,7 +282,7 @@ func TestClientObservesOnAfterItsServerWasAway(t *testing.T) {
 	_, err := next()
 	require.ErrorIs(t, err, ErrDisconnected)
 
-	again := newTestContext(t, nil)
+	again := newTestNode(t, nil)
 	again.Handle(res)
 	_, err = again.Listen(addr, TCP)
 	require.NoError(t, err)

@@ -373,7 +373,7 @@ func TestObserversComeAndGoWhileNotifying(t *testing.T) {
 
 func TestContextClosesWhileNotifying(t *testing.T) {
 	res := newCounter()
-	server := newTestContext(t, nil)
+	server := newTestNode(t, nil)
 	addr := listenOn(t, server, UDP, res)
 	s := connect(t, nil, addr, UDP)
 	for r, err := range s.Observe(waitContext(t), get()) {

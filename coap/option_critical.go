@@ -115,7 +115,7 @@ func (id OptionID) unforwardable() bool {
 
 // Unforwardable returns the first option that a proxy must not forward because it is unsafe
 // to forward and this package does not know it (RFC 7252, section 5.7.1). In a response it
-// means 5.02. Requests with such options do not get to handlers of Context.HandleProxy.
+// means 5.02. Requests with such options do not get to handlers of Node.HandleProxy.
 func (o Options) Unforwardable() (OptionID, bool) {
 	for _, option := range o {
 		if option.ID.unforwardable() {
@@ -127,7 +127,7 @@ func (o Options) Unforwardable() (OptionID, bool) {
 
 // Unrecognized returns the first critical option of a request to a server that is understood
 // neither by this package nor, as Config.CriticalOptions says, by the program. Only requests
-// for a proxy have any, see Context.HandleProxy: a handler that does not forward such a
+// for a proxy have any, see Node.HandleProxy: a handler that does not forward such a
 // request has to answer it with CodeBadOption.
 func (r *Request) Unrecognized() (OptionID, bool) {
 	if r.Session == nil {

@@ -15,7 +15,7 @@ import (
 
 // The system gives sockets with SO_REUSEADDR ports of other such sockets.
 func TestFreePortsAreNobodyElses(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	seen := make(map[uint16]bool)
 	for i := range 1000 {
 		addr, err := c.Listen(loopback, UDP)
@@ -76,7 +76,7 @@ func asNobody(f func() error) error {
 
 // libcoap sets SO_REUSEADDR: every program could take a server's or a client's datagrams.
 func TestNobodySharesAPort(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	server, err := c.Listen(loopback, UDP)
 	require.NoError(t, err)
 	s, err := c.NewClientSession(loopback, server, UDP)
@@ -94,7 +94,7 @@ func TestServerThatStartsAgainHasItsPortAtOnce(t *testing.T) {
 	for _, proto := range []Protocol{UDP, TCP} {
 		addr := loopback
 		for range 3 {
-			c, err := NewContext(nil)
+			c, err := NewNode(nil)
 			require.NoError(t, err)
 			c.Handle(hello)
 			addr, err = c.Listen(addr, proto)
@@ -108,7 +108,7 @@ func TestServerThatStartsAgainHasItsPortAtOnce(t *testing.T) {
 }
 
 func TestProtocolsThatDoNotExist(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	for _, proto := range []Protocol{-1, 4, 99} {
 		_, err := c.NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), proto)
 		assert.ErrorContains(t, err, "no such protocol")

@@ -22,7 +22,7 @@ var errNoMemory = errors.New("out of memory")
 // libcoap itself answers requests with 5.05 that have neither a host in Proxy-Uri nor an
 // option Uri-Host. It parses Proxy-Uri, in which it had faults before 4.3.2: a proxy with an
 // older one is for trusted networks.
-func (c *Context) HandleProxy(h Handler) error {
+func (c *Node) HandleProxy(h Handler) error {
 	if err := c.l.lock(); err != nil {
 		return &Error{Op: "handle", Err: err}
 	}

@@ -15,7 +15,7 @@ import (
 func TestProxyGetsWhatIsForProxies(t *testing.T) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		for _, proxy := range []bool{false, true} {
-			server, err := NewContext(nil)
+			server, err := NewNode(nil)
 			require.NoError(t, err)
 			defer server.Close()
 			server.Handle(HandlerFunc(func(w ResponseWriter, _ *Request) { w.Write([]byte("server")) }))
@@ -62,7 +62,7 @@ func TestProxyGetsWhatIsForProxies(t *testing.T) {
 }
 
 func TestClosedContextHandlesNoProxy(t *testing.T) {
-	c, err := NewContext(nil)
+	c, err := NewNode(nil)
 	require.NoError(t, err)
 	c.Close()
 	assert.ErrorIs(t, c.HandleProxy(HandlerFunc(NotFound)), net.ErrClosed)
@@ -75,7 +75,7 @@ func TestProxyGetsOptionsThatAreSafeToForward(t *testing.T) {
 		t.Skip("libcoap refuses them first")
 	}
 	const safeCritical, unsafeCritical, safeElective, unsafeElective, own = 2049, 2051, 2048, 2050, 2055
-	server := newTestContext(t, &Config{CriticalOptions: []OptionID{own}})
+	server := newTestNode(t, &Config{CriticalOptions: []OptionID{own}})
 	require.NoError(t, server.HandleProxy(HandlerFunc(func(w ResponseWriter, r *Request) {
 		if id, ok := r.Unrecognized(); ok {
 			w.Write([]byte(id.String()))

@@ -56,7 +56,7 @@ var callbackLimit = 10 * time.Second
 var errRefused = errors.New("libcoap refused the credentials")
 
 // secureServer calls set, which gives the servers of a context credentials.
-func (c *Context) secureServer(set func() error) error {
+func (c *Node) secureServer(set func() error) error {
 	err := c.l.lock()
 	if err == nil {
 		defer c.l.unlock()

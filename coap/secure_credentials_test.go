@@ -44,11 +44,11 @@ func TestAnyNumberOfServerNames(t *testing.T) {
 				t.Skip("libcoap has none")
 			}
 			eachSecure(t, func(t *testing.T, proto Protocol) {
-				c := newTestContext(t, server)
+				c := newTestNode(t, server)
 				addr := listenOn(t, c, proto, hello)
 				c.l.secured.otherNames = maxServerNames // so many strangers have been there
 				for _, name := range []string{"example.test", "x.wild.test", "of.a.stranger"} {
-					client := newTestContext(t, nil)
+					client := newTestNode(t, nil)
 					var s *Session
 					var err error
 					if what == "hints" {
@@ -56,7 +56,7 @@ func TestAnyNumberOfServerNames(t *testing.T) {
 							assert.Equal(t, map[bool]string{true: "own", false: "any"}[name == "example.test"], hint)
 							return "client1", testKey, nil
 						}}}
-						s, err = newTestContext(t, config).NewClientSession(netip.AddrPort{}, addr, proto)
+						s, err = newTestNode(t, config).NewClientSession(netip.AddrPort{}, addr, proto)
 					} else {
 						s, err = client.NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{
 							RootCAs: pool(t, "ca"), ServerName: name, InsecureSkipVerify: name == "of.a.stranger",
@@ -83,7 +83,7 @@ func TestKeysOfSigners(t *testing.T) {
 			fmt.Fprint(w, r.Session.PeerCertificates()[0].Subject.CommonName)
 		}))
 		for server, name := range map[string]string{"alpha": "alpha.test", "server": "example.test"} {
-			s, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{
+			s, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{
 				RootCAs: pool(t, "ca"), ServerName: name,
 				Certificates: []gnutls.Certificate{signerOf(t, "client-other"), signerOf(t, "client")},
 			})
@@ -104,7 +104,7 @@ func TestCertificatesChangeWhileTheServerListens(t *testing.T) {
 		endpoints, err := server.Listen(proto.Scheme()+"://127.0.0.1:0", "coap://127.0.0.1:0")
 		require.NoError(t, err)
 		open := func(name string) *Session {
-			s, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, endpoints[0].Addr, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: name})
+			s, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, endpoints[0].Addr, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: name})
 			require.NoError(t, err)
 			return s
 		}
@@ -123,7 +123,7 @@ func TestCertificatesChangeWhileTheServerListens(t *testing.T) {
 // What is freed early shows with the address sanitizer.
 func TestCertificatesChangeDuringHandshakes(t *testing.T) {
 	needCredentials(t)
-	server := newTestContext(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}})
+	server := newTestNode(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}})
 	relay := coappeer.NewRelay(t, listenOn(t, server, DTLS, hello))
 	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
 		if d.Direction == coappeer.ToServer && d.N == lastFlight() {
@@ -131,7 +131,7 @@ func TestCertificatesChangeDuringHandshakes(t *testing.T) {
 		}
 		return coappeer.Forward
 	})
-	s, err := newTestContext(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
+	s, err := newTestNode(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
 	require.NoError(t, err)
 	relay.AwaitHeld(t, 1)
 	for range 3 {
@@ -166,7 +166,7 @@ func TestVersionsOfSessions(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				addr := listen(t, of(tc.server, PKI{Certificates: pairs(t, "server")}), proto, hello)
-				s, err := newTestContext(t, of(tc.client, PKI{RootCAs: pool(t, "ca")})).NewClientSession(netip.AddrPort{}, addr, proto)
+				s, err := newTestNode(t, of(tc.client, PKI{RootCAs: pool(t, "ca")})).NewClientSession(netip.AddrPort{}, addr, proto)
 				if tc.want[proto] == 0 {
 					if err == nil {
 						assert.ErrorIs(t, s.Ready(prompt(t)), ErrHandshake)
@@ -203,7 +203,7 @@ func TestClientsOfferToResumeWithAKeyExchange(t *testing.T) {
 				t.Skip("libcoap has none")
 			}
 			ln := coappeer.ListenTCP(t)
-			s, err := newTestContext(t, &tc.config).NewClientSession(netip.AddrPort{}, ln.Addr(), TLS)
+			s, err := newTestNode(t, &tc.config).NewClientSession(netip.AddrPort{}, ln.Addr(), TLS)
 			require.NoError(t, err)
 			defer s.Close()
 			require.NoError(t, ln.SetDeadline(time.Now().Add(wait)))
@@ -231,7 +231,7 @@ func TestBadPrioritiesAreNamed(t *testing.T) {
 		"Config.Priority is wrong at byte 7": {Priority: "NORMAL:+NONSENSE"},
 		"leave nothing to negotiate":         {MinVersion: gnutls.VersionTLS13, MaxVersion: gnutls.VersionTLS12},
 	} {
-		_, err := NewContext(&config)
+		_, err := NewNode(&config)
 		if !Supports(FeatureCredentials) {
 			require.Error(t, err)
 			continue
@@ -373,7 +373,7 @@ func TestSignerThatHangs(t *testing.T) {
 	cert := pair(t, "server")
 	cert.PrivateKey = hanging{cert.PrivateKey.(crypto.Signer)}
 	eachSecure(t, func(t *testing.T, proto Protocol) {
-		c := newTestContext(t, &Config{PKI: PKI{Certificates: []gnutls.Certificate{cert}}})
+		c := newTestNode(t, &Config{PKI: PKI{Certificates: []gnutls.Certificate{cert}}})
 		addr := listenOn(t, c, proto, hello)
 		refused(t, connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1}, addr, proto))
 		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))

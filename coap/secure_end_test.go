@@ -72,7 +72,7 @@ func TestNothingIsSentInASessionThatIsOver(t *testing.T) {
 			addr, connections = countConnections(t, server)
 		}
 
-		c := newTestContext(t, nil)
+		c := newTestNode(t, nil)
 		open := func(name string) *Session {
 			pki := &PKI{RootCAs: pool(t, "ca"), ServerName: name}
 			if proto == TLS {
@@ -110,11 +110,11 @@ func TestNothingIsSentInASessionThatIsOver(t *testing.T) {
 
 // libcoap would make itself the client of a client.
 func TestServerBeginsNoHandshake(t *testing.T) {
-	server := newTestContext(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}})
+	server := newTestNode(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}})
 	addr, err := server.Listen(loopback, DTLS)
 	require.NoError(t, err)
 	relay := coappeer.NewRelay(t, addr)
-	client := newTestContext(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+	client := newTestNode(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
 	s, err := client.NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
 	require.NoError(t, err)
 	require.NoError(t, s.Ready(waitContext(t)))

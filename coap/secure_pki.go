@@ -38,7 +38,7 @@ type PKI struct {
 	Certificates []gnutls.Certificate
 
 	// RootCAs are the authorities that a client trusts; nil means those of
-	// Context.SetRootCAs, or the system's.
+	// Node.SetRootCAs, or the system's.
 	RootCAs *gnutls.CertPool
 	// ServerName is what a client verifies the server's certificate against: a name, or an
 	// IP address. Empty means the host of the URI with Dial, and otherwise the IP address
@@ -58,7 +58,7 @@ type PKI struct {
 
 	// VerifyConnection, if set, is called with the peer's certificates when all other
 	// checks are passed. Its error fails the handshake; the peer gets the gnutls.Alert that
-	// the error wraps, and otherwise bad_certificate. It is called as Context says of
+	// the error wraps, and otherwise bad_certificate. It is called as Node says of
 	// callbacks.
 	VerifyConnection func(gnutls.ConnectionState) error
 
@@ -67,7 +67,7 @@ type PKI struct {
 	RawPublicKey crypto.Signer
 	// VerifyRawPublicKey, if set, makes a side take a raw public key of its peer, and
 	// no certificate, if it returns nil. A server then requires one. It is called as
-	// Context says of callbacks.
+	// Node says of callbacks.
 	VerifyRawPublicKey func(crypto.PublicKey) error
 }
 
@@ -78,7 +78,7 @@ type PKI struct {
 // context.
 //
 // It stands for coap_new_client_session_pki.
-func (c *Context) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
+func (c *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
 	if pki == nil {
 		pki = &PKI{}
 	}
@@ -89,14 +89,14 @@ func (c *Context) NewClientSessionPKI(local, server netip.AddrPort, proto Protoc
 // Config.PKI. Sessions that begin later have what was set last; others go on as
 // they are. Without FeatureCredentials, and with raw public keys, it comes once, before the first
 // Listen. It stands for coap_context_set_pki.
-func (c *Context) SetPKI(pki *PKI) error {
+func (c *Node) SetPKI(pki *PKI) error {
 	return c.secureServer(func() error { return c.l.setPKI(pki) })
 }
 
 // SetRootCAs sets the authorities that client sessions trust that are opened from now
 // on with a PKI that names none. Nil means the system's. It stands for
 // coap_context_set_pki_root_cas.
-func (c *Context) SetRootCAs(pool *gnutls.CertPool) {
+func (c *Node) SetRootCAs(pool *gnutls.CertPool) {
 	c.l.mu.Lock()
 	c.l.secured.roots = pool
 	c.l.mu.Unlock()

@@ -128,7 +128,7 @@ func TestPKI(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, tc.server)}}, proto, hello)
-				s, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, addr, proto, &tc.client)
+				s, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, addr, proto, &tc.client)
 				require.NoError(t, err)
 				if tc.is != nil {
 					failed := refused(t, s)
@@ -326,7 +326,7 @@ func TestVerifyConnection(t *testing.T) {
 func TestServerName(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server", "alpha", "beta")}}, proto, hello)
-		c := newTestContext(t, nil)
+		c := newTestNode(t, nil)
 		for name, want := range map[string]string{
 			"alpha.test": "alpha", "BETA.test": "beta", "example.test": "server", "x.wild.test": "server", "127.0.0.1": "server",
 		} {
@@ -365,7 +365,7 @@ func TestSessionsDoNotMix(t *testing.T) {
 		}}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
 			subjects <- r.Session.PeerCertificates()[0].Subject.CommonName
 		}))
-		c := newTestContext(t, nil)
+		c := newTestNode(t, nil)
 		type want struct {
 			pki     PKI
 			server  string
@@ -402,9 +402,9 @@ func TestSessionsDoNotMix(t *testing.T) {
 }
 
 // A context may be a server and a client with certificates at once.
-func TestServerAndClientInOneContext(t *testing.T) {
+func TestServerAndClientInOneNode(t *testing.T) {
 	if lacks(t, FeatureBothRoles, func() error {
-		c := newTestContext(t, nil)
+		c := newTestNode(t, nil)
 		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))
 		_, err := c.NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, nil)
 		return err
@@ -413,7 +413,7 @@ func TestServerAndClientInOneContext(t *testing.T) {
 	}
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		other := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "alpha")}}, proto, hello)
-		c := newTestContext(t, &Config{PKI: PKI{
+		c := newTestNode(t, &Config{PKI: PKI{
 			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
 		}})
 		addr := listenOn(t, c, proto, hello)
@@ -433,7 +433,7 @@ func TestServerAndClientInOneContext(t *testing.T) {
 
 func TestRootCAsOfAContext(t *testing.T) {
 	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello)
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	s, err := c.NewClientSessionPKI(netip.AddrPort{}, addr, DTLS, nil)
 	require.NoError(t, err)
 	assert.ErrorIs(t, refused(t, s), gnutls.CertificateUnknownAuthority)
@@ -512,9 +512,9 @@ func TestRawPublicKey(t *testing.T) {
 			return nil
 		}
 	}
-	if lacks(t, FeatureRawPublicKeys, func() error { return newTestContext(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
+	if lacks(t, FeatureRawPublicKeys, func() error { return newTestNode(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
 		lacks(t, FeatureRawPublicKeys, func() error {
-			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
+			_, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
 			return err
 		})
 		return
@@ -600,7 +600,7 @@ func TestPKIBadInput(t *testing.T) {
 	}
 	for _, tc := range inputs {
 		t.Run(tc.name, func(t *testing.T) {
-			c := newTestContext(t, nil)
+			c := newTestNode(t, nil)
 			err := c.SetPKI(&tc.pki)
 			require.ErrorContains(t, err, tc.want)
 			assert.True(t, strings.HasPrefix(err.Error(), "coap: "), err)
@@ -629,7 +629,7 @@ func TestPKIBadInput(t *testing.T) {
 			continue
 		}
 		t.Run("of a client, "+tc.name, func(t *testing.T) {
-			_, err := newTestContext(t, nil).NewClientSessionPKI(netip.AddrPort{}, netip.MustParseAddrPort("127.0.0.1:9"), tc.proto, &tc.pki)
+			_, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, netip.MustParseAddrPort("127.0.0.1:9"), tc.proto, &tc.pki)
 			require.ErrorContains(t, err, tc.want)
 			if tc.is != nil {
 				assert.ErrorIs(t, err, tc.is)

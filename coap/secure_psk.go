@@ -25,7 +25,7 @@ type PSK struct {
 	Key      []byte
 	// ForHint, if set, returns identity and key for the hint of a server, in place
 	// of Identity and Key. Its error fails the handshake. TLS 1.3 has no hints and
-	// is not used then. It is called as Context says of callbacks.
+	// is not used then. It is called as Node says of callbacks.
 	ForHint func(hint string) (identity string, key []byte, err error)
 	// ServerName is sent to the server (SNI), unless it is empty or an IP address. Dial sends the
 	// host of the URI where it is empty.
@@ -42,7 +42,7 @@ func (p *PSK) isSet() bool { return p.Identity != "" || len(p.Key) > 0 || p.ForH
 type ServerPSK struct {
 	// GetKey returns the key of a client's identity, or nil where there is none:
 	// then the handshake fails, as it does with an error. serverName is the name that the
-	// client asked for (SNI), or empty. It is called as Context says of callbacks.
+	// client asked for (SNI), or empty. It is called as Node says of callbacks.
 	GetKey func(identity, serverName string) ([]byte, error)
 	// Hint tells clients which identity to use, in at most 127 bytes without NUL. TLS 1.3 does not
 	// send it. Hints are other ones for clients that ask for a name (SNI); names have no
@@ -145,7 +145,7 @@ func (p *ServerPSK) check() error {
 // because libcoap mixes them up.
 //
 // It stands for coap_new_client_session_psk.
-func (c *Context) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
+func (c *Node) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
 	return c.newSession(local, server, proto, &security{psk: &PSK{Identity: identity, Key: key}})
 }
 
@@ -153,7 +153,7 @@ func (c *Context) NewClientSessionPSK(local, server netip.AddrPort, proto Protoc
 // Config.ServerPSK. Handshakes that begin later ask the GetKey that was set last; the
 // hints stay what they were first. Without FeatureCredentials it comes before the first
 // Listen. It stands for coap_context_set_psk.
-func (c *Context) SetPSK(psk *ServerPSK) error {
+func (c *Node) SetPSK(psk *ServerPSK) error {
 	return c.secureServer(func() error { return c.l.setPSK(psk) })
 }
 

@@ -93,7 +93,7 @@ func TestPSK(t *testing.T) {
 			state, _ := r.Session.TLS()
 			peers <- peer{r.Session.PeerIdentity(), state}
 		}))
-		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		r, err := s.Do(waitContext(t), get())
 		require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestPSKWrongKey(t *testing.T) {
 		logger, lines := logs()
 		addr := listen(t, &Config{ServerPSK: pskServer, MaxRetransmit: 1, Logger: logger}, proto, hello)
 		for range 5 {
-			c := newTestContext(t, &Config{MaxRetransmit: 1})
+			c := newTestNode(t, &Config{MaxRetransmit: 1})
 			s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", []byte("wrong"))
 			require.NoError(t, err)
 			local := s.LocalAddr()
@@ -205,14 +205,14 @@ func TestPSKWrongKey(t *testing.T) {
 func TestClientThatLeavesAfterItsHandshakeIsNotLogged(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		logger, lines := logs()
-		c := newTestContext(t, &Config{ServerPSK: pskServer, Logger: logger})
+		c := newTestNode(t, &Config{ServerPSK: pskServer, Logger: logger})
 		addr := listenOn(t, c, proto, hello)
-		s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		require.NoError(t, s.Ready(waitContext(t)))
 		require.NoError(t, s.Close())
 		// When another one is answered the first is dealt with.
-		s, err = newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err = newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
 		require.NoError(t, err)
 		_, err = s.Do(waitContext(t), get())
 		require.NoError(t, err)
@@ -251,7 +251,7 @@ func TestHandshakeWithNobody(t *testing.T) {
 func TestPSKServerGoesOn(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
-		c := newTestContext(t, nil)
+		c := newTestNode(t, nil)
 		for range 3 {
 			s, err := c.NewClientSessionPSK(netip.AddrPort{}, addr, proto, "nobody", testKey)
 			require.NoError(t, err)
@@ -267,12 +267,12 @@ func TestPSKServerGoesOn(t *testing.T) {
 func TestPSKHint(t *testing.T) {
 	session := func(psk PSK) func() error {
 		return func() error {
-			_, err := newTestContext(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS)
+			_, err := newTestNode(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS)
 			return err
 		}
 	}
 	server := func(psk ServerPSK) func() error {
-		return func() error { return newTestContext(t, nil).SetPSK(&psk) }
+		return func() error { return newTestNode(t, nil).SetPSK(&psk) }
 	}
 	forHint := func(string) (string, []byte, error) { return "client1", testKey, nil }
 	if lacks(t, FeaturePSKHints, session(PSK{ForHint: forHint})) {
@@ -339,7 +339,7 @@ func TestPSKHintRefused(t *testing.T) {
 }
 
 func TestPSKBadInput(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	nowhere := netip.MustParseAddrPort("127.0.0.1:9")
 	long := strings.Repeat("x", maxPSK+1)
 	for _, tc := range []struct {
@@ -360,7 +360,7 @@ func TestPSKBadInput(t *testing.T) {
 	}
 	t.Run("server name", func(t *testing.T) {
 		for name, want := range map[string]string{"a\x00b": "NUL byte", strings.Repeat("a", 256): "256 bytes"} {
-			c := newTestContext(t, &Config{PSK: PSK{Identity: "me", Key: testKey, ServerName: name}})
+			c := newTestNode(t, &Config{PSK: PSK{Identity: "me", Key: testKey, ServerName: name}})
 			_, err := c.NewClientSession(netip.AddrPort{}, nowhere, TLS)
 			require.ErrorContains(t, err, want)
 		}
@@ -398,7 +398,7 @@ func TestPSKLong(t *testing.T) {
 			}
 			addr := listen(t, &Config{ServerPSK: server}, proto, hello)
 			open := func(identity string, key []byte) (*Session, error) {
-				return newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, identity, key)
+				return newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, identity, key)
 			}
 			if size > ccoap.MaxPSKIdentity {
 				_, err := open(identity, testKey)
@@ -420,12 +420,12 @@ func TestPSKLong(t *testing.T) {
 }
 
 // A callback that uses its context waits for itself.
-func TestCallbackUsesContext(t *testing.T) {
+func TestCallbackUsesNode(t *testing.T) {
 	defer func(limit time.Duration) { callbackLimit = limit }(callbackLimit)
 	callbackLimit = 200 * time.Millisecond
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		logger, lines := logs()
-		c := newTestContext(t, &Config{Logger: logger})
+		c := newTestNode(t, &Config{Logger: logger})
 		stuck := make(chan struct{}, 20)
 		require.NoError(t, c.SetPSK(&ServerPSK{GetKey: func(string, string) ([]byte, error) {
 			c.SetRootCAs(nil)
@@ -440,22 +440,22 @@ func TestCallbackUsesContext(t *testing.T) {
 	})
 }
 
-func TestCredentialsOfAContext(t *testing.T) {
+func TestCredentialsOfANode(t *testing.T) {
 	nowhere := coappeer.NewUDP(t).Addr()
-	psk := func(c *Context) error {
+	psk := func(c *Node) error {
 		_, err := c.NewClientSessionPSK(netip.AddrPort{}, nowhere, DTLS, "me", testKey)
 		return err
 	}
-	pki := func(c *Context) error {
+	pki := func(c *Node) error {
 		_, err := c.NewClientSessionPKI(netip.AddrPort{}, nowhere, DTLS, nil)
 		return err
 	}
-	listen := func(c *Context) error {
+	listen := func(c *Node) error {
 		_, err := c.Listen(loopback, DTLS)
 		return err
 	}
-	setPSK := func(c *Context) error { return c.SetPSK(&pskServer) }
-	setHints := func(c *Context) error { return c.SetPSK(&ServerPSK{GetKey: pskServer.GetKey, Hint: "other"}) }
+	setPSK := func(c *Node) error { return c.SetPSK(&pskServer) }
+	setHints := func(c *Node) error { return c.SetPSK(&ServerPSK{GetKey: pskServer.GetKey, Hint: "other"}) }
 	bothRoles, tooLate, otherHints := "", "", "already set"
 	if !Supports(FeatureCredentials) {
 		tooLate = ErrNotSupported.Error()
@@ -468,7 +468,7 @@ func TestCredentialsOfAContext(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name          string
-		first, second func(*Context) error
+		first, second func(*Node) error
 		want          string // of the second
 	}{
 		{"sessions with keys", psk, psk, ""},
@@ -481,11 +481,11 @@ func TestCredentialsOfAContext(t *testing.T) {
 		{"other hints", setPSK, setHints, otherHints},
 		{"too late for servers", psk, setPSK, "client sessions already"},
 		{"no credentials of a client's context", psk, listen, "client sessions already"},
-		{"no credentials", func(*Context) error { return nil }, listen, "neither certificates nor pre-shared keys"},
-		{"too late", func(c *Context) error { return errors.Join(setPSK(c), listen(c)) }, setPSK, tooLate},
+		{"no credentials", func(*Node) error { return nil }, listen, "neither certificates nor pre-shared keys"},
+		{"too late", func(c *Node) error { return errors.Join(setPSK(c), listen(c)) }, setPSK, tooLate},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := newTestContext(t, nil)
+			c := newTestNode(t, nil)
 			require.NoError(t, tc.first(c))
 			err := tc.second(c)
 			if tc.want == "" {
@@ -499,15 +499,15 @@ func TestCredentialsOfAContext(t *testing.T) {
 }
 
 func TestLoggerUsesContext(t *testing.T) {
-	var c *Context
+	var c *Node
 	done := make(chan struct{})
 	h := &reentrant{f: func() { c.Handle(hello); close(done) }}
 	config := &Config{ServerPSK: pskServer, Logger: slog.New(h)}
-	c = newTestContext(t, config)
+	c = newTestNode(t, config)
 	c.Handle(hello)
 	addr, err := c.Listen(loopback, DTLS)
 	require.NoError(t, err)
-	s, err := newTestContext(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, DTLS, "nobody", testKey)
+	s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, DTLS, "nobody", testKey)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()

@@ -38,7 +38,7 @@ func (c *Config) resumesServers() bool {
 
 // resuming returns a Config with a cache for the sessions of one Client.
 func resuming(proto Protocol, config *Config) *Config {
-	if !proto.Secure() || !Supports(SessionResumption) ||
+	if !proto.Secure() || !Supports(FeatureSessionResumption) ||
 		config != nil && (config.ClientSessionCache != nil || config.PSK.ForHint != nil) {
 		return config
 	}
@@ -60,7 +60,7 @@ type serverTickets struct {
 // prepareTickets looks at what the Config says about resumption.
 func (l *loop) prepareTickets() error {
 	c := &l.config
-	if (c.resumesClients() || c.resumesServers()) && !Supports(SessionResumption) {
+	if (c.resumesClients() || c.resumesServers()) && !Supports(FeatureSessionResumption) {
 		return fmt.Errorf("resumption of sessions: %w", ErrNotSupported)
 	}
 	if c.resumesClients() && c.PSK.ForHint != nil {

@@ -65,7 +65,7 @@ func TestResumptionHoweverLibcoapIsLinked(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want := "false 0 0\n"
-			if Supports(SessionResumption) {
+			if Supports(FeatureSessionResumption) {
 				want = "true 2 2\n"
 			}
 			assert.Equal(t, want, output(t, tc.command[0], tc.command[1:]...))

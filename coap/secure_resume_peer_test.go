@@ -219,7 +219,7 @@ func TestManyResumptions(t *testing.T) {
 		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1, MaxSessions: 10}, proto, hello)
 		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}
 		require.False(t, ask(t, config, addr, proto).DidResume)
-		c := newTestContext(t, config)
+		c := newTestNode(t, config)
 		before := LiveObjects().Handles
 		for range n {
 			s, err := c.NewClientSession(netip.AddrPort{}, addr, proto)

@@ -35,7 +35,7 @@ import (
 // resumption reports whether sessions can resume, and otherwise checks that all that asks
 // for it says so.
 func resumption(t *testing.T) bool {
-	if Supports(SessionResumption) {
+	if Supports(FeatureSessionResumption) {
 		return true
 	}
 	key, err := gnutls.NewTicketKey()
@@ -46,7 +46,7 @@ func resumption(t *testing.T) bool {
 		{TicketKey: key},
 		{SessionTickets: 1},
 	} {
-		_, err := NewContext(&config)
+		_, err := NewNode(&config)
 		assert.ErrorIs(t, err, ErrNotSupported)
 	}
 	return false
@@ -469,7 +469,7 @@ func TestVerifyConnectionOfResumedSession(t *testing.T) {
 
 // Raw public keys are looked at again.
 func TestResumptionWithRawPublicKeys(t *testing.T) {
-	if lacks(t, FeatureRawPublicKeys, func() error { return newTestContext(t, nil).SetPKI(&PKI{RawPublicKey: rawKeyPair(t)}) }) {
+	if lacks(t, FeatureRawPublicKeys, func() error { return newTestNode(t, nil).SetPKI(&PKI{RawPublicKey: rawKeyPair(t)}) }) {
 		return
 	}
 	eachResuming(t, func(t *testing.T, proto Protocol) {
@@ -627,7 +627,7 @@ func TestSessionDataIsInTheCache(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, proto, hello)
 		cache := &slowPuts{ClientSessionCache: gnutls.NewClientSessionCache(0)}
-		s, err := newTestContext(t, &Config{
+		s, err := newTestNode(t, &Config{
 			PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}, ClientSessionCache: cache,
 		}).NewClientSession(netip.AddrPort{}, addr, proto)
 		require.NoError(t, err)
@@ -651,7 +651,7 @@ func TestLimitTicketsKnowsTheClient(t *testing.T) {
 		ClientSessionCache: gnutls.NewClientSessionCache(0), TicketRequest: &gnutls.TicketRequest{New: 7, Resumed: 1},
 	}
 	for i, tickets := range []int{4, 1} {
-		c := newTestContext(t, config)
+		c := newTestNode(t, config)
 		s, err := c.NewClientSession(netip.AddrPort{}, addr, TLS)
 		require.NoError(t, err)
 		_, err = s.SessionData(waitContext(t))
@@ -696,7 +696,7 @@ func TestSessionsWithForHintDoNotResume(t *testing.T) {
 		{PSK: psk, ClientSessionCache: gnutls.NewClientSessionCache(0)},
 		{PSK: psk, TicketRequest: &gnutls.TicketRequest{New: 1}},
 	} {
-		_, err := NewContext(&config)
+		_, err := NewNode(&config)
 		assert.ErrorIs(t, err, ErrNotSupported)
 		assert.ErrorContains(t, err, "ForHint")
 	}
@@ -729,7 +729,7 @@ func TestSessionThatIsNotSentGoesBack(t *testing.T) {
 	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello), TLS)
 	cache := &fixedCache{session: d}
 	config.ClientSessionCache = cache
-	c := newTestContext(t, &config)
+	c := newTestNode(t, &config)
 	for range 2 {
 		s, err := c.NewClientSession(netip.AddrPort{}, nobody, TLS)
 		if err == nil {
@@ -762,7 +762,7 @@ func TestResumptionConfigsThatAreRefused(t *testing.T) {
 		"-1 tickets at once are not 1 to 255":                {MaxSessionTickets: -1},
 		"Config.SessionTickets is 9 and MaxSessionTickets 4": {SessionTickets: 9, MaxSessionTickets: 4},
 	} {
-		_, err := NewContext(&config)
+		_, err := NewNode(&config)
 		assert.ErrorContains(t, err, want)
 	}
 }
@@ -851,7 +851,7 @@ func TestWhatAFailedHandshakeOfferedLeavesTheCache(t *testing.T) {
 				config.ClientSessionCache = cache
 				key := uri(proto, addr, "")
 				cache.Put(key, d)
-				s, err := newTestContext(t, &config).NewClientSession(netip.AddrPort{}, addr, proto)
+				s, err := newTestNode(t, &config).NewClientSession(netip.AddrPort{}, addr, proto)
 				require.NoError(t, err)
 				require.ErrorIs(t, s.Ready(waitContext(t)), ErrHandshake)
 				await(t, func() bool { return cache.Get(key) == nil })
@@ -962,7 +962,7 @@ func TestResumptionThatIsGivenUp(t *testing.T) {
 				config := config
 				config.ClientSessionCache = gnutls.NewClientSessionCache(0)
 				config.ClientSessionCache.Put("coaps://example.test:"+fmt.Sprint(relay.Addr().Port()), d)
-				s, err := newTestContext(t, &config).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
+				s, err := newTestNode(t, &config).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
 				require.NoError(t, err)
 				receive(t, cut)
 				require.NoError(t, s.Close())

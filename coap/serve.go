@@ -11,7 +11,7 @@ import (
 // Handle sends the requests that come over the context's endpoints to h, and
 // those that servers make of it over its client sessions. Requests that come
 // before the first call are answered with 4.04.
-func (c *Context) Handle(h Handler) {
+func (c *Node) Handle(h Handler) {
 	c.l.mu.Lock()
 	c.l.handler = h
 	c.l.mu.Unlock()

@@ -20,7 +20,7 @@ func heapBytes() int {
 
 func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 	const peers, each, size = 20, 100, 1000
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	handled := make(chan struct{}, peers*each)
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
 	crowd := coappeer.NewCrowd(t)
@@ -39,20 +39,20 @@ func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 }
 
 // idle reports whether a context handles no request.
-func idle(c *Context) bool {
+func idle(c *Node) bool {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	return c.l.handling == 0
 }
 
-func logged(c *Context) int {
+func logged(c *Node) int {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	return c.l.requests.bytes
 }
 
 func TestLogOfASessionIsBounded(t *testing.T) {
-	c := newTestContext(t, &Config{AddressValidation: ValidateNever})
+	c := newTestNode(t, &Config{AddressValidation: ValidateNever})
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 1000)) }))
 	peer := coappeer.NewUDP(t)
 	for i := range recentRequests {
@@ -68,7 +68,7 @@ func TestLogOfASessionIsBounded(t *testing.T) {
 
 func TestLogOfAllSessionsIsBounded(t *testing.T) {
 	const most = 100_000
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	c.l.requests.most = most
 	handled := make(chan struct{}, 1)
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))

@@ -16,7 +16,7 @@ import (
 var ErrServerClosed = errors.New("coap: the server is closed")
 
 // A Server answers the requests that come to the endpoints it listens on. The zero
-// value, with a Handler, is ready for use. Each endpoint has a Context of its own, so
+// value, with a Handler, is ready for use. Each endpoint has a Node of its own, so
 // that they do not wait for each other.
 //
 // Its methods may be called from any goroutine.
@@ -26,10 +26,10 @@ type Server struct {
 	// Config configures the endpoints. Nil means the zero Config.
 	Config *Config
 
-	mu       sync.Mutex // guards what follows
-	contexts []*Context
-	closed   bool
-	done     chan struct{} // closed with the server; made when needed
+	mu     sync.Mutex // guards what follows
+	nodes  []*Node
+	closed bool
+	done   chan struct{} // closed with the server; made when needed
 }
 
 // An Endpoint is where a server listens.
@@ -69,36 +69,36 @@ func (s *Server) Listen(uris ...string) ([]Endpoint, error) {
 		uris = []string{"coap://"}
 	}
 	var endpoints []Endpoint
-	var contexts []*Context
+	var nodes []*Node
 	for _, uri := range uris {
 		c, e, err := s.listen(uri)
 		if err != nil {
-			for _, c := range contexts {
+			for _, c := range nodes {
 				c.Close()
 			}
 			return nil, err
 		}
-		contexts, endpoints = append(contexts, c), append(endpoints, e)
+		nodes, endpoints = append(nodes, c), append(endpoints, e)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		for _, c := range contexts {
+		for _, c := range nodes {
 			c.Close()
 		}
 		return nil, ErrServerClosed
 	}
-	s.contexts = append(s.contexts, contexts...)
+	s.nodes = append(s.nodes, nodes...)
 	return endpoints, nil
 }
 
-func (s *Server) listen(uri string) (c *Context, e Endpoint, err error) {
+func (s *Server) listen(uri string) (c *Node, e Endpoint, err error) {
 	proto, addrs, err := parseEndpoint(uri)
 	if err != nil {
 		return nil, e, err
 	}
 	for _, addr := range addrs {
-		if c, err = NewContext(s.Config); err != nil {
+		if c, err = NewNode(s.Config); err != nil {
 			return nil, e, err
 		}
 		c.Handle(s.Handler)
@@ -146,13 +146,13 @@ func parseEndpoint(uri string) (proto Protocol, addrs []netip.AddrPort, err erro
 	return proto, addrs, nil
 }
 
-// SetPKI gives the endpoints over DTLS and TLS other certificates, see Context.SetPKI: for
+// SetPKI gives the endpoints over DTLS and TLS other certificates, see Node.SetPKI: for
 // instance when the files were renewed. What listens later has those of the Config.
 func (s *Server) SetPKI(pki *PKI) error {
 	s.mu.Lock()
-	contexts := slices.Clone(s.contexts)
+	nodes := slices.Clone(s.nodes)
 	s.mu.Unlock()
-	for _, c := range contexts {
+	for _, c := range nodes {
 		if !c.isSecured() {
 			continue
 		}
@@ -163,7 +163,7 @@ func (s *Server) SetPKI(pki *PKI) error {
 	return nil
 }
 
-func (c *Context) isSecured() bool {
+func (c *Node) isSecured() bool {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	return c.l.listening
@@ -178,9 +178,9 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// close marks the server as closed and returns its contexts, also when another call
+// close marks the server as closed and returns its nodes, also when another call
 // waits for them to be done.
-func (s *Server) close() []*Context {
+func (s *Server) close() []*Node {
 	done := s.ended()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,23 +188,23 @@ func (s *Server) close() []*Context {
 		s.closed = true
 		close(done)
 	}
-	return slices.Clone(s.contexts)
+	return slices.Clone(s.nodes)
 }
 
 // Shutdown answers new requests with 5.03, waits for the handlers that run, and then
 // closes the server. When ctx ends before they do, it closes at once and returns
 // the error of ctx. Close ends it too.
 func (s *Server) Shutdown(ctx context.Context) error {
-	contexts := s.close()
+	nodes := s.close()
 	var err error
-	for _, c := range contexts {
+	for _, c := range nodes {
 		select {
 		case <-c.l.drain():
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
 	}
-	for _, c := range slices.Backward(contexts) {
+	for _, c := range slices.Backward(nodes) {
 		c.Close()
 	}
 	return err

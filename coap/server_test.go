@@ -223,7 +223,7 @@ func TestRequestsToTheClientOfASession(t *testing.T) {
 			answered <- response
 		}
 	}), nil, TCP)
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	c.Handle(hello)
 	s, err := c.NewClientSession(netip.AddrPort{}, endpoints[0].Addr, TCP)
 	require.NoError(t, err)
@@ -268,7 +268,7 @@ func TestManyClientsWhileTheServerCloses(t *testing.T) {
 
 func TestInlineClose(t *testing.T) {
 	closed := make(chan struct{})
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	c.Handle(Inline(HandlerFunc(func(w ResponseWriter, r *Request) { c.Close(); close(closed) })))
 	addr, err := c.Listen(loopback, UDP)
 	require.NoError(t, err)
@@ -319,7 +319,7 @@ func TestRequestSessionAtClient(t *testing.T) {
 		s := r.Session
 		go s.Get(context.Background(), "/back")
 	}))
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	got := make(chan *Session, 1)
 	c.Handle(HandlerFunc(func(w ResponseWriter, r *Request) { got <- r.Session }))
 	s, err := c.NewClientSession(netip.AddrPort{}, addr, TCP)

@@ -14,7 +14,7 @@ import (
 
 // A Session is the state between two peers over one transport: an address pair
 // with UDP, a connection with DTLS, TCP and TLS. Clients make sessions with Dial
-// or Context.NewClientSession; at a server they come with requests.
+// or Node.NewClientSession; at a server they come with requests.
 //
 // A client's session is open until Close or the last Release, or until it ends
 // by itself: Done tells. A server keeps a session while it is used and for the
@@ -23,9 +23,9 @@ import (
 // reference.
 type Session struct {
 	c       *conn
-	context *Context // keeps it reachable; nil for sessions of a server
-	owned   bool     // Close closes context too
-	host    string   // the name that it was dialled with
+	node    *Node  // keeps it reachable; nil for sessions of a server
+	owned   bool   // Close closes context too
+	host    string // the name that it was dialled with
 	cleanup runtime.Cleanup
 }
 
@@ -35,12 +35,12 @@ type Session struct {
 // TLS are secured as Config.PSK or Config.PKI says.
 //
 // It stands for coap_new_client_session.
-func (c *Context) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
+func (c *Node) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
 	return c.newSessionTo("", local, server, proto)
 }
 
 // newSessionTo is NewClientSession for a server of which the name is known.
-func (c *Context) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session, error) {
+func (c *Node) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session, error) {
 	var s *security
 	if proto.Secure() {
 		s = c.l.security(host)
@@ -49,7 +49,7 @@ func (c *Context) newSessionTo(host string, local, server netip.AddrPort, proto 
 }
 
 // newSession opens a session, with security where proto has some.
-func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, security *security) (*Session, error) {
+func (c *Node) newSession(local, server netip.AddrPort, proto Protocol, security *security) (*Session, error) {
 	if server.Port() == 0 {
 		server = netip.AddrPortFrom(server.Addr(), proto.DefaultPort())
 	}
@@ -95,7 +95,7 @@ func (c *Context) newSession(local, server netip.AddrPort, proto Protocol, secur
 	conn.watch()
 	conn.references = 1
 	conn.configure()
-	s := &Session{c: conn, context: c}
+	s := &Session{c: conn, node: c}
 	s.cleanup = runtime.AddCleanup(s, abandon, conn)
 	return s, nil
 }
@@ -172,7 +172,7 @@ func (c *conn) release() (last bool, err error) {
 // something in it gets net.ErrClosed. Further calls do nothing.
 func (s *Session) Close() error {
 	if s.owned {
-		s.context.Close()
+		s.node.Close()
 	}
 	s.c.close()
 	s.cleanup.Stop()

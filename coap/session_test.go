@@ -18,7 +18,7 @@ import (
 // The statements of the manual page coap_session(3), in its order.
 
 func TestClientSessionUsesTheDefaultPort(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	for proto, port := range map[Protocol]uint16{UDP: 5683, DTLS: 5684, TCP: 5683, TLS: 5684} {
 		s, err := c.NewClientSession(netip.AddrPort{}, loopback, proto)
 		require.NoError(t, err)
@@ -38,7 +38,7 @@ func TestClientSessionIsBoundToALocalAddress(t *testing.T) {
 	assert.True(t, local.Addr().IsLoopback())
 	require.NoError(t, first.Close())
 
-	s, err := newTestContext(t, nil).NewClientSession(local, addr, UDP)
+	s, err := newTestNode(t, nil).NewClientSession(local, addr, UDP)
 	require.NoError(t, err)
 	_, err = s.Do(waitContext(t), get())
 	require.NoError(t, err)
@@ -47,8 +47,8 @@ func TestClientSessionIsBoundToALocalAddress(t *testing.T) {
 	assert.Equal(t, addr, s.RemoteAddr())
 }
 
-func TestSessionsShareAContext(t *testing.T) {
-	c := newTestContext(t, nil)
+func TestSessionsShareANode(t *testing.T) {
+	c := newTestNode(t, nil)
 	var sessions []*Session
 	for _, proto := range unsecuredProtocols {
 		addr := listen(t, nil, proto, hello)
@@ -100,8 +100,8 @@ func TestUseAfterClose(t *testing.T) {
 	assert.Equal(t, 1, s.AppData())
 }
 
-func TestContextClosedTwiceAndUsedAfter(t *testing.T) {
-	c := newTestContext(t, nil)
+func TestNodeClosedTwiceAndUsedAfter(t *testing.T) {
+	c := newTestNode(t, nil)
 	require.NoError(t, c.Close())
 	require.NoError(t, c.Close())
 	_, err := c.NewClientSession(netip.AddrPort{}, loopback, UDP)
@@ -216,7 +216,7 @@ func TestSessionThatIsForgottenIsClosed(t *testing.T) {
 	peer := coappeer.NewUDP(t)
 	nothingLeft(t)
 	func() {
-		c, err := NewContext(nil)
+		c, err := NewNode(nil)
 		require.NoError(t, err)
 		_, err = c.NewClientSession(netip.AddrPort{}, peer.Addr(), UDP)
 		require.NoError(t, err)
@@ -238,7 +238,7 @@ func TestServerSessionEndsWithItsConnection(t *testing.T) {
 }
 
 func TestClientSessionEndsWithItsConnection(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	addr := listenOn(t, c, TCP, hello)
 	s := connect(t, nil, addr, TCP)
 	_, err := s.Do(waitContext(t), get())
@@ -251,7 +251,7 @@ func TestClientSessionEndsWithItsConnection(t *testing.T) {
 }
 
 func TestBadAddresses(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	_, err := c.NewClientSession(netip.AddrPort{}, netip.AddrPort{}, UDP)
 	assert.ErrorContains(t, err, "no IP address")
 	_, err = c.NewClientSession(netip.MustParseAddrPort("[::1]:0"), loopback, UDP)
@@ -263,11 +263,11 @@ func TestBadAddresses(t *testing.T) {
 }
 
 func TestPortThatIsTaken(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		addr, err := c.Listen(loopback, proto)
 		require.NoError(t, err)
-		_, err = newTestContext(t, nil).Listen(addr, proto)
+		_, err = newTestNode(t, nil).Listen(addr, proto)
 		assert.ErrorIs(t, err, syscall.EADDRINUSE)
 	})
 }
@@ -286,7 +286,7 @@ func TestReadyEndsWithItsContext(t *testing.T) {
 
 func TestAContextThatListensIsNotCollected(t *testing.T) {
 	l, addr := func() (*loop, netip.AddrPort) {
-		c, err := NewContext(nil)
+		c, err := NewNode(nil)
 		require.NoError(t, err)
 		addr := listenOn(t, c, UDP, hello)
 		return c.l, addr

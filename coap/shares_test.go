@@ -46,7 +46,7 @@ func putBlock(id uint16, path string, num uint32, more bool, body []byte) coappe
 
 func TestUploadsFromMadeUpAddressesDoNotEvictOthers(t *testing.T) {
 	got := make(chan []byte, 1)
-	c := newTestContext(t, &Config{MaxBody: 4096}) // 32 KiB in all
+	c := newTestNode(t, &Config{MaxBody: 4096}) // 32 KiB in all
 	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { got <- r.Body }))
 	body := randomBytes(128)
 	flood := func() {
@@ -77,7 +77,7 @@ func TestObserversFromMadeUpAddressesDoNotShutOthersOut(t *testing.T) {
 	const most = 20
 	var handled atomic.Int64
 	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { handled.Add(1) }))
-	c := newTestContext(t, &Config{MaxObservers: most})
+	c := newTestNode(t, &Config{MaxObservers: most})
 	addr := listenOn(t, c, UDP, res)
 	flood := func() {
 		crowd := coappeer.NewCrowd(t)
@@ -120,7 +120,7 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 	for _, proto := range []Protocol{UDP, TCP} {
 		t.Run(proto.String(), func(t *testing.T) {
 			res := NewResource(hello)
-			c := newTestContext(t, &Config{IdleTimeout: time.Second, ObserverCheck: 1})
+			c := newTestNode(t, &Config{IdleTimeout: time.Second, ObserverCheck: 1})
 			addr := listenOn(t, c, proto, res)
 			s := connect(t, nil, addr, proto)
 			states := observeStates(t, s)

@@ -69,7 +69,7 @@ func port(addr syscall.Sockaddr, err error) uint16 {
 func TestConnectWhileDatagramsCome(t *testing.T) {
 	tlsAddr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, TLS, hello)
 	entered, leave := make(chan struct{}), make(chan struct{})
-	c := newTestContext(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+	c := newTestNode(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
 	c.Handle(Inline(HandlerFunc(func(w ResponseWriter, r *Request) {
 		if r.Options.Path() == "/slow" {
 			entered <- struct{}{}

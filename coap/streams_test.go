@@ -71,7 +71,7 @@ func TestServerAbortsConnections(t *testing.T) {
 }
 
 func TestClientAbortsConnections(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	c.Handle(HandlerFunc(func(ResponseWriter, *Request) { t.Error("a request was handled") }))
 	for name, test := range abortTests {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestSilentConnectionsEnd(t *testing.T) {
 }
 
 func TestSilentConnectionsAreBounded(t *testing.T) {
-	c := newTestContext(t, &Config{MaxSessions: 20})
+	c := newTestNode(t, &Config{MaxSessions: 20})
 	addr := listenOn(t, c, TCP, hello)
 	good := coappeer.DialTCP(t, addr)
 	good.ExchangeCSM(t)
@@ -207,7 +207,7 @@ func TestConnectionThatIsNotReadIsNotReadFrom(t *testing.T) {
 	const times, size = 60, 1 << 20
 	body := make([]byte, size)
 	var handled atomic.Int32
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	var m Mux
 	m.Handle("/large", HandlerFunc(func(w ResponseWriter, r *Request) {
 		handled.Add(1)

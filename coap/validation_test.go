@@ -70,7 +70,7 @@ func TestAddressWithoutProofGetsLittle(t *testing.T) {
 
 // A ping or its answer may be lost.
 func TestRequestsWaitForTheAnswerToAPing(t *testing.T) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	addr := listenOn(t, c, UDP, manyBlocks)
 	peer := coappeer.NewUDP(t)
 	ask := func(kind coappeer.Type, id uint16) {
@@ -110,7 +110,7 @@ func TestAnsweredPingVerifiesTheAddress(t *testing.T) {
 }
 
 func testAnsweredPing(t *testing.T, answer func(coappeer.Message) coappeer.Message) {
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	addr := listenOn(t, c, UDP, manyBlocks)
 	peer := coappeer.NewUDP(t)
 	pings, got := 0, 0
@@ -234,7 +234,7 @@ func TestEchoValues(t *testing.T) {
 func TestVictimOfAnObservationGetsLittle(t *testing.T) {
 	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 900)) }))
 	res.NonConfirmable = true
-	c := newTestContext(t, nil)
+	c := newTestNode(t, nil)
 	addr := listenOn(t, c, UDP, res)
 	victim := coappeer.NewUDP(t)
 	victim.Send(addr, askBig(1, coappeer.Option{Number: coappeer.Observe}))

@@ -18,7 +18,7 @@ func loopback(port int) netip.AddrPort {
 }
 
 func serveOurs(proto string, ready func(port int)) error {
-	c, err := coap.NewContext(nil)
+	c, err := coap.NewNode(nil)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (ourHandler) ServeCoAP(w coap.ResponseWriter, r *coap.Request) {
 }
 
 type ourSession struct {
-	c *coap.Context
+	c *coap.Node
 	s *coap.Session
 }
 
@@ -80,7 +80,7 @@ func ourRequest(method coap.Code, path string, body []byte) *coap.Request {
 }
 
 func dialOurs(proto string, port, inFlight int) (session, error) {
-	c, err := coap.NewContext(&coap.Config{NSTART: inFlight})
+	c, err := coap.NewNode(&coap.Config{NSTART: inFlight})
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ type cost struct {
 }
 
 func measure(w io.Writer, rounds, n int) error {
-	if !coap.Supports(coap.SessionResumption) {
+	if !coap.Supports(coap.FeatureSessionResumption) {
 		return coap.ErrNotSupported
 	}
 	fmt.Fprintln(w, "| | full µs | client | server | bytes | resumed µs | client | server | bytes | time | client | server | bytes |")

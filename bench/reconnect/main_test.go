@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func TestEveryKindIsMeasured(t *testing.T) {
 	var out strings.Builder
 	err := measure(&out, 1, 2)
-	if !coap.Supports(coap.SessionResumption) {
+	if !coap.Supports(coap.FeatureSessionResumption) {
 		require.ErrorIs(t, err, coap.ErrNotSupported)
 		return
 	}

@@ -502,7 +502,7 @@ func TestGroupsAreAskedOnceAndUntilTheEnd(t *testing.T) {
 		t.Log("libcoap 4.2.1 joins no group of IPv4")
 		return
 	}
-	server, err := coap.NewContext(&coap.Config{Leisure: 1})
+	server, err := coap.NewNode(&coap.Config{Leisure: 1})
 	require.NoError(t, err)
 	defer server.Close()
 	var requests atomic.Int32

@@ -302,7 +302,7 @@ func (o *options) checkSession(fs *coapflags.Set) error {
 		return bad("only sessions of coaps and coaps+tcp are kept")
 	case len(o.hints) > 0:
 		return bad("with -h sessions do not resume")
-	case !coap.Supports(coap.SessionResumption):
+	case !coap.Supports(coap.FeatureSessionResumption):
 		return bad("sessions do not resume in this program")
 	}
 	return nil

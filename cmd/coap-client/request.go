@@ -63,7 +63,7 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 		limit, cancel = context.WithTimeout(ctx, o.wait)
 		defer cancel()
 	}
-	c, err := coap.NewContext(config)
+	c, err := coap.NewNode(config)
 	if err != nil {
 		return statusFailed, err
 	}
@@ -150,7 +150,7 @@ func (o *options) forHint(hint string) (identity string, key []byte, err error) 
 }
 
 // ask makes the requests in a session. kept may be nil.
-func ask(ctx context.Context, c *coap.Context, o *options, addrs []netip.AddrPort, kept *sessionFile, out *output) error {
+func ask(ctx context.Context, c *coap.Node, o *options, addrs []netip.AddrPort, kept *sessionFile, out *output) error {
 	s, err := connect(ctx, c, o, addrs)
 	if err != nil && kept != nil && kept.forget(err) {
 		s, err = connect(ctx, c, o, addrs)
@@ -173,7 +173,7 @@ func ask(ctx context.Context, c *coap.Context, o *options, addrs []netip.AddrPor
 }
 
 // askGroup sends a request to a multicast group, and takes responses until ctx ends.
-func askGroup(ctx context.Context, c *coap.Context, o *options, group netip.AddrPort, out *output) error {
+func askGroup(ctx context.Context, c *coap.Node, o *options, group netip.AddrPort, out *output) error {
 	if o.observe {
 		return flags.Errorf("-s: a multicast group cannot be observed")
 	}
@@ -193,7 +193,7 @@ func askGroup(ctx context.Context, c *coap.Context, o *options, group netip.Addr
 }
 
 // connect opens a session to the first of the server's addresses that takes it.
-func connect(ctx context.Context, c *coap.Context, o *options, addrs []netip.AddrPort) (s *coap.Session, err error) {
+func connect(ctx context.Context, c *coap.Node, o *options, addrs []netip.AddrPort) (s *coap.Session, err error) {
 	for _, addr := range addrs {
 		if s, err = open(ctx, c, o, addr); err == nil || !errors.Is(err, coap.ErrUnreachable) {
 			break
@@ -235,7 +235,7 @@ func localFor(o *options, to netip.AddrPort) netip.AddrPort {
 }
 
 // open opens a session and waits until messages can be exchanged.
-func open(ctx context.Context, c *coap.Context, o *options, server netip.AddrPort) (*coap.Session, error) {
+func open(ctx context.Context, c *coap.Node, o *options, server netip.AddrPort) (*coap.Session, error) {
 	local := localFor(o, server)
 	if local.Addr().IsValid() && local.Addr().Is4() != server.Addr().Is4() {
 		return nil, flags.Bad("a", local.Addr().String(), fmt.Sprintf("the server's address %v is of another family", server.Addr()))

@@ -18,7 +18,7 @@ import (
 
 // resumption reports whether sessions can resume, and otherwise checks that --session says so.
 func resumption(t *testing.T) bool {
-	if coap.Supports(coap.SessionResumption) {
+	if coap.Supports(coap.FeatureSessionResumption) {
 		return true
 	}
 	got := call(t, "--session", filepath.Join(t.TempDir(), "session"), "coaps://127.0.0.1")

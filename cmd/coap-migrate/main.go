@@ -9,7 +9,7 @@
 // of a symbol. The functions that the program registers as callbacks are listed
 // where they are defined, and calls that register one name it.
 //
-//	server.c:12: simple: coap_new_context → coap.NewContext
+//	server.c:12: simple: coap_new_context → coap.NewNode
 //
 // The work is one of
 //

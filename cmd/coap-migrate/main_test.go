@@ -198,7 +198,7 @@ func TestJSONIsOneObject(t *testing.T) {
 	assert.Equal(t, map[string]any{"places": 20.0, "simple": 12.0, "thought": 7.0, "open": 0.0, "unknown": 1.0}, summary["total"])
 	assert.Equal(t, []any{}, summary["missing"].(map[string]any)["libcoap"].(map[string]any)["4.3.4"])
 	place := report["places"].([]any)[11].(map[string]any)
-	assert.Equal(t, []any{"coap.NewContext"}, place["go"])
+	assert.Equal(t, []any{"coap.NewNode"}, place["go"])
 	assert.Equal(t, "The address argument becomes a call of Listen.", place["note"])
 }
 

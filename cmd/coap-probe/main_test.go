@@ -37,7 +37,7 @@ func serve(t testing.TB) map[string]string {
 	t.Helper()
 	cert, err := gnutls.LoadX509KeyPair(testenv.File("server.pem"), testenv.File("server.key"))
 	require.NoError(t, err)
-	c, err := coap.NewContext(&coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{cert}}})
+	c, err := coap.NewNode(&coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{cert}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	uris := make(map[string]string)

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // reload reads the certificates again whenever SIGHUP comes, for handshakes that begin later. What
 // cannot be read changes nothing.
-func reload(c *coap.Context, o *options, hup <-chan os.Signal, stderr io.Writer) {
+func reload(c *coap.Node, o *options, hup <-chan os.Signal, stderr io.Writer) {
 	for range hup {
 		if o.credentials.Cert == "" {
 			continue
@@ -103,7 +103,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 			return flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a share in %")
 		}
 	}
-	c, err := coap.NewContext(config) // one for all, so that libcoap's log is in order
+	c, err := coap.NewNode(config) // one for all, so that libcoap's log is in order
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (o *options) checkTicketKey(fs *coapflags.Set) error {
 		return bad("no file is named")
 	case !o.secure():
 		return bad("there is no -c, -k or -M for sessions over DTLS and TLS")
-	case !coap.Supports(coap.SessionResumption):
+	case !coap.Supports(coap.FeatureSessionResumption):
 		return bad("sessions do not resume in this program")
 	}
 	return nil
@@ -307,7 +307,7 @@ func (o *options) clientConfig(server *coap.Config) (*coap.Config, error) {
 }
 
 // listen opens the endpoints.
-func (o *options) listen(c *coap.Context) error {
+func (o *options) listen(c *coap.Node) error {
 	endpoints := []coap.Endpoint{{Protocol: coap.UDP}, {Protocol: coap.TCP}}
 	if o.secure() {
 		endpoints = append(endpoints, coap.Endpoint{Protocol: coap.DTLS}, coap.Endpoint{Protocol: coap.TLS})
@@ -324,7 +324,7 @@ func (o *options) listen(c *coap.Context) error {
 	return nil
 }
 
-func (o *options) listenOn(c *coap.Context, proto coap.Protocol, port uint16) error {
+func (o *options) listenOn(c *coap.Node, proto coap.Protocol, port uint16) error {
 	if o.addr.IsValid() {
 		_, err := c.Listen(netip.AddrPortFrom(o.addr, port), proto)
 		return err

@@ -31,7 +31,7 @@ func (c *portlessCache) Put(key string, d *gnutls.SessionData) { c.sessions.Stor
 
 func TestServersWithTheSameTicketKeyResumeEachOthersSessions(t *testing.T) {
 	t.Parallel()
-	if !coap.Supports(coap.SessionResumption) {
+	if !coap.Supports(coap.FeatureSessionResumption) {
 		var stderr bytes.Buffer
 		assert.Equal(t, 2, run(waitContext(t), []string{"-k", "secret", "--ticket-key", filepath.Join(t.TempDir(), "keys")}, &stderr, &stderr))
 		assert.Contains(t, stderr.String(), "do not resume")

@@ -43,8 +43,8 @@ func main() {
 // A server is the server in C, with what has moved to Go.
 type server struct {
 	c       *C.server
-	context *coap.Context // nil: Go has no part yet
-	adopted bool          // the context is Go's to free
+	context *coap.Node // nil: Go has no part yet
+	adopted bool       // the context is Go's to free
 	mux     coap.Mux
 	ended   chan struct{} // closed when the loop in C has ended
 

@@ -71,7 +71,7 @@ func (f files) configs() (gateway, client coap.Config, err error) {
 func run(ctx context.Context, w io.Writer, number int, f files) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if !coap.Supports(coap.SessionResumption) {
+	if !coap.Supports(coap.FeatureSessionResumption) {
 		return fmt.Errorf("sessions do not resume here: %w", coap.ErrNotSupported)
 	}
 	config, client, err := f.configs()

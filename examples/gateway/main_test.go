@@ -29,7 +29,7 @@ func TestClientsComeBack(t *testing.T) {
 	const clients = 40
 	var out bytes.Buffer
 	err := run(context.Background(), &out, clients, testFiles)
-	if !coap.Supports(coap.SessionResumption) {
+	if !coap.Supports(coap.FeatureSessionResumption) {
 		require.ErrorIs(t, err, coap.ErrNotSupported)
 		return
 	}

@@ -245,7 +245,7 @@ func TestDocumentIsUpToDate(t *testing.T) {
 		"\n| `coap_mcast_set_hops` (4.3.1, 4.3.4) | `coap.Config.MulticastHops` |",
 		"| `coap.Session`, `coap.WrapSession` |",
 		"\n| `coap_session_max_pdu_size` | `coap.Session.MaxPDUSize` |  |\n",
-		"\n| `coap_context_set_psk2` (4.3.1, 4.3.4) | `coap.Context.SetPSK`, `coap.Config.ServerPSK` |",
+		"\n| `coap_context_set_psk2` (4.3.1, 4.3.4) | `coap.Node.SetPSK`, `coap.Config.ServerPSK` |",
 	} {
 		assert.Contains(t, text, want)
 	}

@@ -32,7 +32,7 @@ func count() error {
 	key := []byte("0123456789abcdef")
 	server := coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return key, nil }}}
 	client := coap.Config{PSK: coap.PSK{Identity: "me", Key: key}}
-	supported := coap.Supports(coap.SessionResumption)
+	supported := coap.Supports(coap.FeatureSessionResumption)
 	if supported {
 		server.SessionTickets = 1
 		client.ClientSessionCache = gnutls.NewClientSessionCache(0)
