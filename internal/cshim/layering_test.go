@@ -129,7 +129,7 @@ const programHeader = "coap/gnucoap.h"
 
 // isProgramName reports whether a C function is one that C programs call.
 func isProgramName(file, name string) bool {
-	return strings.HasPrefix(name, "gnucoap_") && (file == programHeader || file == "internal/cshim/ccoap/adopt.c")
+	return strings.HasPrefix(name, "gnucoap_") && (file == programHeader || file == "internal/cshim/ccoap/program.c")
 }
 
 var rules = []rule{
@@ -258,7 +258,7 @@ var rules = []rule{
 		},
 		good: []source{
 			{"internal/cshim/cgnutls/a.c", "int cshim_a(void)\n{\n\treturn b();\n}\nstatic int b(int x,\n\t     int y)\n{\n}\nextern int goGnutlsX(void *);\n"},
-			{"internal/cshim/ccoap/adopt.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
+			{"internal/cshim/ccoap/program.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
 			{"coap/gnucoap.h", "int gnucoap_lock(coap_context_t *context);\n"},
 			{"examples/adopt/a.c", "int serve(void)\n{\n}\n"},
 			{"internal/cshim/cgnutls/a.h", "typedef int (*hook)(int);\nstatic inline void *cshim_a(void)\n{\n}\nint cshim_b(int x,\n\tint y);\n"},

@@ -2,6 +2,7 @@ package ccoap
 
 /*
 #include <stdlib.h>
+#include "adopt.h"
 #include "context.h"
 #include "session.h"
 */
@@ -87,7 +88,7 @@ func AdoptContext(p unsafe.Pointer, borrowed bool, cb *Callbacks) (*Context, err
 	}
 	h := handle.New(cb)
 	interpose()
-	c := C.cshim_adoption_begin(ctx, h.Pointer(), C.bool(borrowed))
+	c := C.cshim_context_adopt(ctx, h.Pointer(), C.bool(borrowed))
 	if c == nil {
 		h.Delete()
 		known.remove(ctx)
@@ -101,7 +102,7 @@ func AdoptContext(p unsafe.Pointer, borrowed bool, cb *Callbacks) (*Context, err
 // references to its sessions must have been given back.
 func (c *Context) GiveBack() {
 	known.remove(c.c.ctx)
-	C.cshim_adoption_give_back(c.c)
+	C.cshim_context_give_back(c.c)
 	c.h.Delete()
 	liveContexts.Add(-1)
 }

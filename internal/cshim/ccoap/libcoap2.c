@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "context.h"
+#include "identity.h"
 #include "interpose.h"
 #include "session.h"
 

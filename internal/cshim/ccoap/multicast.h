@@ -1,7 +1,7 @@
 #ifndef CSHIM_MULTICAST_H
 #define CSHIM_MULTICAST_H
 
-#include "context.h"
+#include "identity.h"
 
 /* Has the UDP endpoints of a context, of which there must be one, join a group. The
  * interface may be NULL. Returns 0, or -1 with errno set. */

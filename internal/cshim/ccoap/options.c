@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "context.h"
+#include "identity.h"
 #include "empty.h"
 #include "interpose.h"
 #include "options.h"

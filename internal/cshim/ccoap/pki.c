@@ -3,7 +3,7 @@
 
 #include "_cgo_export.h"
 #include "client.h"
-#include "context.h"
+#include "identity.h"
 #include "pki.h"
 #include "tlssetup.h"
 

@@ -1,7 +1,7 @@
 #ifndef CSHIM_PROXY_H
 #define CSHIM_PROXY_H
 
-#include "context.h"
+#include "identity.h"
 
 /* Has requests with Proxy-Uri and Proxy-Scheme options handled as others are. */
 bool cshim_accept_proxied(cshim_context *c);

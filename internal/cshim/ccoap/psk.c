@@ -4,7 +4,7 @@
 
 #include "_cgo_export.h"
 #include "client.h"
-#include "context.h"
+#include "identity.h"
 #include "psk.h"
 #include "session.h"
 

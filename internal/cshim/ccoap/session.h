@@ -3,31 +3,12 @@
 
 #include <stdint.h>
 
-#include "address.h"
-#include "context.h"
-#include "message.h"
+#include "identity.h"
 
 enum {
 	CSHIM_TOO_LARGE = -1,  /* the message does not fit */
 	CSHIM_NOT_SENT = -2,   /* libcoap did not take it */
 };
-
-/* A session's number, 0 where it has none. It is the session's app data, unless a C
- * program may have that. */
-static inline uint64_t cshim_session_id(const coap_session_t *session)
-{
-	uint64_t id;
-
-	if (cshim_adoption_any() && cshim_adoption_get_id(session, &id))
-		return id;
-	return (uintptr_t)coap_session_get_app_data(session);
-}
-
-static inline void cshim_session_set_id(coap_session_t *session, uint64_t id)
-{
-	if (!cshim_adoption_any() || !cshim_adoption_set_id(session, id))
-		coap_session_set_app_data(session, (void *)(uintptr_t)id);
-}
 
 static inline bool cshim_session_is_client(const coap_session_t *session)
 {

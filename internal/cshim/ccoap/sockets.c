@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "_cgo_export.h"
-#include "context.h"
+#include "identity.h"
 #include "interpose.h"
 #include "sockets.h"
 #include "stream.h"

@@ -2,7 +2,7 @@
 #include <stddef.h>
 
 #include "_cgo_export.h"
-#include "context.h"
+#include "identity.h"
 #include "interpose.h"
 #include "tlsinit.h"
 #include "tlswait.h"

@@ -1,5 +1,5 @@
 #include "_cgo_export.h"
-#include "context.h"
+#include "identity.h"
 #include "interpose.h"
 #include "tlssetup.h"
 

@@ -2,7 +2,7 @@
 #include <sys/types.h>
 
 #include "_cgo_export.h"
-#include "context.h"
+#include "identity.h"
 #include "interpose.h"
 #include "session.h"
 #include "tlsinit.h"
