@@ -6,7 +6,8 @@
 # BASE and LIBCOAP choose the libraries: with Debian 13 it is libcoap 4.3.4, and
 # with Debian 11 4.2.1:
 #
-#   docker build --build-arg BASE=docker.io/library/debian:bullseye-slim --build-arg LIBCOAP=2 -t gnucoap:libcoap2 .
+#   docker build --build-arg BASE=docker.io/library/debian:bullseye-slim \
+#     --build-arg LIBCOAP=2 -t gnucoap:libcoap2 .
 ARG GO_IMAGE=docker.io/library/golang:1.26
 ARG BASE=docker.io/library/debian:trixie-slim
 
@@ -22,7 +23,8 @@ COPY --from=go /usr/local/go /usr/local/go
 ENV PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin
 WORKDIR /src
 COPY . .
-RUN CGO_ENABLED=1 go build -tags "libcoap${LIBCOAP}" -trimpath -ldflags=-s -o /image/usr/local/bin/ \
+RUN CGO_ENABLED=1 go build -tags "libcoap${LIBCOAP}" -trimpath -ldflags=-s \
+    -o /image/usr/local/bin/ \
     ./cmd/coap-client ./cmd/coap-probe ./cmd/coap-server ./cmd/tls-resume ./cmd/tls-serve
 # The programs, the libraries they load and the authorities they trust. What stands in
 # ldd's lines after an arrow or alone is a file.
@@ -32,15 +34,18 @@ RUN ldd /image/usr/local/bin/* | grep -o '/[^ :]* (' | tr -d ' (' | sort -u >/li
  && cp --parents --target-directory=/image /etc/ssl/certs/ca-certificates.crt
 # The licences of all that: of the packages that the files are from, with the texts that
 # these refer to, of Go, and of the modules.
-RUN xargs realpath </libraries | sed 's|.*/|*/|' | xargs dpkg -S | grep -v '^diversion ' | sed 's|:.*||' | sort -u >/packages \
+RUN xargs realpath </libraries | sed 's|.*/|*/|' | xargs dpkg -S \
+    | grep -v '^diversion ' | sed 's|:.*||' | sort -u >/packages \
  && echo ca-certificates >>/packages \
- && sed 's|.*|/usr/share/doc/&/copyright|' /packages | xargs cp --dereference --parents --target-directory=/image \
+ && sed 's|.*|/usr/share/doc/&/copyright|' /packages \
+    | xargs cp --dereference --parents --target-directory=/image \
  && cp --recursive --dereference --parents --target-directory=/image /usr/share/common-licenses \
  && mkdir /image/usr/share/doc/go /image/usr/share/doc/gnucoap \
  && cp --target-directory=/image/usr/share/doc/go /usr/local/go/LICENSE \
  && cp --target-directory=/image/usr/share/doc/gnucoap LICENSE \
  && if [ -d vendor ]; then cd vendor; else cd "$(go env GOMODCACHE)"; fi \
- && find . -path ./cache -prune -o -type f -name 'LICENSE*' -exec cp --parents --target-directory=/image/usr/share/doc/gnucoap '{}' +
+ && find . -path ./cache -prune -o -type f -name 'LICENSE*' \
+    -exec cp --parents --target-directory=/image/usr/share/doc/gnucoap '{}' +
 
 FROM scratch
 COPY --from=build /image/ /

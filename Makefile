@@ -31,7 +31,8 @@ export FUZZTIME
 
 # Private libraries, see pkg-config/README.md.
 ifneq ($(GNUTLS_PREFIX)$(LIBCOAP_PREFIX),)
-private := $(CURDIR)/.build/private$(subst /,-,$(abspath $(GNUTLS_PREFIX))+$(abspath $(LIBCOAP_PREFIX)))
+prefixes := $(abspath $(GNUTLS_PREFIX))+$(abspath $(LIBCOAP_PREFIX))
+private  := $(CURDIR)/.build/private$(subst /,-,$(prefixes))
 flags := $(shell pkg-config/fill.sh '$(private)' '$(GNUTLS_PREFIX)' '$(LIBCOAP_PREFIX)')
 ifneq ($(.SHELLSTATUS),0)
 $(error the private libraries are not there)
@@ -45,9 +46,11 @@ endif
 
 # $(call and_tag,TAG) are the flags of go with one more build tag.
 comma := ,
-and_tag = $(filter-out -tags=%,$(GOFLAGS)) $(or $(addsuffix $(comma)$(1),$(filter -tags=%,$(GOFLAGS))),-tags=$(1))
+and_tag = $(filter-out -tags=%,$(GOFLAGS)) \
+	$(or $(addsuffix $(comma)$(1),$(filter -tags=%,$(GOFLAGS))),-tags=$(1))
 
-.PHONY: help deps deps-build demo build test noresume race asan stress matrix cgocheck vet lint bench fuzz image image-check prefix-check coverage clean
+.PHONY: help deps deps-build demo build test noresume race asan stress matrix cgocheck vet lint \
+	bench fuzz image image-check prefix-check coverage clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,7 +96,8 @@ vet: deps-build ## go vet, and C warnings as errors
 	$(call each,$(MODULES) $(ONCE),go vet ./...)
 
 lint: vet ## vet, gofmt and staticcheck
-	@files=$$(find . -path ./.build -prune -o -name '*.go' -print | xargs gofmt -l) || exit; [ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
+	@files=$$(find . -path ./.build -prune -o -name '*.go' -print | xargs gofmt -l) || exit; \
+	[ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
 	$(call each,$(MODULES) $(ONCE),go run $(STATICCHECK) ./...)
 
 bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
@@ -109,7 +113,7 @@ image: ## build the image with docker, podman or buildah (BASE, LIBCOAP, see Doc
 	else tool='buildah build --format docker'; fi; \
 	set -x; $$tool --build-arg BASE=$(BASE) --build-arg LIBCOAP=$(LIBCOAP) -t $(IMAGE) .
 
-image-check: ## build both variants of the image without a registry, run them, talk to them (Debian, root)
+image-check: ## build both variants of the image without a registry, run them (Debian, root)
 	@scripts/deps.sh image
 	scripts/image-check.sh
 
@@ -118,7 +122,8 @@ prefix-check: deps ## build against GnuTLS and libcoap 2 below a prefix, and tal
 
 # The headers of the system and those in the roots of make matrix, as far as they stay as they are.
 coverage: ## write docs/coverage.md from the headers of libcoap and GnuTLS
-	go run ./internal/coverage/write /usr/include $(filter-out .build/matrix/sid/%,$(wildcard .build/matrix/*/usr/include))
+	go run ./internal/coverage/write /usr/include \
+		$(filter-out .build/matrix/sid/%,$(wildcard .build/matrix/*/usr/include))
 
 clean: ## remove what make has built
 	rm -rf bin .build

@@ -20,16 +20,18 @@ fill() {
 		[ -n "$found" ] || [ ! -e "$so" ] || found=$(dirname "$so")
 	done
 	[ -n "$found" ] || fail "there is no lib/$4.so below $2=$3"
-	sed "s|@PREFIX@|$prefix|; s|@LIBDIR@|$found|; s|@LIBRARY@|${4#lib}|; s|@VERSION@|$version|" "$templates/$1"
+	sed "s|@PREFIX@|$prefix|; s|@LIBDIR@|$found|; s|@LIBRARY@|${4#lib}|; s|@VERSION@|$version|" \
+		"$templates/$1"
 }
 
 if [ -n "$2" ]; then
-	fill gnutls.pc.in GNUTLS_PREFIX "$2" libgnutls gnutls/gnutls.h GNUTLS_VERSION >"$directory/gnutls.pc"
+	fill gnutls.pc.in GNUTLS_PREFIX "$2" libgnutls gnutls/gnutls.h GNUTLS_VERSION \
+		>"$directory/gnutls.pc"
 fi
 if [ -n "$3" ]; then
 	api=3
 	[ -e "$3/include/coap3/coap.h" ] || [ ! -e "$3/include/coap2/coap.h" ] || api=2
-	fill libcoap.pc.in LIBCOAP_PREFIX "$3" "libcoap-$api-gnutls" "coap$api/coap.h" LIBCOAP_PACKAGE_VERSION \
-		>"$directory/libcoap-$api-gnutls.pc"
+	fill libcoap.pc.in LIBCOAP_PREFIX "$3" "libcoap-$api-gnutls" "coap$api/coap.h" \
+		LIBCOAP_PACKAGE_VERSION >"$directory/libcoap-$api-gnutls.pc"
 	[ "$api" = 3 ] || echo "-tags=libcoap$api"
 fi

@@ -49,12 +49,14 @@ fi
 
 missing=
 for p in $packages; do
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||
+		missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
-	echo "deps: please run: sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
+	echo "deps: please run: sudo apt-get update &&" \
+		"sudo apt-get install -y --no-install-recommends$missing" >&2
 	exit 1
 fi
 

@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 . scripts/root.sh
 need_root image-check
 # What is mounted goes with the script.
-[ -n "${IMAGE_CHECK_MOUNTS:-}" ] || IMAGE_CHECK_MOUNTS=private exec unshare --mount scripts/image-check.sh "$@"
+[ -n "${IMAGE_CHECK_MOUNTS:-}" ] ||
+	IMAGE_CHECK_MOUNTS=private exec unshare --mount scripts/image-check.sh "$@"
 
 programs=(coap-client coap-probe coap-server tls-resume tls-serve)
 tmp=$(mktemp -d)
@@ -35,7 +36,8 @@ build() {
 	printf 'FROM scratch\nADD %s /\n' "$(basename "$tar")" >"$tmp/base"
 	quietly b bud --isolation chroot -f "$tmp/base" -t base "$(dirname "$tar")"
 	quietly b bud --isolation chroot --format docker --build-arg GO_IMAGE=localhost/go \
-		-v "$PWD/.build/image:/root/.cache/go-build" --build-arg BASE=localhost/base --build-arg LIBCOAP="$2" -t "libcoap$2" "$tmp/src"
+		-v "$PWD/.build/image:/root/.cache/go-build" --build-arg BASE=localhost/base \
+		--build-arg LIBCOAP="$2" -t "libcoap$2" "$tmp/src"
 }
 
 # config IMAGE TEMPLATE prints a part of an image's configuration.
@@ -61,7 +63,10 @@ stop() {
 }
 
 # healthy [URIS] runs the image's health check, for other servers than its own.
-healthy() { env -i "${environment[@]}" ${1:+COAP_PROBE="$1"} "${enter[@]}" "${health[@]}" >"$tmp/health" 2>&1; }
+healthy() {
+	env -i "${environment[@]}" ${1:+COAP_PROBE="$1"} "${enter[@]}" "${health[@]}" \
+		>"$tmp/health" 2>&1
+}
 
 become_healthy() {
 	for _ in {1..50}; do
@@ -98,11 +103,13 @@ check_files() {
 	(cd "$root" && find . ! -type d | sed 's/^\.//' | sort) >"$tmp/all"
 	grep -v '^/usr/share/\(doc\|common-licenses\)/' "$tmp/all" >"$tmp/files"
 	diff "$tmp/expected" "$tmp/files" || fail "other files (>) than expected (<)"
-	for licence in doc/libc6/copyright 'doc/libcoap.*/copyright' 'doc/libgnutls.*/copyright' doc/ca-certificates/copyright \
+	for licence in doc/libc6/copyright 'doc/libcoap.*/copyright' 'doc/libgnutls.*/copyright' \
+		doc/ca-certificates/copyright \
 		common-licenses/LGPL-2.1 doc/go/LICENSE doc/gnucoap/LICENSE 'doc/gnucoap/.*pflag.*/LICENSE'; do
 		grep -q "^/usr/share/$licence$" "$tmp/all" || fail "there is no $licence in the image"
 	done
-	! grep -v '/\(LICENSE[^/]*\|copyright\)$' "$tmp/all" | grep '^/usr/share/doc/' || fail "no licences"
+	! grep -v '/\(LICENSE[^/]*\|copyright\)$' "$tmp/all" | grep '^/usr/share/doc/' ||
+		fail "no licences"
 }
 
 # check_coap runs the server as the image has it.
@@ -113,12 +120,14 @@ check_coap() {
 	[ "$(stat -c %u "/proc/$server")" != 0 ] || fail "the server runs as root"
 	grep -q "libcoap-$1-gnutls" "/proc/$server/maps" || fail "the server does not use libcoap $1"
 	for scheme in coap coaps coap+tcp coaps+tcp; do
-		expect 'This is a test server' coap-client-gnutls -B 10 -C "$tmp/tls/cert.pem" "$scheme://127.0.0.1/"
+		expect 'This is a test server' \
+			coap-client-gnutls -B 10 -C "$tmp/tls/cert.pem" "$scheme://127.0.0.1/"
 	done
 	expect 'Handshake was completed' gnutls-cli --alpn coap --x509cafile "$tmp/tls/cert.pem" \
 		--verify-hostname localhost -p 5684 127.0.0.1
 	in_image coap-client -B 10 coap://127.0.0.1/ >"$tmp/peer" 2>&1 || true
-	grep -q 'This is a test server' "$tmp/peer" || fail "the image's coap-client has no answer: $(cat "$tmp/peer")"
+	grep -q 'This is a test server' "$tmp/peer" ||
+		fail "the image's coap-client has no answer: $(cat "$tmp/peer")"
 	stop
 	! healthy || fail "the health check passes without a server"
 
@@ -135,8 +144,8 @@ check_tls() {
 		-cert /tls/cert.pem -key /tls/key.pem -ticket-key /tls/ticket.key
 	become_healthy tls://127.0.0.1:8443
 	# Twice in one call: a full handshake, then one with its ticket.
-	(echo hello; sleep 1) | peer gnutls-cli --x509cafile "$tmp/tls/cert.pem" --verify-hostname localhost \
-		--resume --waitresumption -p 8443 127.0.0.1 >"$tmp/peer" 2>&1 || true
+	(echo hello; sleep 1) | peer gnutls-cli --x509cafile "$tmp/tls/cert.pem" \
+		--verify-hostname localhost --resume --waitresumption -p 8443 127.0.0.1 >"$tmp/peer" 2>&1 || true
 	if ! grep -q 'This is a resumed session' "$tmp/peer" || ! grep -q '^hello$' "$tmp/peer"; then
 		cat "$tmp/peer" "$tmp/server" >&2
 		fail "gnutls-cli does not resume, or gets no echo"
@@ -150,15 +159,18 @@ check() {
 	local image=libcoap$1 size
 	user=$(config "$image" '{{.User}}')
 	mapfile -t environment < <(config "$image" '{{range .Env}}{{println .}}{{end}}' | sed '/^$/d')
-	mapfile -t command < <(config "$image" '{{range .Entrypoint}}{{println .}}{{end}}{{range .Cmd}}{{println .}}{{end}}' | sed '/^$/d')
-	mapfile -t health < <(config "$image" '{{range .Healthcheck.Test}}{{println .}}{{end}}' | sed '/^$/d; /^CMD$/d')
+	mapfile -t command < <(config "$image" \
+		'{{range .Entrypoint}}{{println .}}{{end}}{{range .Cmd}}{{println .}}{{end}}' | sed '/^$/d')
+	mapfile -t health < <(config "$image" '{{range .Healthcheck.Test}}{{println .}}{{end}}' |
+		sed '/^$/d; /^CMD$/d')
 	case $user in '' | 0* | root*) fail "the image runs as root" ;; esac
 	root=$(b mount "$(b from "$image")")
 	enter=("$(command -v nsenter)" --net="$tmp/net" "$(command -v chroot)" --userspec="$user" "$root")
 	check_files
 	size=$(du -s --apparent-size --block-size=1M "$root" | cut -f 1)
 	! in_image "${command[@]}" >"$tmp/server" 2>&1 || fail "the server starts without a certificate"
-	grep -q '"/tls/cert.pem"' "$tmp/server" || fail "the server does not say that it lacks /tls/cert.pem: $(cat "$tmp/server")"
+	grep -q '"/tls/cert.pem"' "$tmp/server" ||
+		fail "the server does not say that it lacks /tls/cert.pem: $(cat "$tmp/server")"
 	mkdir "$root/tls" "$root/proc"
 	mount -t proc proc "$root/proc"
 	cp "$tmp"/tls/* "$root/tls"
@@ -171,7 +183,8 @@ check() {
 
 mkdir -p "$tmp/src" "$tmp/tls" .build/image
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
-	-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$tmp/tls/key.pem" -out "$tmp/tls/cert.pem" 2>/dev/null
+	-addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+	-keyout "$tmp/tls/key.pem" -out "$tmp/tls/cert.pem" 2>/dev/null
 touch "$tmp/net"
 unshare --net="$tmp/net" ip link set lo up
 # A copy with the modules vendored: the build then needs no module proxy.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Does `make vet` and the tests on other Debian releases, each in a root of its own, and
-# scripts/cross-check.sh for the suite "arm64": matrix.sh SUITE… Needs root. The roots are kept below .build/matrix.
+# Runs `make vet` and the tests on other Debian releases, each in a root of its own, and
+# scripts/cross-check.sh for the suite "arm64": matrix.sh SUITE… Needs root. The roots are kept
+# below .build/matrix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/root.sh
@@ -50,7 +51,8 @@ test_suite() {
 	in_root "$1" sh -ec '
 		command -v make >/dev/null || { apt-get update -qq && apt-get install -qq -y make >/dev/null; }
 		make deps
-		echo "-- $(. /etc/os-release && echo $PRETTY_NAME): GnuTLS $(pkg-config --modversion gnutls), libcoap $(
+		echo "-- $(. /etc/os-release && echo $PRETTY_NAME): GnuTLS $(
+			pkg-config --modversion gnutls), libcoap $(
 			pkg-config --modversion "libcoap-$(scripts/libcoap.sh)-gnutls")"
 		make vet
 		[ "$(scripts/libcoap.sh)" = 3 ] || export GOFLAGS="$GOFLAGS -tags=libcoap2"

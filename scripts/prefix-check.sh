@@ -50,7 +50,8 @@ for _ in {1..50}; do
 	sleep 0.1
 done
 for library in libgnutls.so libcoap-2-gnutls.so; do
-	grep -q "$prefix/lib.*/$library" "/proc/$server/maps" || { cat "$directory/log"; fail "the server does not use the private $library"; }
+	grep -q "$prefix/lib.*/$library" "/proc/$server/maps" ||
+		{ cat "$directory/log"; fail "the server does not use the private $library"; }
 done
 for client in coap-client-gnutls "$directory/bin/coap-client"; do
 	for scheme in coap:UDP coaps:DTLS coap+tcp:TCP coaps+tcp:TLS; do
@@ -79,6 +80,7 @@ fi
 echo "-- wrong prefixes"
 for name in GNUTLS_PREFIX LIBCOAP_PREFIX; do
 	! make "$name=$directory" help >"$directory/answer" 2>&1 || fail "make takes a $name that is empty"
-	grep -q "there is no include/.* below $name=$directory" "$directory/answer" || { cat "$directory/answer"; fail "make does not tell what is wrong"; }
+	grep -q "there is no include/.* below $name=$directory" "$directory/answer" ||
+		{ cat "$directory/answer"; fail "make does not tell what is wrong"; }
 done
 echo "prefix-check: ok"

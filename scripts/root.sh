@@ -9,8 +9,8 @@ base_root() {
 	if [ ! -e "$tar" ]; then
 		rm -rf --one-file-system "$tmp"
 		mkdir -p "$tmp"
-		debootstrap --variant=minbase --include=ca-certificates "$1" "$tmp" "$(mirror)" >"$tmp.log" 2>&1 ||
-			{ tail "$tmp.log" >&2; return 1; }
+		debootstrap --variant=minbase --include=ca-certificates "$1" "$tmp" "$(mirror)" \
+			>"$tmp.log" 2>&1 || { tail "$tmp.log" >&2; return 1; }
 		rm -rf "$tmp"/var/cache/apt/archives/*.deb "$tmp"/var/lib/apt/lists/*
 		tar -c --numeric-owner -f "$tar.new" -C "$tmp" --exclude='./dev/*' . || return 1
 		mv "$tar.new" "$tar"
@@ -34,7 +34,8 @@ mirror() {
 
 apt_mirror() {
 	# shellcheck disable=SC2016 # apt's own placeholder
-	apt-get indextargets --format '$(REPO_URI)' "Codename: $1" 'Created-By: Packages' | sort -u | head -n 1
+	apt-get indextargets --format '$(REPO_URI)' "Codename: $1" 'Created-By: Packages' |
+		sort -u | head -n 1
 }
 
 # need_root NAME ends the script named so unless it runs as root.
