@@ -16,7 +16,7 @@ import (
 // Each datagram of a handshake may be lost, on the way to a server of ours and back.
 func TestHandshakeSurvivesLoss(t *testing.T) {
 	if !Supports(FeatureSessionResumption) || !ccoap.CountsTimeouts {
-		return // libcoap by itself does not see to it, see tlswait.h, and 4.2.1 gives up early
+		return // libcoap by itself does not see to it, see fix_wait.h, and 4.2.1 gives up early
 	}
 	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello)
 	for _, direction := range []coappeer.Direction{coappeer.ToServer, coappeer.ToClient} {

@@ -143,7 +143,7 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
 #endif
 
 #define CSHIM_REPLACED_OLD(X)
-/* Clients get the time that a DTLS handshake needs: tlssetup.h. */
+/* Clients get the time that a DTLS handshake needs: fix_patience.h. */
 #define CSHIM_HAVE_PATIENCE
 
 /* Credentials come from memory, and differ among sessions. */

@@ -5,8 +5,7 @@
 #include "flight.h"
 #include "interpose.h"
 #include "session.h"
-#include "tlsinit.h"
-#include "tlswait.h"
+#include "ext_tls.h"
 
 enum { MOST = 1280 };
 
@@ -89,7 +88,7 @@ static ssize_t on_push(void *transport, const void *data, size_t size)
 
 void cshim_flight_set_push(void *session, cshim_flight_push *push)
 {
-	if (cshim_wait_is_datagram() && cshim_tls_current() != NULL) {
+	if (cshim_tls_is_datagram() && cshim_tls_current() != NULL) {
 		__atomic_store_n(&push_datagram, push, __ATOMIC_RELAXED);
 		push = on_push;
 	}

@@ -16,7 +16,7 @@
 #include "psk.h"
 #include "sockets.h"
 #include "stream.h"
-#include "tlsinit.h"
+#include "ext_tls.h"
 #ifdef CSHIM_HAVE_ADOPTION
 #include "../../../coap/gnucoap.h"
 #endif

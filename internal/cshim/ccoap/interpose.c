@@ -15,9 +15,9 @@
 #include "options.h"
 #include "sockets.h"
 #include "stream.h"
-#include "tlsinit.h"
-#include "tlssetup.h"
-#include "tlswait.h"
+#include "ext_tls.h"
+#include "fix_patience.h"
+#include "fix_wait.h"
 
 void *cshim_interpose_original[CSHIM_N_REPLACED];
 

@@ -80,24 +80,24 @@
 #define CSHIM_REPLACED_TLS(X)
 #else
 #define CSHIM_REPLACED_TLS(X)                                                                       \
-	/* Shows Go each session before its handshake: tlsinit.h. Feature, all versions. */         \
+	/* Shows Go each session before its handshake: ext_tls.h. Feature, all versions. */         \
 	X(gnutls_init, cshim_tls_init)                                                              \
 	/* Learn how libcoap reads a datagram, tell of those of handshakes, and ask that in place   \
-	 * of select whether there is something to read: tlswait.h. Fault, all versions. */                                    \
+	 * of select whether there is something to read: fix_wait.h. Fault, all versions. */                                    \
 	X(gnutls_transport_set_pull_function, cshim_wait_set_pull)                                  \
 	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)                          \
 	/* A flight of a handshake over DTLS goes in few datagrams: flight.h. Speed and loss, all   \
 	 * versions. */                                                                             \
 	X(gnutls_transport_set_push_function, cshim_flight_set_push)                                \
 	/* Give sessions the versions, ciphers and certificates that Go has for them, and names    \
-	 * no credentials that are kept: tlssetup.h. Features and fault, all versions. */           \
+	 * no credentials that are kept: ext_tls.h. Features and fault, all versions. */           \
 	X(gnutls_priority_set, cshim_tls_set_priority)                                              \
 	X(gnutls_priority_set_direct, cshim_tls_set_priority_direct)                                \
 	X(gnutls_credentials_set, cshim_tls_set_credentials)                                        \
 	X(gnutls_handshake_set_post_client_hello_function, cshim_tls_set_hello_function)            \
 	X(gnutls_server_name_get, cshim_tls_server_name)                                            \
 	/* Gives a client the time that it needs. Fault, all versions. */                           \
-	X(gnutls_handshake_set_timeout, cshim_tls_set_timeout)
+	X(gnutls_handshake_set_timeout, cshim_fix_patience_timeout)
 #endif
 
 #if defined(CSHIM_NO_RESUMPTION) || !defined(CSHIM_HAVE_PATIENCE)
@@ -105,7 +105,7 @@
 #else
 #define CSHIM_REPLACED_PATIENCE(X)                                                                  \
 	/* The same, and a server answers a last flight that comes again. Fault, 4.3. */            \
-	X(gnutls_dtls_set_timeouts, cshim_tls_set_timeouts)
+	X(gnutls_dtls_set_timeouts, cshim_fix_patience_timeouts)
 #endif
 
 #define CSHIM_REPLACED(X)         \

@@ -3,9 +3,9 @@
 
 #include "_cgo_export.h"
 #include "client.h"
+#include "ext_tls.h"
 #include "identity.h"
 #include "pki.h"
-#include "tlssetup.h"
 
 void cshim_pki_free(struct cshim_pki *pki)
 {

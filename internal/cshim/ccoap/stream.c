@@ -16,7 +16,7 @@
 #include "options.h"
 #include "sockets.h"
 #include "stream.h"
-#include "tlsinit.h"
+#include "ext_tls.h"
 
 static __thread struct cshim_streams *current;
 static __thread struct cshim_streams *gathering;

@@ -1,7 +1,6 @@
-#ifndef CSHIM_TLSWAIT_H
-#define CSHIM_TLSWAIT_H
+#ifndef CSHIM_FIX_WAIT_H
+#define CSHIM_FIX_WAIT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -10,12 +9,6 @@
  * 1023; and for the sessions of a server over DTLS it asks for the standard input. Where
  * that is /dev/null, what is lost of a handshake is never sent again. So
  * what it sets with gnutls_transport_set_pull_timeout_function comes here too. */
-
-/* libcoap has called gnutls_init, on this thread. */
-void cshim_wait_init(bool datagram);
-
-/* Whether that was for DTLS. */
-bool cshim_wait_is_datagram(void);
 
 typedef ssize_t cshim_wait_pull(void *transport, void *data, size_t size);
 typedef int cshim_wait_timeout(void *transport, unsigned milliseconds);

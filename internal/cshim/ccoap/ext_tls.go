@@ -2,7 +2,6 @@ package ccoap
 
 /*
 #include "context.h"
-#include "tlssetup.h"
 */
 import "C"
 

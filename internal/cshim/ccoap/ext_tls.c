@@ -1,9 +1,35 @@
+#define _GNU_SOURCE
+#include <stddef.h>
+
 #include "_cgo_export.h"
+#include "ext_tls.h"
 #include "identity.h"
 #include "interpose.h"
-#include "tlssetup.h"
+
+typedef void *pointer_function(void *tls);
+
+void *cshim_tls_transport(void *tls)
+{
+	static void *known;
+
+	return ((pointer_function *)cshim_interpose_known(&known, "gnutls_transport_get_ptr"))(tls);
+}
 
 #ifdef CSHIM_NO_RESUMPTION
+
+cshim_context *cshim_tls_enter(cshim_context *c)
+{
+	return NULL;
+}
+
+void cshim_tls_leave(cshim_context *outer)
+{
+}
+
+bool cshim_tls_supported(void)
+{
+	return false;
+}
 
 bool cshim_tls_sets_up(void)
 {
@@ -12,12 +38,66 @@ bool cshim_tls_sets_up(void)
 
 #else
 
-/* What Go has set for a session, or NULL. */
-static const struct cshim_tls *of(const void *tls)
-{
-	const cshim_context *c = cshim_tls_current();
+static __thread cshim_context *current;
+static __thread bool is_datagram; /* gnutls_init was called for DTLS */
 
-	return c != NULL && c->tls.made == tls ? &c->tls : NULL;
+cshim_context *cshim_tls_enter(cshim_context *c)
+{
+	cshim_context *outer = current;
+
+	current = c;
+	return outer;
+}
+
+void cshim_tls_leave(cshim_context *outer)
+{
+	current = outer;
+}
+
+cshim_context *cshim_tls_current(void)
+{
+	return current;
+}
+
+bool cshim_tls_is_datagram(void)
+{
+	return is_datagram;
+}
+
+typedef int init_function(void **session, unsigned flags);
+
+int cshim_tls_init(void **session, unsigned flags)
+{
+	init_function *init = CSHIM_NEXT(init_function, gnutls_init);
+	cshim_context *c = current;
+	bool client = flags & CSHIM_TLS_CLIENT;
+	struct cshim_client *of;
+	uint64_t id;
+	int ret;
+
+	if (c != NULL)
+		is_datagram = flags & CSHIM_TLS_DATAGRAM;
+	if (c == NULL || !c->tls.heard)
+		return init(session, flags);
+	id = !client ? 0 : c->new_client != 0 ? c->new_client : c->tls.connected;
+	c->tls.connected = 0;
+	if (client && id == 0) /* libcoap begins anew in a session that is over */
+		return CSHIM_TLS_INTERNAL_ERROR;
+	ret = init(session, client || !c->tls.tickets ? flags : flags | CSHIM_TLS_NO_AUTO_SEND_TICKET);
+	if (ret < 0)
+		return ret;
+	of = cshim_client_find(c->clients, id);
+	c->tls.made = *session;
+	c->tls.is_client = client;
+	c->tls.is_datagram = flags & CSHIM_TLS_DATAGRAM;
+	c->tls.credentials = !client ? c->tls.server_credentials : of != NULL ? of->credentials : NULL;
+	goCoapTLS(c->handle, id, *session, client, (flags & CSHIM_TLS_DATAGRAM) != 0);
+	return ret;
+}
+
+const struct cshim_tls *cshim_tls_of(const void *tls)
+{
+	return current != NULL && current->tls.made == tls ? &current->tls : NULL;
 }
 
 typedef int priority_function(void *tls, void *priority);
@@ -25,11 +105,10 @@ typedef int direct_function(void *tls, const char *text, const char **error);
 typedef int credentials_function(void *tls, int type, void *credentials);
 typedef void set_hello_function(void *tls, cshim_hello_function *f);
 typedef int server_name_function(void *tls, void *name, size_t *size, unsigned *type, unsigned i);
-typedef void timeout_function(void *tls, unsigned milliseconds);
 
 int cshim_tls_set_priority(void *tls, void *priority)
 {
-	const struct cshim_tls *own = of(tls);
+	const struct cshim_tls *own = cshim_tls_of(tls);
 
 	if (own != NULL && own->is_client && own->client_priority != NULL)
 		priority = own->client_priority;
@@ -40,7 +119,7 @@ int cshim_tls_set_priority(void *tls, void *priority)
 
 int cshim_tls_set_priority_direct(void *tls, const char *text, const char **error)
 {
-	const struct cshim_tls *own = of(tls);
+	const struct cshim_tls *own = cshim_tls_of(tls);
 
 	if (own != NULL && own->hint_priority != NULL)
 		return CSHIM_NEXT(priority_function, gnutls_priority_set)(tls, own->hint_priority);
@@ -49,7 +128,7 @@ int cshim_tls_set_priority_direct(void *tls, const char *text, const char **erro
 
 int cshim_tls_set_credentials(void *tls, int type, void *credentials)
 {
-	const struct cshim_tls *own = of(tls);
+	const struct cshim_tls *own = cshim_tls_of(tls);
 
 	if (type == CSHIM_TLS_CERTIFICATE && own != NULL && own->credentials != NULL)
 		credentials = own->credentials;
@@ -58,7 +137,7 @@ int cshim_tls_set_credentials(void *tls, int type, void *credentials)
 
 void cshim_tls_set_hello_function(void *tls, cshim_hello_function *f)
 {
-	const struct cshim_tls *own = of(tls);
+	const struct cshim_tls *own = cshim_tls_of(tls);
 
 	if (own == NULL || own->credentials == NULL || (CSHIM_HEARS_OF_HELLO && own->is_datagram))
 		CSHIM_NEXT(set_hello_function, gnutls_handshake_set_post_client_hello_function)(tls, f);
@@ -68,7 +147,7 @@ void cshim_tls_set_hello_function(void *tls, cshim_hello_function *f)
  * for are one. */
 int cshim_tls_server_name(void *tls, void *name, size_t *size, unsigned *type, unsigned i)
 {
-	cshim_context *c = cshim_tls_current();
+	cshim_context *c = current;
 	size_t room = *size;
 	int ret = CSHIM_NEXT(server_name_function, gnutls_server_name_get)(tls, name, size, type, i);
 
@@ -79,31 +158,10 @@ int cshim_tls_server_name(void *tls, void *name, size_t *size, unsigned *type, u
 	return ret;
 }
 
-void cshim_tls_set_timeout(void *tls, unsigned milliseconds)
+bool cshim_tls_supported(void)
 {
-	const struct cshim_tls *own = of(tls);
-
-	CSHIM_NEXT(timeout_function, gnutls_handshake_set_timeout)
-	(tls, own != NULL && own->is_client ? CSHIM_TLS_PATIENCE : milliseconds);
+	return CSHIM_WORKS(gnutls_init);
 }
-
-#ifdef CSHIM_HAVE_PATIENCE
-
-typedef void timeouts_function(void *tls, unsigned retransmission, unsigned total);
-
-void cshim_tls_set_timeouts(void *tls, unsigned retransmission, unsigned total)
-{
-	const struct cshim_tls *own = of(tls);
-
-	/* A server does not send its last flight again before its time, though the client asks,
-	 * whose time is the same or a little earlier. */
-	if (own != NULL && !own->is_client)
-		retransmission -= retransmission / 10;
-	CSHIM_NEXT(timeouts_function, gnutls_dtls_set_timeouts)
-	(tls, retransmission, own != NULL && own->is_client ? CSHIM_TLS_PATIENCE : total);
-}
-
-#endif
 
 bool cshim_tls_sets_up(void)
 {

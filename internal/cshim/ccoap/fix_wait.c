@@ -2,11 +2,11 @@
 #include <sys/types.h>
 
 #include "_cgo_export.h"
+#include "ext_tls.h"
+#include "fix_wait.h"
 #include "identity.h"
 #include "interpose.h"
 #include "session.h"
-#include "tlsinit.h"
-#include "tlswait.h"
 
 #ifndef CSHIM_NO_RESUMPTION
 
@@ -17,17 +17,6 @@ typedef void set_wait_function(void *session, wait_function *wait);
 
 /* What libcoap reads a datagram with that it has received. */
 static pull_function *pull_datagram;
-static __thread bool is_datagram;
-
-void cshim_wait_init(bool datagram)
-{
-	is_datagram = datagram;
-}
-
-bool cshim_wait_is_datagram(void)
-{
-	return is_datagram;
-}
 
 /* The transport is the coap_session_t. GnuTLS waits for no time when it asks whether to send a
  * flight again. Otherwise it is to try, and is told then: the sessions do not block. Asked for
@@ -57,7 +46,7 @@ static ssize_t on_pull(void *transport, void *data, size_t size)
 
 void cshim_wait_set_pull(void *session, pull_function *pull)
 {
-	if (is_datagram && cshim_tls_current() != NULL) {
+	if (cshim_tls_is_datagram() && cshim_tls_current() != NULL) {
 		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
 		pull = on_pull;
 	}
