@@ -72,7 +72,7 @@ test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missi
 	$(call each,$(MODULES) $(ONCE),$(GOTEST) ./...)
 
 noresume: deps ## run the tests of CoAP without resumption (build tag noresume)
-	GOFLAGS="$(call and_tag,noresume)" $(GOTEST) ./internal/cshim/... ./coap ./cmd/... ./examples/...
+	GOFLAGS="$(call and_tag,noresume)" $(GOTEST) ./internal/cshim/... ./coap/... ./cmd/... ./examples/...
 
 race: deps ## run the tests with the race detector
 	$(call each,$(MODULES),$(GOTEST) -race $(CODE))

@@ -1,7 +1,9 @@
 package coap
 
 import (
+	"fmt"
 	"math"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -70,4 +72,28 @@ func TestFirstMessageOfASessionMayHaveTheMTU(t *testing.T) {
 	m := peer.Receive(t)
 	assert.Equal(t, coappeer.ACK, m.Type)
 	assert.Equal(t, coappeer.Code(CodeChanged), m.Code)
+}
+
+func TestLargestMessageIsTold(t *testing.T) {
+	if !Supports(FeatureMaxMessage) {
+		_, err := NewNode(&Config{MaxMessage: 4096})
+		require.ErrorIs(t, err, ErrNotSupported)
+		return
+	}
+	for size, want := range map[int]uint32{0: 8388864, mostMessage: 8388864, 64: 64, 4096: 4096} {
+		server := coappeer.ListenTCP(t)
+		c, err := NewNode(&Config{MaxMessage: size})
+		require.NoError(t, err)
+		defer c.Close()
+		s, err := c.NewClientSession(netip.AddrPort{}, server.Addr(), TCP)
+		require.NoError(t, err)
+		defer s.Close()
+		got, ok := server.Accept(t).ExchangeCSM(t).Uint(coappeer.MaxMessageSize)
+		assert.True(t, ok)
+		assert.Equal(t, want, got)
+	}
+	for _, bad := range []int{-1, 63, mostMessage + 1, 1 << 32} {
+		_, err := NewNode(&Config{MaxMessage: bad})
+		assert.ErrorContains(t, err, fmt.Sprintf("Config.MaxMessage is %d, not 0 or from 64 to 8388864", bad))
+	}
 }

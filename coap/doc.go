@@ -10,7 +10,8 @@
 // handler observable. A Node is what lies below both: endpoints and sessions that
 // share a loop.
 //
-// AdoptContext and BorrowContext are for programs in C that use libcoap, and move to Go.
+// Package native, below this one, is for programs in C that use libcoap, and move to Go; package
+// coapdebug switches on what libcoap offers for finding faults.
 //
 // libcoap moves the messages: it owns the sockets, the security, the
 // retransmissions. What goes above that, and differs from version to version of

@@ -35,7 +35,7 @@ const (
 	// client over TLS, any number of names that clients ask for, and other credentials for a
 	// context that listens. It is there where FeatureSessionResumption is.
 	FeatureCredentials
-	// FeatureAdoption is AdoptContext, BorrowContext and WrapSession.
+	// FeatureAdoption is Adopt, Borrow and WrapSession of package native.
 	FeatureAdoption
 	// FeatureAddressValidation is ValidateWhenLarge. Without it a server answers peers over UDP as
 	// ValidateNever has it. It is there on amd64 and arm64, with any version of libcoap. Borrowed

@@ -88,7 +88,7 @@ func TestNothingIsSentInASessionThatIsOver(t *testing.T) {
 		got := start(waitContext(t), first, get())
 		receive(t, asked)
 		before := len(relay.Captured())
-		require.NoError(t, c.Native(func(unsafe.Pointer) { // what the server sends is read in one poll
+		require.NoError(t, c.use(func(unsafe.Pointer) { // what the server sends is read in one poll
 			close(end)
 			receive(t, ended)
 		}))
@@ -122,7 +122,7 @@ func TestServerBeginsNoHandshake(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, CodeNotFound, r.Code)
 	before := len(relay.Captured())
-	require.NoError(t, server.Native(func(unsafe.Pointer) {
+	require.NoError(t, server.use(func(unsafe.Pointer) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_, _ = s.c.exchange(ctx, get().message(nil, nil)) // it is sent all the same

@@ -61,7 +61,8 @@ func goBlocks(text string) []string {
 
 // packages that documents may use, by name.
 var packages = []string{
-	"context", "errors", "expvar", "fmt", "io", "log", "net", "net/http", "net/netip", "os", "sync/atomic", "time", "unsafe", module + "/coap", module + "/gnutls",
+	"context", "errors", "expvar", "fmt", "io", "log", "net", "net/http", "net/netip", "os", "sync/atomic", "time", "unsafe",
+	module + "/coap", module + "/coap/coapdebug", module + "/coap/native", module + "/gnutls",
 }
 
 // program makes a file of a block of declarations or statements, and imports
@@ -223,7 +224,7 @@ func publicPackages(t *testing.T) []string {
 	require.NoError(t, err)
 	var dirs []string
 	for _, p := range strings.Fields(string(out)) {
-		if dir := strings.TrimPrefix(p, module+"/"); !strings.HasPrefix(dir, "internal/") {
+		if dir := strings.TrimPrefix(p, module+"/"); !strings.Contains("/"+dir, "/internal/") {
 			dirs = append(dirs, dir)
 		}
 	}

@@ -55,7 +55,7 @@ export PKG_CONFIG_LIBDIR=$root/usr/lib/$triple/pkgconfig:$root/usr/share/pkgconf
 # Libraries that libraries need.
 export CGO_LDFLAGS="-O2 -Wl,-rpath-link=$root/usr/lib/$triple"
 go build ./...
-go vet ./internal/cshim/... ./gnutls ./coap
+go vet ./internal/cshim/... ./gnutls ./coap/...
 go build -o ".build/cross/demo-$arch" ./examples/demo
 "$qemu" -L "$root" ".build/cross/demo-$arch" | tee ".build/cross/demo-$arch.log"
 grep -q 'CoAP over libcoap' ".build/cross/demo-$arch.log"

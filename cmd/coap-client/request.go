@@ -13,6 +13,7 @@ import (
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/coap"
+	"github.com/gnucoap/gnucoap/coap/coapdebug"
 )
 
 // pause is what lies between the requests of -G.
@@ -42,10 +43,10 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 		}()
 	}
 	if !o.json { // they go the same way
-		coap.PrintLog(o.verbose)
+		coapdebug.PrintLog(o.verbose)
 	}
 	if o.loss != "" {
-		if err := coap.LoseDatagrams(o.loss); err != nil {
+		if err := coapdebug.LoseDatagrams(o.loss); err != nil {
 			return statusFailed, flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a share in %")
 		}
 	}

@@ -170,7 +170,7 @@ func TestReportForPeople(t *testing.T) {
 		"server.c:4: thought: hnd_get (coap_method_handler_t) → coap.HandlerFunc\n\tfunc(w coap.ResponseWriter, r *coap.Request):",
 		"server.c:13: simple: coap_register_request_handler (hnd_get) → coap.Mux.HandleFunc\n\tThe method is part of the pattern.\n",
 		"server.c:14: unknown: coap_nothing_like_that → ?\n\tNo public header",
-		"server.c:19: thought: coap_io_process → coap.BorrowContext, coap.AdoptContext\n",
+		"server.c:19: thought: coap_io_process → native.Borrow, native.Adopt\n",
 		"server.c:19: simple: COAP_IO_WAIT → nothing\n",
 		"server.c: 20 places: 12 simple (60 %), 7 need thought, 0 open, 1 unknown\n",
 		"libcoap 4.2.1 lacks COAP_IO_WAIT, COAP_RESPONSE_CODE_CONTENT, coap_io_process, coap_pdu_set_code, coap_register_request_handler.\n",
@@ -356,7 +356,7 @@ static void f(coap_context_t *c, coap_pdu_t *p) {
 `))
 	for _, want := range []string{
 		"a.c:3: thought: coap_set_log_handler → coap.Config.Logger\n\t",
-		"a.c:4: thought: coap_debug_set_packet_loss → coap.LoseDatagrams\n\t",
+		"a.c:4: thought: coap_debug_set_packet_loss → coapdebug.LoseDatagrams\n\t",
 		"a.c:5: simple: coap_get_uri_path → coap.Options.Path\n\tIt begins with",
 		"a.c:6: simple: coap_get_query → coap.Options.Queries\n\tA slice",
 		"a.c:7: thought: coap_context_set_keepalive → coap.Session.Ping, coap.Client\n\tNothing is sent by itself",

@@ -47,6 +47,7 @@ import (
 
 	"github.com/gnucoap/gnucoap/cmd/internal/flags"
 	"github.com/gnucoap/gnucoap/coap"
+	"github.com/gnucoap/gnucoap/coap/coapdebug"
 )
 
 func main() {
@@ -97,9 +98,9 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		return err
 	}
 	site := newSite(o)
-	coap.PrintLog(o.verbose)
+	coapdebug.PrintLog(o.verbose)
 	if o.loss != "" {
-		if err := coap.LoseDatagrams(o.loss); err != nil {
+		if err := coapdebug.LoseDatagrams(o.loss); err != nil {
 			return flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a share in %")
 		}
 	}

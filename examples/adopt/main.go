@@ -10,7 +10,7 @@ package main
 
 /*
 #cgo pkg-config: libcoap-3-gnutls
-#cgo CFLAGS: -I${SRCDIR}/../../coap
+#cgo CFLAGS: -I${SRCDIR}/../../coap/native
 #include <stdlib.h>
 #include "server.h"
 */
@@ -31,6 +31,7 @@ import (
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/coap"
+	"github.com/gnucoap/gnucoap/coap/native"
 )
 
 func main() {
@@ -43,7 +44,7 @@ func main() {
 // A server is the server in C, with what has moved to Go.
 type server struct {
 	c       *C.server
-	context *coap.Node // nil: Go has no part yet
+	node    *coap.Node // nil: Go has no part yet
 	adopted bool       // the context is Go's to free
 	mux     coap.Mux
 	ended   chan struct{} // closed when the loop in C has ended
@@ -72,11 +73,11 @@ var steps = []step{
 // borrow has Go answer for what C has no resource for.
 func (s *server) borrow() error {
 	return onLoop(func() error {
-		c, err := coap.BorrowContext(C.server_context(s.c), nil)
+		c, err := native.Borrow(C.server_context(s.c), nil)
 		if err != nil {
 			return err
 		}
-		s.context = c
+		s.node = c
 		s.mux.HandleFunc("GET /hello", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go: hello")) })
 		c.Handle(&s.mux)
 		return nil
@@ -93,7 +94,7 @@ func (s *server) moveLED() error {
 		}
 	})
 	s.mux.HandleFunc("PUT /led", func(w coap.ResponseWriter, r *coap.Request) { s.led.Store(string(r.Body) == "on") })
-	return s.context.Native(func(unsafe.Pointer) {
+	return native.Use(s.node, func(unsafe.Pointer) {
 		s.led.Store(bool(C.server_led(s.c)))
 		s.giveUp("led")
 	})
@@ -104,12 +105,12 @@ func (s *server) moveLog() error {
 		w.SetCode(coap.CodeChanged)
 		fmt.Fprintf(w, "Go: %d bytes", s.logged.Add(int64(len(r.Body))))
 	})
-	return s.context.Native(func(unsafe.Pointer) { s.giveUp("log") })
+	return native.Use(s.node, func(unsafe.Pointer) { s.giveUp("log") })
 }
 
 // adopt ends the loop in C. What is left there runs in Go's.
 func (s *server) adopt() error {
-	if err := s.context.Adopt(); err != nil {
+	if err := native.TakeOver(s.node); err != nil {
 		return err
 	}
 	<-s.ended
@@ -127,7 +128,7 @@ func (s *server) tick() {
 	for {
 		select {
 		case <-ticker.C:
-			_ = s.context.Native(func(unsafe.Pointer) { C.server_tick(s.c) })
+			_ = native.Use(s.node, func(unsafe.Pointer) { C.server_tick(s.c) })
 		case <-s.quit:
 			return
 		}
@@ -153,7 +154,7 @@ func (s *server) moveTime() error {
 			}
 		}
 	}()
-	return s.context.Native(func(unsafe.Pointer) { s.giveUp("time") })
+	return native.Use(s.node, func(unsafe.Pointer) { s.giveUp("time") })
 }
 
 // giveUp has C delete a resource. The context is locked.
@@ -218,8 +219,8 @@ func (s *server) close() error {
 	C.server_stop(s.c)
 	<-s.ended
 	var err error
-	if s.context != nil {
-		err = s.context.Close()
+	if s.node != nil {
+		err = s.node.Close()
 	}
 	C.server_free(s.c, C.bool(!s.adopted))
 	return err

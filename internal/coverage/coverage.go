@@ -231,11 +231,14 @@ func (d *Data) Versions(library string) []string {
 	return versions
 }
 
-// importPath returns the import path of a package as the classification names
-// it: "netip" is short for net/netip.
+// importPath returns the import path of a package as the classification names it, without the path
+// of this module: "netip" is short for net/netip, "native" for coap/native.
 func importPath(pkg string) string {
-	if pkg == "netip" {
+	switch pkg {
+	case "netip":
 		return "net/netip"
+	case "native", "coapdebug":
+		return "coap/" + pkg
 	}
 	return pkg
 }

@@ -125,7 +125,7 @@ var cPrograms = []string{"internal/cshim/cprogram", "examples/adopt", "coap/test
 func (s source) isCProgram() bool { return slices.Contains(cPrograms, path.Dir(s.path)) }
 
 // programHeader is what C programs include of this module.
-const programHeader = "coap/gnucoap.h"
+const programHeader = "coap/native/gnucoap.h"
 
 // isProgramName reports whether a C function is one that C programs call.
 func isProgramName(file, name string) bool {
@@ -161,7 +161,7 @@ var rules = []rule{
 			}
 			return nil, nil
 		},
-		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}, {"coap/gnucoap.h", ""}, {"examples/adopt/a.c", ""}},
+		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}, {"coap/native/gnucoap.h", ""}, {"examples/adopt/a.c", ""}},
 		bad:  []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}, {"coap/a.h", ""}, {"examples/other/a.c", ""}},
 	},
 	{
@@ -224,7 +224,7 @@ var rules = []rule{
 		},
 		good: []source{
 			{"internal/cshim/ccoap/compat.h", "#include <coap3/coap.h>\n"},
-			{"coap/gnucoap.h", "#include <coap3/coap.h>\n"},
+			{"coap/native/gnucoap.h", "#include <coap3/coap.h>\n"},
 			{"examples/adopt/a.go", "package main\n// #cgo pkg-config: libcoap-3-gnutls\nimport \"C\"\n"},
 			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
 			{"internal/cshim/cgnutls/a.h", "#include <gnutls/gnutls.h>\n/*\n#include <coap3/coap.h>\n*/\n"},
@@ -259,7 +259,7 @@ var rules = []rule{
 		good: []source{
 			{"internal/cshim/cgnutls/a.c", "int cshim_a(void)\n{\n\treturn b();\n}\nstatic int b(int x,\n\t     int y)\n{\n}\nextern int goGnutlsX(void *);\n"},
 			{"internal/cshim/ccoap/program.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
-			{"coap/gnucoap.h", "int gnucoap_lock(coap_context_t *context);\n"},
+			{"coap/native/gnucoap.h", "int gnucoap_lock(coap_context_t *context);\n"},
 			{"examples/adopt/a.c", "int serve(void)\n{\n}\n"},
 			{"internal/cshim/cgnutls/a.h", "typedef int (*hook)(int);\nstatic inline void *cshim_a(void)\n{\n}\nint cshim_b(int x,\n\tint y);\n"},
 		},

@@ -18,7 +18,7 @@
 #include "stream.h"
 #include "ext_tls.h"
 #ifdef CSHIM_HAVE_ADOPTION
-#include "../../../coap/gnucoap.h"
+#include "../../../coap/native/gnucoap.h"
 #endif
 
 /* Which context is ours, and which session is which: the ground that the other files of this

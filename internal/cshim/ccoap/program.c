@@ -8,7 +8,7 @@
 #include "_cgo_export.h"
 #include "polling.h"
 
-/* What C programs call: coap/gnucoap.h. */
+/* What C programs call: coap/native/gnucoap.h. */
 
 int gnucoap_lock(coap_context_t *context)
 {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../../coap/gnucoap.h"
+#include "../../../coap/native/gnucoap.h"
 
 /* A CoAP program as there are many: a server with a loop, and a client. Its resources:
  * /c answers "C: " and the body of the request, with a GET "C: " and app_data;

@@ -1,5 +1,5 @@
 /* For C programs that share a coap_context_t with Go: what they call beside libcoap,
- * once Go has called coap.AdoptContext or coap.BorrowContext for it. It needs libcoap
+ * once Go has called native.Adopt or native.Borrow for it. It needs libcoap
  * 4.3.1 or later.
  *
  * A context is used by one thread at a time, and so is what belongs to it. While Go
