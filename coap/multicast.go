@@ -20,27 +20,28 @@ var (
 	AllNodesSiteLocal = netip.MustParseAddr("ff05::fd")
 )
 
-// JoinGroup has the context's endpoints for UDP take requests for a multicast
-// group too, that come over the named interface, or the system's choice where it
-// is "". They must listen on all addresses, and of IPv6 for a group of IPv6. The
-// group is left when the context is closed.
+// JoinGroup makes the Node's endpoints for UDP also take requests for a multicast group that come
+// over an interface. A nil ifi means the interface that the group's zone names, or else the
+// system's choice. The endpoints must listen on all addresses, and for a group of IPv6 on those of
+// IPv6. The group is left when the Node is closed.
 //
-// Requests for a group have Request.Multicast set. Their responses go out after a
-// random time, see Config.Leisure, and errors and 2.05 without a body not at all (RFC
-// 7252, section 8), unless the request has the option No-Response, which then says
-// what is not wanted (RFC 7967, section 2.1). Confirmable requests are dropped.
+// Requests for a group have Request.Multicast set. Responses are sent after a random time, see
+// Config.Leisure; errors, and 2.05 without a body, are not sent at all (RFC 7252, section 8),
+// unless the request has the option No-Response, which then says what is not wanted (RFC 7967,
+// section 2.1). Confirmable requests are dropped.
 //
-// libcoap 4.2.1 joins groups of IPv6 alone, and on no interface that is named:
+// libcoap 4.2.1 joins only groups of IPv6, and only on the interface of the system's choice:
 // otherwise the error is ErrNotSupported. It never sends an error to a group.
 //
-// JoinGroup stands for coap_join_mcast_group_intf.
-func (c *Node) JoinGroup(group netip.Addr, network string) error {
+// JoinGroup wraps coap_join_mcast_group_intf.
+func (c *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	failed := func(err error) error { return &Error{Op: "join", Peer: group.String(), Err: err} }
-	if network == "" {
-		network = group.Zone()
+	network := group.Zone()
+	if ifi != nil {
+		network = ifi.Name
 	}
 	group = group.Unmap().WithZone("")
-	if err := checkGroup(group, network); err != nil {
+	if err := checkGroup(group, network, ifi != nil); err != nil {
 		return failed(err)
 	}
 	if err := c.l.lock(); err != nil {
@@ -68,14 +69,15 @@ func (l *loop) hears(group netip.Addr) bool {
 	return false
 }
 
-// checkGroup finds what libcoap would take for an interface of the system's choice.
-func checkGroup(group netip.Addr, network string) error {
+// checkGroup finds the interfaces for which libcoap would take another one without telling.
+func checkGroup(group netip.Addr, network string, named bool) error {
+	named = named || network != ""
 	switch {
 	case !group.IsMulticast():
 		return errNoGroup
-	case !Supports(FeatureAnyGroup) && (group.Is4() || network != ""):
+	case !Supports(FeatureAnyGroup) && (group.Is4() || named):
 		return ErrNotSupported
-	case network == "":
+	case !named:
 		return nil
 	}
 	i, err := net.InterfaceByName(network)
@@ -99,10 +101,9 @@ func checkGroup(group netip.Addr, network string) error {
 
 var errNoGroup = errors.New("not a multicast address")
 
-// JoinGroup has the server's endpoints for UDP that listen on all addresses, as with
-// "coap://:5683", join a multicast group, see Node.JoinGroup. It is for those that
-// listen already.
-func (s *Server) JoinGroup(group netip.Addr, network string) error {
+// JoinGroup makes the endpoints for UDP that listen on all addresses, as with "coap://:5683", join
+// a multicast group, as Node.JoinGroup does. It applies to the endpoints that listen already.
+func (s *Server) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	s.mu.Lock()
 	nodes, closed := s.nodes, s.closed
 	s.mu.Unlock()
@@ -111,7 +112,7 @@ func (s *Server) JoinGroup(group netip.Addr, network string) error {
 	}
 	err := error(&Error{Op: "join", Peer: group.String(), Err: errNoGroupEndpoint})
 	for _, c := range nodes {
-		switch e := c.JoinGroup(group, network); {
+		switch e := c.JoinGroup(group, ifi); {
 		case e == nil:
 			err = nil
 		case !errors.Is(e, errNoGroupEndpoint):

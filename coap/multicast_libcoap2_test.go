@@ -15,6 +15,6 @@ func TestGroupsThatLibcoapCannotJoin(t *testing.T) {
 	c := newTestNode(t, nil)
 	_, err := c.Listen(netip.MustParseAddrPort("[::]:0"), UDP)
 	require.NoError(t, err)
-	assert.ErrorIs(t, c.JoinGroup(AllNodesIPv4, ""), ErrNotSupported)
-	assert.ErrorIs(t, c.JoinGroup(AllNodesLinkLocal, loopbackName), ErrNotSupported)
+	assert.ErrorIs(t, c.JoinGroup(AllNodesIPv4, nil), ErrNotSupported)
+	assert.ErrorIs(t, c.JoinGroup(AllNodesLinkLocal, loopbackInterface(t)), ErrNotSupported)
 }

@@ -26,7 +26,7 @@ func groupServer(t *testing.T, h Handler) netip.AddrPort {
 	t.Cleanup(func() { s.Close() })
 	endpoints, err := s.Listen("coap://0.0.0.0:0", "coap+tcp://127.0.0.1:0", "coap://127.0.0.1:0")
 	require.NoError(t, err)
-	require.NoError(t, s.JoinGroup(testGroup, loopbackName))
+	require.NoError(t, s.JoinGroup(testGroup, loopbackInterface(t)))
 	return netip.AddrPortFrom(testGroup, endpoints[0].Addr.Port())
 }
 
@@ -94,12 +94,12 @@ func TestServerOnAllAddressesJoinsGroupsOfBothFamilies(t *testing.T) {
 	endpoints, err := s.Listen("coap://:0")
 	require.NoError(t, err)
 	joined := []netip.AddrPort{netip.AddrPortFrom(testGroup, endpoints[0].Addr.Port())}
-	require.NoError(t, s.JoinGroup(testGroup, loopbackName))
+	require.NoError(t, s.JoinGroup(testGroup, loopbackInterface(t)))
 	if i := ipv6Interface(t); i != "" && endpoints[0].Addr.Addr().Is6() {
 		// Messages of this scope do not leave the machine.
 		group := netip.MustParseAddr("ff01::4753").WithZone(i)
 		joined = append(joined, netip.AddrPortFrom(group, endpoints[0].Addr.Port()))
-		require.NoError(t, s.JoinGroup(group, ""))
+		require.NoError(t, s.JoinGroup(group, nil))
 	}
 	for _, group := range joined {
 		local := netip.AddrPort{}
@@ -174,27 +174,29 @@ func TestJoinGroupRefusesWhatItCannotDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		c     *Node
 		group netip.Addr
-		on    string
+		on    *net.Interface
 		want  string
 	}{
-		"an address that is no group":   {all, loopback.Addr(), "", "coap: join 127.0.0.1: not a multicast address"},
-		"no address":                    {all, netip.Addr{}, "", "coap: join invalid IP: not a multicast address"},
-		"an unknown interface":          {all, testGroup, "no-such-0", `coap: join 239.255.71.83: there is no interface "no-such-0"`},
-		"an endpoint of one address":    {specific, testGroup, "", "coap: join 239.255.71.83: no UDP endpoint listens on all addresses of the group's family"},
-		"an endpoint of another family": {all, AllNodesLinkLocal, "", "coap: join ff02::fd: no UDP endpoint listens on all addresses of the group's family"},
+		"an address that is no group":   {all, loopback.Addr(), nil, "coap: join 127.0.0.1: not a multicast address"},
+		"no address":                    {all, netip.Addr{}, nil, "coap: join invalid IP: not a multicast address"},
+		"an unknown interface":          {all, testGroup, &net.Interface{Name: "no-such-0"}, `coap: join 239.255.71.83: there is no interface "no-such-0"`},
+		"an interface without a name":   {all, testGroup, &net.Interface{}, `coap: join 239.255.71.83: there is no interface ""`},
+		"an unknown zone":               {all, AllNodesLinkLocal.WithZone("no-such-0"), nil, `coap: join ff02::fd: there is no interface "no-such-0"`},
+		"an endpoint of one address":    {specific, testGroup, nil, "coap: join 239.255.71.83: no UDP endpoint listens on all addresses of the group's family"},
+		"an endpoint of another family": {all, AllNodesLinkLocal, nil, "coap: join ff02::fd: no UDP endpoint listens on all addresses of the group's family"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.EqualError(t, test.c.JoinGroup(test.group, test.on), test.want)
 		})
 	}
-	require.NoError(t, all.JoinGroup(testGroup, loopbackName))
-	assert.Error(t, all.JoinGroup(testGroup, loopbackName), "it is in the group already")
+	require.NoError(t, all.JoinGroup(testGroup, loopbackInterface(t)))
+	assert.Error(t, all.JoinGroup(testGroup, loopbackInterface(t)), "it is in the group already")
 	require.NoError(t, all.Close())
-	assert.ErrorIs(t, all.JoinGroup(testGroup, loopbackName), net.ErrClosed)
+	assert.ErrorIs(t, all.JoinGroup(testGroup, loopbackInterface(t)), net.ErrClosed)
 	var s Server
-	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackName), errNoGroupEndpoint)
+	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackInterface(t)), errNoGroupEndpoint)
 	require.NoError(t, s.Close())
-	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackName), ErrServerClosed)
+	assert.ErrorIs(t, s.JoinGroup(testGroup, loopbackInterface(t)), ErrServerClosed)
 }
 
 func TestResponsesForAGroupTakeTheirTime(t *testing.T) {
@@ -206,7 +208,7 @@ func TestResponsesForAGroupTakeTheirTime(t *testing.T) {
 	defer s.Close()
 	endpoints, err := s.Listen("coap://0.0.0.0:0")
 	require.NoError(t, err)
-	require.NoError(t, s.JoinGroup(testGroup, loopbackName))
+	require.NoError(t, s.JoinGroup(testGroup, loopbackInterface(t)))
 	addr := netip.AddrPortFrom(loopback.Addr(), endpoints[0].Addr.Port())
 	client := coappeer.NewUDP(t)
 	request := coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 1, Token: []byte{1}}

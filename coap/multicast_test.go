@@ -23,13 +23,18 @@ var testGroup = netip.MustParseAddr("239.255.71.83")
 
 const loopbackName = "lo"
 
+func loopbackInterface(t *testing.T) *net.Interface {
+	t.Helper()
+	lo, err := net.InterfaceByName(loopbackName)
+	require.NoError(t, err)
+	return lo
+}
+
 // groupPeer answers requests for the test group from a loopback address of its own.
 // It listens on a port of the group, or on any that is free, and returns it.
 func groupPeer(t *testing.T, port uint16, from netip.Addr, answer func(coappeer.Message) []coappeer.Message) (group netip.AddrPort) {
 	t.Helper()
-	lo, err := net.InterfaceByName(loopbackName)
-	require.NoError(t, err)
-	in, err := net.ListenMulticastUDP("udp4", lo, net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, port)))
+	in, err := net.ListenMulticastUDP("udp4", loopbackInterface(t), net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, port)))
 	require.NoError(t, err)
 	out, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)))
 	require.NoError(t, err)
@@ -101,9 +106,7 @@ func TestMulticastCollectsTheResponsesOfAllPeers(t *testing.T) {
 }
 
 func TestRequestsForGroupsTakeTheHopsThatAreAllowed(t *testing.T) {
-	lo, err := net.InterfaceByName(loopbackName)
-	require.NoError(t, err)
-	in, err := net.ListenMulticastUDP("udp4", lo, net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, 0)))
+	in, err := net.ListenMulticastUDP("udp4", loopbackInterface(t), net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, 0)))
 	require.NoError(t, err)
 	defer in.Close()
 	raw, err := in.SyscallConn()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -513,7 +514,9 @@ func TestGroupsAreAskedOnceAndUntilTheEnd(t *testing.T) {
 	addr, err := server.Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), 0), coap.UDP)
 	require.NoError(t, err)
 	const group = "239.255.71.85"
-	require.NoError(t, server.JoinGroup(netip.MustParseAddr(group), "lo"))
+	lo, err := net.InterfaceByName("lo")
+	require.NoError(t, err)
+	require.NoError(t, server.JoinGroup(netip.MustParseAddr(group), lo))
 	uri := fmt.Sprintf("coap://%s:%d/", group, addr.Port())
 	assert.Equal(t, result{stdout: "GET\n"}, call(t, "-B", "1", "-a", "127.0.0.1", uri))
 	assert.Equal(t, result{status: 1, stderr: "coap-client: " + uri + "client: no response within 1s\n"}, call(t, "-B", "1", "-a", "127.0.0.1", uri+"client"))

@@ -137,7 +137,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	}()
 	if o.group.IsValid() {
 		if err := c.JoinGroup(o.group, o.groupInterface); err != nil {
-			return flags.Errorf("-g %v -G %q: %s", o.group, o.groupInterface, strings.TrimPrefix(err.Error(), "coap: "))
+			return flags.Errorf("-g %v: %s", o.group, strings.TrimPrefix(err.Error(), "coap: "))
 		}
 	}
 	site.tick(ctx.Done())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -24,8 +25,8 @@ const (
 type options struct {
 	addr           netip.Addr // invalid: all
 	port           int
-	group          netip.Addr // invalid: none
-	groupInterface string
+	group          netip.Addr     // invalid: none
+	groupInterface *net.Interface // nil: the system's choice
 	dynamic        int
 	echo           bool
 	nonConfirmable bool
@@ -50,7 +51,7 @@ type options struct {
 }
 
 // raw is what the flags say that cannot be judged on its own.
-type raw struct{ addr, group, proxy, identities, hints string }
+type raw struct{ addr, group, groupInterface, proxy, identities, hints string }
 
 // parse reads the command line. It prints the help to stdout where that is asked for, and
 // then returns pflag.ErrHelp.
@@ -74,7 +75,7 @@ func (o *options) define(fs *coapflags.Set, r *raw) {
 	fs.Number(&o.dynamic, "dynamic", "d", "how many resources clients may make, a `number`", 0, 1<<30)
 	fs.BoolVarP(&o.echo, "echo", "e", false, "answer a PUT with the data that it has sent")
 	fs.StringVarP(&r.group, "group", "g", "", "multicast `group` to join")
-	fs.StringVarP(&o.groupInterface, "group-interface", "G", "", "`interface` to join the group on")
+	fs.StringVarP(&r.groupInterface, "group-interface", "G", "", "`interface` to join the group on")
 	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to lose, or a share such as 20%")
 	fs.Number(&o.port, "port", "p", "`port` for UDP and TCP; DTLS and TLS have the next one (default 5683)", 0, 65534)
 	fs.BoolVarP(&o.perResource, "multicast-per-resource", "r", false, "answer requests for a group at /, /async and /.well-known/core alone")
@@ -108,8 +109,13 @@ func (o *options) finish(fs *coapflags.Set, r *raw) (err error) {
 			return flags.Bad("g", r.group, "not the IP address of a multicast group")
 		}
 	}
-	if o.groupInterface != "" && r.group == "" {
-		return flags.Bad("G", o.groupInterface, "there is no -g for it")
+	if r.groupInterface != "" {
+		if r.group == "" {
+			return flags.Bad("G", r.groupInterface, "it needs -g")
+		}
+		if o.groupInterface, err = net.InterfaceByName(r.groupInterface); err != nil {
+			return flags.Bad("G", r.groupInterface, "there is no network interface of this name")
+		}
 	}
 	if r.proxy != "" {
 		if o.proxy, err = parseProxy(r.proxy); err != nil {
