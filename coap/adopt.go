@@ -3,7 +3,6 @@ package coap
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/coap/internal/access"
@@ -61,29 +60,9 @@ func takeContext(p unsafe.Pointer, config *Config, borrowed bool) (*Node, error)
 
 // takeOver is native.TakeOver.
 func (n *Node) takeOver() error {
-	if err := n.l.adopt(); err != nil {
+	if err := n.l.driver.takeOver(); err != nil {
 		return &Error{Op: "adopt", Err: err}
 	}
-	return nil
-}
-
-func (l *loop) adopt() error {
-	if err := l.lock(); err != nil {
-		return err
-	}
-	defer l.unlock()
-	switch {
-	case !l.borrowed:
-		return errNotLent
-	case l.native.Processing():
-		return errInCallback
-	}
-	if err := l.open(l.native); err != nil {
-		return err
-	}
-	l.native.Keep()
-	l.borrowed = false
-	go l.run()
 	return nil
 }
 
@@ -98,92 +77,12 @@ func (c *Config) checkShared() error {
 	return nil
 }
 
-// newSharedLoop is newLoop for a context of a C program.
-func newSharedLoop(p unsafe.Pointer, config Config, borrowed bool) (*loop, error) {
-	l := makeLoop(config)
-	l.shared, l.borrowed, l.mu.shared = true, borrowed, true
-	if ccoap.ForgetsBodies {
-		l.requests.shared = make(map[messageID]*incoming)
-	}
-	// A program's thread may find the loop as soon as there is the native context.
-	l.mu.Lock()
-	native, err := ccoap.AdoptContext(p, borrowed, l.callbacks())
-	if err == nil && !borrowed {
-		if err = l.open(native); err != nil {
-			native.GiveBack()
-		}
-	}
-	if err != nil {
-		l.mu.Unlock()
-		return nil, err
-	}
-	for _, id := range config.CriticalOptions {
-		native.RegisterOption(uint16(id))
-	}
-	l.native = native
-	if borrowed { // it stays locked
-		return l, nil
-	}
-	l.mu.Unlock()
-	go l.run()
-	return l, nil
-}
-
-// program is what the C program calls.
-func (l *loop) program() ccoap.Program {
-	return ccoap.Program{
-		Owner: l,
-		Take:  l.mu.take,
-		LetGo: l.letGo,
-		Wait: func() {
-			l.mu.depth = 0
-			l.letGo()
-		},
-		Resume: l.resume,
-		Processed: func() {
-			b, _ := l.turn(-1, false)
-			if b != nil {
-				go b.run()
-			}
-			l.letGo()
-			l.resume()
-		},
-	}
-}
-
-// letGo is unlock for the C program, whose thread is kept anyway.
-func (l *loop) letGo() {
-	if !l.mu.mine() {
-		return
-	}
-	runtime.LockOSThread()
-	l.unlock()
-}
-
-// resume locks the loop for the C program. It reports whether Go has the context.
-func (l *loop) resume() bool {
-	l.mu.take()
-	if l.native == nil {
-		l.mu.letGo()
-		return false
-	}
-	return true
-}
-
-// mayWait returns an error where the calling thread has the loop locked.
-func (l *loop) mayWait() error {
-	if l.mu.mine() {
-		return errOwnThread
-	}
-	return nil
-}
-
 // use is native.Use.
 func (n *Node) use(f func(context unsafe.Pointer)) error {
-	if err := n.l.lock(); err != nil {
+	if err := n.l.enter(); err != nil {
 		return &Error{Op: "native", Err: err}
 	}
-	defer n.l.unlock()
+	defer n.l.leave()
 	n.l.lending++
 	defer func() { n.l.lending-- }()
 	f(n.l.native.Native())
@@ -210,10 +109,10 @@ func wrap(p unsafe.Pointer) (*Session, error) {
 	if !ok {
 		return nil, errSession
 	}
-	if err := l.lock(); err != nil {
+	if err := l.enter(); err != nil {
 		return nil, err
 	}
-	defer l.unlock()
+	defer l.leave()
 	native, id, isNew := l.native.Wrap(p)
 	if id == 0 {
 		return nil, errLeaving

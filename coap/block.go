@@ -181,7 +181,7 @@ func (c *conn) blockSZX() uint8 {
 }
 
 // roomFor returns how many bytes of body a message may have besides options of
-// a size. The loop is locked.
+// a size.
 func (c *conn) roomFor(options int) int {
 	most := c.native.MaxPDUSize()
 	if mtu := int(c.mtu.Load()); mtu != 0 && c.proto.Reliable() {
@@ -190,26 +190,24 @@ func (c *conn) roomFor(options int) int {
 	return most - tokenSize - 1 - options - blockOptions
 }
 
-// room is roomFor, with the loop not locked. It is 0 when the session is over.
-func (c *conn) room(options int) int {
-	if c.l.lock() != nil {
+// room is conn.roomFor. It is 0 when the session is over.
+func (s *Session) room(options int) int {
+	if s.enter() != nil {
 		return 0
 	}
-	defer c.l.unlock()
-	if c.ended != nil {
-		return 0
-	}
-	return c.roomFor(options)
+	defer s.leave()
+	return s.c.roomFor(options)
 }
 
 // takesSeveral reports whether the peer takes messages of several blocks (RFC 8323, section
-// 6): it has said so, or sent one. The loop is not locked.
-func (c *conn) takesSeveral() bool {
-	if c.bert.Load() || !c.proto.Reliable() || c.l.lock() != nil {
+// 6): it has said so, or sent one.
+func (s *Session) takesSeveral() bool {
+	c := s.c
+	if c.bert.Load() || !c.proto.Reliable() || s.enter() != nil {
 		return c.bert.Load()
 	}
-	defer c.l.unlock()
-	return c.ended == nil && c.native.HasBlocks()
+	defer s.leave()
+	return c.native.HasBlocks()
 }
 
 // fitSZX returns the largest size exponent up to szx whose blocks have at most so

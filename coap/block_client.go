@@ -37,8 +37,9 @@ type transfer struct {
 var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
 
 // do sends a request, with options in place of its own, and returns its response.
-func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, error) {
-	if err := c.ready(ctx); err != nil {
+func (s *Session) do(ctx context.Context, r *Request, options Options) (*Response, error) {
+	c := s.c
+	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
 	own := options.hasBlocks()
@@ -62,7 +63,7 @@ func (c *conn) do(ctx context.Context, r *Request, options Options) (*Response, 
 			}
 			first := r.message(encoded, r.Body)
 			first.Token = token
-			if m, err = c.exchange(ctx, first); err != nil {
+			if m, err = s.exchange(ctx, first); err != nil {
 				break
 			}
 			options, again = r.answering(&m, options)
@@ -120,12 +121,12 @@ func (r *Request) isSimple(response *ccoap.Message) bool {
 }
 
 // ready waits until messages can be exchanged, or the session is over.
-func (c *conn) ready(ctx context.Context) error {
-	if err := c.l.mayWait(); err != nil {
+func (s *Session) ready(ctx context.Context) error {
+	if err := s.c.l.mayWait(); err != nil {
 		return err
 	}
 	select {
-	case <-c.connected:
+	case <-s.c.connected:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -137,10 +138,10 @@ func (c *conn) ready(ctx context.Context) error {
 // called, that goes without waking this goroutine up for each.
 func (t *transfer) converse(m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
 	if t.r.Source == nil && t.r.Sink == nil && t.r.OnProgress == nil {
-		return t.c.converse(t.ctx, m, next)
+		return t.c.session.converse(t.ctx, m, next)
 	}
 	for {
-		response, err := t.c.exchange(t.ctx, m)
+		response, err := t.c.session.exchange(t.ctx, m)
 		if err != nil {
 			return response, err
 		}
@@ -183,8 +184,8 @@ func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
 func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, err error) {
 	t.progress.SendTotal = src.size
 	own := t.c.blockSZX()
-	most := t.c.room(t.options.wireSize())
-	if szx == maxSZX && t.c.takesSeveral() {
+	most := t.c.session.room(t.options.wireSize())
+	if szx == maxSZX && t.c.session.takesSeveral() {
 		szx = bert
 	}
 	szx = fitSZX(szx, most)

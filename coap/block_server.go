@@ -196,7 +196,7 @@ func bodyKey(m *ccoap.Message) string {
 func ofResponse(key string) string { return string(rune(responseBody)) + key[1:] }
 
 // accept deals with what a request says about blocks. It reports whether there is
-// something left to be done by a handler. The loop is locked.
+// something left to be done by a handler.
 func (in *incoming) accept() bool {
 	if in.c.ended != nil {
 		in.done()
@@ -334,7 +334,7 @@ func (in *incoming) answerAgain(t *stored, offset int) {
 	in.acknowledgeOnly()
 }
 
-// acknowledgeOnly ends a request without a response. The loop is locked.
+// acknowledgeOnly ends a request without a response.
 func (in *incoming) acknowledgeOnly() {
 	if in.c.ended == nil && in.confirmable && !in.acked {
 		in.acked = true
@@ -398,7 +398,7 @@ func (in *incoming) goOn() bool {
 }
 
 // blockwise is the message that answers a request: the response, or one block of
-// it. The loop is locked.
+// it.
 func (in *incoming) blockwise(w *response) *ccoap.Message {
 	if in.c.ended != nil {
 		return &ccoap.Message{}
@@ -425,8 +425,8 @@ func (in *incoming) blockwise(w *response) *ccoap.Message {
 }
 
 // publish returns the message for a response to a request, and keeps what does not
-// fit into it for the requests of further blocks. key is the request's. The loop is
-// locked, and the session is not over.
+// fit into it for the requests of further blocks. key is the request's. The
+// session is not over.
 func (c *conn) publish(key string, w *response, two *blockValue) *ccoap.Message {
 	if w.code == CodeValid || c.whole(w, two) { // 2.03 is about all of the body
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}

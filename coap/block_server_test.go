@@ -242,13 +242,13 @@ func TestBodiesAreForgotten(t *testing.T) {
 	c.ask(t, message(coappeer.POST, "", block2(0, false, 16)))
 	c.ask(t, put(kilobyte[:16], block1(0, true, 16)))
 	age := func(d time.Duration) {
-		l.mu.Lock()
+		l.look()
 		for e := l.store.used.Front(); e != nil; e = e.Next() {
 			b := e.Value.(*stored)
 			b.at = b.at.Add(-d)
 		}
-		l.mu.Unlock()
-		l.poll(false)
+		l.endLook()
+		l.driver.poll(false)
 	}
 	age(exchangeLifetime / 2)
 	assert.Equal(t, coappeer.Continue, c.ask(t, put(kilobyte[:16], block1(1, true, 16))).Code)
@@ -267,8 +267,8 @@ func TestBodiesAreForgotten(t *testing.T) {
 	for i := range byte(100) {
 		c.ask(t, message(coappeer.GET, "", coappeer.Option{Number: coappeer.URIPath, Value: []byte{i}}, block2(0, false, 16)))
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.look()
+	defer l.endLook()
 	assert.Equal(t, maxStoredTimes*64, l.store.bytes)
 	assert.Equal(t, maxStoredTimes, l.store.used.Len())
 }
@@ -283,8 +283,8 @@ func TestBodiesOfASessionThatEndsAreForgotten(t *testing.T) {
 	c := newScriptedClient(t, addr)
 	c.ask(t, message(coappeer.GET, ""))
 	receive(t, sessions).Close()
-	ctx.l.mu.Lock()
-	defer ctx.l.mu.Unlock()
+	ctx.l.look()
+	defer ctx.l.endLook()
 	assert.Zero(t, ctx.l.store.used.Len())
 	assert.Zero(t, ctx.l.store.bytes)
 }
@@ -313,8 +313,8 @@ func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 		assert.Equal(t, c.server, m.From)
 	}
 	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, last).Code)
-	ctx.l.mu.Lock()
-	defer ctx.l.mu.Unlock()
+	ctx.l.look()
+	defer ctx.l.endLook()
 	assert.Zero(t, r.Session.c.busy)
 }
 
@@ -344,8 +344,8 @@ func TestUnansweredBodiesAreForgotten(t *testing.T) {
 		over := start(ctx, connect(t, nil, addr, UDP), r)
 		c := receive(t, sessions).c
 		assert.Eventually(t, func() bool {
-			c.l.mu.Lock()
-			defer c.l.mu.Unlock()
+			c.l.look()
+			defer c.l.endLook()
 			kept := 0
 			for _, in := range c.recent.queue {
 				kept += len(in.m.Body)

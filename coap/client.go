@@ -127,7 +127,7 @@ func (c *Client) judge(s *Session, err error) {
 		c.retire()
 	}
 	c.mu.Unlock()
-	if s.c.endSilent(err) {
+	if s.endSilent(err) {
 		s.Close()
 	}
 }
@@ -137,15 +137,16 @@ func (c *Client) judge(s *Session, err error) {
 //
 // The time before the first retransmission is left out: what came last is often what the message
 // waited for (NSTART), and timers are not exact.
-func (c *conn) endSilent(err error) bool {
-	if c.l.lock() != nil {
+func (s *Session) endSilent(err error) bool {
+	if s.enter() != nil {
 		return false
 	}
-	defer c.l.unlock()
+	defer s.leave()
+	c := s.c
 	config := &c.l.config
 	n := orDefault(config.MaxRetransmit, defaultMaxRetransmit)
 	again := time.Now().Add(-orDefault(config.AckTimeout, defaultAckTimeout) * (2<<n - 2))
-	if c.proto != DTLS || c.ended != nil || c.heard.After(again) || c.alive.After(again) {
+	if c.proto != DTLS || c.heard.After(again) || c.alive.After(again) {
 		return false
 	}
 	c.end(cause(err))

@@ -13,8 +13,8 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// A conn is a native session. Its methods are called with the loop locked, and
-// its fields up to remote do not change.
+// A conn is a native session. Its methods are called with the loop locked, but for those that
+// use no more than what does not change (its fields up to remote) and atomic values.
 type conn struct {
 	l       *loop
 	id      ccoap.SessionID
@@ -129,19 +129,6 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	return c
 }
 
-// context returns a context that ends with the session. The loop is not locked.
-func (c *conn) context() context.Context {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
-	if c.ctx == nil {
-		c.ctx, c.cancel = context.WithCancelCause(context.Background())
-		if c.ended != nil {
-			c.cancel(c.ended)
-		}
-	}
-	return c.ctx
-}
-
 // up notes that messages can be exchanged.
 func (c *conn) up() {
 	if !c.isUp && c.ended == nil {
@@ -208,89 +195,6 @@ func (c *conn) end(err error) {
 	close(c.done)
 }
 
-// An exchange waits for what comes for a token.
-type exchange struct {
-	c     *conn
-	token token
-	size  int             // of the token in bytes; 0: there is none yet
-	bytes [tokenSize]byte // of the token
-	mid   int
-	to    receiver
-
-	options ccoap.EncodedOptions // of the last message
-}
-
-// A receiver gets what comes for an exchange, with the loop locked: it must not
-// block or use libcoap.
-type receiver interface {
-	// receive reports whether it takes the message. Otherwise that is rejected.
-	receive(m ccoap.Message) bool
-	// fail is the last call.
-	fail(err error)
-}
-
-// choose takes the token of a message, or a random one later where it has none.
-func (x *exchange) choose(b []byte) { x.token, x.size = parseToken(b), len(b) }
-
-var errTokenInUse = errors.New("another request has the same token")
-
-// open has what comes for an exchange's token go to a receiver.
-func (x *exchange) open(to receiver) error {
-	c := x.c
-	switch {
-	case x.size == 0:
-		x.token, x.size = newToken(), tokenSize
-		for c.exchanges[x.token] != nil {
-			x.token = newToken()
-		}
-	case c.exchanges[x.token] != nil:
-		return errTokenInUse
-	}
-	x.to = to
-	if c.exchanges == nil {
-		c.exchanges = make(map[token]*exchange)
-	}
-	c.exchanges[x.token] = x
-	return nil
-}
-
-// close ends the exchange without a word to its receiver.
-func (x *exchange) close() {
-	if x.c != nil && x.c.exchanges[x.token] == x {
-		delete(x.c.exchanges, x.token)
-	}
-}
-
-func (x *exchange) fail(err error) {
-	x.close()
-	x.to.fail(err)
-}
-
-// begin sends a request, under a new message ID. Where it cannot, the exchange is
-// closed.
-func (x *exchange) begin(m *ccoap.Message) error {
-	m.ID = ccoap.NewID
-	err := x.send(m)
-	if err == nil {
-		return nil
-	}
-	x.close()
-	x.c.l.settle() // it may tell the reason
-	return orDefault(x.c.ended, err)
-}
-
-// send sends a message of an exchange.
-func (x *exchange) send(m *ccoap.Message) error {
-	if x.c.ended != nil {
-		return x.c.ended
-	}
-	m.Token = x.token.append(x.bytes[:0], x.size)
-	x.options = m.Options
-	mid, err := x.c.send(m)
-	x.mid = mid
-	return x.c.sendError(err)
-}
-
 // send sends a message. One over a connection waits where others are queued.
 func (c *conn) send(m *ccoap.Message) (mid int, err error) {
 	m.More = c.queued > 0 && c.proto.Reliable()
@@ -325,33 +229,6 @@ func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
 		l.noteConfirmable(id, uint16(m.ID), taken)
 	}
 	return taken
-}
-
-// dispatch hands a response to whoever waits for it.
-func (l *loop) dispatch(id ccoap.SessionID, m ccoap.Message) bool {
-	x := l.exchange(id, m.Token)
-	// A piggybacked response must match in its message ID too (RFC 7252, section
-	// 5.3.2), unless libcoap has put it together for a C program.
-	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid && !l.shared {
-		return false
-	}
-	if err := l.acceptable(&m, x.options); err != nil {
-		x.fail(err)
-		return false
-	}
-	return x.to.receive(m)
-}
-
-// exchange returns what waits for messages with a token, or nil.
-func (l *loop) exchange(id ccoap.SessionID, token []byte) *exchange {
-	c := l.conns[id]
-	if c == nil || len(token) > tokenSize {
-		return nil
-	}
-	if x := c.exchanges[parseToken(token)]; x != nil && x.size == len(token) {
-		return x
-	}
-	return nil
 }
 
 // onNack reports whether the message was sent by Go.

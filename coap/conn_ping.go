@@ -21,14 +21,14 @@ type ping struct {
 // section 5.4). It waits for the connection and the handshake first. It stands for
 // coap_session_send_ping.
 func (s *Session) Ping(ctx context.Context) error {
-	err := s.c.ready(ctx)
+	err := s.ready(ctx)
 	if err != nil {
 		return s.failed("ping", err)
 	}
-	p, err := s.c.ping()
+	p, err := s.sendPing()
 	if err == nil {
 		_, err = p.wait(ctx)
-		s.c.forget(p)
+		s.forget(p)
 	}
 	if err != nil {
 		return s.failed("ping", err)
@@ -36,18 +36,15 @@ func (s *Session) Ping(ctx context.Context) error {
 	return nil
 }
 
-func (c *conn) ping() (*ping, error) {
-	if err := c.l.lock(); err != nil {
+func (s *Session) sendPing() (*ping, error) {
+	if err := s.enter(); err != nil {
 		return nil, err
 	}
-	defer c.l.unlock()
-	if c.ended != nil {
-		return nil, c.ended
-	}
-	return c.sendPing()
+	defer s.leave()
+	return s.c.sendPing()
 }
 
-// sendPing is ping with the loop locked, in a session that is not over.
+// sendPing asks the peer whether it is there, in a session that is not over.
 func (c *conn) sendPing() (*ping, error) {
 	var mid int
 	var err error
@@ -71,12 +68,12 @@ func (p *ping) id() messageID { return messageID{p.c.remote, uint16(p.mid)} }
 
 // forget drops a ping that nobody waits for any more. Over a reliable transport it is not
 // dropped before its Pong, which would be taken for that of the next one.
-func (c *conn) forget(p *ping) {
-	if c.proto.Reliable() {
+func (s *Session) forget(p *ping) {
+	if s.c.proto.Reliable() {
 		return
 	}
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	p.drop()
 }
 
@@ -87,7 +84,7 @@ func (p *ping) drop() {
 	}
 }
 
-// end says what became of a ping. The loop is locked.
+// end says what became of a ping.
 func (p *ping) end(err error) {
 	p.drop()
 	if err == nil {

@@ -82,8 +82,8 @@ func TestSystemThatTellsNothingOfSockets(t *testing.T) {
 func TestManyConnectionsWaitToBeAccepted(t *testing.T) {
 	c := newTestNode(t, nil)
 	addr := listenOn(t, c, TCP, hello)
-	require.NoError(t, c.l.lock()) // nothing is accepted
-	defer c.l.unlock()
+	require.NoError(t, c.l.enter()) // nothing is accepted
+	defer c.l.leave()
 	var dialer net.Dialer
 	for range 32 {
 		conn, err := dialer.DialContext(prompt(t), "tcp", addr.String())

@@ -83,8 +83,8 @@ func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fres
 }
 
 func (s *Session) declined() bool {
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	return s.c.security != nil && s.c.security.declined
 }
 

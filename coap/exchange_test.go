@@ -118,8 +118,8 @@ func TestMessageThatTheNetworkRefuses(t *testing.T) {
 		_, err := c.send(m)
 		return c.sendError(err)
 	}
-	require.NoError(t, c.l.lock())
-	defer c.l.unlock()
+	require.NoError(t, c.l.enter())
+	defer c.l.leave()
 	assert.NoError(t, send())
 	assert.ErrorIs(t, send(), ErrUnreachable)
 }
@@ -263,8 +263,8 @@ func TestAcknowledgedPing(t *testing.T) {
 	m := peer.Receive(t)
 	peer.Send(m.From, m.Acknowledge())
 	assert.NoError(t, receive(t, result))
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.c.l.look()
+	defer s.c.l.endLook()
 	assert.Empty(t, s.c.l.hearers)
 }
 
@@ -348,9 +348,9 @@ func TestReasonThatIsNotKnownIsAnErrorToo(t *testing.T) {
 	s := connect(t, nil, peer.Addr(), UDP)
 	waiting := start(waitContext(t), s, get())
 	request := peer.Receive(t)
-	require.NoError(t, s.c.l.lock())
+	require.NoError(t, s.c.l.enter())
 	s.c.l.onNack(s.c.id, 1000, ccoap.Message{Code: int(MethodGet), Token: request.Token})
-	s.c.l.unlock()
+	s.c.l.leave()
 	assert.ErrorIs(t, receive(t, waiting).err, errBadMessage)
 }
 

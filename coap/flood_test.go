@@ -40,8 +40,8 @@ func TestHonestClientIsAnsweredDuringAFlood(t *testing.T) {
 
 // conns is how many sessions a context has.
 func conns(c *Node) int {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	c.l.look()
+	defer c.l.endLook()
 	return len(c.l.conns)
 }
 

@@ -98,8 +98,8 @@ func TestClientGoesAwayDuringATransfer(t *testing.T) {
 			Options: []coappeer.Option{coappeer.Block{More: true, SZX: 6}.Option(coappeer.Block1)}})
 		peer.Expect(t, coappeer.Continue)
 		kept := func() (sessions, bodies int) {
-			c.l.mu.Lock()
-			defer c.l.mu.Unlock()
+			c.l.look()
+			defer c.l.endLook()
 			return len(c.l.conns), c.l.store.used.Len()
 		}
 		sessions, bodies := kept()

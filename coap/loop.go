@@ -5,28 +5,38 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// A loop is what drives one libcoap context. Any goroutine may lock it and use
-// the context. Nothing that the user wrote runs while it is locked, and nothing
-// blocks.
+// A loop drives one libcoap context, which is not safe for two threads: one mutex serialises
+// all that uses it, and guards the state that Go has beside it.
 //
-// A goroutine of its own waits, on Go's network poller, for the context's epoll
-// file descriptor; a timer calls for retransmissions. libcoap's callbacks hand
-// messages on and make no calls of libcoap: what needs them is appended to
-// events, which unlock deals with.
+// The lock contract. A goroutine locks the loop in one of two ways:
+//
+//   - enter and leave stand around calls of libcoap. leave deals with what libcoap told
+//     meanwhile and sends what is in the outbox, before the mutex is free.
+//   - look and endLook stand around uses of Go's own state.
+//
+// Which functions lock is told by their type. Those of Session, Node and Server, of driver,
+// and of what runs on a user's goroutine (transfer, observation, batch, job, notification,
+// Resource) lock by themselves, so they must not be called with the loop locked. All other
+// methods, those of loop and conn and of what belongs to them, are called with the loop
+// locked, and lock nothing; but they may read what does not change without it. Plain functions
+// say it in their comments. No other file but that of the mutex names the mutex, and a test
+// in internal/cshim holds all of this.
+//
+// Nothing that the user wrote runs while the loop is locked (but for the callbacks of
+// handshakes), and nothing blocks. libcoap's callbacks run with it locked. They hand messages
+// on and do not call libcoap: what needs it is appended to events, which leave deals with.
 type loop struct {
 	config Config
 
 	shared   bool // with the C program that has made the native context
 	borrowed bool // and the program runs the loop
 
-	mu        mutex          // serialises libcoap; guards what follows
+	mutex     mutex          // serialises libcoap; guards what follows
 	native    *ccoap.Context // nil once closed
 	conns     map[ccoap.SessionID]*conn
 	servers   idleList // the server sessions among conns whose peers are verified
@@ -67,8 +77,7 @@ type loop struct {
 	timer *time.Timer
 	due   time.Time // of timer; zero: it is not set
 
-	epoll *os.File
-	ready syscall.RawConn // of epoll
+	driver driver
 }
 
 var errNoContext = errors.New("libcoap could not make a context")
@@ -95,12 +104,12 @@ func newLoop(config Config) (*loop, error) {
 	if config.MaxMessage != 0 {
 		native.SetMaxMessage(uint32(config.MaxMessage))
 	}
-	if err := l.open(native); err != nil {
+	if err := l.driver.open(native); err != nil {
 		native.Free()
 		return nil, err
 	}
 	l.native = native
-	go l.run()
+	go l.driver.run()
 	return l, nil
 }
 
@@ -112,11 +121,8 @@ func makeLoop(config Config) *loop {
 		proofs:   make(map[messageID]*conn),
 		requests: requestLog{most: loggedBytes},
 	}
-	l.timer = time.AfterFunc(time.Hour, func() {
-		if b, _ := l.poll(false); b != nil {
-			b.run()
-		}
-	})
+	l.driver.l = l
+	l.timer = time.AfterFunc(time.Hour, l.driver.tick)
 	l.timer.Stop()
 	return l
 }
@@ -143,69 +149,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 		Secured:    l.onSecured,
 		Handshake:  l.onHandshake,
 
-		Program: l.program(),
-	}
-}
-
-// open opens the file that tells when the context has something to do.
-func (l *loop) open(native *ccoap.Context) error {
-	fd, err := native.FD()
-	if err != nil {
-		return err
-	}
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		syscall.Close(fd)
-		return err
-	}
-	l.epoll = os.NewFile(uintptr(fd), "coap")
-	if l.ready, err = l.epoll.SyscallConn(); err != nil {
-		l.epoll.Close()
-	}
-	return err
-}
-
-// run polls whenever there is something to do, until the loop is closed or another
-// goroutine has taken over.
-func (l *loop) run() {
-	for open := true; open; {
-		var b *batch
-		// Read calls the function at first and whenever the file is readable, until
-		// it returns true or the file is closed.
-		err := l.ready.Read(func(uintptr) bool {
-			b, open = l.poll(true)
-			return b != nil || !open
-		})
-		if err != nil {
-			return
-		}
-		if b != nil {
-			open = b.run()
-		}
-	}
-}
-
-// poll lets libcoap do what there is to do. It returns requests to be handled, if
-// any came, and false when the loop is closed. leads is for the batch.
-func (l *loop) poll(leads bool) (b *batch, open bool) {
-	for {
-		keys := l.reloadTicketKeys()
-		l.mu.Lock()
-		if l.native == nil {
-			l.mu.Unlock()
-			return nil, false
-		}
-		if keys != nil {
-			l.tickets.keys = keys
-		}
-		next := time.Duration(-1)
-		if !l.borrowed {
-			next = l.native.Poll()
-		}
-		b, next = l.turn(next, leads)
-		l.unlock()
-		if b != nil || next != 0 {
-			return b, true
-		}
+		Program: program{l}.functions(),
 	}
 }
 
@@ -238,11 +182,11 @@ func (l *loop) arm(next time.Duration) {
 	l.timer.Reset(next)
 }
 
-// lock locks the loop for the use of libcoap, or returns net.ErrClosed.
-func (l *loop) lock() error {
-	l.mu.Lock()
+// enter locks the loop for the use of libcoap, or returns net.ErrClosed.
+func (l *loop) enter() error {
+	l.mutex.Lock()
 	if l.native == nil {
-		l.mu.Unlock()
+		l.mutex.Unlock()
 		return net.ErrClosed
 	}
 	return nil
@@ -250,7 +194,7 @@ func (l *loop) lock() error {
 
 // settle deals with what libcoap has told.
 func (l *loop) settle() {
-	for len(l.events) > 0 && !l.mu.nested() {
+	for len(l.events) > 0 && !l.mutex.nested() {
 		events := l.events
 		l.events = nil
 		for _, f := range events {
@@ -259,11 +203,11 @@ func (l *loop) settle() {
 	}
 }
 
-// unlock ends every use of libcoap. Where the thread has locked the loop more than once,
-// the rest is left to the last unlock: libcoap may be in a callback.
-func (l *loop) unlock() {
-	if l.mu.nested() {
-		l.mu.Unlock()
+// leave ends every use of libcoap. Where the thread has locked the loop more than once,
+// the rest is left to the last leave: libcoap may be in a callback.
+func (l *loop) leave() {
+	if l.mutex.nested() {
+		l.mutex.Unlock()
 		return
 	}
 	for {
@@ -271,43 +215,37 @@ func (l *loop) unlock() {
 		l.flush()
 		late := l.late
 		l.late = nil
-		l.mu.Unlock()
+		l.mutex.Unlock()
 		if len(late) == 0 {
 			return
 		}
 		for _, f := range late {
 			f()
 		}
-		l.mu.Lock()
+		l.mutex.Lock()
 	}
 }
 
-// close ends all sessions and endpoints, and frees the context.
-func (l *loop) close() error {
-	if err := l.lock(); err != nil {
-		return nil
+// nested reports whether the thread that has the loop locked has locked it more than once, and
+// unnest makes that once. Only that of a C program can have.
+func (l *loop) nested() bool { return l.mutex.nested() }
+
+func (l *loop) unnest() { l.mutex.depth = 0 }
+
+// look locks the loop for a use of Go's own state, also where it is closed.
+func (l *loop) look() { l.mutex.Lock() }
+
+func (l *loop) endLook() { l.mutex.Unlock() }
+
+// mayWait returns an error where the calling thread has the loop locked, which only that of a
+// C program can have. It is called without the lock.
+func (l *loop) mayWait() error {
+	if l.mutex.mine() {
+		return errOwnThread
 	}
-	if l.mu.nested() {
-		if !l.borrowed || l.lending > 0 || l.native.Processing() {
-			l.unlock()
-			return errInCallback
-		}
-		l.mu.depth = 0 // the program's thread lets go too
-	}
-	for _, c := range l.conns {
-		c.end(net.ErrClosed)
-	}
-	l.events = nil // of sessions that are no more
-	native := l.native
-	l.native = nil
-	l.timer.Stop()
-	l.endDrain()
-	if l.borrowed {
-		native.GiveBack()
-		l.unlock()
-		return nil
-	}
-	native.Free()
-	l.unlock()
-	return l.epoll.Close()
+	return nil
 }
+
+// enterAnyway is enter, also where the loop is closed: leave tells those that have left
+// something in the outbox.
+func (l *loop) enterAnyway() { l.mutex.Lock() }

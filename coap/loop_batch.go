@@ -26,20 +26,9 @@ const (
 	aWhile   = 20 * time.Millisecond
 )
 
-// A job is a request and who handles it.
-type job struct {
-	handler Handler
-	request *Request
-	in      *incoming
-}
-
-func (j *job) run() {
-	j.in.c.handle(j.handler, j.request, j.in)
-}
-
 // runTogether leaves the response in the outbox.
 func (j *job) runTogether() {
-	j.in.together = true
+	j.together = true
 	j.run()
 }
 
@@ -55,16 +44,16 @@ func (b *batch) claim() *job {
 func (b *batch) run() (leads bool) {
 	returned := false
 	defer func() {
-		b.l.mu.Lock()
+		b.l.enterAnyway()
 		b.l.batches = slices.DeleteFunc(b.l.batches, func(other *batch) bool { return other == b })
 		if !returned { // a handler has called runtime.Goexit
 			for i := range b.inline {
 				go b.inline[i].run()
 			}
-			b.spread()
+			b.spreadLocked()
 		}
 		leads = b.leads
-		b.l.unlock()
+		b.l.leave()
 	}()
 	for len(b.inline) > 0 {
 		j := &b.inline[0]
@@ -78,20 +67,20 @@ func (b *batch) run() (leads bool) {
 	return
 }
 
-// spread gives what nobody runs goroutines of their own, and what the goroutine does
-// beside to another one. The loop is locked.
-func (b *batch) spread() {
+// spreadLocked gives what nobody runs goroutines of their own, and what the goroutine does
+// beside to another one.
+func (b *batch) spreadLocked() {
 	for j := b.claim(); j != nil; j = b.claim() {
 		go j.run()
 	}
 	if b.leads {
 		b.leads = false
-		go b.l.run()
+		go b.l.driver.run()
 	}
 }
 
 // takeBatch returns the requests that are to be handled by the goroutine that has
-// polled, or nil. The loop is locked.
+// polled, or nil.
 func (l *loop) takeBatch(leads bool) *batch {
 	b := l.batch
 	if b == nil {
@@ -100,7 +89,7 @@ func (l *loop) takeBatch(leads bool) *batch {
 	l.batch = nil
 	b.begun = time.Now()
 	if b.begun.Before(l.slowUntil) {
-		b.spread()
+		b.spreadLocked()
 		if len(b.inline) == 0 {
 			return nil
 		}
@@ -128,7 +117,7 @@ func (l *loop) spread() time.Duration {
 			continue
 		}
 		l.slowUntil = time.Now().Add(aWhile)
-		b.spread()
+		b.spreadLocked()
 	}
 	return 0
 }

@@ -1,7 +1,6 @@
 package coap
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -25,25 +24,18 @@ type sender interface {
 	over() *conn
 }
 
-// submit has something sent, at once or by another goroutine.
-func (l *loop) submit(s sender) {
-	o := &l.outbox
+// put adds something that is to be sent now. It reports whether somebody is about to flush the
+// outbox; otherwise the caller must.
+func (o *outbox) put(s sender) (called bool) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.queued = append(o.queued, s)
-	called := o.called
+	called = o.called
 	o.called = true
-	o.mu.Unlock()
-	if called {
-		return
-	}
-	if o.users.Load() > 1 {
-		runtime.Gosched() // those that are ready come along
-	}
-	l.mu.Lock()
-	l.unlock()
+	return called
 }
 
-// add leaves something to whoever unlocks the loop next.
+// add leaves something to whoever leaves the loop next.
 func (o *outbox) add(s sender) {
 	o.mu.Lock()
 	o.queued = append(o.queued, s)

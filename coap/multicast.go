@@ -44,10 +44,10 @@ func (c *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	if err := checkGroup(group, network, ifi != nil); err != nil {
 		return failed(err)
 	}
-	if err := c.l.lock(); err != nil {
+	if err := c.l.enter(); err != nil {
 		return failed(err)
 	}
-	defer c.l.unlock()
+	defer c.l.leave()
 	if !c.l.hears(group) {
 		return failed(errNoGroupEndpoint)
 	}
@@ -170,12 +170,12 @@ func (c *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Re
 		return err
 	}
 	defer s.Close()
-	if err := s.c.setHops(); err != nil {
+	if err := s.setHops(); err != nil {
 		return err
 	}
 	responses := &groupCall{c: s.c, heard: make(map[netip.AddrPort]bool), news: make(chan struct{}, 1)}
 	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Token: r.Token, Options: r.Options.encode(), Body: r.Body}
-	if _, err := s.c.start(&m, responses); err != nil {
+	if _, err := s.start(&m, responses); err != nil {
 		return err
 	}
 	for {
@@ -197,19 +197,16 @@ func (c *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Re
 }
 
 // setHops does what Config.MulticastHops says.
-func (c *conn) setHops() error {
-	hops := c.l.config.MulticastHops
+func (s *Session) setHops() error {
+	hops := s.c.l.config.MulticastHops
 	if hops == 0 {
 		return nil
 	}
-	if err := c.l.lock(); err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
-	defer c.l.unlock()
-	if c.ended != nil {
-		return c.ended
-	}
-	return c.native.SetHops(hops)
+	defer s.leave()
+	return s.c.native.SetHops(hops)
 }
 
 var errGroupBody = errors.New("a request for a group cannot have a Source or a Sink")

@@ -40,7 +40,7 @@ func NewNode(config *Config) (*Node, error) {
 		return nil, &Error{Op: "node", Err: err}
 	}
 	c := &Node{l: l}
-	c.cleanup = runtime.AddCleanup(c, func(l *loop) { go l.close() }, l)
+	c.cleanup = runtime.AddCleanup(c, func(l *loop) { go l.driver.close() }, l)
 	return c, nil
 }
 
@@ -50,7 +50,7 @@ func NewNode(config *Config) (*Node, error) {
 // returns an error in a callback of libcoap that has called Go.
 func (c *Node) Close() error {
 	c.cleanup.Stop()
-	if err := c.l.close(); err != nil {
+	if err := c.l.driver.close(); err != nil {
 		return &Error{Op: "close", Err: err}
 	}
 	return nil
@@ -73,10 +73,10 @@ func (c *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, erro
 	if _, ok := nativeProtocols[proto]; !ok {
 		return failed(errNoProtocol)
 	}
-	if err := c.l.lock(); err != nil {
+	if err := c.l.enter(); err != nil {
 		return failed(err)
 	}
-	defer c.l.unlock()
+	defer c.l.leave()
 	if proto.Secure() {
 		if err := c.l.secureEndpoint(); err != nil {
 			return failed(err)

@@ -14,13 +14,14 @@ import (
 // registerAgain does what an observing session does after a silence.
 func registerAgain(t testing.TB, s *Session) {
 	t.Helper()
-	s.c.l.mu.Lock()
-	var o *observation
+	s.c.l.look()
+	var g *registration
 	for _, x := range s.c.exchanges {
-		o, _ = x.to.(*observation)
+		g, _ = x.to.(*registration)
 	}
-	s.c.l.mu.Unlock()
-	require.NotNil(t, o, "nothing is observed")
+	s.c.l.endLook()
+	require.NotNil(t, g, "nothing is observed")
+	o := &observation{t: g.t, reg: g}
 	require.NoError(t, o.register())
 }
 

@@ -95,7 +95,7 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 	if err := r.check(options); err != nil {
 		return err
 	}
-	if err := s.c.ready(ctx); err != nil {
+	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	if r.Method != MethodGet {
@@ -103,84 +103,30 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 		defer s.c.requests.Add(-1)
 	}
 	t := newTransfer(ctx, s.c, r, options.without(OptionObserve))
-	o := &observation{t: t, news: make(chan struct{}, 1)}
+	o := &observation{t: t, reg: &registration{t: t, news: make(chan struct{}, 1)}}
 	defer o.end()
 	return o.run(yield)
 }
 
-// An observation is what a client knows of a resource.
+// An observation is an iteration over the states of a resource. Its methods run on the goroutine
+// of the iteration, and lock the loop by themselves.
 type observation struct {
-	t    *transfer
-	news chan struct{} // has an element when latest or err is set
-
-	// Guarded by the loop.
-	x      *exchange
-	echo   []byte    // that the server wants, or nil
-	id     messageID // of the last registration
-	awaits bool      // the answer to it
-	acked  bool      // the server has it: what comes next is the answer
-	fresh  freshness
-	latest *ccoap.Message // nil: taken
-	err    error          // there will be no more
-}
-
-func (o *observation) receive(m ccoap.Message) bool {
-	if sequence, ok := findOption(m.Options, OptionObserve); ok && !o.t.c.proto.Reliable() &&
-		!o.isNew(&m, uint32(parseUint(sequence))) {
-		return true
-	}
-	if b, ok, _ := o.t.c.findBlock(m.Options, OptionBlock2); ok && b.num > 0 && o.t.c.l.shared {
-		return true // libcoap has asked for it, for a C program: so does the transfer
-	}
-	o.latest = &m
-	o.wake()
-	return true
-}
-
-// isNew reports whether a state with a number is newer than those before it. The answer to a
-// registration is: the server may have started again, and count anew. What overtakes
-// that answer, or comes without an acknowledgement, is judged by its number.
-func (o *observation) isNew(m *ccoap.Message, sequence uint32) bool {
-	if o.awaits && (o.acked || m.Type == ccoap.Acknowledgement) {
-		o.fresh = freshness{}
-	}
-	if o.fresh.isNew(sequence, time.Now()) {
-		o.awaits = false
-		return true
-	}
-	if o.awaits { // libcoap does not send the registration again: a response had its token
-		o.t.c.l.events = append(o.t.c.l.events, o.registerAgain)
-	}
-	return false
-}
-
-func (o *observation) acknowledged() { o.acked = true }
-
-func (o *observation) rejected() {} // a Nack tells
-
-func (o *observation) fail(err error) {
-	o.err = err
-	o.wake()
-}
-
-func (o *observation) wake() {
-	select {
-	case o.news <- struct{}{}:
-	default:
-	}
+	t   *transfer
+	reg *registration
 }
 
 // take returns what came last, or why nothing will come.
 func (o *observation) take() (*ccoap.Message, error) {
-	o.t.c.l.mu.Lock()
-	defer o.t.c.l.mu.Unlock()
-	m := o.latest
-	o.latest = nil
+	o.t.c.l.look()
+	defer o.t.c.l.endLook()
+	g := o.reg
+	m := g.latest
+	g.latest = nil
 	if m == nil {
-		return nil, o.err
+		return nil, g.err
 	}
-	if o.err != nil { // comes next
-		o.wake()
+	if g.err != nil { // comes next
+		g.wake()
 	}
 	return m, nil
 }
@@ -202,7 +148,7 @@ func (o *observation) run(yield func(*Response, error) bool) error {
 				return err
 			}
 			silence.Reset(untilSilence(defaultMaxAge))
-		case <-o.news:
+		case <-o.reg.news:
 			m, err := o.take()
 			if err != nil {
 				return err
@@ -244,106 +190,170 @@ func untilSilence(fresh time.Duration) time.Duration {
 	return fresh + 5*time.Second + rand.N(10*time.Second)
 }
 
-// message asks the server to begin, or to end.
-func (o *observation) message(value uint64) *ccoap.Message {
-	options := []Option{{OptionObserve, encodeUint(value)}}
-	if szx := o.t.c.blockSZX(); o.t.c.asksEarly(szx) && !o.t.options.hasBlocks() {
-		options = append(options, early(szx))
-	}
-	if o.echo != nil {
-		options = append(options, Option{OptionEcho, o.echo})
-	}
-	return o.t.r.message(withOptions(o.t.options, options...), o.t.r.Body)
-}
-
 // register sends the request, with the same token each time.
 func (o *observation) register() error {
-	m := o.message(observeRegister)
+	g := o.reg
+	m := g.message(observeRegister)
 	c := o.t.c
-	if err := c.l.lock(); err != nil {
+	if err := c.l.enter(); err != nil {
 		return err
 	}
-	defer c.l.unlock()
+	defer c.l.leave()
 	if c.ended != nil {
 		return c.ended
 	}
-	if o.x == nil {
+	if g.x == nil {
 		x := &exchange{c: c}
 		x.choose(o.t.r.Token)
-		if err := x.open(o); err != nil {
+		if err := x.open(g); err != nil {
 			return err
 		}
-		o.x = x
+		g.x = x
 	}
-	return o.begin(m)
+	return g.begin(m)
 }
 
 // answer registers anew, with an Echo option.
 func (o *observation) answer(echo []byte) error {
-	o.t.c.l.mu.Lock()
-	o.echo = echo
-	o.t.c.l.mu.Unlock()
+	o.t.c.l.look()
+	o.reg.echo = echo
+	o.t.c.l.endLook()
 	o.t.r.Token = nil // a late duplicate of the response has the old one
 	return o.register()
-}
-
-// begin sends a registration. The loop is locked.
-func (o *observation) begin(m *ccoap.Message) error {
-	c := o.t.c
-	o.awaits = true
-	o.acked = m.Type == ccoap.NonConfirmable || !ccoap.TellsEmpty()
-	err := o.x.begin(m)
-	delete(c.l.hearers, o.id)
-	if err == nil && !o.acked && !c.proto.Reliable() {
-		o.id = messageID{c.remote, uint16(o.x.mid)}
-		c.l.hearers[o.id] = o
-	}
-	return err
-}
-
-func (o *observation) registerAgain() {
-	if o.x == nil || !o.awaits || o.t.c.ended != nil {
-		return
-	}
-	if err := o.begin(o.message(observeRegister)); err != nil {
-		o.fail(err)
-	}
 }
 
 // forget has what comes from now on rejected.
 func (o *observation) forget() {
 	c := o.t.c
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
-	o.x.close()
-	o.x = nil
-}
-
-func (o *observation) farewell() *ccoap.Message {
-	m := o.message(observeDeregister)
-	m.Type = ccoap.Confirmable
-	return m
+	c.l.look()
+	defer c.l.endLook()
+	o.reg.x.close()
+	o.reg.x = nil
 }
 
 // end tells the server that nobody observes any more, confirmably.
 func (o *observation) end() {
-	m := o.farewell()
+	g := o.reg
+	m := g.farewell()
 	c := o.t.c
-	if c.l.lock() != nil {
+	if c.l.enter() != nil {
 		return
 	}
-	defer c.l.unlock()
-	x := o.x
-	delete(c.l.hearers, o.id)
-	o.x = nil
-	if x == nil || c.ended != nil || o.err != nil {
+	defer c.l.leave()
+	x := g.x
+	delete(c.l.hearers, g.id)
+	g.x = nil
+	if x == nil || c.ended != nil || g.err != nil {
 		return
 	}
-	x.to = &farewell{x: x, m: m, o: o}
+	x.to = &farewell{x: x, m: m, g: g}
 	// For a C program libcoap would change the token of the request.
 	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0], x.size)) {
 		_ = x.begin(m)
 	}
+}
+
+// A registration is what the loop knows of an observation: the request, which is sent again
+// when that is due, and what has come for it. The loop guards it.
+type registration struct {
+	t    *transfer
+	news chan struct{} // has an element when latest or err is set
+
+	x      *exchange
+	echo   []byte    // that the server wants, or nil
+	id     messageID // of the last request
+	awaits bool      // the answer to it
+	acked  bool      // the server has it: what comes next is the answer
+	fresh  freshness
+	latest *ccoap.Message // nil: taken
+	err    error          // there will be no more
+}
+
+func (g *registration) receive(m ccoap.Message) bool {
+	if sequence, ok := findOption(m.Options, OptionObserve); ok && !g.t.c.proto.Reliable() &&
+		!g.isNew(&m, uint32(parseUint(sequence))) {
+		return true
+	}
+	if b, ok, _ := g.t.c.findBlock(m.Options, OptionBlock2); ok && b.num > 0 && g.t.c.l.shared {
+		return true // libcoap has asked for it, for a C program: so does the transfer
+	}
+	g.latest = &m
+	g.wake()
+	return true
+}
+
+// isNew reports whether a state with a number is newer than those before it. The answer to a
+// registration is: the server may have started again, and count anew. What overtakes
+// that answer, or comes without an acknowledgement, is judged by its number.
+func (g *registration) isNew(m *ccoap.Message, sequence uint32) bool {
+	if g.awaits && (g.acked || m.Type == ccoap.Acknowledgement) {
+		g.fresh = freshness{}
+	}
+	if g.fresh.isNew(sequence, time.Now()) {
+		g.awaits = false
+		return true
+	}
+	if g.awaits { // libcoap does not send the registration again: a response had its token
+		g.t.c.l.events = append(g.t.c.l.events, g.again)
+	}
+	return false
+}
+
+func (g *registration) acknowledged() { g.acked = true }
+
+func (g *registration) rejected() {} // a Nack tells
+
+func (g *registration) fail(err error) {
+	g.err = err
+	g.wake()
+}
+
+func (g *registration) wake() {
+	select {
+	case g.news <- struct{}{}:
+	default:
+	}
+}
+
+// message asks the server to begin, or to end.
+func (g *registration) message(value uint64) *ccoap.Message {
+	options := []Option{{OptionObserve, encodeUint(value)}}
+	if szx := g.t.c.blockSZX(); g.t.c.asksEarly(szx) && !g.t.options.hasBlocks() {
+		options = append(options, early(szx))
+	}
+	if g.echo != nil {
+		options = append(options, Option{OptionEcho, g.echo})
+	}
+	return g.t.r.message(withOptions(g.t.options, options...), g.t.r.Body)
+}
+
+// begin sends the request.
+func (g *registration) begin(m *ccoap.Message) error {
+	c := g.t.c
+	g.awaits = true
+	g.acked = m.Type == ccoap.NonConfirmable || !ccoap.TellsEmpty()
+	err := g.x.begin(m)
+	delete(c.l.hearers, g.id)
+	if err == nil && !g.acked && !c.proto.Reliable() {
+		g.id = messageID{c.remote, uint16(g.x.mid)}
+		c.l.hearers[g.id] = g
+	}
+	return err
+}
+
+func (g *registration) again() {
+	if g.x == nil || !g.awaits || g.t.c.ended != nil {
+		return
+	}
+	if err := g.begin(g.message(observeRegister)); err != nil {
+		g.fail(err)
+	}
+}
+
+func (g *registration) farewell() *ccoap.Message {
+	m := g.message(observeDeregister)
+	m.Type = ccoap.Confirmable
+	return m
 }
 
 // A farewell waits for the response to a request for the end of an observation. A
@@ -352,7 +362,7 @@ func (o *observation) end() {
 type farewell struct {
 	x *exchange
 	m *ccoap.Message
-	o *observation // nil: a response wanted an Echo option already
+	g *registration // nil: a response wanted an Echo option already
 }
 
 func (f *farewell) receive(m ccoap.Message) bool {
@@ -360,10 +370,10 @@ func (f *farewell) receive(m ccoap.Message) bool {
 	echo, wanted := echoOf(&m)
 	c := f.x.c
 	switch {
-	case wanted && f.o != nil && f.o.t.r.mayAnswer(f.o.t.options):
-		f.o.echo = echo
-		f.m = f.o.farewell()
-		f.o = nil
+	case wanted && f.g != nil && f.g.t.r.mayAnswer(f.g.t.options):
+		f.g.echo = echo
+		f.m = f.g.farewell()
+		f.g = nil
 		c.l.events = append(c.l.events, f.again)
 	case !notifies || m.Type == ccoap.Acknowledgement:
 		f.x.close()

@@ -36,9 +36,7 @@ func NewResource(h Handler) *Resource {
 
 // ServeCoAP has the request handled, and notes who wants to observe.
 func (res *Resource) ServeCoAP(w ResponseWriter, r *Request) {
-	if r.origin != nil {
-		r.origin.observe(res, r)
-	}
+	res.observe(r)
 	res.handler.ServeCoAP(w, r)
 }
 
@@ -53,7 +51,7 @@ func (res *Resource) Notify() {
 	res.number = max(res.number+1, clockNumber())
 	res.mu.Unlock()
 	for _, o := range res.list() {
-		o.changed()
+		res.changed(o)
 	}
 }
 
@@ -65,7 +63,7 @@ func (res *Resource) Cancel(code Code) {
 		panic(fmt.Sprintf("coap: an observation cannot be cancelled with %v", code))
 	}
 	for _, o := range res.list() {
-		o.cancel(&response{code: code})
+		res.cancel(o, &response{code: code})
 	}
 }
 
@@ -105,46 +103,21 @@ func clockNumber() uint64 {
 // numberOf is what the Observe option says of a state.
 func numberOf(sequence uint64) uint32 { return uint32(sequence & maxSequence) }
 
-// An observer is a client that observes a resource.
-type observer struct {
-	res     *Resource
-	c       *conn
-	token   string
-	key     string // of the request: see bodyKey
-	request Request
-	block   *blockValue // which size of blocks it asks for
-
-	// Guarded by the loop.
-	held       holding
-	ended      bool
-	waiting    bool   // for the response to the request, a handler, or an acknowledgement
-	dirty      bool   // the resource has changed since its handler was called last
-	sequence   uint64 // of the last notification
-	id         messageID
-	unchecked  int       // notifications since the last confirmable one
-	acceptedAt time.Time // of that one, or of the request
-}
-
-const (
-	maxSequence  = 1<<24 - 1
-	maxUnchecked = 4
-	uncheckedAge = 24 * time.Hour
-
-	observeRegister   = 0
-	observeDeregister = 1
-)
-
 // observe does what the request's Observe option asks for (RFC 7641, section 4.1).
-func (in *incoming) observe(res *Resource, r *Request) {
+func (res *Resource) observe(r *Request) {
+	in := r.origin
+	if in == nil {
+		return
+	}
 	value, ok := r.Options.Uint(OptionObserve)
 	if !ok || value > observeDeregister || in.multicast || r.Method != MethodGet && r.Method != MethodFetch {
 		return
 	}
 	c, l := in.c, in.c.l
-	if l.lock() != nil {
+	if l.enter() != nil {
 		return
 	}
-	defer l.unlock()
+	defer l.leave()
 	token := string(in.m.Token)
 	if old := c.observers[token]; old != nil {
 		old.end()
@@ -180,6 +153,68 @@ func (in *incoming) observe(res *Resource, r *Request) {
 	res.mu.Unlock()
 }
 
+// changed notes that the observer has not seen the last state.
+func (res *Resource) changed(o *observer) {
+	if o.c.l.enter() != nil {
+		return
+	}
+	defer o.c.l.leave()
+	o.dirty = true
+	o.proceed()
+}
+
+// notify has the handler called for an observer, and its answer sent.
+func (res *Resource) notify(o *observer) {
+	n := &notification{o: o, sequence: res.sequence()}
+	r := o.request
+	r.Options = r.Options.Clone()
+	o.c.session.handle(res.handler, &r, n)
+}
+
+// cancel ends an observation with a last notification.
+func (res *Resource) cancel(o *observer, w *response) {
+	if o.c.l.enter() != nil {
+		return
+	}
+	defer o.c.l.leave()
+	if o.ended {
+		return
+	}
+	m := o.c.publish(o.key, w, o.block)
+	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
+	o.end()
+	_, _ = o.c.transmit(m)
+}
+
+// An observer is a client that observes a resource.
+type observer struct {
+	res     *Resource
+	c       *conn
+	token   string
+	key     string // of the request: see bodyKey
+	request Request
+	block   *blockValue // which size of blocks it asks for
+
+	// Guarded by the loop.
+	held       holding
+	ended      bool
+	waiting    bool   // for the response to the request, a handler, or an acknowledgement
+	dirty      bool   // the resource has changed since its handler was called last
+	sequence   uint64 // of the last notification
+	id         messageID
+	unchecked  int       // notifications since the last confirmable one
+	acceptedAt time.Time // of that one, or of the request
+}
+
+const (
+	maxSequence  = 1<<24 - 1
+	maxUnchecked = 4
+	uncheckedAge = 24 * time.Hour
+
+	observeRegister   = 0
+	observeDeregister = 1
+)
+
 // admitsObserver reports whether a session may observe one more time. Where there is no room,
 // the address that has most observers loses its oldest, unless it is the session's own.
 func (l *loop) admitsObserver(c *conn) bool {
@@ -193,26 +228,7 @@ func (l *loop) admitsObserver(c *conn) bool {
 	return true
 }
 
-// mark marks the response to a request for observation. One that is no success
-// makes no observer.
-func (in *incoming) mark(w *response) {
-	o := in.observer
-	if o == nil {
-		return
-	}
-	if w.code.IsSuccess() {
-		w.options.SetUint(OptionObserve, uint64(numberOf(o.sequence)))
-		return
-	}
-	in.observer = nil
-	if o.c.l.lock() == nil {
-		o.end()
-		o.c.l.unlock()
-	}
-}
-
-// begin starts the observation when the response to its request is sent. The loop is
-// locked.
+// begin starts the observation when the response to its request is sent.
 func (in *incoming) begin() {
 	o := in.observer
 	if o == nil {
@@ -222,7 +238,7 @@ func (in *incoming) begin() {
 	o.ready()
 }
 
-// end removes the observer. The loop is locked.
+// end removes the observer.
 func (o *observer) end() {
 	if o.ended {
 		return
@@ -237,16 +253,7 @@ func (o *observer) end() {
 	o.res.mu.Unlock()
 }
 
-func (o *observer) changed() {
-	if o.c.l.lock() != nil {
-		return
-	}
-	defer o.c.l.unlock()
-	o.dirty = true
-	o.proceed()
-}
-
-// ready notes that what the observer waited for is there. The loop is locked.
+// ready notes that what the observer waited for is there.
 func (o *observer) ready() {
 	o.waiting = false
 	o.proceed()
@@ -255,19 +262,12 @@ func (o *observer) ready() {
 func (o *observer) proceed() {
 	if o.dirty && !o.waiting && !o.ended {
 		o.dirty, o.waiting = false, true
-		go o.notify()
+		go o.res.notify(o)
 	}
 }
 
-// notify has the handler called.
-func (o *observer) notify() {
-	n := &notification{o: o, sequence: o.res.sequence()}
-	r := o.request
-	r.Options = r.Options.Clone()
-	o.c.handle(o.res.handler, &r, n)
-}
-
-// A notification is on its way.
+// A notification is on its way. Its reply runs on the goroutine of the handler, and locks the
+// loop by itself.
 type notification struct {
 	o        *observer
 	sequence uint64 // of before the handler was called
@@ -276,17 +276,17 @@ type notification struct {
 func (n *notification) reply(_ *Request, w *response) {
 	o := n.o
 	if !w.code.IsSuccess() {
-		o.cancel(w)
+		o.res.cancel(o, w)
 		return
 	}
 	w.options.SetUint(OptionObserve, uint64(numberOf(n.sequence)))
 	if !o.c.proto.Reliable() && len(w.body) > 16<<o.c.blockSZX() {
 		w.tag() // before the loop is locked: it takes long
 	}
-	if o.c.l.lock() != nil {
+	if o.c.l.enter() != nil {
 		return
 	}
-	defer o.c.l.unlock()
+	defer o.c.l.leave()
 	switch {
 	case o.ended:
 	case n.sequence == o.sequence: // the handler has seen this change before
@@ -297,7 +297,7 @@ func (n *notification) reply(_ *Request, w *response) {
 	}
 }
 
-// send sends a notification. The loop is locked.
+// send sends a notification.
 func (o *observer) send(w *response) {
 	m := o.c.publish(o.key, w, o.block)
 	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
@@ -327,21 +327,6 @@ func (o *observer) send(w *response) {
 	if m.Type == ccoap.NonConfirmable || !ccoap.TellsEmpty() { // libcoap holds what waits for NSTART
 		o.ready()
 	}
-}
-
-// cancel ends the observation with a last notification.
-func (o *observer) cancel(w *response) {
-	if o.c.l.lock() != nil {
-		return
-	}
-	defer o.c.l.unlock()
-	if o.ended {
-		return
-	}
-	m := o.c.publish(o.key, w, o.block)
-	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
-	o.end()
-	_, _ = o.c.transmit(m)
 }
 
 // acknowledged is called when the last notification is.

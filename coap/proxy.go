@@ -23,10 +23,10 @@ var errNoMemory = errors.New("out of memory")
 // option Uri-Host. It parses Proxy-Uri, in which it had faults before 4.3.2: a proxy with an
 // older one is for trusted networks.
 func (c *Node) HandleProxy(h Handler) error {
-	if err := c.l.lock(); err != nil {
+	if err := c.l.enter(); err != nil {
 		return &Error{Op: "handle", Err: err}
 	}
-	defer c.l.unlock()
+	defer c.l.leave()
 	if c.l.proxy == nil && !c.l.native.AcceptProxied() {
 		return &Error{Op: "handle", Err: errNoMemory}
 	}

@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"sync"
-
-	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // A Request is what a client sends and what a server's Handler gets.
@@ -76,7 +72,7 @@ func (r *Request) Context() context.Context {
 	case r.Session == nil:
 		return context.Background()
 	}
-	return r.Session.c.context()
+	return r.Session.context()
 }
 
 // WithContext returns a shallow copy of the request with another context, for handlers
@@ -92,170 +88,6 @@ type Response struct {
 	Code    Code
 	Options Options
 	Body    []byte
-}
-
-// A call waits for the one response to a message.
-type call struct {
-	exchange exchange
-	request  ccoap.Message
-	next     func(ccoap.Message) (*ccoap.Message, error) // or nil, see conn.converse
-	response ccoap.Message
-	err      error
-	ended    bool          // there is a response or an error, or nobody waits for it
-	done     chan struct{} // gets an element then
-}
-
-func (c *call) receive(m ccoap.Message) bool {
-	switch {
-	case c.ended:
-	case isStale(&m, &c.request):
-		l := c.exchange.c.l
-		l.events = append(l.events, c.again)
-	default:
-		c.response = m
-		if c.next == nil {
-			c.end()
-			break
-		}
-		c.exchange.close()
-		l := c.exchange.c.l
-		l.events = append(l.events, c.goOn)
-	}
-	return true
-}
-
-// again sends the message again, because libcoap does no longer: a late response had
-// its token.
-func (c *call) again() {
-	if c.ended {
-		return
-	}
-	if err := c.exchange.begin(&c.request); err != nil {
-		c.fail(err)
-	}
-}
-
-// goOn sends what is to follow the response.
-func (c *call) goOn() {
-	if c.ended {
-		return
-	}
-	m, err := c.next(c.response)
-	switch {
-	case err != nil:
-		c.fail(err)
-	case m == nil:
-		c.end()
-	default:
-		c.request = *m
-		c.exchange.choose(m.Token)
-		c.send()
-	}
-}
-
-func (c *call) fail(err error) {
-	if !c.ended {
-		c.err = err
-		c.end()
-	}
-}
-
-// end is the last use of the call by the loop.
-func (c *call) end() {
-	c.ended = true
-	c.exchange.close()
-	c.done <- struct{}{}
-}
-
-func newCall() *call { return &call{done: make(chan struct{}, 1)} }
-
-var calls = sync.Pool{New: func() any { return newCall() }}
-
-func (c *call) free() {
-	*c = call{done: c.done}
-	calls.Put(c)
-}
-
-func (c *call) over() *conn { return c.exchange.c }
-
-// send makes a call of a conn.
-func (c *call) send() {
-	if c.ended { // its context has ended
-		return
-	}
-	if err := c.exchange.start(&c.request, c); err != nil {
-		c.fail(err)
-	}
-}
-
-// wait returns what came, or the error of ctx.
-func (c *call) wait(ctx context.Context) (ccoap.Message, error) {
-	select {
-	case <-c.done:
-		return c.response, c.err
-	case <-ctx.Done():
-		return ccoap.Message{}, ctx.Err()
-	}
-}
-
-// exchange sends one message and waits for its response.
-func (c *conn) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message, error) {
-	return c.converse(ctx, m, nil)
-}
-
-// converse is exchange for several messages: next is called for each response, with
-// the loop locked, and returns the message that is to be sent then. Where it returns
-// none, the response is the last one. After the context has ended it is not called
-// again.
-func (c *conn) converse(ctx context.Context, m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
-	c.l.outbox.users.Add(1)
-	defer c.l.outbox.users.Add(-1)
-	waiting := calls.Get().(*call)
-	waiting.exchange.c = c
-	waiting.request = *m
-	waiting.exchange.choose(m.Token)
-	waiting.next = next
-	c.l.submit(waiting)
-	select {
-	case <-waiting.done:
-		response, err := waiting.response, waiting.err
-		waiting.free()
-		return response, err
-	case <-ctx.Done():
-		c.l.mu.Lock()
-		waiting.ended = true
-		waiting.exchange.close()
-		c.l.mu.Unlock()
-		return ccoap.Message{}, ctx.Err()
-	}
-}
-
-// start sends a message, whose responses go to a receiver until the exchange is
-// closed.
-func (c *conn) start(m *ccoap.Message, to receiver) (*exchange, error) {
-	c.l.mu.Lock()
-	defer c.l.unlock()
-	x := &exchange{c: c}
-	x.choose(m.Token)
-	if err := x.start(m, to); err != nil {
-		return nil, err
-	}
-	return x, nil
-}
-
-// start is conn.start for an exchange that there is. The loop is locked.
-func (x *exchange) start(m *ccoap.Message, to receiver) error {
-	c := x.c
-	if c.l.native == nil {
-		return net.ErrClosed
-	}
-	if c.ended != nil {
-		return c.ended
-	}
-	if err := x.open(to); err != nil {
-		return err
-	}
-	return x.begin(m)
 }
 
 // Do sends a request and waits for its response, until ctx ends. A response of
@@ -284,7 +116,7 @@ func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
 	err := r.check(options)
 	var response *Response
 	if err == nil {
-		response, err = s.c.do(ctx, r, options)
+		response, err = s.do(ctx, r, options)
 	}
 	if errors.Is(err, ErrTooLarge) {
 		err = tooLarge(options, len(r.Body))

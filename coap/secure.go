@@ -57,9 +57,9 @@ var errRefused = errors.New("libcoap refused the credentials")
 
 // secureServer calls set, which gives the servers of a context credentials.
 func (c *Node) secureServer(set func() error) error {
-	err := c.l.lock()
+	err := c.l.enter()
 	if err == nil {
-		defer c.l.unlock()
+		defer c.l.leave()
 	}
 	if err == nil && c.l.shared {
 		err = errNotOurs
@@ -166,15 +166,14 @@ func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Proto
 	return native, id, err
 }
 
-// prepare settles what a session will need. It may call the user's cache: the loop is not locked.
-func (s *security) prepare(l *loop, server netip.AddrPort, proto Protocol) {
+// prepare settles what a session will need; roots are those of the Node. It may call the user's
+// cache: the loop is not locked.
+func (s *security) prepare(l *loop, roots *gnutls.CertPool, server netip.AddrPort, proto Protocol) {
 	if s.psk != nil {
 		s.name = orDefault(s.psk.ServerName, s.name)
 	} else {
 		s.name = orDefault(orDefault(s.pki.ServerName, s.name), bareAddr(server))
-		l.mu.Lock()
-		s.roots = orDefault(s.pki.RootCAs, l.secured.roots)
-		l.mu.Unlock()
+		s.roots = orDefault(s.pki.RootCAs, roots)
 	}
 	s.prepareResumption(l, server, proto)
 }
@@ -568,8 +567,8 @@ func (c *conn) handshakeError() error {
 // TLS returns what the DTLS or TLS handshake has settled, with the peer's
 // certificates. It reports false where there was none, or it is not over.
 func (s *Session) TLS() (gnutls.ConnectionState, bool) {
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	if s.c.tls == nil {
 		return gnutls.ConnectionState{}, false
 	}
@@ -579,8 +578,8 @@ func (s *Session) TLS() (gnutls.ConnectionState, bool) {
 // PeerIdentity returns at a server the identity of the client's pre-shared key, and at a
 // client the hint of the server. It is empty where there is none.
 func (s *Session) PeerIdentity() string {
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	return s.c.peerIdentity
 }
 
@@ -593,7 +592,7 @@ func (s *Session) PeerCertificates() []*x509.Certificate {
 
 // PeerPublicKey returns the raw public key of the peer, or nil.
 func (s *Session) PeerPublicKey() crypto.PublicKey {
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	return s.c.peerKey
 }

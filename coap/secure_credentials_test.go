@@ -344,9 +344,9 @@ func TestSessionsThatAreNotSilentGoOn(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	judged := func(heard, alive time.Duration) error {
-		s.c.l.mu.Lock()
+		s.c.l.look()
 		s.c.heard, s.c.alive = time.Now().Add(-heard), time.Now().Add(-alive)
-		s.c.l.mu.Unlock()
+		s.c.l.endLook()
 		c.judge(s, ErrRetriesExhausted)
 		return s.Err()
 	}

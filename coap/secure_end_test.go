@@ -61,7 +61,7 @@ func TestNothingIsSentInASessionThatIsOver(t *testing.T) {
 			<-end
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
-			_, _ = r.Session.c.exchange(ctx, get().message(nil, nil)) // it is sent all the same
+			_, _ = r.Session.exchange(ctx, get().message(nil, nil)) // it is sent all the same
 			r.Session.Close()
 			close(ended)
 		}))
@@ -125,7 +125,7 @@ func TestServerBeginsNoHandshake(t *testing.T) {
 	require.NoError(t, server.use(func(unsafe.Pointer) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_, _ = s.c.exchange(ctx, get().message(nil, nil)) // it is sent all the same
+		_, _ = s.exchange(ctx, get().message(nil, nil)) // it is sent all the same
 		s.Close()
 		await(t, func() bool { return len(relay.Captured()) == before+2 })
 	}))

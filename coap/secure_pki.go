@@ -97,9 +97,16 @@ func (c *Node) SetPKI(pki *PKI) error {
 // on with a PKI that names none. Nil means the system's. It stands for
 // coap_context_set_pki_root_cas.
 func (c *Node) SetRootCAs(pool *gnutls.CertPool) {
-	c.l.mu.Lock()
+	c.l.look()
 	c.l.secured.roots = pool
-	c.l.mu.Unlock()
+	c.l.endLook()
+}
+
+// roots returns what SetRootCAs has set last.
+func (n *Node) roots() *gnutls.CertPool {
+	n.l.look()
+	defer n.l.endLook()
+	return n.l.secured.roots
 }
 
 // presents reports whether there is something to present.

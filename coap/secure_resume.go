@@ -87,12 +87,12 @@ func (l *loop) prepareTickets() error {
 }
 
 // reloadTicketKeys returns the keys for the tickets of a server that come from a file, or
-// nil. The loop is not locked, because it may read the file.
-func (l *loop) reloadTicketKeys() []cgnutls.TicketKey {
-	if l.config.TicketKeyFile == nil {
+// nil. It may read the file, so the loop is not locked.
+func (c *Config) reloadTicketKeys() []cgnutls.TicketKey {
+	if c.TicketKeyFile == nil {
 		return nil
 	}
-	return bridge.TicketKeyFile(l.config.TicketKeyFile, l.config.Logger)
+	return bridge.TicketKeyFile(c.TicketKeyFile, c.Logger)
 }
 
 // onTLS sees to what a session needs that libcoap has just made, before its handshake.
@@ -301,16 +301,17 @@ func (c *conn) takeTickets() {
 	if len(sessions) > 0 {
 		c.storing++
 		c.l.later(func() {
-			defer c.stored()
+			defer c.session.stored()
 			r.Put(sessions)
 		})
 	}
 }
 
 // stored tells who waits for sessions that the cache has got them.
-func (c *conn) stored() {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+func (s *Session) stored() {
+	s.look()
+	defer s.endLook()
+	c := s.c
 	c.storing--
 	if c.ticket != nil {
 		close(c.ticket)
@@ -359,7 +360,7 @@ func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) 
 		return nil, err
 	}
 	for {
-		d, arrival, err := s.c.sessionData()
+		d, arrival, err := s.sessionData()
 		if d != nil {
 			return d, nil
 		}
@@ -378,9 +379,10 @@ func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) 
 func noTicket(reason error) error { return fmt.Errorf("%w: %w", gnutls.ErrNoTicket, reason) }
 
 // sessionData returns the newest session, or what to wait for.
-func (c *conn) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+func (s *Session) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
+	s.look()
+	defer s.endLook()
+	c := s.c
 	d, more := c.security.resumer.Current()
 	switch {
 	case d != nil && (c.storing == 0 || c.ended != nil):

@@ -1,9 +1,7 @@
 package coap
 
 import (
-	"math/rand/v2"
 	"runtime/debug"
-	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -12,9 +10,9 @@ import (
 // those that servers make of it over its client sessions. Requests that come
 // before the first call are answered with 4.04.
 func (c *Node) Handle(h Handler) {
-	c.l.mu.Lock()
+	c.l.look()
 	c.l.handler = h
-	c.l.mu.Unlock()
+	c.l.endLook()
 }
 
 // serve has a request handled with those that come together.
@@ -40,10 +38,10 @@ func (l *loop) serve(in *incoming) {
 		l.batch = &batch{l: l}
 	}
 	if i, ok := h.(inline); ok {
-		l.batch.inline = append(l.batch.inline, job{i.Handler, r, in})
+		l.batch.inline = append(l.batch.inline, job{handler: i.Handler, request: r, in: in})
 		return
 	}
-	l.batch.jobs = append(l.batch.jobs, job{h, r, in})
+	l.batch.jobs = append(l.batch.jobs, job{handler: h, request: r, in: in})
 }
 
 // Inline marks a handler that is so cheap that a goroutine of its own would cost
@@ -56,9 +54,10 @@ type inline struct{ Handler }
 
 // drain has new requests refused. The channel is closed when no handler runs, or the
 // loop is closed.
-func (l *loop) drain() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (n *Node) drain() <-chan struct{} {
+	l := n.l
+	l.look()
+	defer l.endLook()
 	if l.drained == nil {
 		l.drained = make(chan struct{})
 		if l.handling == 0 || l.native == nil {
@@ -68,7 +67,7 @@ func (l *loop) drain() <-chan struct{} {
 	return l.drained
 }
 
-// handled notes that a handler has returned. The loop is locked.
+// handled notes that a handler has returned.
 func (l *loop) handled() {
 	l.handling--
 	if l.handling == 0 {
@@ -76,7 +75,7 @@ func (l *loop) handled() {
 	}
 }
 
-// endDrain closes the channel of drain. The loop is locked.
+// endDrain closes the channel of drain.
 func (l *loop) endDrain() {
 	if l.drained == nil {
 		return
@@ -94,20 +93,21 @@ type replier interface {
 }
 
 // handle has a handler answer a request. There is an answer also where it panics.
-func (c *conn) handle(h Handler, r *Request, to replier) {
+func (s *Session) handle(h Handler, r *Request, to replier) {
+	c := s.c
 	w := &response{}
 	returned := false
 	defer func() {
 		if !returned {
 			v := recover() // nil: it called runtime.Goexit
-			c.l.log("handler panicked", "method", r.Method, "peer", c.peer(), "panic", v, "stack", string(debug.Stack()))
+			c.l.config.logError("handler panicked", "method", r.Method, "peer", c.peer(), "panic", v, "stack", string(debug.Stack()))
 			w = &response{code: CodeInternalServerError}
 		}
 		if w.code == CodeEmpty {
 			w.code = successCode(r.Method)
 		}
 		if err := w.check(); err != nil {
-			c.l.log("handler's response refused", "method", r.Method, "path", r.Options.Path(), "peer", c.peer(), "error", err)
+			c.l.config.logError("handler's response refused", "method", r.Method, "path", r.Options.Path(), "peer", c.peer(), "error", err)
 			w = &response{code: CodeInternalServerError}
 		}
 		w.shorten()
@@ -137,30 +137,6 @@ func (in *incoming) request() *Request {
 	}
 }
 
-// reply sends what a handler has written.
-func (in *incoming) reply(r *Request, w *response) {
-	in.mark(w)
-	switch {
-	case in.unwanted(r, w):
-		in.silence()
-	case in.multicast:
-		in.together = false
-		time.AfterFunc(rand.N(orDefault(in.c.l.config.Leisure, defaultLeisure)), func() { in.answer(w) })
-	default:
-		in.answer(w)
-	}
-}
-
-// unwanted reports whether the response is not to be sent: because the client does
-// not want to hear of it (RFC 7967), or because it is an error or has no content and
-// the request was for a group (RFC 7252, section 8.1).
-func (in *incoming) unwanted(r *Request, w *response) bool {
-	if classes, ok := r.Options.Uint(OptionNoResponse); ok {
-		return classes>>(w.code.Class()-1)&1 == 1
-	}
-	return in.multicast && (!w.code.IsSuccess() || w.code == CodeContent && len(w.body) == 0)
-}
-
 // warn logs what a server refuses, when the loop is unlocked: it is locked, and the
 // logger may use it.
 func (l *loop) warn(what string, args ...any) {
@@ -169,8 +145,9 @@ func (l *loop) warn(what string, args ...any) {
 	}
 }
 
-func (l *loop) log(what string, args ...any) {
-	if l.config.Logger != nil {
-		l.config.Logger.Error("coap: "+what, args...)
+// logError is called when the loop is not locked.
+func (c *Config) logError(what string, args ...any) {
+	if c.Logger != nil {
+		c.Logger.Error("coap: "+what, args...)
 	}
 }

@@ -40,14 +40,14 @@ func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 
 // idle reports whether a context handles no request.
 func idle(c *Node) bool {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	c.l.look()
+	defer c.l.endLook()
 	return c.l.handling == 0
 }
 
 func logged(c *Node) int {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	c.l.look()
+	defer c.l.endLook()
 	return c.l.requests.bytes
 }
 
@@ -80,8 +80,8 @@ func TestLogOfAllSessionsIsBounded(t *testing.T) {
 	await(t, func() bool { return idle(c) })
 	assert.LessOrEqual(t, logged(c), most)
 	assert.Greater(t, logged(c), most/2)
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	c.l.look()
+	defer c.l.endLook()
 	entries, bytes := 0, 0
 	for _, s := range c.l.conns {
 		entries += len(s.recent.queue)

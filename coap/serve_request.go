@@ -26,7 +26,6 @@ type incoming struct {
 	multicast   bool
 	blocks      *blockRequest // what it says about blocks, if anything
 	observer    *observer     // that its response makes
-	together    bool          // its response is sent with those to other requests
 
 	// Guarded by the loop.
 	response *response // what the handler has written
@@ -193,19 +192,6 @@ func (l *loop) acknowledge() time.Duration {
 	return 0
 }
 
-// answer sends the response, and ends the handling of the request.
-func (in *incoming) answer(w *response) {
-	if !in.c.proto.Reliable() && len(w.body) > 16<<in.c.blockSZX() {
-		w.tag() // before the loop is locked: it takes long
-	}
-	in.response = w
-	if in.together {
-		in.c.l.outbox.add(in)
-	} else {
-		in.c.l.submit(in)
-	}
-}
-
 func (in *incoming) over() *conn { return in.c }
 
 // send sends the response of the handler.
@@ -217,18 +203,6 @@ func (in *incoming) send() {
 	in.response = nil
 	in.done()
 	_ = in.respond(m)
-	in.begin()
-}
-
-// silence ends the handling of the request without a response: it is only
-// acknowledged.
-func (in *incoming) silence() {
-	if in.c.l.lock() != nil {
-		return
-	}
-	defer in.c.l.unlock()
-	in.done()
-	in.acknowledgeOnly()
 	in.begin()
 }
 
@@ -250,8 +224,7 @@ func (in *incoming) done() {
 	in.c.l.touch(in.c)
 }
 
-// respond fills in how the message reaches the peer, and sends it. The loop is
-// locked.
+// respond fills in how the message reaches the peer, and sends it.
 func (in *incoming) respond(m *ccoap.Message) error {
 	if in.c.ended != nil {
 		return in.c.ended
@@ -287,7 +260,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))
-		c.l.late = append(c.l.late, func() { c.l.log("response refused", "peer", c.peer(), "error", why) })
+		c.l.late = append(c.l.late, func() { c.l.config.logError("response refused", "peer", c.peer(), "error", why) })
 		m.Code, m.Options, m.Body = int(CodeInternalServerError), nil, nil
 		_, err = c.send(m)
 	}

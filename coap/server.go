@@ -164,8 +164,8 @@ func (s *Server) SetPKI(pki *PKI) error {
 }
 
 func (c *Node) isSecured() bool {
-	c.l.mu.Lock()
-	defer c.l.mu.Unlock()
+	c.l.look()
+	defer c.l.endLook()
 	return c.l.listening
 }
 
@@ -199,7 +199,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	var err error
 	for _, c := range nodes {
 		select {
-		case <-c.l.drain():
+		case <-c.drain():
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

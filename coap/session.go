@@ -72,13 +72,13 @@ func (c *Node) newSession(local, server netip.AddrPort, proto Protocol, security
 		return failed(errors.New("the local address is of another family"))
 	}
 	if security != nil {
-		security.prepare(c.l, server, proto)
+		security.prepare(c.l, c.roots(), server, proto)
 	}
-	if err := c.l.lock(); err != nil {
+	if err := c.l.enter(); err != nil {
 		security.abandon(func(f func()) { f() })
 		return failed(err)
 	}
-	defer c.l.unlock()
+	defer c.l.leave()
 	open := c.l.native.NewSession
 	if security != nil {
 		open = func(local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
@@ -102,7 +102,7 @@ func (c *Node) newSession(local, server netip.AddrPort, proto Protocol, security
 
 // abandon closes the session of which no Session is left. It runs on the
 // goroutine of all cleanups, which must not wait.
-func abandon(c *conn) { go c.close() }
+func abandon(c *conn) { go c.session.close() }
 
 // configure sets the transmission parameters of a new session.
 func (c *conn) configure() {
@@ -119,14 +119,17 @@ func (c *conn) configure() {
 	}
 }
 
-func (c *conn) close() {
-	if c.l.lock() == nil {
-		if c.l.mu.nested() { // libcoap may use the session
-			c.l.events = append(c.l.events, func() { c.end(net.ErrClosed) })
-		} else {
-			c.end(net.ErrClosed)
-		}
-		c.l.unlock()
+// close ends the session.
+func (s *Session) close() {
+	if s.enter() != nil {
+		return
+	}
+	defer s.leave()
+	c := s.c
+	if c.l.nested() { // libcoap may use the session
+		c.l.events = append(c.l.events, func() { c.end(net.ErrClosed) })
+	} else {
+		c.end(net.ErrClosed)
 	}
 }
 
@@ -134,9 +137,9 @@ func (c *conn) close() {
 // references is not evicted when it is idle. It stands for
 // coap_session_reference.
 func (s *Session) Reference() *Session {
-	s.c.l.mu.Lock()
+	s.look()
 	s.c.references++
-	s.c.l.mu.Unlock()
+	s.endLook()
 	return s
 }
 
@@ -145,7 +148,7 @@ func (s *Session) Reference() *Session {
 // left to give back, or the session is over, the error is net.ErrClosed. It stands for
 // coap_session_release.
 func (s *Session) Release() error {
-	last, err := s.c.release()
+	last, err := s.release()
 	if err != nil {
 		return s.failed("release", err)
 	}
@@ -156,12 +159,13 @@ func (s *Session) Release() error {
 }
 
 // release gives a reference back. It reports whether it was a client's last.
-func (c *conn) release() (last bool, err error) {
-	if err := c.l.lock(); err != nil {
-		return false, err
+func (s *Session) release() (last bool, err error) {
+	if s.enter() != nil {
+		return false, net.ErrClosed
 	}
-	defer c.l.unlock()
-	if c.ended != nil || c.references == 0 {
+	defer s.leave()
+	c := s.c
+	if c.references == 0 {
 		return false, net.ErrClosed
 	}
 	c.references--
@@ -174,7 +178,7 @@ func (s *Session) Close() error {
 	if s.owned {
 		s.node.Close()
 	}
-	s.c.close()
+	s.close()
 	s.cleanup.Stop()
 	return nil
 }
@@ -186,8 +190,8 @@ func (s *Session) Done() <-chan struct{} { return s.c.done }
 // Err returns why the session is over: net.ErrClosed where this side has closed
 // it, and nil while it is open.
 func (s *Session) Err() error {
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	return s.c.ended
 }
 
@@ -223,8 +227,8 @@ func (c *conn) peer() string { return c.proto.Scheme() + "://" + c.remote.String
 // LocalAddr returns this side's address. Over TCP and TLS a client has one when
 // it is connected. It stands for coap_session_get_addr_local.
 func (s *Session) LocalAddr() netip.AddrPort {
-	s.c.l.mu.Lock()
-	defer s.c.l.unlock()
+	s.look()
+	defer s.endLook()
 	if s.c.ended == nil {
 		s.c.local, _ = s.c.native.Addresses()
 	}
@@ -277,21 +281,41 @@ var states = map[ccoap.State]State{
 
 // State returns how far the session is. It stands for coap_session_get_state.
 func (s *Session) State() State {
-	if s.use() != nil {
+	if s.enter() != nil {
 		return StateClosed
 	}
-	defer s.c.l.unlock()
+	defer s.leave()
 	return states[s.c.native.State()]
 }
 
-// use locks the loop for the use of the native session.
-func (s *Session) use() error {
-	s.c.l.mu.Lock()
-	if s.c.ended != nil {
-		s.c.l.mu.Unlock()
-		return s.c.ended
+// enter locks the loop for the use of the native session. The error says why that is over.
+func (s *Session) enter() error {
+	s.c.l.look()
+	if err := s.c.ended; err != nil {
+		s.c.l.endLook()
+		return err
 	}
 	return nil
+}
+
+func (s *Session) leave() { s.c.l.leave() }
+
+func (s *Session) look() { s.c.l.look() }
+
+func (s *Session) endLook() { s.c.l.endLook() }
+
+// context returns a context that ends with the session.
+func (s *Session) context() context.Context {
+	s.look()
+	defer s.endLook()
+	c := s.c
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.ended != nil {
+			c.cancel(c.ended)
+		}
+	}
+	return c.ctx
 }
 
 // SetMTU bounds the size of messages, in bytes without the headers of IP, UDP and
@@ -300,10 +324,10 @@ func (s *Session) SetMTU(bytes int) error {
 	if bytes < minMTU || bytes > maxMTU {
 		return s.failed("set MTU", errors.New("the MTU must be from 64 to 65535"))
 	}
-	if err := s.use(); err != nil {
+	if err := s.enter(); err != nil {
 		return s.failed("set MTU", err)
 	}
-	defer s.c.l.unlock()
+	defer s.leave()
 	s.c.native.SetMTU(bytes)
 	s.c.mtu.Store(int32(bytes))
 	return nil
@@ -314,26 +338,26 @@ func (s *Session) SetMTU(bytes int) error {
 // 1152 until the peer has told (RFC 8323, section 5.3.1). It stands for
 // coap_session_max_pdu_size.
 func (s *Session) MaxPDUSize() int {
-	if s.use() != nil {
+	if s.enter() != nil {
 		return 0
 	}
-	defer s.c.l.unlock()
+	defer s.leave()
 	return s.c.native.MaxPDUSize()
 }
 
 // SetAppData keeps any value with the session. It stands for
 // coap_session_set_app_data.
 func (s *Session) SetAppData(v any) {
-	s.c.l.mu.Lock()
+	s.look()
 	s.c.appData = v
-	s.c.l.mu.Unlock()
+	s.endLook()
 }
 
 // AppData returns what SetAppData was given last, or nil. It stands for
 // coap_session_get_app_data.
 func (s *Session) AppData() any {
-	s.c.l.mu.Lock()
-	defer s.c.l.mu.Unlock()
+	s.look()
+	defer s.endLook()
 	return s.c.appData
 }
 
@@ -343,10 +367,10 @@ var describing sync.Mutex
 // String describes the session: both addresses, the interface and the protocol,
 // as libcoap writes them. It stands for coap_session_str.
 func (s *Session) String() string {
-	if s.use() != nil {
+	if s.enter() != nil {
 		return s.c.remote.String() + " " + s.c.proto.String() + " (closed)"
 	}
-	defer s.c.l.unlock()
+	defer s.leave()
 	describing.Lock()
 	defer describing.Unlock()
 	return s.c.native.String()

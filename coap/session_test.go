@@ -291,7 +291,7 @@ func TestAContextThatListensIsNotCollected(t *testing.T) {
 		addr := listenOn(t, c, UDP, hello)
 		return c.l, addr
 	}()
-	t.Cleanup(func() { l.close() })
+	t.Cleanup(func() { l.driver.close() })
 	s := connect(t, nil, addr, UDP)
 	for range 5 {
 		runtime.GC()

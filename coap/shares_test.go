@@ -132,13 +132,13 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 				assert.Equal(t, 2, res.Observers())
 				ping := peer.Receive(t)
 				assert.Equal(t, []any{coappeer.CON, coappeer.Empty}, []any{ping.Type, ping.Code})
-				c.l.mu.Lock()
+				c.l.look()
 				for _, one := range c.l.conns {
 					if one.remote == peer.Addr() {
 						one.answered(false) // as when libcoap gives up, in 93 s
 					}
 				}
-				c.l.mu.Unlock()
+				c.l.endLook()
 			}
 			var heard time.Time
 			server := func() *conn {
@@ -149,12 +149,12 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 				}
 				return nil
 			}
-			c.l.mu.Lock()
+			c.l.look()
 			heard = server().alive
-			c.l.mu.Unlock()
+			c.l.endLook()
 			await(t, func() bool { // it answers, and so it stays
-				c.l.mu.Lock()
-				defer c.l.mu.Unlock()
+				c.l.look()
+				defer c.l.endLook()
 				one := server()
 				return one != nil && one.alive.After(heard) && one.asked == nil
 			})

@@ -217,8 +217,8 @@ func TestConnectionThatIsNotReadIsNotReadFrom(t *testing.T) {
 	addr := listenOn(t, c, TCP, &m)
 	conn := unread(t, addr, times)
 	waiting := func() int {
-		c.l.mu.Lock()
-		defer c.l.unlock()
+		c.l.look()
+		defer c.l.leave()
 		return c.l.native.StreamWaiting()
 	}
 	await(t, func() bool { return waiting() > 0 })
@@ -291,8 +291,8 @@ func TestMemoryForConnectionsDoesNotGrowWithDescriptors(t *testing.T) {
 		s := connect(t, nil, to, proto)
 		_, err := s.Get(waitContext(t), "/")
 		require.NoError(t, err)
-		s.c.l.mu.Lock()
+		s.c.l.look()
 		assert.Less(t, s.c.l.native.StreamBytes(), 1000)
-		s.c.l.mu.Unlock()
+		s.c.l.endLook()
 	}
 }

@@ -83,9 +83,9 @@ func TestRequestsWaitForTheAnswerToAPing(t *testing.T) {
 		ask(coappeer.NON, id)
 		ping = peer.Receive(t)
 	}
-	c.l.mu.Lock()
+	c.l.look()
 	c.l.credit.of(peer.Addr().Addr()).used = 2 * creditBytes
-	c.l.mu.Unlock()
+	c.l.endLook()
 	ask(coappeer.CON, 1)
 	ask(coappeer.NON, 2)
 	r := peer.Receive(t)
@@ -130,12 +130,12 @@ func testAnsweredPing(t *testing.T, answer func(coappeer.Message) coappeer.Messa
 	assert.Equal(t, 1, pings)
 
 	// It may be a victim that speaks CoAP: what it gets is bounded, until it consents.
-	c.l.mu.Lock()
+	c.l.look()
 	for _, session := range c.l.conns {
 		assert.Less(t, session.spent.used, 2*creditBytes)
 		session.spent.used = reachableTimes*creditBytes + 1000
 	}
-	c.l.mu.Unlock()
+	c.l.endLook()
 	peer.Send(addr, askBig(5000))
 	echo := challenged(t, peer.Receive(t))
 	for id := range uint16(3) {
@@ -247,9 +247,9 @@ func TestVictimOfAnObservationGetsLittle(t *testing.T) {
 		kind = victim.Receive(t).Type
 	}
 	res.Notify()
-	c.l.mu.Lock()
+	c.l.look()
 	used := c.l.credit.of(victim.Addr().Addr()).used
-	c.l.mu.Unlock()
+	c.l.endLook()
 	assert.Greater(t, used, 5*900)
 	assert.Less(t, used, creditBytes)
 }

@@ -321,6 +321,44 @@ var rules = []rule{
 		},
 	},
 	{
+		name: "only the loop names its mutex",
+		check: func(s source) ([]string, error) {
+			if path.Dir(s.path) != "coap" || s.isC() || slices.Contains(lockFiles, s.path) {
+				return nil, nil
+			}
+			return loopMutex.FindAllString(s.text, -1), nil
+		},
+		good: []source{
+			{"coap/loop.go", "package coap\nfunc (l *loop) look() { l.mutex.Lock() }\n"},
+			{"coap/a.go", "package coap\nfunc (m *Mux) f() { m.mu.Lock() }\n"},
+			{"gnutls/a.go", "package gnutls\nfunc (c *Conn) f() { c.mutex.Lock() }\n"},
+		},
+		bad: []source{
+			{"coap/a.go", "package coap\nfunc (s *Session) f() { s.c.l.mutex.Lock() }\n"},
+			{"coap/a_test.go", "package coap\nfunc f(l *loop) { l.mutex.Unlock() }\n"},
+		},
+	},
+	{
+		name: "what needs the loop locked does not lock it",
+		check: func(s source) ([]string, error) {
+			if path.Dir(s.path) != "coap" || s.isC() || slices.Contains(lockFiles, s.path) {
+				return nil, nil
+			}
+			return locksInside(s)
+		},
+		good: []source{
+			{"coap/loop.go", "package coap\nfunc (l *loop) f() { l.enter() }\n"},
+			{"coap/a.go", "package coap\nfunc (s *Session) f() { s.c.l.look(); s.c.l.endLook() }\nfunc (c *conn) enter() { c.arm() }\n"},
+			{"coap/b.go", "package coap\nfunc (p program) f() { p.l.enter() }\nfunc f(l *loop) { l.enter() }\n"},
+			{"gnutls/a.go", "package gnutls\nfunc (c *Conn) f() { c.enter() }\n"},
+		},
+		bad: []source{
+			{"coap/a.go", "package coap\nfunc (c *conn) f() error { return c.l.enter() }\n"},
+			{"coap/b.go", "package coap\nfunc (l *loop) f() { l.look() }\n"},
+			{"coap/c.go", "package coap\nfunc (q queue[E]) f(l *loop) { l.later(func() { l.enterAnyway() }) }\n"},
+		},
+	},
+	{
 		name: "only library.h asks for the version of GnuTLS",
 		check: func(s source) ([]string, error) {
 			if s.path == "internal/cshim/cgnutls/library.h" {
@@ -360,6 +398,55 @@ var rules = []rule{
 			{"internal/cshim/ccoap/a.go", "package ccoap\n// #ifdef LIBCOAP_VERSION\n// #endif\nimport \"C\"\n"},
 		},
 	},
+}
+
+// lockFiles may name the mutex of a loop (coap/loop.go tells the contract).
+var lockFiles = []string{"coap/loop.go", "coap/loop_mutex.go", "coap/loop_program.go"}
+
+var loopMutex = regexp.MustCompile(`\.mutex\b`)
+
+// lockers are the types of package coap whose methods lock the loop by themselves: those of all
+// others are called with the loop locked.
+var lockers = []string{
+	"Node", "Session", "Server", "Resource", "driver", "program", "batch", "job", "notification", "observation", "transfer",
+}
+
+// locksInside returns the calls that lock the loop in methods that are called with it locked.
+func locksInside(s source) ([]string, error) {
+	f, err := s.parse()
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, d := range f.Decls {
+		method, ok := d.(*ast.FuncDecl)
+		if !ok || method.Recv == nil || slices.Contains(lockers, receiverType(method)) {
+			continue
+		}
+		ast.Inspect(method, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"enter", "enterAnyway", "look"}, sel.Sel.Name) {
+				found = append(found, receiverType(method)+"."+method.Name.Name+" calls "+sel.Sel.Name)
+			}
+			return true
+		})
+	}
+	return found, nil
+}
+
+// receiverType returns the name of the type that a method belongs to.
+func receiverType(method *ast.FuncDecl) string {
+	t := method.Recv.List[0].Type
+	if p, ok := t.(*ast.StarExpr); ok {
+		t = p.X
+	}
+	if g, ok := t.(*ast.IndexExpr); ok {
+		t = g.X
+	}
+	return t.(*ast.Ident).Name
 }
 
 func forbidImport(s source, path string) ([]string, error) {

@@ -1,0 +1,287 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+)
+
+// An exchange waits for what comes for a token.
+type exchange struct {
+	c     *conn
+	token token
+	size  int             // of the token in bytes; 0: there is none yet
+	bytes [tokenSize]byte // of the token
+	mid   int
+	to    receiver
+
+	options ccoap.EncodedOptions // of the last message
+}
+
+// A receiver gets what comes for an exchange, with the loop locked: it must not
+// block or use libcoap.
+type receiver interface {
+	// receive reports whether it takes the message. Otherwise that is rejected.
+	receive(m ccoap.Message) bool
+	// fail is the last call.
+	fail(err error)
+}
+
+// choose takes the token of a message, or a random one later where it has none.
+func (x *exchange) choose(b []byte) { x.token, x.size = parseToken(b), len(b) }
+
+var errTokenInUse = errors.New("another request has the same token")
+
+// open has what comes for an exchange's token go to a receiver.
+func (x *exchange) open(to receiver) error {
+	c := x.c
+	switch {
+	case x.size == 0:
+		x.token, x.size = newToken(), tokenSize
+		for c.exchanges[x.token] != nil {
+			x.token = newToken()
+		}
+	case c.exchanges[x.token] != nil:
+		return errTokenInUse
+	}
+	x.to = to
+	if c.exchanges == nil {
+		c.exchanges = make(map[token]*exchange)
+	}
+	c.exchanges[x.token] = x
+	return nil
+}
+
+// close ends the exchange without a word to its receiver.
+func (x *exchange) close() {
+	if x.c != nil && x.c.exchanges[x.token] == x {
+		delete(x.c.exchanges, x.token)
+	}
+}
+
+func (x *exchange) fail(err error) {
+	x.close()
+	x.to.fail(err)
+}
+
+// begin sends a request, under a new message ID. Where it cannot, the exchange is
+// closed.
+func (x *exchange) begin(m *ccoap.Message) error {
+	m.ID = ccoap.NewID
+	err := x.send(m)
+	if err == nil {
+		return nil
+	}
+	x.close()
+	x.c.l.settle() // it may tell the reason
+	return orDefault(x.c.ended, err)
+}
+
+// send sends a message of an exchange.
+func (x *exchange) send(m *ccoap.Message) error {
+	if x.c.ended != nil {
+		return x.c.ended
+	}
+	m.Token = x.token.append(x.bytes[:0], x.size)
+	x.options = m.Options
+	mid, err := x.c.send(m)
+	x.mid = mid
+	return x.c.sendError(err)
+}
+
+// dispatch hands a response to whoever waits for it.
+func (l *loop) dispatch(id ccoap.SessionID, m ccoap.Message) bool {
+	x := l.exchange(id, m.Token)
+	// A piggybacked response must match in its message ID too (RFC 7252, section
+	// 5.3.2), unless libcoap has put it together for a C program.
+	if x == nil || m.Type == ccoap.Acknowledgement && m.ID != x.mid && !l.shared {
+		return false
+	}
+	if err := l.acceptable(&m, x.options); err != nil {
+		x.fail(err)
+		return false
+	}
+	return x.to.receive(m)
+}
+
+// exchange returns what waits for messages with a token, or nil.
+func (l *loop) exchange(id ccoap.SessionID, token []byte) *exchange {
+	c := l.conns[id]
+	if c == nil || len(token) > tokenSize {
+		return nil
+	}
+	if x := c.exchanges[parseToken(token)]; x != nil && x.size == len(token) {
+		return x
+	}
+	return nil
+}
+
+// A call waits for the one response to a message.
+type call struct {
+	exchange exchange
+	request  ccoap.Message
+	next     func(ccoap.Message) (*ccoap.Message, error) // or nil, see Session.converse
+	response ccoap.Message
+	err      error
+	ended    bool          // there is a response or an error, or nobody waits for it
+	done     chan struct{} // gets an element then
+}
+
+func (c *call) receive(m ccoap.Message) bool {
+	switch {
+	case c.ended:
+	case isStale(&m, &c.request):
+		l := c.exchange.c.l
+		l.events = append(l.events, c.again)
+	default:
+		c.response = m
+		if c.next == nil {
+			c.end()
+			break
+		}
+		c.exchange.close()
+		l := c.exchange.c.l
+		l.events = append(l.events, c.goOn)
+	}
+	return true
+}
+
+// again sends the message again, because libcoap does no longer: a late response had
+// its token.
+func (c *call) again() {
+	if c.ended {
+		return
+	}
+	if err := c.exchange.begin(&c.request); err != nil {
+		c.fail(err)
+	}
+}
+
+// goOn sends what is to follow the response.
+func (c *call) goOn() {
+	if c.ended {
+		return
+	}
+	m, err := c.next(c.response)
+	switch {
+	case err != nil:
+		c.fail(err)
+	case m == nil:
+		c.end()
+	default:
+		c.request = *m
+		c.exchange.choose(m.Token)
+		c.send()
+	}
+}
+
+func (c *call) fail(err error) {
+	if !c.ended {
+		c.err = err
+		c.end()
+	}
+}
+
+// end is the last use of the call by the loop.
+func (c *call) end() {
+	c.ended = true
+	c.exchange.close()
+	c.done <- struct{}{}
+}
+
+func newCall() *call { return &call{done: make(chan struct{}, 1)} }
+
+var calls = sync.Pool{New: func() any { return newCall() }}
+
+func (c *call) free() {
+	*c = call{done: c.done}
+	calls.Put(c)
+}
+
+func (c *call) over() *conn { return c.exchange.c }
+
+// send makes a call of a conn.
+func (c *call) send() {
+	if c.ended { // its context has ended
+		return
+	}
+	if err := c.exchange.start(&c.request, c); err != nil {
+		c.fail(err)
+	}
+}
+
+// wait returns what came, or the error of ctx.
+func (c *call) wait(ctx context.Context) (ccoap.Message, error) {
+	select {
+	case <-c.done:
+		return c.response, c.err
+	case <-ctx.Done():
+		return ccoap.Message{}, ctx.Err()
+	}
+}
+
+// exchange sends one message and waits for its response.
+func (s *Session) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message, error) {
+	return s.converse(ctx, m, nil)
+}
+
+// converse is exchange for several messages: next is called for each response, with
+// the loop locked, and returns the message that is to be sent then. Where it returns
+// none, the response is the last one. After the context has ended it is not called
+// again.
+func (s *Session) converse(ctx context.Context, m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
+	c := s.c
+	c.l.outbox.users.Add(1)
+	defer c.l.outbox.users.Add(-1)
+	waiting := calls.Get().(*call)
+	waiting.exchange.c = c
+	waiting.request = *m
+	waiting.exchange.choose(m.Token)
+	waiting.next = next
+	c.l.driver.submit(waiting)
+	select {
+	case <-waiting.done:
+		response, err := waiting.response, waiting.err
+		waiting.free()
+		return response, err
+	case <-ctx.Done():
+		c.l.look()
+		waiting.ended = true
+		waiting.exchange.close()
+		c.l.endLook()
+		return ccoap.Message{}, ctx.Err()
+	}
+}
+
+// start sends a message, whose responses go to a receiver until the exchange is
+// closed.
+func (s *Session) start(m *ccoap.Message, to receiver) (*exchange, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.c.l.leave()
+	x := &exchange{c: s.c}
+	x.choose(m.Token)
+	if err := x.start(m, to); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// start opens the exchange and sends its first message.
+func (x *exchange) start(m *ccoap.Message, to receiver) error {
+	c := x.c
+	if c.l.native == nil {
+		return net.ErrClosed
+	}
+	if c.ended != nil {
+		return c.ended
+	}
+	if err := x.open(to); err != nil {
+		return err
+	}
+	return x.begin(m)
+}
