@@ -2,9 +2,8 @@ package coap
 
 import (
 	"errors"
-	"slices"
 
-	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
 // What can go wrong in a block-wise transfer (RFC 7959). They are found with
@@ -28,7 +27,7 @@ const (
 	blockOptions = 24 // bytes that the options of a block-wise transfer may add
 	otherOptions = 48 // bytes that are left for the options of a block that is asked for
 	tcpHeader    = 6
-	headSize     = 4 + tokenSize + 1
+	headSize     = 4 + wire.TokenSize + 1
 	dtlsOverhead = 37 // bytes of a record besides its content, at most
 )
 
@@ -46,23 +45,9 @@ func (c *Config) blockSZX() uint8 {
 
 func (c *Config) maxBody() int { return orDefault(c.MaxBody, defaultMaxBody) }
 
-// findOption returns the value of the first option with the ID.
-func findOption(e ccoap.EncodedOptions, id OptionID) ([]byte, bool) {
-	for {
-		number, value, rest, ok := e.Next()
-		switch {
-		case !ok || number > uint16(id):
-			return nil, false
-		case number == uint16(id):
-			return value, true
-		}
-		e = rest
-	}
-}
-
 // findBlock returns a block option, where there is one. A block size of 7 is
 // allowed over reliable transports only.
-func (c *conn) findBlock(e ccoap.EncodedOptions, id OptionID) (b blockValue, ok bool, err error) {
+func (c *conn) findBlock(e wire.Options, id OptionID) (b blockValue, ok bool, err error) {
 	value, ok := findOption(e, id)
 	if !ok {
 		return b, false, nil
@@ -92,79 +77,8 @@ func at(offset int, szx uint8) blockValue {
 	return blockValue{num: uint32(offset >> (min(szx, maxSZX) + 4)), szx: szx}
 }
 
-func parseUint(value []byte) (v uint64) {
-	for _, b := range value {
-		v = v<<8 | uint64(b)
-	}
-	return v
-}
-
-// withOptions returns options with others, both ascending.
-func withOptions(o Options, others ...Option) ccoap.EncodedOptions {
-	size := 0
-	for _, opt := range o {
-		size += ccoap.OptionHeader + len(opt.Value)
-	}
-	for _, opt := range others {
-		size += ccoap.OptionHeader + len(opt.Value)
-	}
-	e := make(ccoap.EncodedOptions, 0, size)
-	for _, opt := range o {
-		for len(others) > 0 && others[0].ID < opt.ID {
-			e = e.Append(uint16(others[0].ID), others[0].Value)
-			others = others[1:]
-		}
-		e = e.Append(uint16(opt.ID), opt.Value)
-	}
-	for _, opt := range others {
-		e = e.Append(uint16(opt.ID), opt.Value)
-	}
-	return e
-}
-
-// with returns a copy with one more option.
-func (o Options) with(added Option) Options {
-	out := append(make(Options, 0, len(o)+1), o...)
-	out.Add(added.ID, added.Value)
-	return out
-}
-
-// without returns a copy without some options.
-func (o Options) without(ids ...OptionID) Options {
-	out := make(Options, 0, len(o))
-	for _, opt := range o {
-		if !slices.Contains(ids, opt.ID) {
-			out = append(out, opt)
-		}
-	}
-	return out
-}
-
 // hasBlocks reports whether there are options of block-wise transfers.
 func (o Options) hasBlocks() bool { return o.Has(OptionBlock1) || o.Has(OptionBlock2) }
-
-// wireSize is how many bytes the options have in a message (RFC 7252, section
-// 3.1).
-func (o Options) wireSize() int {
-	n, last := 0, OptionID(0)
-	for _, opt := range o {
-		n += 1 + extended(int(opt.ID-last)) + extended(len(opt.Value)) + len(opt.Value)
-		last = opt.ID
-	}
-	return n
-}
-
-// extended is how many bytes a number has beside the four bits in the first byte
-// of an option.
-func extended(v int) int {
-	switch {
-	case v < 13:
-		return 0
-	case v < 269:
-		return 1
-	}
-	return 2
-}
 
 // blockSZX is the size exponent of the blocks that this side sends and asks for.
 // libcoap takes no datagram that is larger than the MTU.
@@ -187,7 +101,7 @@ func (c *conn) roomFor(options int) int {
 	if mtu := int(c.mtu.Load()); mtu != 0 && c.proto.Reliable() {
 		most = min(most, mtu-tcpHeader) // what the peer allows replaces it in libcoap
 	}
-	return most - tokenSize - 1 - options - blockOptions
+	return most - wire.TokenSize - 1 - options - blockOptions
 }
 
 // room is conn.roomFor. It is 0 when the session is over.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -59,7 +60,7 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 		for again := true; again; {
 			encoded := options.encode()
 			if !own && c.asksEarly(szx) {
-				encoded = withOptions(options, early(szx))
+				encoded = options.encode(early(szx))
 			}
 			first := r.message(encoded, r.Body)
 			first.Token = token
@@ -107,7 +108,7 @@ func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *tra
 }
 
 // message is a message of the request.
-func (r *Request) message(options ccoap.EncodedOptions, body []byte) *ccoap.Message {
+func (r *Request) message(options wire.Options, body []byte) *ccoap.Message {
 	m := &ccoap.Message{Type: ccoap.Confirmable, Code: int(r.Method), Options: options, Body: body}
 	if r.NonConfirmable {
 		m.Type = ccoap.NonConfirmable
@@ -244,7 +245,7 @@ func (u *upload) next() (*ccoap.Message, error) {
 	}
 	m := u.t.r.message(u.t.blockOptions(u.sent, u.own), block)
 	if len(u.token) == 0 && !ccoap.TokenIsOfOneMessage {
-		u.token = newToken().append(nil, tokenSize)
+		u.token = wire.NewToken().Append(nil, wire.TokenSize)
 	}
 	m.Token = u.token
 	if ccoap.TokenIsOfOneMessage {
@@ -264,7 +265,7 @@ func isStale(response, to *ccoap.Message) bool {
 		return false
 	}
 	sent, ok := findOption(to.Options, OptionBlock1)
-	return ok && parseUint(got)>>4 < parseUint(sent)>>4
+	return ok && wire.ParseUint(got)>>4 < wire.ParseUint(sent)>>4
 }
 
 // add takes the response to the last block. It reports whether there are no more to
@@ -303,7 +304,7 @@ func (u *upload) add(m *ccoap.Message) (over bool, err error) {
 }
 
 // blockOptions returns the options of a message with a block, or with all of the body.
-func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
+func (t *transfer) blockOptions(b blockValue, szx uint8) wire.Options {
 	added := make([]Option, 0, 3)
 	if !b.more && t.c.asksEarly(szx) {
 		added = append(added, early(szx))
@@ -311,10 +312,10 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 	if b.more || b.num > 0 {
 		added = append(added, Option{OptionBlock1, b.encode()})
 		if b.num == 0 && t.progress.SendTotal >= 0 && !t.options.Has(OptionSize1) {
-			added = append(added, Option{OptionSize1, encodeUint(uint64(t.progress.SendTotal))})
+			added = append(added, Option{OptionSize1, wire.EncodeUint(uint64(t.progress.SendTotal))})
 		}
 	}
-	return withOptions(t.options, added...)
+	return t.options.encode(added...)
 }
 
 // begin counts a request, and adds a Request-Tag where another one is under way, whose
@@ -323,7 +324,7 @@ func (t *transfer) blockOptions(b blockValue, szx uint8) ccoap.EncodedOptions {
 // may add others, to each block another one, where there is none.
 func (c *conn) begin(options Options) Options {
 	if (c.requests.Add(1) > 1 || c.l.shared) && !options.Has(OptionRequestTag) {
-		options = options.with(Option{OptionRequestTag, encodeUint(c.tags.Add(1))})
+		options = options.with(Option{OptionRequestTag, wire.EncodeUint(c.tags.Add(1))})
 	}
 	return options
 }
@@ -356,7 +357,7 @@ func (t *transfer) receive(m ccoap.Message) (*Response, error) {
 				return nil, nil
 			}
 		}
-		return t.r.message(withOptions(options, Option{OptionBlock2, b.encode()}), nil), nil
+		return t.r.message(options.encode(Option{OptionBlock2, b.encode()}), nil), nil
 	}
 	request, err := next(m)
 	if err != nil {
@@ -419,7 +420,7 @@ func (d *download) add(t *transfer, m *ccoap.Message) (next blockValue, more boo
 		}
 		d.etag, d.hasETag = etag, hasETag
 		if size, ok := findOption(m.Options, OptionSize2); ok {
-			if size := parseUint(size); size < 1<<40 {
+			if size := wire.ParseUint(size); size < 1<<40 {
 				t.progress.ReceiveTotal = int64(size)
 			}
 		} else if !b.more {

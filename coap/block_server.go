@@ -7,11 +7,12 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // A response of so many bytes goes in one message whatever the MTU is.
-const smallResponse = 64 - 4 - tokenSize - 1
+const smallResponse = 64 - 4 - wire.TokenSize - 1
 
 // A server remembers so many bodies at most, of all its sessions, and so many
 // times Config.MaxBody bytes of them. The address that has most loses what it used longest
@@ -159,16 +160,15 @@ func (s *blockStore) sweep() time.Duration {
 
 // hasBlocks reports whether a message is about blocks.
 func hasBlocks(m *ccoap.Message) bool {
-	for e := m.Options; ; {
-		number, _, rest, ok := e.Next()
-		if !ok || number > uint16(OptionBlock1) {
+	for number := range wire.Options(m.Options).All() {
+		switch id := OptionID(number); {
+		case id == OptionBlock1, id == OptionBlock2:
+			return true
+		case id > OptionBlock1:
 			return false
 		}
-		if number == uint16(OptionBlock1) || number == uint16(OptionBlock2) {
-			return true
-		}
-		e = rest
 	}
+	return false
 }
 
 // bodyKey is the same for the messages of a block-wise transfer: the method and
@@ -176,20 +176,16 @@ func hasBlocks(m *ccoap.Message) bool {
 // and those that are no part of a cache key (RFC 7252, section 5.4.6).
 func bodyKey(m *ccoap.Message) string {
 	const noCacheKey = 0x1c
-	key := make([]byte, 0, 64)
+	key := make(wire.Options, 0, 64)
 	key = append(key, requestBody, byte(m.Code))
-	for e := m.Options; ; {
-		number, value, rest, ok := e.Next()
-		if !ok {
-			return string(key)
-		}
+	for number, value := range wire.Options(m.Options).All() {
 		switch id := OptionID(number); {
 		case id == OptionBlock1, id == OptionBlock2, id == OptionObserve, number&0x1e == noCacheKey:
 		default:
-			key = ccoap.EncodedOptions(key).Append(number, value)
+			key = key.Append(number, value)
 		}
-		e = rest
 	}
+	return string(key)
 }
 
 // ofResponse is the key of the response's body.
@@ -263,12 +259,12 @@ func (in *incoming) assemble() bool {
 	case !b.one.fits(len(body)):
 		in.refuse(CodeBadRequest, "the block has another size than it says", in.block1(false))
 		return false
-	case offset+len(body) > most || parseUint(size1) > uint64(most):
+	case offset+len(body) > most || wire.ParseUint(size1) > uint64(most):
 		if old := in.c.blocks[b.key]; old != nil {
 			l.store.remove(old)
 		}
 		echo := blockValue{num: b.one.num, szx: b.one.szx} // a smaller size would not help
-		in.refuse(CodeRequestEntityTooLarge, "", Option{OptionBlock1, echo.encode()}, Option{OptionSize1, encodeUint(uint64(most))})
+		in.refuse(CodeRequestEntityTooLarge, "", Option{OptionBlock1, echo.encode()}, Option{OptionSize1, wire.EncodeUint(uint64(most))})
 		return false
 	case b.one.num == 0 && !b.one.more:
 		if old := in.c.blocks[b.key]; old != nil {
@@ -494,7 +490,7 @@ func (c *conn) slice(w *response, two *blockValue, offset int) *ccoap.Message {
 	}
 	added := []Option{{OptionBlock2, b.encode()}}
 	if offset == 0 && !w.options.Has(OptionSize2) {
-		added = append(added, Option{OptionSize2, encodeUint(uint64(len(w.body)))})
+		added = append(added, Option{OptionSize2, wire.EncodeUint(uint64(len(w.body)))})
 	}
-	return &ccoap.Message{Code: int(w.code), Options: withOptions(w.options, added...), Body: body}
+	return &ccoap.Message{Code: int(w.code), Options: w.options.encode(added...), Body: body}
 }

@@ -1,6 +1,10 @@
 package coap
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
+)
 
 // A blockValue is the value of a Block1 or Block2 option (RFC 7959, section 2.2).
 type blockValue struct {
@@ -41,7 +45,7 @@ func (b blockValue) encode() []byte {
 	if b.more {
 		n |= 8
 	}
-	return encodeUint(n)
+	return wire.EncodeUint(n)
 }
 
 // size returns the size of a block in bytes, with BERT of each of those in it.

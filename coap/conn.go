@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -31,7 +31,7 @@ type conn struct {
 	connected chan struct{} // closed when messages can be exchanged, or it is over
 	patient   bool          // its handshake goes on
 	isUp      bool          // connected is closed because messages can be exchanged
-	exchanges map[token]*exchange
+	exchanges map[wire.Token]*exchange
 	pings     []*ping
 	appData   any
 	ctx       context.Context // made when it is asked for
@@ -75,31 +75,6 @@ type conn struct {
 
 // foreignTags is beyond the Request-Tags of libcoap, which have 4 bytes.
 const foreignTags = 1 << 32
-
-// A token ties responses to their request. They are random, as RFC 7252,
-// section 5.3.1 asks of clients without transport security, unless Request.Token says
-// otherwise. In those with less than tokenSize bytes, a 1 goes before the bytes.
-type token uint64
-
-const tokenSize = 8
-
-func newToken() token { return token(rand.Uint64()) }
-
-func parseToken(b []byte) token {
-	t := token(1)
-	for _, c := range b {
-		t = t<<8 | token(c)
-	}
-	return t
-}
-
-// append appends the size bytes of a token.
-func (t token) append(b []byte, size int) []byte {
-	for i := size - 1; i >= 0; i-- {
-		b = append(b, byte(t>>(8*i)))
-	}
-	return b
-}
 
 func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bool) *conn {
 	c := &conn{

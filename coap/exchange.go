@@ -6,19 +6,20 @@ import (
 	"net"
 	"sync"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // An exchange waits for what comes for a token.
 type exchange struct {
 	c     *conn
-	token token
-	size  int             // of the token in bytes; 0: there is none yet
-	bytes [tokenSize]byte // of the token
+	token wire.Token
+	size  int                  // of the token in bytes; 0: there is none yet
+	bytes [wire.TokenSize]byte // of the token
 	mid   int
 	to    receiver
 
-	options ccoap.EncodedOptions // of the last message
+	options wire.Options // of the last message
 }
 
 // A receiver gets what comes for an exchange, with the loop locked: it must not
@@ -31,7 +32,7 @@ type receiver interface {
 }
 
 // choose takes the token of a message, or a random one later where it has none.
-func (x *exchange) choose(b []byte) { x.token, x.size = parseToken(b), len(b) }
+func (x *exchange) choose(b []byte) { x.token, x.size = wire.ParseToken(b), len(b) }
 
 var errTokenInUse = errors.New("another request has the same token")
 
@@ -40,16 +41,16 @@ func (x *exchange) open(to receiver) error {
 	c := x.c
 	switch {
 	case x.size == 0:
-		x.token, x.size = newToken(), tokenSize
+		x.token, x.size = wire.NewToken(), wire.TokenSize
 		for c.exchanges[x.token] != nil {
-			x.token = newToken()
+			x.token = wire.NewToken()
 		}
 	case c.exchanges[x.token] != nil:
 		return errTokenInUse
 	}
 	x.to = to
 	if c.exchanges == nil {
-		c.exchanges = make(map[token]*exchange)
+		c.exchanges = make(map[wire.Token]*exchange)
 	}
 	c.exchanges[x.token] = x
 	return nil
@@ -85,7 +86,7 @@ func (x *exchange) send(m *ccoap.Message) error {
 	if x.c.ended != nil {
 		return x.c.ended
 	}
-	m.Token = x.token.append(x.bytes[:0], x.size)
+	m.Token = x.token.Append(x.bytes[:0], x.size)
 	x.options = m.Options
 	mid, err := x.c.send(m)
 	x.mid = mid
@@ -110,10 +111,10 @@ func (l *loop) dispatch(id ccoap.SessionID, m ccoap.Message) bool {
 // exchange returns what waits for messages with a token, or nil.
 func (l *loop) exchange(id ccoap.SessionID, token []byte) *exchange {
 	c := l.conns[id]
-	if c == nil || len(token) > tokenSize {
+	if c == nil || len(token) > wire.TokenSize {
 		return nil
 	}
-	if x := c.exchanges[parseToken(token)]; x != nil && x.size == len(token) {
+	if x := c.exchanges[wire.ParseToken(token)]; x != nil && x.size == len(token) {
 		return x
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -114,7 +115,7 @@ func TestMessageThatTheNetworkRefuses(t *testing.T) {
 	c := connect(t, nil, nobody, UDP).c
 	send := func() error {
 		m := (&Request{Method: MethodGet, NonConfirmable: true}).message(nil, nil)
-		m.ID, m.Token = ccoap.NewID, newToken().append(nil, tokenSize)
+		m.ID, m.Token = ccoap.NewID, wire.NewToken().Append(nil, wire.TokenSize)
 		_, err := c.send(m)
 		return c.sendError(err)
 	}

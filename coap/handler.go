@@ -3,6 +3,8 @@ package coap
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
 // A Handler answers requests. Requests that come together are handled one after
@@ -77,7 +79,7 @@ func (w *response) shorten() {
 	if w.code != CodeHopLimitReached {
 		return
 	}
-	most := max(0, firstBuffer-2-tokenSize-blockOptions-w.options.wireSize())
+	most := max(0, firstBuffer-2-wire.TokenSize-blockOptions-w.options.wireSize())
 	if len(w.body) > most {
 		w.body = bytes.ToValidUTF8(w.body[:most], nil)
 	}

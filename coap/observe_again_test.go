@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/coappeer"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
@@ -138,9 +139,9 @@ func TestNumbersOfAServerThatHasStartedAgainAreNewer(t *testing.T) {
 		before.Notify()
 	}
 	await(t, func() bool {
-		var f freshness
-		require.True(t, f.isNew(numberOf(before.sequence()), time.Now()))
-		return f.isNew(numberOf(NewResource(hello).sequence()), time.Now())
+		var f wire.Freshness
+		require.True(t, f.Advance(numberOf(before.sequence()), time.Now()))
+		return f.Advance(numberOf(NewResource(hello).sequence()), time.Now())
 	})
 	last := before.sequence()
 	before.Notify()
@@ -150,9 +151,9 @@ func TestNumbersOfAServerThatHasStartedAgainAreNewer(t *testing.T) {
 // newer reports whether a notification has a newer number than another one.
 func newer(t testing.TB, m, than coappeer.Received) bool {
 	t.Helper()
-	var f freshness
-	require.True(t, f.isNew(sequence(t, than), time.Now()))
-	return f.isNew(sequence(t, m), time.Now())
+	var f wire.Freshness
+	require.True(t, f.Advance(sequence(t, than), time.Now()))
+	return f.Advance(sequence(t, m), time.Now())
 }
 
 // The message ID acknowledges (RFC 7252, section 4.2), whatever else there is.

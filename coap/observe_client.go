@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -248,7 +249,7 @@ func (o *observation) end() {
 	}
 	x.to = &farewell{x: x, m: m, g: g}
 	// For a C program libcoap would change the token of the request.
-	if !c.l.shared || !c.native.CancelObserve(x.token.append(x.bytes[:0], x.size)) {
+	if !c.l.shared || !c.native.CancelObserve(x.token.Append(x.bytes[:0], x.size)) {
 		_ = x.begin(m)
 	}
 }
@@ -264,14 +265,14 @@ type registration struct {
 	id     messageID // of the last request
 	awaits bool      // the answer to it
 	acked  bool      // the server has it: what comes next is the answer
-	fresh  freshness
+	fresh  wire.Freshness
 	latest *ccoap.Message // nil: taken
 	err    error          // there will be no more
 }
 
 func (g *registration) receive(m ccoap.Message) bool {
 	if sequence, ok := findOption(m.Options, OptionObserve); ok && !g.t.c.proto.Reliable() &&
-		!g.isNew(&m, uint32(parseUint(sequence))) {
+		!g.isNew(&m, uint32(wire.ParseUint(sequence))) {
 		return true
 	}
 	if b, ok, _ := g.t.c.findBlock(m.Options, OptionBlock2); ok && b.num > 0 && g.t.c.l.shared {
@@ -287,9 +288,9 @@ func (g *registration) receive(m ccoap.Message) bool {
 // that answer, or comes without an acknowledgement, is judged by its number.
 func (g *registration) isNew(m *ccoap.Message, sequence uint32) bool {
 	if g.awaits && (g.acked || m.Type == ccoap.Acknowledgement) {
-		g.fresh = freshness{}
+		g.fresh = wire.Freshness{}
 	}
-	if g.fresh.isNew(sequence, time.Now()) {
+	if g.fresh.Advance(sequence, time.Now()) {
 		g.awaits = false
 		return true
 	}
@@ -317,14 +318,14 @@ func (g *registration) wake() {
 
 // message asks the server to begin, or to end.
 func (g *registration) message(value uint64) *ccoap.Message {
-	options := []Option{{OptionObserve, encodeUint(value)}}
+	options := []Option{{OptionObserve, wire.EncodeUint(value)}}
 	if szx := g.t.c.blockSZX(); g.t.c.asksEarly(szx) && !g.t.options.hasBlocks() {
 		options = append(options, early(szx))
 	}
 	if g.echo != nil {
 		options = append(options, Option{OptionEcho, g.echo})
 	}
-	return g.t.r.message(withOptions(g.t.options, options...), g.t.r.Body)
+	return g.t.r.message(g.t.options.encode(options...), g.t.r.Body)
 }
 
 // begin sends the request.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
 // An OptionID is the number of an option.
@@ -140,7 +142,7 @@ func (o *Options) Add(id OptionID, value []byte) {
 func (o *Options) AddString(id OptionID, value string) { o.Add(id, []byte(value)) }
 
 // AddUint is Add for a number, in the fewest bytes (RFC 7252, section 3.2).
-func (o *Options) AddUint(id OptionID, value uint64) { o.Add(id, encodeUint(value)) }
+func (o *Options) AddUint(id OptionID, value uint64) { o.Add(id, wire.EncodeUint(value)) }
 
 // Set adds an option in place of those with the same ID.
 func (o *Options) Set(id OptionID, value []byte) {
@@ -152,7 +154,7 @@ func (o *Options) Set(id OptionID, value []byte) {
 func (o *Options) SetString(id OptionID, value string) { o.Set(id, []byte(value)) }
 
 // SetUint is Set for a number, in the fewest bytes (RFC 7252, section 3.2).
-func (o *Options) SetUint(id OptionID, value uint64) { o.Set(id, encodeUint(value)) }
+func (o *Options) SetUint(id OptionID, value uint64) { o.Set(id, wire.EncodeUint(value)) }
 
 // Remove removes all options with an ID.
 func (o *Options) Remove(id OptionID) {
@@ -200,23 +202,7 @@ func (o Options) Uint(id OptionID) (n uint64, ok bool) {
 	if !ok || len(value) > 8 {
 		return 0, false
 	}
-	for _, b := range value {
-		n = n<<8 | uint64(b)
-	}
-	return n, true
-}
-
-// encodeUint returns a number in the fewest bytes, none for 0.
-func encodeUint(n uint64) []byte {
-	size := 0
-	for m := n; m > 0; m >>= 8 {
-		size++
-	}
-	b := make([]byte, size)
-	for i := range b {
-		b[size-1-i] = byte(n >> (8 * i))
-	}
-	return b
+	return wire.ParseUint(value), true
 }
 
 // Clone returns a copy that can be changed without changing o. The values are

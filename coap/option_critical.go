@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -74,18 +75,14 @@ const (
 // does not know it may forward what is safe, and must refuse the rest, also where it is
 // elective (section 5.7.1). own are the options of the request that a response is for:
 // whoever sends one understands it.
-func (l *loop) refuses(m *ccoap.Message, proxied bool, own ccoap.EncodedOptions) (r refusal, ok bool) {
+func (l *loop) refuses(m *ccoap.Message, proxied bool, own wire.Options) (r refusal, ok bool) {
 	if id := OptionID(m.OddOption); id > OptionID(ccoap.MaxOption()) {
 		return refusal{id, notUnderstood}, true
 	} else if id != 0 {
 		return refusal{id, wrongLength}, true
 	}
 	last := OptionID(0)
-	for e := m.Options; ; {
-		number, _, rest, more := e.Next()
-		if !more {
-			return r, false
-		}
+	for number := range wire.Options(m.Options).All() {
 		id := OptionID(number)
 		switch {
 		case proxied && id.unforwardable() && !l.understands(id):
@@ -98,8 +95,9 @@ func (l *loop) refuses(m *ccoap.Message, proxied bool, own ccoap.EncodedOptions)
 				return refusal{id, notUnderstood}, true
 			}
 		}
-		e, last = rest, id
+		last = id
 	}
+	return r, false
 }
 
 func (l *loop) understands(id OptionID) bool {
@@ -155,7 +153,7 @@ func (in *incoming) refuseOption(r refusal) {
 
 // acceptable returns what is wrong with the options of a response to a request with others.
 // One that says that an option is bad may contain that one.
-func (l *loop) acceptable(m *ccoap.Message, own ccoap.EncodedOptions) error {
+func (l *loop) acceptable(m *ccoap.Message, own wire.Options) error {
 	if Code(m.Code) == CodeBadOption {
 		return nil
 	}

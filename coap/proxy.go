@@ -3,7 +3,7 @@ package coap
 import (
 	"errors"
 
-	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
 var errNoMemory = errors.New("out of memory")
@@ -35,7 +35,7 @@ func (c *Node) HandleProxy(h Handler) error {
 }
 
 // proxied reports whether a request is for a proxy.
-func proxied(e ccoap.EncodedOptions) bool {
+func proxied(e wire.Options) bool {
 	_, uri := findOption(e, OptionProxyURI)
 	_, scheme := findOption(e, OptionProxyScheme)
 	return uri || scheme

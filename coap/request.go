@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
 // A Request is what a client sends and what a server's Handler gets.
@@ -132,8 +134,8 @@ func (r *Request) check(options Options) error {
 	if !r.Method.IsRequest() {
 		return fmt.Errorf("code %v is no method", r.Method)
 	}
-	if len(r.Token) > tokenSize {
-		return fmt.Errorf("a token of %d bytes; %d are the most", len(r.Token), tokenSize)
+	if len(r.Token) > wire.TokenSize {
+		return fmt.Errorf("a token of %d bytes; %d are the most", len(r.Token), wire.TokenSize)
 	}
 	return options.check()
 }

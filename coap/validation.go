@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -165,7 +166,7 @@ func (c *conn) transmit(m *ccoap.Message) (mid int, err error) {
 	if err != nil || !c.metered() {
 		return mid, err
 	}
-	n := wireSize(m)
+	n := wire.DatagramSize(len(m.Token), m.Options, len(m.Body))
 	if m.Type == ccoap.Confirmable {
 		n *= c.l.config.tries()
 		c.prove(mid)
@@ -180,7 +181,7 @@ func (c *conn) transmit(m *ccoap.Message) (mid int, err error) {
 
 // earn counts a message that has come.
 func (c *conn) earn(m *ccoap.Message) {
-	n := creditAmount * wireSize(m)
+	n := creditAmount * wire.DatagramSize(len(m.Token), m.Options, len(m.Body))
 	b, _ := c.account()
 	b.used = max(0, b.used-n)
 	if !c.verified {
@@ -200,35 +201,6 @@ func (c *conn) overdrawn(bytes int) bool {
 
 // tries is how often a confirmable message may be sent.
 func (c *Config) tries() int { return 1 + orDefault(c.MaxRetransmit, defaultMaxRetransmit) }
-
-// wireSize is how many bytes a message has over UDP.
-func wireSize(m *ccoap.Message) int {
-	n := 4 + len(m.Token)
-	last := uint16(0)
-	for e := m.Options; ; {
-		number, value, rest, ok := e.Next()
-		if !ok {
-			break
-		}
-		n += 1 + extension(int(number-last)) + extension(len(value)) + len(value)
-		last, e = number, rest
-	}
-	if len(m.Body) > 0 {
-		n += 1 + len(m.Body)
-	}
-	return n
-}
-
-// extension is how many bytes an option's delta or length has beside its first four bits.
-func extension(n int) int {
-	switch {
-	case n < 13:
-		return 0
-	case n < 269:
-		return 1
-	}
-	return 2
-}
 
 // echo is the Echo value of a session at a time: only who gets it can send it back. The
 // server keeps nothing.

@@ -132,6 +132,9 @@ func isProgramName(file, name string) bool {
 	return strings.HasPrefix(name, "gnucoap_") && (file == programHeader || file == "internal/cshim/ccoap/program.c")
 }
 
+// pure are the packages below coap that are Go alone.
+var pure = []string{"coap/internal/wire", "coap/internal/block"}
+
 var rules = []rule{
 	{
 		name: "only shims import C",
@@ -163,6 +166,36 @@ var rules = []rule{
 		},
 		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}, {"coap/native/gnucoap.h", ""}, {"examples/adopt/a.c", ""}},
 		bad:  []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}, {"coap/a.h", ""}, {"examples/other/a.c", ""}},
+	},
+	{
+		name: "wire and block know no package of this module but each other",
+		check: func(s source) ([]string, error) {
+			if !slices.Contains(pure, path.Dir(s.path)) {
+				return nil, nil
+			}
+			f, err := s.parse()
+			if err != nil {
+				return nil, err
+			}
+			var found []string
+			for _, spec := range f.Imports {
+				imported := strings.Trim(spec.Path.Value, `"`)
+				dir, ours := strings.CutPrefix(imported, module+"/")
+				if imported == "C" || ours && !slices.Contains(pure, dir) {
+					found = append(found, "imports "+imported)
+				}
+			}
+			return found, nil
+		},
+		good: []source{
+			{"coap/internal/block/a.go", "package block\nimport (\n\t\"io\"\n\t\"github.com/gnucoap/gnucoap/coap/internal/wire\"\n)\n"},
+			{"coap/a.go", "package coap\nimport \"github.com/gnucoap/gnucoap/internal/cshim/ccoap\"\n"},
+		},
+		bad: []source{
+			{"coap/internal/wire/a.go", "package wire\nimport \"C\"\n"},
+			{"coap/internal/wire/b.go", "package wire\nimport \"github.com/gnucoap/gnucoap/internal/cshim/ccoap\"\n"},
+			{"coap/internal/block/a_test.go", "package block\nimport \"github.com/gnucoap/gnucoap/coap\"\n"},
+		},
 	},
 	{
 		name: "only handle imports go-pointer",

@@ -5,18 +5,17 @@ package ccoap
 */
 import "C"
 
-import (
-	"encoding/binary"
-	"unsafe"
-)
+import "unsafe"
 
 // A Message is a CoAP message.
 type Message struct {
-	Type    int // Confirmable and so on
-	Code    int // wire number
-	ID      int // message ID, or NewID
-	Token   []byte
-	Options EncodedOptions
+	Type  int // Confirmable and so on
+	Code  int // wire number
+	ID    int // message ID, or NewID
+	Token []byte
+	// Options are in ascending order, each as its number in 2 bytes, the length of its value
+	// in 4, both in network byte order, and the value: see coap/internal/wire.
+	Options []byte
 	Body    []byte
 	// More says that the next message over this connection is sent at once, or
 	// Context.Push called: this one waits for it. It is for TCP and TLS only.
@@ -41,28 +40,6 @@ const (
 // NewID asks Send for the session's next message ID.
 const NewID = -1
 
-// EncodedOptions are options in ascending order.
-type EncodedOptions []byte
-
-// OptionHeader is how many bytes an option takes beside its value.
-const OptionHeader = 6
-
-// Append adds an option, whose number must not be less than the last one's.
-func (e EncodedOptions) Append(number uint16, value []byte) EncodedOptions {
-	e = binary.BigEndian.AppendUint16(e, number)
-	e = binary.BigEndian.AppendUint32(e, uint32(len(value)))
-	return append(e, value...)
-}
-
-// Next splits the first option off. It reports false where there is none.
-func (e EncodedOptions) Next() (number uint16, value []byte, rest EncodedOptions, ok bool) {
-	if len(e) < OptionHeader {
-		return 0, nil, nil, false
-	}
-	end := OptionHeader + int(binary.BigEndian.Uint32(e[2:]))
-	return binary.BigEndian.Uint16(e), e[OptionHeader:end:end], e[end:], true
-}
-
 // readMessage copies a message from C.
 func readMessage(m *C.struct_cshim_message) Message {
 	token, options := int(m.token_size), int(m.options_size)
@@ -75,7 +52,7 @@ func readMessage(m *C.struct_cshim_message) Message {
 		Code:    int(m.code),
 		ID:      int(m.mid),
 		Token:   all[:token:token],
-		Options: EncodedOptions(all[token : token+options : token+options]),
+		Options: all[token : token+options : token+options],
 		Body:    all[token+options:],
 
 		OddOption:    uint16(m.odd.critical),

@@ -1,4 +1,4 @@
-package coap
+package wire
 
 import (
 	"testing"
@@ -36,20 +36,20 @@ func TestFreshnessOfNotifications(t *testing.T) {
 		{"the clock went back", 6, 5, -time.Hour, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var f freshness
+			var f Freshness
 			now := time.Unix(1e9, 0)
-			assert.True(t, f.isNew(tc.v1, now), "the first always is")
-			assert.Equal(t, tc.isNew, f.isNew(tc.v2, now.Add(tc.after)))
+			assert.True(t, f.Advance(tc.v1, now), "the first always is")
+			assert.Equal(t, tc.isNew, f.Advance(tc.v2, now.Add(tc.after)))
 		})
 	}
 }
 
 func TestStaleNotificationLeavesNoTrace(t *testing.T) {
-	var f freshness
+	var f Freshness
 	now := time.Unix(1e9, 0)
-	assert.True(t, f.isNew(10, now))
-	assert.False(t, f.isNew(9, now.Add(100*time.Second)))
-	assert.False(t, f.isNew(10, now.Add(128*time.Second)))
-	assert.True(t, f.isNew(9, now.Add(129*time.Second)), "129 s after the last that was new")
-	assert.False(t, f.isNew(9, now.Add(130*time.Second)))
+	assert.True(t, f.Advance(10, now))
+	assert.False(t, f.Advance(9, now.Add(100*time.Second)))
+	assert.False(t, f.Advance(10, now.Add(128*time.Second)))
+	assert.True(t, f.Advance(9, now.Add(129*time.Second)), "129 s after the last that was new")
+	assert.False(t, f.Advance(9, now.Add(130*time.Second)))
 }
