@@ -29,15 +29,14 @@ type secured struct {
 	pki        *PKI
 	presented  *presented // with pki, where it is not libcoap that has its certificates
 	leaves     []*x509.Certificate
-	clientCAs  *cgnutls.CertificateCredentials
-	owner      any // of clientCAs
+	clientCAs  bridge.Credentials
 	otherNames int
 
 	roots *gnutls.CertPool
 }
 
 // creds are what clients are verified with.
-func (s *secured) creds() *cgnutls.CertificateCredentials {
+func (s *secured) creds() bridge.Credentials {
 	if s.presented != nil {
 		return s.presented.creds
 	}
@@ -110,21 +109,20 @@ type security struct {
 	pki  *PKI
 	name string // of the server
 
-	roots     *gnutls.CertPool                // that pki trusts; nil: the system's
-	creds     *cgnutls.CertificateCredentials // of pki
-	owner     any                             // of creds
-	resumer   bridge.Resumer                  // nil: it does not resume
-	declined  bool                            // the handshake failed with a session that was offered, for no other known reason
-	watched   bool
-	set       bool // what libcoap had set up is replaced
-	verified  bool
-	chains    [][]*x509.Certificate // from the server to an authority
-	verifyErr error                 // what InsecureSkipVerify skips
-	failed    error                 // why the peer was not accepted
-	sent      gnutls.Alert          // to tell it
-	received  gnutls.Alert
-	heard     bool // something else has come from the server
-	began     time.Time
+	roots      *gnutls.CertPool   // that pki trusts; nil: the system's
+	creds      bridge.Credentials // of pki
+	resumption bridge.Resumption  // nil: it does not resume
+	declined   bool               // the handshake failed with a session that was offered, for no other known reason
+	watched    bool
+	set        bool // what libcoap had set up is replaced
+	verified   bool
+	chains     [][]*x509.Certificate // from the server to an authority
+	verifyErr  error                 // what InsecureSkipVerify skips
+	failed     error                 // why the peer was not accepted
+	sent       gnutls.Alert          // to tell it
+	received   gnutls.Alert
+	heard      bool // something else has come from the server
+	began      time.Time
 }
 
 // security returns what the Config says for a session to a host.
@@ -198,7 +196,7 @@ func (c *conn) watch() {
 	b := cgnutls.Borrow(p, false)
 	code := s.watch(c.l, c.id, b, c.proto == DTLS)
 	if code >= 0 && c.proto == DTLS && s.pki != nil && s.pki.RawPublicKey == nil {
-		code = b.SetCertificateCredentials(s.creds)
+		code = b.SetCertificateCredentials(s.creds.Native())
 	}
 	if code < 0 {
 		c.fail(gnutls.ErrorCode(code))
@@ -338,13 +336,13 @@ func (l *loop) failHandshake(id ccoap.SessionID) {
 
 // reject tells the server that it is not accepted.
 func (s *security) reject(b cgnutls.Borrowed) {
-	s.sent = gnutls.Alert(bridge.RejectionAlert(s.failed))
+	s.sent = bridge.Lent.RejectionAlert(s.failed)
 	b.SendAlert(uint8(s.sent))
 }
 
 // verify applies the configuration to what a peer has sent. It returns what the
 // certificates led to, and what InsecureSkipVerify skips.
-func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds *cgnutls.CertificateCredentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
+func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds bridge.Credentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
 	st := b.State()
 	if st.RawKey {
 		return nil, nil, p.verifyRaw(st.PeerChain[0])
@@ -352,7 +350,7 @@ func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds *cgnutls.CertificateCred
 	if p.VerifyRawPublicKey != nil {
 		return nil, nil, errors.New("the peer sent a certificate in place of a raw public key")
 	}
-	state, err := connectionState(st)
+	state, err := bridge.Lent.ConnectionState(st)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -363,7 +361,7 @@ func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds *cgnutls.CertificateCred
 	if l.config.Logger == nil {
 		warn = nil // somebody else may have one
 	}
-	chain, err := bridge.VerifyPeer(b, creds, name, client, warn)
+	chain, err := bridge.Lent.VerifyPeer(b, creds, name, client, warn)
 	switch {
 	case err == nil:
 		state.VerifiedChains = [][]*x509.Certificate{chain}
@@ -407,11 +405,6 @@ func callbackError(err error) error {
 	return err
 }
 
-func connectionState(st cgnutls.State) (gnutls.ConnectionState, error) {
-	state, err := bridge.ConnectionState(st)
-	return state.(gnutls.ConnectionState), err
-}
-
 // onVerify decides where libcoap asks: about clients of a server, and about what came for a client
 // session before it was watched.
 func (l *loop) onVerify(tls unsafe.Pointer) bool {
@@ -429,11 +422,11 @@ func (l *loop) onVerify(tls unsafe.Pointer) bool {
 }
 
 // verifyClient decides about a client of a server.
-func (l *loop) verifyClient(b cgnutls.Borrowed, pki *PKI, creds *cgnutls.CertificateCredentials) bool {
+func (l *loop) verifyClient(b cgnutls.Borrowed, pki *PKI, creds bridge.Credentials) bool {
 	_, _, err := pki.verify(l, b, creds, "", false)
 	if err != nil {
 		l.warn("client refused", "error", err)
-		b.SendAlert(bridge.RejectionAlert(err))
+		b.SendAlert(uint8(bridge.Lent.RejectionAlert(err)))
 	}
 	return err == nil
 }
@@ -467,7 +460,7 @@ func (c *conn) established() error {
 	}
 	b := cgnutls.Borrow(p, c.server)
 	st := b.State()
-	state, err := connectionState(st)
+	state, err := bridge.Lent.ConnectionState(st)
 	if err != nil {
 		return err
 	}

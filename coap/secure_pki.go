@@ -21,7 +21,6 @@ import (
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
-	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
 )
 
@@ -126,7 +125,7 @@ func (p *PKI) checkServer() error {
 		return fmt.Errorf("PKI.ClientAuth is %d, neither NoClientCert nor RequireAndVerifyClientCert: %w", p.ClientAuth, ErrNotSupported)
 	case p.ClientAuth != gnutls.NoClientCert && p.VerifyRawPublicKey != nil:
 		return errors.New("PKI.ClientAuth and PKI.VerifyRawPublicKey are both set")
-	case p.ClientAuth != gnutls.NoClientCert && (p.ClientCAs == nil || len(bridge.CertPEM(p.ClientCAs)) == 0):
+	case p.ClientAuth != gnutls.NoClientCert && (p.ClientCAs == nil || len(bridge.Lent.CertPEM(p.ClientCAs)) == 0):
 		return errors.New("PKI.ClientAuth verifies clients and PKI.ClientCAs names no authority")
 	}
 	return nil
@@ -148,12 +147,11 @@ func (l *loop) setPKI(pki *PKI) error {
 		return errors.New("the certificates are already set")
 	}
 	var err error
-	var owner any
-	var creds *cgnutls.CertificateCredentials
+	var creds bridge.Credentials
 	var ca []byte
 	if pki.ClientAuth != gnutls.NoClientCert {
-		ca = bridge.CertPEM(pki.ClientCAs)
-		if creds, owner, err = bridge.Credentials(pki.ClientCAs, nil, false); err != nil {
+		ca = bridge.Lent.CertPEM(pki.ClientCAs)
+		if creds, err = bridge.Lent.ServerCredentials(pki.ClientCAs, nil); err != nil {
 			return err
 		}
 	}
@@ -174,22 +172,20 @@ func (l *loop) setPKI(pki *PKI) error {
 		return errRefused
 	}
 	l.secured.pki, l.secured.leaves = pki, leaves
-	l.secured.clientCAs, l.secured.owner = creds, owner
+	l.secured.clientCAs = creds
 	return nil
 }
 
 // A presented is what a server has for its sessions. Each keeps that which it began with.
 type presented struct {
-	pki    *PKI
-	creds  *cgnutls.CertificateCredentials
-	byName func(name string) *cgnutls.CertificateCredentials
-	owner  any // of creds
+	pki   *PKI
+	creds bridge.Credentials
 }
 
 // present gives the servers certificates, at any time.
 func (l *loop) present(pki *PKI) error {
 	for i := range pki.Certificates {
-		if err := bridge.CheckCertificate(&pki.Certificates[i]); err != nil {
+		if err := bridge.Lent.CheckCertificate(&pki.Certificates[i]); err != nil {
 			return fmt.Errorf("PKI.Certificates[%d]: %w", i, err)
 		}
 	}
@@ -202,7 +198,7 @@ func (l *loop) present(pki *PKI) error {
 		trusted = pki.ClientCAs
 	}
 	var err error
-	if p.creds, p.byName, p.owner, err = bridge.ServerCredentials(trusted, bounded(pki.Certificates)); err != nil {
+	if p.creds, err = bridge.Lent.ServerCredentials(trusted, bounded(pki.Certificates)); err != nil {
 		return err
 	}
 	key, err := placeholder()
@@ -215,7 +211,7 @@ func (l *loop) present(pki *PKI) error {
 	if !l.native.SetPKI(key, false, pki.requests(), false) {
 		return errRefused
 	}
-	l.native.SetServerCredentials(p.creds.Pointer())
+	l.native.SetServerCredentials(p.creds.Native().Pointer())
 	l.secured.pki, l.secured.presented = pki, p
 	return nil
 }
@@ -264,7 +260,7 @@ func (p *PKI) keys(ca []byte) (keys []ccoap.Key, leaves []*x509.Certificate, err
 	}
 	for i := range p.Certificates {
 		cert := &p.Certificates[i]
-		if err := bridge.CheckCertificate(cert); err != nil {
+		if err := bridge.Lent.CheckCertificate(cert); err != nil {
 			return keys, nil, fmt.Errorf("PKI.Certificates[%d]: %w", i, err)
 		}
 		private, err := privatePEM(cert.PrivateKey)
@@ -324,10 +320,10 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 		return failed(err)
 	}
 	var err error
-	if s.creds, s.owner, err = bridge.Credentials(s.roots, bounded(s.pki.Certificates), true); err != nil {
+	if s.creds, err = bridge.Lent.ClientCredentials(s.roots, bounded(s.pki.Certificates)); err != nil {
 		return failed(err)
 	}
-	set := s.creds.Pointer()
+	set := s.creds.Native().Pointer()
 	if s.pki.RawPublicKey != nil {
 		set = nil
 	}

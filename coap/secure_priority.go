@@ -17,7 +17,7 @@ import (
 type priority struct {
 	p, hint *cgnutls.Priority // hint: for clients that answer the hints of TLS 1.2
 	pki     *cgnutls.Priority // for clients without a pre-shared key
-	owners  []any
+	owners  []bridge.Priority
 }
 
 func (p *priority) pointers() (all, hint unsafe.Pointer) {
@@ -97,9 +97,12 @@ func newPriority(c *Config) (*priority, error) {
 	}
 	p := &priority{}
 	add := func(config bridge.PriorityConfig) (*cgnutls.Priority, error) {
-		native, owner, err := bridge.Priority(config)
+		owner, err := bridge.Lent.Priority(config)
+		if err != nil {
+			return nil, err
+		}
 		p.owners = append(p.owners, owner)
-		return native, err
+		return owner.Native(), nil
 	}
 	var err error
 	if p.p, err = add(config); err != nil {

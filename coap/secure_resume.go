@@ -1,13 +1,11 @@
 package coap
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"net/netip"
 	"unsafe"
@@ -66,23 +64,13 @@ func (l *loop) prepareTickets() error {
 	if c.resumesClients() && c.PSK.ForHint != nil {
 		return fmt.Errorf("resumption of sessions with PSK.ForHint: %w", ErrNotSupported)
 	}
-	if c.TicketKey != nil && c.TicketKeyFile != nil {
-		return errors.New("Config.TicketKey and Config.TicketKeyFile are both set")
-	}
-	unasked := max(0, cmp.Or(c.SessionTickets, gnutls.DefaultSessionTickets))
-	most := cmp.Or(c.MaxSessionTickets, max(gnutls.DefaultMaxSessionTickets, unasked))
-	switch {
-	case c.MaxSessionTickets < 0 || most > math.MaxUint8:
-		return fmt.Errorf("%d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", most, math.MaxUint8)
-	case c.SessionTickets > most:
-		return fmt.Errorf("Config.SessionTickets is %d and MaxSessionTickets %d", c.SessionTickets, most)
-	}
-	l.tickets = serverTickets{unasked: min(unasked, most), most: most}
-	if !c.resumesServers() || c.TicketKeyFile != nil {
-		return nil
-	}
 	var err error
-	l.tickets.keys, err = bridge.TicketKey(c.TicketKey)
+	if l.tickets.unasked, l.tickets.most, err = bridge.Lent.TicketLimits(c.SessionTickets, c.MaxSessionTickets); err != nil {
+		return err
+	}
+	if c.resumesServers() {
+		l.tickets.keys, err = bridge.Lent.TicketKeys(c.TicketKey, c.TicketKeyFile)
+	}
 	return err
 }
 
@@ -92,7 +80,7 @@ func (c *Config) reloadTicketKeys() []cgnutls.TicketKey {
 	if c.TicketKeyFile == nil {
 		return nil
 	}
-	return bridge.TicketKeyFile(c.TicketKeyFile, c.Logger)
+	return bridge.Lent.TicketKeysIn(c.TicketKeyFile, c.Logger)
 }
 
 // onTLS sees to what a session needs that libcoap has just made, before its handshake.
@@ -108,8 +96,8 @@ func (l *loop) onTLS(id ccoap.SessionID, tls unsafe.Pointer, client, datagram bo
 	if c := l.conns[id]; c != nil {
 		s = c.security
 	}
-	if s != nil && s.watch(l, id, b, datagram) >= 0 && s.resumer != nil {
-		s.resumer.Offer(b)
+	if s != nil && s.watch(l, id, b, datagram) >= 0 && s.resumption != nil {
+		s.resumption.Offer(b)
 	}
 }
 
@@ -119,7 +107,7 @@ func (l *loop) watchClient(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
 	presented := l.secured.presented
 	if presented != nil { // the session keeps it, also when the server gets others
 		w.Verify = func() bool { return l.verifyClient(b, presented.pki, presented.creds) }
-		w.ClientHello = presented.byName
+		w.ClientHello = presented.creds.ForName
 	}
 	tickets := l.config.resumesServers()
 	if tickets {
@@ -187,9 +175,7 @@ func (s *security) prepareResumption(l *loop, server netip.AddrPort, proto Proto
 		return
 	}
 	name := orDefault(s.name, bareAddr(server))
-	s.resumer = bridge.NewResumer(bridge.ResumerConfig{
-		Cache:      config.ClientSessionCache,
-		Request:    config.TicketRequest,
+	s.resumption = bridge.Lent.NewResumption(config.ClientSessionCache, config.TicketRequest, bridge.ResumptionConfig{
 		Key:        proto.Scheme() + "://" + net.JoinHostPort(name, fmt.Sprint(server.Port())),
 		ServerName: name,
 		Trust:      s.trust(),
@@ -197,7 +183,7 @@ func (s *security) prepareResumption(l *loop, server netip.AddrPort, proto Proto
 		Datagram:   proto == DTLS,
 		Logger:     config.Logger,
 	})
-	s.resumer.Choose(l.fresh)
+	s.resumption.Choose(l.fresh)
 }
 
 // trust identifies whom a session trusts, and identity what it presents.
@@ -205,12 +191,8 @@ func (s *security) trust() [sha256.Size]byte {
 	if s.psk != nil {
 		return sha256.Sum256([]byte("coap psk"))
 	}
-	var pool any
-	if s.roots != nil {
-		pool = s.roots
-	}
 	return sha256.Sum256(fmt.Appendf(nil, "coap pki %x skip %t raw %t",
-		bridge.TrustOf(pool), s.pki.InsecureSkipVerify, s.pki.VerifyRawPublicKey != nil))
+		bridge.Lent.Trust(s.roots), s.pki.InsecureSkipVerify, s.pki.VerifyRawPublicKey != nil))
 }
 
 func (s *security) identity() [sha256.Size]byte {
@@ -236,9 +218,9 @@ func (s *security) identity() [sha256.Size]byte {
 // settle notes whether a client has resumed, and sees to it that then nothing is taken for
 // granted that a full handshake would have had to show.
 func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
-	if s.resumer == nil || !b.Watched() {
+	if s.resumption == nil || !b.Watched() {
 		state.DidResume = false
-	} else if err := s.resumer.Settle(b, state, s.verified); err != nil {
+	} else if err := s.resumption.Settle(b, state, s.verified); err != nil {
 		return err
 	}
 	if !state.DidResume {
@@ -288,14 +270,14 @@ func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls
 
 // takeTickets hands sessions that have come to the cache.
 func (c *conn) takeTickets() {
-	if c == nil || c.ended != nil || c.tls == nil || c.security == nil || c.security.resumer == nil {
+	if c == nil || c.ended != nil || c.tls == nil || c.security == nil || c.security.resumption == nil {
 		return
 	}
 	p := c.native.TLS()
 	if p == nil || !cgnutls.Borrow(p, false).Watched() {
 		return
 	}
-	r := c.security.resumer
+	r := c.security.resumption
 	c.settleResumption() // the cache drops what was declined before it gets what is new
 	sessions := r.Tickets(cgnutls.Borrow(p, false))
 	if len(sessions) > 0 {
@@ -324,18 +306,18 @@ func (s *Session) stored() {
 func (c *conn) settleResumption() {
 	s := c.security
 	heard := s != nil && (s.heard || s.received != 0)
-	if s != nil && s.resumer != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
-		s.declined = s.resumer.Failed(heard) && s.failed == nil
+	if s != nil && s.resumption != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
+		s.declined = s.resumption.Failed(heard) && s.failed == nil
 	}
 	s.abandon(c.l.later)
 }
 
 // abandon is settleResumption for a session that may not have begun.
 func (s *security) abandon(later func(func())) {
-	if s == nil || s.resumer == nil {
+	if s == nil || s.resumption == nil {
 		return
 	}
-	if f := s.resumer.Done(); f != nil {
+	if f := s.resumption.Done(); f != nil {
 		later(f)
 	}
 }
@@ -353,8 +335,8 @@ func (l *loop) later(f func()) { l.late = append(l.late, f) }
 // It stands for gnutls_session_get_data2.
 func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) {
 	const op = "session data"
-	if s.c.security == nil || s.c.security.resumer == nil {
-		return nil, s.failed(op, errors.New("the session is none that resumes"))
+	if s.c.security == nil || s.c.security.resumption == nil {
+		return nil, s.failed(op, errors.New("the session does not resume"))
 	}
 	if err := s.Ready(ctx); err != nil {
 		return nil, err
@@ -365,33 +347,33 @@ func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) 
 			return d, nil
 		}
 		if err != nil {
-			return nil, s.failed(op, noTicket(err))
+			return nil, s.failed(op, s.noTicket(err))
 		}
 		select {
 		case <-arrival:
 		case <-s.c.done:
 		case <-ctx.Done():
-			return nil, s.failed(op, noTicket(ctx.Err()))
+			return nil, s.failed(op, s.noTicket(ctx.Err()))
 		}
 	}
 }
 
-func noTicket(reason error) error { return fmt.Errorf("%w: %w", gnutls.ErrNoTicket, reason) }
+func (s *Session) noTicket(reason error) error { return s.c.security.resumption.NoTicket(reason) }
 
 // sessionData returns the newest session, or what to wait for.
 func (s *Session) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
 	s.look()
 	defer s.endLook()
 	c := s.c
-	d, more := c.security.resumer.Current()
+	d, over := c.security.resumption.Current()
 	switch {
 	case d != nil && (c.storing == 0 || c.ended != nil):
-		return d.(*gnutls.SessionData), nil, nil
+		return d, nil, nil
 	case d != nil: // the cache gets it first
 	case c.ended != nil:
 		return nil, nil, c.ended
-	case !more:
-		return nil, nil, errors.New("the server does not resume sessions")
+	case over != nil:
+		return nil, nil, over
 	}
 	if c.ticket == nil {
 		c.ticket = make(chan struct{})

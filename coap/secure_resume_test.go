@@ -757,7 +757,7 @@ func TestResumptionConfigsThatAreRefused(t *testing.T) {
 	keys, err := gnutls.OpenTicketKeyFile(file)
 	require.NoError(t, err)
 	for want, config := range map[string]Config{
-		"TicketKey and Config.TicketKeyFile are both set":    {TicketKey: ticketKey(t), TicketKeyFile: keys},
+		"Config.TicketKey and TicketKeyFile are both set":    {TicketKey: ticketKey(t), TicketKeyFile: keys},
 		"300 tickets at once are not 1 to 255":               {SessionTickets: 300},
 		"-1 tickets at once are not 1 to 255":                {MaxSessionTickets: -1},
 		"Config.SessionTickets is 9 and MaxSessionTickets 4": {SessionTickets: 9, MaxSessionTickets: 4},
@@ -770,12 +770,12 @@ func TestResumptionConfigsThatAreRefused(t *testing.T) {
 func TestSessionDataOfSessionsThatDoNotResume(t *testing.T) {
 	addr := listen(t, nil, UDP, hello)
 	_, err := connect(t, nil, addr, UDP).SessionData(waitContext(t))
-	assert.ErrorContains(t, err, "none that resumes")
+	assert.ErrorContains(t, err, "the session does not resume")
 	eachResuming(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto, hello)
 		s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto)
 		_, err := s.SessionData(waitContext(t))
-		assert.ErrorContains(t, err, "none that resumes")
+		assert.ErrorContains(t, err, "the session does not resume")
 		s = connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}, addr, proto)
 		require.NoError(t, s.Ready(waitContext(t)))
 		_, err = s.SessionData(within(t, 50*time.Millisecond))

@@ -286,7 +286,6 @@ func newCredentials(pool *CertPool, certs []Certificate, client bool) (*credenti
 		return nil, check("making credentials", code)
 	}
 	cr := &credentials{c, pool}
-	c.Pool = pool
 	runtime.AddCleanup(cr, (*cgnutls.CertificateCredentials).Free, c)
 	if pool != nil {
 		if err := pool.trustIn(c); err != nil {

@@ -375,16 +375,16 @@ func (c *Config) buildServer() (*native, error) {
 		n.pskServer = &pskServerCredentials{creds}
 		runtime.AddCleanup(n.pskServer, (*cgnutls.PSKServerCredentials).Free, creds)
 	}
-	if c.TicketKey != nil && c.TicketKeyFile != nil {
-		return nil, errors.New("gnutls: Config.TicketKey and TicketKeyFile are both set")
+	if err := checkTicketKeys(c.TicketKey, c.TicketKeyFile); err != nil {
+		return nil, fmt.Errorf("gnutls: %w", err)
 	}
 	if n.ticketKey = c.TicketKey; n.ticketKey == nil && c.TicketKeyFile == nil {
 		if n.ticketKey, err = NewTicketKey(); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.limitTickets(n); err != nil {
-		return nil, err
+	if n.tickets, n.maxTickets, err = ticketLimits(c.SessionTickets, c.MaxSessionTickets); err != nil {
+		return nil, fmt.Errorf("gnutls: %w", err)
 	}
 	if n.early, err = c.newEarlyDataGuard(); err != nil {
 		return nil, err
@@ -395,19 +395,27 @@ func (c *Config) buildServer() (*native, error) {
 	return n, nil
 }
 
-// limitTickets works out how many tickets a server sends.
-func (c *Config) limitTickets(n *native) error {
-	const most = math.MaxUint8 // as many as RFC 9149 can count
-	n.tickets = max(0, cmp.Or(c.SessionTickets, DefaultSessionTickets))
-	n.maxTickets = cmp.Or(c.MaxSessionTickets, max(DefaultMaxSessionTickets, n.tickets))
-	switch {
-	case c.MaxSessionTickets < 0 || n.maxTickets > most:
-		return fmt.Errorf("gnutls: %d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", n.maxTickets, most)
-	case c.SessionTickets > n.maxTickets:
-		return fmt.Errorf("gnutls: Config.SessionTickets is %d and MaxSessionTickets %d", c.SessionTickets, n.maxTickets)
+// checkTicketKeys says what is wrong with these fields of a Config.
+func checkTicketKeys(key *TicketKey, file *TicketKeyFile) error {
+	if key != nil && file != nil {
+		return errors.New("Config.TicketKey and TicketKeyFile are both set")
 	}
-	n.tickets = min(n.tickets, n.maxTickets)
 	return nil
+}
+
+// ticketLimits returns how many tickets a server sends to clients that do not say, and how many
+// at once at most, from the fields of a Config.
+func ticketLimits(sessionTickets, maxSessionTickets int) (unasked, most int, err error) {
+	const limit = math.MaxUint8 // as many as RFC 9149 can count
+	unasked = max(0, cmp.Or(sessionTickets, DefaultSessionTickets))
+	most = cmp.Or(maxSessionTickets, max(DefaultMaxSessionTickets, unasked))
+	switch {
+	case maxSessionTickets < 0 || most > limit:
+		return 0, 0, fmt.Errorf("%d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", most, limit)
+	case sessionTickets > most:
+		return 0, 0, fmt.Errorf("Config.SessionTickets is %d and MaxSessionTickets %d", sessionTickets, most)
+	}
+	return min(unasked, most), most, nil
 }
 
 // checkProtocols applies the limits of gnutls_alpn_set_protocols.

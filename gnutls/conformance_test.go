@@ -183,7 +183,9 @@ func TestKeyingMaterialOfOldVersions(t *testing.T) {
 				require.NoError(t, errA)
 				require.NoError(t, errB)
 				assert.Equal(t, a, b)
-				assert.NotEqual(t, make([]byte, n), a)
+				if n > 1 { // of 256 single bytes one is zero
+					assert.NotEqual(t, make([]byte, n), a)
+				}
 			}
 		})
 	}

@@ -35,8 +35,8 @@ type Conn struct {
 	// What follows is the client's.
 	serverName string
 	cacheKey   string
-	racing     int           // connections that a Dialer tries at once, 0 for one
-	family     sessionFamily // of the session, from the end of the handshake
+	racing     int // connections that a Dialer tries at once, 0 for one
+	resumption *resumption
 
 	tlsMu sync.Mutex // guards session and what GnuTLS does with it, never held while waiting
 	// session is nil after Close.
@@ -55,7 +55,6 @@ type Conn struct {
 	heard  bool // something has come since the handshake
 	// falseStart: the handshake goes on until data come.
 	falseStart bool
-	tickets12  []cgnutls.Ticket // TLS 1.2, until the end of the handshake
 	// readErr is what Read returns from now on.
 	readErr error
 
@@ -84,13 +83,6 @@ type Conn struct {
 	keptMu   sync.Mutex  // guards kept, to which only the holder of reader adds
 	kept     []byte      // data that SessionData received
 	haveKept atomic.Bool // whether there are any
-
-	ticketMu    sync.Mutex // guards what follows
-	newest      *SessionData
-	unusable    error // why the last ticket was not kept, if it was not
-	undelivered []*SessionData
-	delivering  bool
-	arrival     chan struct{} // closed at the next ticket; nil while nobody waits
 }
 
 // session is a native session with what it refers to. It is freed once, by
@@ -156,6 +148,7 @@ func newConn(conn net.Conn, config *Config, client bool) *Conn {
 	c.in.init(conn)
 	c.state.Store(new(ConnectionState))
 	if client {
+		c.resumption = new(resumption)
 		c.setServerName(config.ServerName)
 	}
 	return c
@@ -302,10 +295,12 @@ func (c *Conn) decrypt(p []byte) (n int, ticket bool) {
 	c.dry = r.Starved
 	c.heard = c.heard || r.Used > 0
 	c.logKeys(keys)
-	c.addTickets(tickets)
+	if c.client {
+		c.resumption.collect(tickets)
+	}
 	if c.falseStart && r.N > 0 {
 		c.falseStart = false
-		c.keepSession12(nil)
+		c.keepSession12()
 	}
 	switch {
 	case r.Closed:

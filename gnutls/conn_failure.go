@@ -146,12 +146,7 @@ func (c *Conn) forgetSession() {
 		return
 	}
 	if c.client {
-		c.ticketMu.Lock()
-		c.newest, c.undelivered = nil, nil
-		c.ticketMu.Unlock()
-		if d, err := c.sessionData(nil, nil); err == nil {
-			c.decline(d)
-		}
+		c.resumption.forget()
 		return
 	}
 	if c.state.Load().Version == VersionTLS13 || len(f.sessionID) == 0 {

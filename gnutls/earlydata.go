@@ -78,7 +78,7 @@ func (c *Conn) keepEarly(p []byte) bool {
 
 // sendEarly makes the handshake take the early data along, if it can.
 func (c *Conn) sendEarly() error {
-	early, d := c.handshaking.early, c.handshaking.offered
+	early, d := c.handshaking.early, c.resumption.session
 	if len(early) == 0 || d == nil || len(d.data) > maxEarlyTicket || d.protocol != c.earlyProtocol() ||
 		int64(len(early)+earlyRecordOverhead) > int64(d.maxEarlyData) {
 		return nil

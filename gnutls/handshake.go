@@ -45,21 +45,17 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 
 // handshake is what only the handshake needs.
 type handshake struct {
-	setup    bool
-	session  *session // for callbacks from inside C, during which it is not freed
-	begun    bool
-	failed   error // of a callback
-	received int   // bytes
-	complete bool  // for GnuTLS; finish has yet to run
-	paused   error // a deadline after which it was not gone on with
-	reported bool  // in the log
-	offered  *SessionData
-	cached   bool // offered comes from the cache
-	sent     bool // something has gone out
-	// notOffered is why there is none, where the client wanted to resume.
-	notOffered error
-	early      []byte // written before the handshake
-	earlySent  bool   // with the ClientHello
+	setup     bool
+	session   *session // for callbacks from inside C, during which it is not freed
+	begun     bool
+	failed    error  // of a callback
+	received  int    // bytes
+	complete  bool   // for GnuTLS; finish has yet to run
+	paused    error  // a deadline after which it was not gone on with
+	reported  bool   // in the log
+	sent      bool   // something has gone out
+	early     []byte // written before the handshake
+	earlySent bool   // with the ClientHello
 	// replay is of native.early while a server's GnuTLS decides on early data, and
 	// replayUsed tells whether it accepted some.
 	replay     *cgnutls.AntiReplay
@@ -92,8 +88,8 @@ func (c *Conn) Resume(d *SessionData) error {
 		c.handshakeErr = err
 		return err
 	}
-	c.handshaking.notOffered = c.offer(d)
-	return c.handshaking.notOffered
+	c.resumption.refusal = c.resumption.offer(d, c.setData)
+	return c.resumption.refusal
 }
 
 // handshakeAlone runs the handshake while nobody else reads or writes.
@@ -172,7 +168,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	c.handshaking.begun = true
 	waiting := len(c.unsent)
 	err := c.flush()
-	c.handshaking.sent = c.handshaking.sent || len(c.unsent) < waiting
+	c.noteOutput(len(c.unsent) < waiting)
 	if err != nil {
 		return err
 	}
@@ -208,10 +204,12 @@ func (c *Conn) handshake(ctx context.Context) error {
 			continue
 		}
 		c.logKeys(keys)
-		c.tickets12 = append(c.tickets12, tickets...)
+		if c.client {
+			c.resumption.hold(tickets...)
+		}
 		c.handshaking.complete = r.Code == cgnutls.OK && !r.Verify && !r.Starved && !r.Full
 		err = c.send(buf, r.Made)
-		c.handshaking.sent = c.handshaking.sent || len(c.unsent) < r.Made
+		c.noteOutput(len(c.unsent) < r.Made)
 		if err != nil {
 			return err
 		}
@@ -266,8 +264,22 @@ func (c *Conn) start() error {
 	if err := c.newSession(n); err != nil {
 		return err
 	}
+	if c.client {
+		c.startResumption()
+	}
 	c.handshaking.setup = true
 	return nil
+}
+
+// noteOutput notes whether output of the handshake has begun to go out.
+func (c *Conn) noteOutput(sent bool) {
+	if !sent {
+		return
+	}
+	c.handshaking.sent = true
+	if c.client {
+		c.resumption.sent()
+	}
 }
 
 // newSession makes a native session, in place of the one that there is.
@@ -373,118 +385,46 @@ func (c *Conn) configureServer(n *native, s *cgnutls.Session, early bool) error 
 
 // prepareHello decides what a client's first message asks for.
 func (c *Conn) prepareHello() error {
-	if c.handshaking.offered == nil && c.config.ClientSessionCache != nil {
-		c.offerCached()
-	}
+	c.resumption.choose(c.setData)
 	if err := c.requestTickets(); err != nil {
 		return err
 	}
 	return c.sendEarly()
 }
 
-// maxCachedTries is how many sessions of a cache a connection looks at: those of
-// other configurations do not suit it.
-const maxCachedTries = 16
-
-// offerCached asks to resume what the cache has, if anything. Data that cannot
-// be used are no reason to fail.
-func (c *Conn) offerCached() {
-	d, err := takeCached(c.config.ClientSessionCache, c.cacheKey, c.offer, c.log)
-	c.handshaking.cached = d != nil
-	if c.handshaking.notOffered == nil || !errors.Is(err, ErrNoSession) { // Resume may have failed
-		c.handshaking.notOffered = err
-	}
-}
-
-// takeCached returns session data from a cache that offer takes, or nil and why not. What
-// is for another configuration goes back.
-func takeCached(cache ClientSessionCache, key string, offer func(*SessionData) error, log func(slog.Level, string, ...any)) (taken *SessionData, err error) {
-	var others []*SessionData
-	for range maxCachedTries {
-		d := cache.Get(key)
-		if d == nil {
-			if err == nil {
-				err = refused(ErrNoSession, "%q", key)
-			}
-			break
-		}
-		if err = offer(d); err == nil {
-			taken = d
-			break
-		}
-		log(slog.LevelInfo, "cached session not offered", "error", err)
-		var unusable *SessionDataError
-		lost := !errors.As(err, &unusable) // the connection
-		if d.SingleUse() && (lost || errors.Is(err, ErrSessionConfig)) {
-			others = append(others, d)
-		}
-		if lost || !d.SingleUse() {
-			break
-		}
-	}
-	for _, d := range others {
-		cache.Put(key, d)
-	}
-	return taken, err
-}
-
-// settleFailed is settleOffer for a handshake that failed. What it offered leaves the cache
-// (RFC 5077 section 3.2), or goes back where it was not sent and is not to blame.
+// settleFailed is for a handshake that failed: the cache learns what became of the session that
+// it offered, or gets it back where it was not sent and is not to blame.
 func (c *Conn) settleFailed(err error) {
-	h := c.handshaking
-	offered, cached := h.offered, h.cached
-	h.offered, h.cached = nil, false
-	switch {
-	case offered == nil:
-	case offered.SingleUse() && h.received == 0 && errors.Is(err, io.ErrUnexpectedEOF):
-		// The server may have ended. The session is used up, and its siblings stay.
-	case c.mayBlame(err):
-		c.decline(offered)
-	case cached && !h.sent:
-		c.config.ClientSessionCache.Put(c.cacheKey, offered)
-	}
-}
-
-// mayBlame reports whether the failure of a handshake may be the fault of the session that
-// it offered: not where this side gave up, nor where the transport failed before anything
-// came from the server. That the server closed the connection is no failure of the transport.
-func (c *Conn) mayBlame(err error) bool {
-	var ours *Error
-	for _, gaveUp := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, net.ErrClosed} {
-		if errors.Is(err, gaveUp) {
-			return false
-		}
-	}
-	return errors.As(err, &ours) || c.handshaking.received > 0
-}
-
-// decline tells the cache that a session is of no use.
-func (c *Conn) decline(d *SessionData) {
-	if decliner, ok := c.config.ClientSessionCache.(SessionDecliner); ok {
-		decliner.Decline(c.cacheKey, d)
-	}
-}
-
-// settleOffer notes what became of the session data that were offered, if any.
-func (c *Conn) settleOffer(cs *ConnectionState) {
-	offered := c.handshaking.offered
-	if cs.DidResume {
-		c.family = offered.family
+	if !c.client {
 		return
 	}
-	c.family = newSessionFamily()
-	if offered != nil {
-		c.decline(offered)
-	}
+	c.resumption.fail(c.faultOf(err))
+	c.tellCache()
 }
 
-// resumeError says why a client did not resume a session that it wanted to.
-func (c *Conn) resumeError(cs *ConnectionState) error {
-	offered := c.handshaking.offered
-	if cs.DidResume || offered == nil {
-		return c.handshaking.notOffered
+// faultOf says what the failure of a handshake may be due to. That the server closed the
+// connection is not a failure of the transport.
+func (c *Conn) faultOf(err error) fault {
+	for _, gaveUp := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, net.ErrClosed} {
+		if errors.Is(err, gaveUp) {
+			return faultElsewhere
+		}
 	}
-	return offered.declined(cs)
+	var ours *Error
+	heard := c.handshaking.received > 0
+	switch {
+	case !heard && errors.Is(err, io.ErrUnexpectedEOF):
+		return faultSilence
+	case heard || errors.As(err, &ours):
+		return faultSession
+	}
+	return faultElsewhere
+}
+
+func (c *Conn) tellCache() {
+	if tell := c.resumption.tellCache(); tell != nil {
+		tell()
+	}
 }
 
 // abandonHandshake is settleFailed for Close, where no handshake is running that
@@ -604,8 +544,11 @@ func (c *Conn) handshakeFailure(code cgnutls.Code, cb *cgnutls.Callbacks) error 
 // handshake go on or tells the peer why not.
 func (c *Conn) acceptPeer() error {
 	cs, err := c.currentState()
-	cs.DidResume = false // a certificate came, whatever the session ID says
-	cs.ResumeError = c.resumeError(&cs)
+	if !c.client {
+		cs.DidResume = false // a certificate came
+	} else if lost := c.resumption.judge(&cs, true); err == nil {
+		err = lost
+	}
 	if err == nil {
 		err = c.judge(&cs)
 	}
@@ -619,18 +562,14 @@ func (c *Conn) acceptPeer() error {
 // of one, and then VerifyConnection.
 func (c *Conn) judge(cs *ConnectionState) error {
 	certificate := len(cs.PeerCertificates) > 0
-	offered := c.handshaking.offered
 	switch {
-	case c.client && cs.DidResume && offered == nil:
-		return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the server resumes a session that was not offered")}
 	case c.client && !certificate && !cs.PSK && !cs.DidResume:
 		return &Error{Op: "handshake", Code: CodeNoCertificateFound, Err: errors.New("the server sent no certificate")}
 	case c.client && certificate && cs.DidResume:
-		// offer saw to it that this session was verified in the same way.
-		if offered.verified != nil {
-			cs.VerifiedChains = [][]*x509.Certificate{offered.verified}
+		// Its scope says that this session was verified in the same way.
+		if len(cs.VerifiedChains) > 0 {
 		} else if !c.config.InsecureSkipVerify {
-			return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the resumed session was not verified")}
+			return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errNotVerified}
 		} else if chain, err := c.verifyCertificate(); err != nil {
 			cs.VerifyError = err
 		} else {
@@ -727,10 +666,11 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	} else if failed != nil {
 		c.log(slog.LevelWarn, "store failed", "error", failed)
 	}
-	if c.handshaking.judged {
-		cs.DidResume = false // a certificate came
+	if !c.client {
+		cs.DidResume = cs.DidResume && !c.handshaking.judged
+	} else if lost := c.resumption.judge(&cs, c.handshaking.judged); err == nil {
+		err = lost
 	}
-	cs.ResumeError = c.resumeError(&cs)
 	if err == nil && !c.handshaking.judged {
 		err = c.judge(&cs)
 	}
@@ -765,7 +705,8 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 
 // finishClient ends a client's handshake. early must still be sent.
 func (c *Conn) finishClient(cs *ConnectionState, early []byte) {
-	c.settleOffer(cs)
+	c.resumption.settle(cs)
+	c.tellCache()
 	c.state.Store(cs)
 	if cs.Version < VersionTLS13 {
 		c.finish12(*cs)
@@ -780,20 +721,17 @@ func (c *Conn) finishClient(cs *ConnectionState, early []byte) {
 
 // finish12 keeps the session of a TLS 1.2 client.
 func (c *Conn) finish12(cs ConnectionState) {
-	if cs.DidResume {
-		c.tickets12 = nil // of which GnuTLS keeps nothing
-		c.keepSession12(c.handshaking.offered)
-		return
+	if !cs.DidResume {
+		falseStart := false
+		if err := c.withSession(func(s *cgnutls.Session) { falseStart = s.FalseStarted() }); err != nil {
+			return
+		}
+		if falseStart {
+			c.falseStart = true
+			return
+		}
 	}
-	falseStart := false
-	if err := c.withSession(func(s *cgnutls.Session) { falseStart = s.FalseStarted() }); err != nil {
-		return
-	}
-	if falseStart {
-		c.falseStart = true
-		return
-	}
-	c.keepSession12(nil)
+	c.keepSession12()
 }
 
 func (c *Conn) currentState() (cs ConnectionState, err error) {

@@ -163,7 +163,7 @@ func tooLong(t testing.TB, client *Config) *SessionData {
 			tickets = s.TakeTickets()
 		}))
 		if len(tickets) > 0 {
-			d, err := c.sessionData(tickets[0].Session, nil)
+			d, err := c.resumption.wrap(tickets[0].Session, nil)
 			require.NoError(t, err)
 			return d
 		}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
@@ -296,10 +295,6 @@ type sessionScope struct {
 	allows     func(version uint16) bool
 }
 
-func (c *Conn) scope() sessionScope {
-	return sessionScope{c.serverName, c.native.trust, c.native.certPresent, c.allows}
-}
-
 // An UnusableTicketError says why a ticket that a server has sent is not kept. See
 // Conn.SessionData.
 type UnusableTicketError struct{ Detail string }
@@ -341,12 +336,8 @@ func checkTicket(version uint16, message []byte) error {
 	return nil
 }
 
-// sessionData wraps what GnuTLS gave. message is the NewSessionTicket that it
-// came with, or nil. The error is an *UnusableTicketError.
-func (c *Conn) sessionData(data, message []byte) (*SessionData, error) {
-	return c.scope().wrap(c.state.Load(), c.family, data, message)
-}
-
+// wrap makes session data of what GnuTLS gave. message is the NewSessionTicket that they came with,
+// or nil. The error is an *UnusableTicketError.
 func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, message []byte) (*SessionData, error) {
 	if err := checkTicket(cs.Version, message); err != nil {
 		return nil, err
@@ -450,8 +441,12 @@ func (s sessionScope) usable(d *SessionData) error {
 	return nil
 }
 
-func (c *Conn) allows(version uint16) bool {
-	return slices.Contains(c.native.priority.p.Protocols(), version)
+// chains returns the chain that was verified as a ConnectionState has it.
+func (d *SessionData) chains() [][]*x509.Certificate {
+	if d.verified == nil {
+		return nil
+	}
+	return [][]*x509.Certificate{d.verified}
 }
 
 // declined says why a server that settled on cs did not resume d.
@@ -471,20 +466,4 @@ func (d *SessionData) declined(cs *ConnectionState) error {
 func usesSHA384(suite uint16) bool {
 	const aes256GCMSHA384 = 0x1302
 	return suite == aes256GCMSHA384
-}
-
-// offer makes the handshake ask to resume d.
-func (c *Conn) offer(d *SessionData) error {
-	if err := c.scope().usable(d); err != nil {
-		return err
-	}
-	var code cgnutls.Code
-	if err := c.withSession(func(s *cgnutls.Session) { code = s.SetData(d.data, d.version == VersionTLS13) }); err != nil {
-		return err
-	}
-	if code < 0 {
-		return refused(ErrSessionDamaged, "%s", code.Message())
-	}
-	c.handshaking.offered = d
-	return nil
 }

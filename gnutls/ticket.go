@@ -3,18 +3,12 @@ package gnutls
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
 // maxKept bounds the application data that SessionData keeps for Read.
 const maxKept = 1 << 20
-
-// maxUndelivered bounds the tickets that wait for the cache: a server may send
-// any number, and each holds its certificates.
-const maxUndelivered = math.MaxUint8
 
 // SessionData returns what a later connection needs to resume this session
 // (gnutls_session_get_data2). It is for clients, and fails with CodeDuringHandshake
@@ -40,46 +34,33 @@ func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 		return c.sessionData12(op)
 	}
 	for {
-		d, arrival := c.newestTicket()
+		d, arrival := c.resumption.inbox.current()
 		if d != nil {
 			return d, nil
 		}
 		if c.state.Load().noTickets() {
-			return nil, noTicket(errors.New("the server announced that it sends none"))
+			return nil, c.resumption.inbox.noTicket(errNoneToCome)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, c.noTicket(ctx.Err())
+			return nil, c.resumption.inbox.noTicket(ctx.Err())
 		case <-arrival:
 		case c.reader <- struct{}{}:
 			err := c.receiveTicket(ctx)
 			c.reader.give()
 			c.deliver()
 			if err != nil {
-				if d, _ := c.newestTicket(); d != nil {
+				if d := c.resumption.inbox.latest(); d != nil {
 					return d, nil
 				}
-				return nil, c.noTicket(err)
+				return nil, c.resumption.inbox.noTicket(err)
 			}
 		}
 	}
 }
 
-func noTicket(reason error) error { return fmt.Errorf("%w: %w", ErrNoTicket, reason) }
-
-// noTicket adds why those that have come are of no use.
-func (c *Conn) noTicket(reason error) error {
-	c.ticketMu.Lock()
-	defer c.ticketMu.Unlock()
-	if c.unusable != nil {
-		reason = fmt.Errorf("%w (%w)", c.unusable, reason)
-	}
-	return noTicket(reason)
-}
-
 func (c *Conn) sessionData12(op string) (*SessionData, error) {
-	d, _ := c.newestTicket()
-	if d != nil {
+	if d := c.resumption.inbox.latest(); d != nil {
 		return d, nil
 	}
 	var code cgnutls.Code
@@ -89,18 +70,7 @@ func (c *Conn) sessionData12(op string) (*SessionData, error) {
 	if code == cgnutls.UnavailableDuringHandshake {
 		return nil, duringHandshake(op)
 	}
-	return nil, c.noTicket(errors.New("the server does not resume sessions"))
-}
-
-// newestTicket returns the newest session data, or nil and a channel that is
-// closed when some arrive.
-func (c *Conn) newestTicket() (*SessionData, <-chan struct{}) {
-	c.ticketMu.Lock()
-	defer c.ticketMu.Unlock()
-	if c.newest == nil && c.arrival == nil {
-		c.arrival = make(chan struct{})
-	}
-	return c.newest, c.arrival
+	return nil, c.resumption.inbox.noTicket(errNotResuming)
 }
 
 // receiveTicket reads once for SessionData, until ctx ends, and keeps the
@@ -170,96 +140,20 @@ func (c *Conn) collect(r cgnutls.Result) (tickets []cgnutls.Ticket, keys [][]byt
 	return tickets, keys
 }
 
-// addTickets notes tickets for SessionData and deliver. Tickets of TLS 1.2
-// wait for the end of the handshake. The caller holds reader.
-func (c *Conn) addTickets(tickets []cgnutls.Ticket) {
-	for _, t := range tickets {
-		if t.Session == nil {
-			c.tickets12 = append(c.tickets12, t)
-		} else {
-			c.addTicket(c.sessionData(t.Session, t.Message))
-		}
-	}
-}
-
-// addTicket notes a ticket, or why it is of no use.
-func (c *Conn) addTicket(d *SessionData, err error) {
-	c.ticketMu.Lock()
-	defer c.ticketMu.Unlock()
-	if err != nil {
-		c.unusable = err
-		return
-	}
-	c.newest = d
-	if c.config.ClientSessionCache != nil || c.config.OnSessionTicket != nil {
-		c.undelivered = append(c.undelivered, d)
-		c.undelivered = c.undelivered[max(0, len(c.undelivered)-maxUndelivered):]
-	}
-	if c.arrival != nil {
-		close(c.arrival)
-		c.arrival = nil
-	}
-}
-
-// keepSession12 notes the session data of a TLS 1.2 handshake that is over. The
-// caller holds reader.
-func (c *Conn) keepSession12(resumed *SessionData) {
-	if resumed != nil {
-		// GnuTLS goes on with the data that it was given.
-		c.ticketMu.Lock()
-		c.newest = resumed
-		c.ticketMu.Unlock()
-		return
-	}
-	var message []byte
-	if len(c.tickets12) > 0 {
-		message = c.tickets12[len(c.tickets12)-1].Message
-	}
-	c.tickets12 = nil
-	unusable := checkTicket(VersionTLS12, message)
-	if unusable != nil {
-		message = nil // the session may still have an ID
-	}
-	var data, id []byte
-	var code cgnutls.Code
-	err := c.withSession(func(s *cgnutls.Session) {
-		id = s.State().SessionID
-		data, _, code = s.Data(nil)
-	})
-	switch {
-	case err != nil || code < 0:
-		return
-	case message == nil && len(id) == 0:
-		if unusable != nil {
-			c.addTicket(nil, unusable)
-		}
-		return
-	}
-	c.addTicket(c.sessionData(data, message))
+// keepSession12 keeps the session of a TLS 1.2 handshake that is over. The caller holds reader.
+func (c *Conn) keepSession12() {
+	c.withSession(func(s *cgnutls.Session) { c.resumption.session12(ownSession{s}) })
 }
 
 // deliver hands new tickets to the cache and to OnSessionTicket, in order. The
 // caller holds no lock.
 func (c *Conn) deliver() {
-	c.ticketMu.Lock()
-	defer c.ticketMu.Unlock()
-	if c.delivering {
-		return // whoever does goes on with the new ones
+	if c.client {
+		c.resumption.inbox.deliver(c.deliverOne)
 	}
-	c.delivering = true
-	defer func() { c.delivering = false }()
-	for len(c.undelivered) > 0 {
-		d := c.undelivered[0]
-		c.undelivered = c.undelivered[1:]
-		c.deliverOne(d)
-	}
-	c.undelivered = nil
 }
 
-// deliverOne gives ticketMu back while it runs.
 func (c *Conn) deliverOne(d *SessionData) {
-	c.ticketMu.Unlock()
-	defer c.ticketMu.Lock()
 	if c.config.ClientSessionCache != nil {
 		c.config.ClientSessionCache.Put(c.cacheKey, d)
 	}

@@ -23,24 +23,12 @@ type TicketRequestInfo struct {
 	RemoteAddr net.Addr      // the client's address
 }
 
-// ticketRequest returns what a client asks for, or nil.
-func (c *Conn) ticketRequest() *TicketRequest {
+// requestTickets makes a client's handshake ask for tickets.
+func (c *Conn) requestTickets() error {
 	if c.config.SessionTicketsDisabled {
 		return nil
 	}
-	if c.config.TicketRequest != nil {
-		return c.config.TicketRequest
-	}
-	if cache, ok := c.config.ClientSessionCache.(TicketRequester); ok {
-		r := cache.TicketRequest(c.cacheKey, c.handshaking.offered != nil, max(c.racing, 1))
-		return &r
-	}
-	return nil
-}
-
-// requestTickets makes a client's handshake ask for tickets.
-func (c *Conn) requestTickets() error {
-	r := c.ticketRequest()
+	r := c.resumption.ticketRequest(c.config.TicketRequest, max(c.racing, 1))
 	if r == nil || !c.allows(VersionTLS13) {
 		return nil
 	}
@@ -62,9 +50,11 @@ func (c *Conn) limitTickets(s *cgnutls.Session) func(cgnutls.TicketCounts, bool,
 }
 
 // addTicketRequest completes cs with what the handshake said about tickets.
-func addTicketRequest(cs *ConnectionState, s *cgnutls.Session) {
+func addTicketRequest(cs *ConnectionState, s interface {
+	TicketRequest() (asked cgnutls.TicketCounts, present bool, expected int, answered bool)
+}) {
 	asked, present, expected, answered := s.TicketRequest()
-	if !present || cs.Version < VersionTLS13 {
+	if !present || cs.Version != VersionTLS13 {
 		return
 	}
 	cs.TicketRequest = (*TicketRequest)(&asked)

@@ -21,8 +21,6 @@ import (
 type CertificateCredentials struct {
 	c       C.gnutls_certificate_credentials_t
 	signers []handle.Handle[*signer]
-	// Pool is for the caller: what the trust comes from.
-	Pool any
 }
 
 // NewCertificateCredentials returns empty credentials. That a key belongs to

@@ -1,0 +1,4 @@
+package gnutls
+
+// Lender is what package bridge gets.
+var Lender lender
