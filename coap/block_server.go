@@ -78,7 +78,7 @@ func (s *blockStore) add(c *conn, key string, most int) *stored {
 	s.shares.add(&b.held, c.holder(), b.weight(most))
 	c.blocks[key] = b
 	s.limit(b, most)
-	c.l.arm(exchangeLifetime)
+	c.l.timer.arm(exchangeLifetime)
 	return b
 }
 

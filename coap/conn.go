@@ -60,8 +60,7 @@ type conn struct {
 	recent     exchangeLog
 	confirmed  confirmed
 
-	queued int  // senders in the outbox that are still to be called
-	corked bool // what was sent last waits for more
+	cork cork
 
 	requests atomic.Int64  // that are under way, but for GET
 	tags     atomic.Uint64 // the last Request-Tag
@@ -128,7 +127,7 @@ func (c *conn) refuse(err error) {
 		return
 	}
 	c.l.warn("client refused", "peer", c.peer(), "error", err)
-	c.l.events = append(c.l.events, func() { c.end(ErrHandshake) })
+	c.l.todo.locked(func() { c.end(ErrHandshake) })
 }
 
 // end ends the session. Whoever waits for something gets err.
@@ -140,7 +139,7 @@ func (c *conn) end(err error) {
 	delete(c.l.conns, c.id)
 	if c.server {
 		c.l.list(c).remove(c)
-		c.l.arm(time.Millisecond) // libcoap frees it in a poll
+		c.l.timer.arm(time.Millisecond) // libcoap frees it in a poll
 	}
 	if c.lent {
 		c.native.Forget()
@@ -172,10 +171,9 @@ func (c *conn) end(err error) {
 
 // send sends a message. One over a connection waits where others are queued.
 func (c *conn) send(m *ccoap.Message) (mid int, err error) {
-	m.More = c.queued > 0 && c.proto.Reliable()
-	c.corked = m.More
+	m.More = c.proto.Reliable() && c.cork.push()
 	if ccoap.StopsItsTimer && m.Type == ccoap.Confirmable && !c.proto.Reliable() {
-		c.l.arm(minAckTimeout)
+		c.l.timer.arm(minAckTimeout)
 	}
 	return c.transmit(m)
 }
@@ -249,7 +247,7 @@ func (l *loop) onEvent(id ccoap.SessionID, event ccoap.Event) {
 	if id == 0 {
 		return
 	}
-	l.events = append(l.events, func() {
+	l.todo.locked(func() {
 		if c := l.conns[id]; c != nil {
 			c.changed(event)
 		}

@@ -31,7 +31,7 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 	switch what {
 	case ccoap.HeardResponse:
 		if c := l.confirmed[m]; c != nil {
-			l.events = append(l.events, c.confirmAgain)
+			l.todo.locked(c.confirmAgain)
 		}
 		return false
 	case ccoap.HeardLastBlock:
@@ -39,7 +39,7 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 		if in == nil || in.c.recent.byID[mid] != in || time.Now().After(in.expires()) {
 			return false
 		}
-		l.events = append(l.events, in.again)
+		l.todo.locked(in.again)
 		return true
 	}
 	if c := l.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got

@@ -95,7 +95,7 @@ func (p *ping) end(err error) {
 		return
 	}
 	if p.told != nil {
-		p.c.l.events = append(p.c.l.events, func() { p.told(false) })
+		p.c.l.todo.locked(func() { p.told(false) })
 	}
 	p.fail(err)
 }

@@ -136,7 +136,7 @@ func (c *call) receive(m ccoap.Message) bool {
 	case c.ended:
 	case isStale(&m, &c.request):
 		l := c.exchange.c.l
-		l.events = append(l.events, c.again)
+		l.todo.locked(c.again)
 	default:
 		c.response = m
 		if c.next == nil {
@@ -145,7 +145,7 @@ func (c *call) receive(m ccoap.Message) bool {
 		}
 		c.exchange.close()
 		l := c.exchange.c.l
-		l.events = append(l.events, c.goOn)
+		l.todo.locked(c.goOn)
 	}
 	return true
 }

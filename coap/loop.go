@@ -29,7 +29,7 @@ import (
 //
 // Nothing that the user wrote runs while the loop is locked (but for the callbacks of
 // handshakes), and nothing blocks. libcoap's callbacks run with it locked. They hand messages
-// on and do not call libcoap: what needs it is appended to events, which leave deals with.
+// on and do not call libcoap: what needs it is appended to todo, which leave deals with.
 type loop struct {
 	config Config
 
@@ -41,13 +41,9 @@ type loop struct {
 	conns     map[ccoap.SessionID]*conn
 	servers   idleList // the server sessions among conns whose peers are verified
 	strangers idleList // the other server sessions
-	events    []func() // what libcoap told, to be dealt with before mu is free
-	late      []func() // to be called when mu is free
-	batch     *batch   // of requests, to be handled when mu is free
-	batches   []*batch // that run, the oldest first
-
-	slowUntil time.Time // requests get goroutines at once
-	outbox    outbox    // what is to be sent; it has a mutex of its own
+	todo      todo
+	batches   batches
+	outbox    outbox // it has a mutex of its own
 
 	handler   Handler       // nil: there is no server
 	proxy     Handler       // nil: there is none
@@ -74,9 +70,7 @@ type loop struct {
 
 	lending int // calls of Node.Native that run
 
-	timer *time.Timer
-	due   time.Time // of timer; zero: it is not set
-
+	timer  pollTimer
 	driver driver
 }
 
@@ -122,8 +116,8 @@ func makeLoop(config Config) *loop {
 		requests: requestLog{most: loggedBytes},
 	}
 	l.driver.l = l
-	l.timer = time.AfterFunc(time.Hour, l.driver.tick)
-	l.timer.Stop()
+	l.batches.l = l
+	l.timer.init(l.driver.tick)
 	return l
 }
 
@@ -157,29 +151,14 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 // handled, if any came, and when the next turn is due, which is next at the latest.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
 	l.settle() // what is refused at once is answered before its session may go
-	for _, sweep := range []func() time.Duration{l.greet, l.sweep, l.store.sweep, l.spread, l.acknowledge} {
+	for _, sweep := range []func() time.Duration{l.greet, l.sweep, l.store.sweep, l.batches.spread, l.acknowledge} {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}
 	}
-	l.arm(next)
+	l.timer.arm(next)
 	l.settle()
-	return l.takeBatch(leads), next
-}
-
-// arm sets the timer, unless it is set for an earlier time: then the poll that
-// it brings sets it again.
-func (l *loop) arm(next time.Duration) {
-	if next <= 0 {
-		return
-	}
-	now := time.Now()
-	due := now.Add(next)
-	if l.due.After(now) && !due.Before(l.due) {
-		return
-	}
-	l.due = due
-	l.timer.Reset(next)
+	return l.batches.take(leads), next
 }
 
 // enter locks the loop for the use of libcoap, or returns net.ErrClosed.
@@ -194,12 +173,8 @@ func (l *loop) enter() error {
 
 // settle deals with what libcoap has told.
 func (l *loop) settle() {
-	for len(l.events) > 0 && !l.mutex.nested() {
-		events := l.events
-		l.events = nil
-		for _, f := range events {
-			f()
-		}
+	if !l.mutex.nested() {
+		l.todo.run()
 	}
 }
 
@@ -213,8 +188,7 @@ func (l *loop) leave() {
 	for {
 		l.settle()
 		l.flush()
-		late := l.late
-		l.late = nil
+		late := l.todo.takeUnlocked()
 		l.mutex.Unlock()
 		if len(late) == 0 {
 			return

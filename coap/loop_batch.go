@@ -45,7 +45,7 @@ func (b *batch) run() (leads bool) {
 	returned := false
 	defer func() {
 		b.l.enterAnyway()
-		b.l.batches = slices.DeleteFunc(b.l.batches, func(other *batch) bool { return other == b })
+		b.l.batches.remove(b)
 		if !returned { // a handler has called runtime.Goexit
 			for i := range b.inline {
 				go b.inline[i].run()
@@ -79,16 +79,36 @@ func (b *batch) spreadLocked() {
 	}
 }
 
-// takeBatch returns the requests that are to be handled by the goroutine that has
-// polled, or nil.
-func (l *loop) takeBatch(leads bool) *batch {
-	b := l.batch
+// The batches of a loop.
+type batches struct {
+	l         *loop
+	coming    *batch    // of the requests that come in this poll, or nil
+	running   []*batch  // the oldest first
+	slowUntil time.Time // requests get goroutines at once
+}
+
+// add adds a request that came in this poll. inline says that its handler is marked so.
+func (s *batches) add(j job, inline bool) {
+	if s.coming == nil {
+		s.coming = &batch{l: s.l}
+	}
+	if inline {
+		s.coming.inline = append(s.coming.inline, j)
+	} else {
+		s.coming.jobs = append(s.coming.jobs, j)
+	}
+}
+
+// take returns the requests that are to be handled by the goroutine that has polled, or nil.
+// leads is for the batch.
+func (s *batches) take(leads bool) *batch {
+	b := s.coming
 	if b == nil {
 		return nil
 	}
-	l.batch = nil
+	s.coming = nil
 	b.begun = time.Now()
-	if b.begun.Before(l.slowUntil) {
+	if b.begun.Before(s.slowUntil) {
 		b.spreadLocked()
 		if len(b.inline) == 0 {
 			return nil
@@ -96,27 +116,31 @@ func (l *loop) takeBatch(leads bool) *batch {
 	}
 	b.leads = leads
 	if len(b.jobs) > 0 {
-		l.batches = append(l.batches, b)
-		l.arm(promptly)
+		s.running = append(s.running, b)
+		s.l.timer.arm(promptly)
 	}
 	return b
 }
 
+func (s *batches) remove(b *batch) {
+	s.running = slices.DeleteFunc(s.running, func(other *batch) bool { return other == b })
+}
+
 // spread spreads the batches that take too long, and returns when to call it again;
 // 0: it need not.
-func (l *loop) spread() time.Duration {
-	for len(l.batches) > 0 {
-		b := l.batches[0]
+func (s *batches) spread() time.Duration {
+	for len(s.running) > 0 {
+		b := s.running[0]
 		if wait := promptly - time.Since(b.begun); wait > 0 {
 			return wait
 		}
-		l.batches = slices.Delete(l.batches, 0, 1)
+		s.running = slices.Delete(s.running, 0, 1)
 		if !b.late { // it may be the whole process that was halted
 			b.late, b.begun = true, time.Now()
-			l.batches = append(l.batches, b)
+			s.running = append(s.running, b)
 			continue
 		}
-		l.slowUntil = time.Now().Add(aWhile)
+		s.slowUntil = time.Now().Add(aWhile)
 		b.spreadLocked()
 	}
 	return 0

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,4 +102,36 @@ func TestCancelledRequestsHoldNothingBack(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestBatchThatTakesLongIsSpread(t *testing.T) {
+	l := makeLoop(Config{})
+	s := &l.batches
+	assert.Nil(t, s.take(false), "nothing has come")
+	s.add(job{}, false)
+	b := s.take(false)
+	require.NotNil(t, b)
+	assert.Len(t, b.jobs, 1)
+	assert.Nil(t, s.take(false), "it is taken")
+	assert.Equal(t, []*batch{b}, s.running)
+	require.NotNil(t, b.claim())
+	assert.Nil(t, b.claim(), "each job is run once")
+
+	b.begun = time.Now().Add(time.Hour)
+	assert.Positive(t, s.spread(), "it has time left")
+	b.begun = time.Now().Add(-time.Hour)
+	assert.Positive(t, s.spread(), "a second chance")
+	assert.True(t, b.late)
+	assert.Equal(t, []*batch{b}, s.running)
+	b.begun = time.Now().Add(-time.Hour)
+	assert.Zero(t, s.spread())
+	assert.Empty(t, s.running)
+	assert.True(t, s.slowUntil.After(time.Now()))
+
+	s.add(job{}, true)
+	b = s.take(true)
+	require.NotNil(t, b, "the inline ones are not spread")
+	assert.Len(t, b.inline, 1)
+	assert.Empty(t, s.running)
+	s.remove(b)
 }

@@ -138,10 +138,10 @@ func (d *driver) close() error {
 	for _, c := range l.conns {
 		c.end(net.ErrClosed)
 	}
-	l.events = nil // of sessions that are no more
+	l.todo.drop() // it is about sessions that are over
 	native := l.native
 	l.native = nil
-	l.timer.Stop()
+	l.timer.stop()
 	l.endDrain()
 	if l.borrowed {
 		native.GiveBack()

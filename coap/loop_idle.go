@@ -107,7 +107,7 @@ func (l *loop) sweep() time.Duration {
 // spare has sweep called soon where there are too many sessions: one may be idle now.
 func (l *loop) spare() {
 	if l.strangers.n+l.servers.n > orDefault(l.config.MaxSessions, defaultMaxSessions) {
-		l.arm(time.Millisecond)
+		l.timer.arm(time.Millisecond)
 	}
 }
 

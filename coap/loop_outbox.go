@@ -66,22 +66,38 @@ func (l *loop) flush() {
 			return
 		}
 		for _, s := range taken {
-			s.over().queued++
+			s.over().cork.queued++
 		}
 		corked := false
 		for _, s := range taken {
 			c := s.over()
-			c.queued--
+			c.cork.queued--
 			s.send() // the last use of s
-			corked = corked || c.corked && c.queued == 0
+			corked = corked || c.cork.isStuck()
 		}
 		if corked && l.native != nil {
 			l.native.Push()
 		}
 		if l.native != nil && l.native.StreamWaiting() > 0 {
-			l.arm(streamLimits.TakesIn)
+			l.timer.arm(streamLimits.TakesIn)
 		}
 		l.settle()
 		l.outbox.reuse(taken)
 	}
 }
+
+// A cork keeps back what goes over a connection while more for it is in the outbox, so that it
+// leaves in few segments.
+type cork struct {
+	queued int  // senders in the outbox that are still to be called
+	in     bool // what was sent last waits for more
+}
+
+// push reports whether what is sent now may wait for more, and notes that.
+func (k *cork) push() bool {
+	k.in = k.queued > 0
+	return k.in
+}
+
+// isStuck reports whether something waits although no more comes.
+func (k *cork) isStuck() bool { return k.in && k.queued == 0 }

@@ -295,7 +295,7 @@ func (g *registration) isNew(m *ccoap.Message, sequence uint32) bool {
 		return true
 	}
 	if g.awaits { // libcoap does not send the registration again: a response had its token
-		g.t.c.l.events = append(g.t.c.l.events, g.again)
+		g.t.c.l.todo.locked(g.again)
 	}
 	return false
 }
@@ -375,7 +375,7 @@ func (f *farewell) receive(m ccoap.Message) bool {
 		f.g.echo = echo
 		f.m = f.g.farewell()
 		f.g = nil
-		c.l.events = append(c.l.events, f.again)
+		c.l.todo.locked(f.again)
 	case !notifies || m.Type == ccoap.Acknowledgement:
 		f.x.close()
 	case c.proto.Reliable():
@@ -383,7 +383,7 @@ func (f *farewell) receive(m ccoap.Message) bool {
 		f.x.close()
 		return false
 	default:
-		c.l.events = append(c.l.events, f.again)
+		c.l.todo.locked(f.again)
 	}
 	return true
 }

@@ -203,7 +203,7 @@ func (c *conn) watch() {
 	}
 	if c.proto == DTLS {
 		c.l.greeting = append(c.l.greeting, c)
-		c.l.arm(time.Millisecond) // a poll learns when to send the ClientHello again
+		c.l.timer.arm(time.Millisecond) // a poll learns when to send the ClientHello again
 	}
 }
 
@@ -214,7 +214,7 @@ func (s *security) watch(l *loop, id ccoap.SessionID, b cgnutls.Borrowed, datagr
 	s.watched = true
 	code := b.Watch(&cgnutls.Watcher{
 		Verify:  func() bool { return s.verify(l, id, b) },
-		Ticket:  func() { l.events = append(l.events, func() { l.conns[id].takeTickets() }) },
+		Ticket:  func() { l.todo.locked(func() { l.conns[id].takeTickets() }) },
 		Refused: func(code cgnutls.Code) { s.refuse(l, id, b, code) },
 		End:     func(alert uint8, heard bool) { s.received, s.heard = gnutls.Alert(alert), heard },
 	}, datagram)
@@ -249,7 +249,7 @@ func (c *conn) fail(err error) {
 	if c.security.failed == nil {
 		c.security.failed = err
 	}
-	c.l.events = append(c.l.events, func() { c.end(c.handshakeError()) })
+	c.l.todo.locked(func() { c.end(c.handshakeError()) })
 }
 
 // greet finds the sessions over DTLS whose handshakes are over: libcoap tells only
@@ -283,7 +283,7 @@ func (l *loop) onHandshake(id ccoap.SessionID) {
 	c.heard = time.Now()
 	if !c.patient {
 		c.patient = true
-		l.events = append(l.events, func() {
+		l.todo.locked(func() {
 			if c.ended == nil && !c.isUp {
 				c.native.BePatient()
 			}
@@ -327,7 +327,7 @@ func (s *security) refuse(l *loop, id ccoap.SessionID, b cgnutls.Borrowed, code 
 
 // failHandshake ends a client's session when libcoap is done.
 func (l *loop) failHandshake(id ccoap.SessionID) {
-	l.events = append(l.events, func() {
+	l.todo.locked(func() {
 		if c := l.conns[id]; c != nil {
 			c.end(c.handshakeError())
 		}

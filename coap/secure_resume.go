@@ -282,7 +282,7 @@ func (c *conn) takeTickets() {
 	sessions := r.Tickets(cgnutls.Borrow(p, false))
 	if len(sessions) > 0 {
 		c.storing++
-		c.l.later(func() {
+		c.l.todo.unlocked(func() {
 			defer c.session.stored()
 			r.Put(sessions)
 		})
@@ -309,7 +309,7 @@ func (c *conn) settleResumption() {
 	if s != nil && s.resumption != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
 		s.declined = s.resumption.Failed(heard) && s.failed == nil
 	}
-	s.abandon(c.l.later)
+	s.abandon(c.l.todo.unlocked)
 }
 
 // abandon is settleResumption for a session that may not have begun.
@@ -321,9 +321,6 @@ func (s *security) abandon(later func(func())) {
 		later(f)
 	}
 }
-
-// later has f, which calls the user's cache, called when the loop is not locked.
-func (l *loop) later(f func()) { l.late = append(l.late, f) }
 
 // SessionData returns what a later session needs to resume this one, for programs that keep
 // it themselves: ClientSessionCache gets it without a call, and before. It is for sessions of clients

@@ -34,14 +34,11 @@ func (l *loop) serve(in *incoming) {
 		}
 		h, _ = m.Handler(r)
 	}
-	if l.batch == nil {
-		l.batch = &batch{l: l}
+	i, inline := h.(inline)
+	if inline {
+		h = i.Handler
 	}
-	if i, ok := h.(inline); ok {
-		l.batch.inline = append(l.batch.inline, job{handler: i.Handler, request: r, in: in})
-		return
-	}
-	l.batch.jobs = append(l.batch.jobs, job{handler: h, request: r, in: in})
+	l.batches.add(job{handler: h, request: r, in: in}, inline)
 }
 
 // Inline marks a handler that is so cheap that a goroutine of its own would cost
@@ -141,7 +138,7 @@ func (in *incoming) request() *Request {
 // logger may use it.
 func (l *loop) warn(what string, args ...any) {
 	if l.config.Logger != nil {
-		l.late = append(l.late, func() { l.config.Logger.Warn("coap: "+what, args...) })
+		l.todo.unlocked(func() { l.config.Logger.Warn("coap: "+what, args...) })
 	}
 }
 

@@ -44,13 +44,13 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if isNew {
 		c = l.newConn(id, native, true, l.shared)
 		l.list(c).add(c)
-		l.events = append(l.events, c.configure)
+		l.todo.locked(c.configure)
 	}
 	if c != nil && c.lent {
 		c.up()
 	}
 	if c != nil && !c.isUp && c.proto.Reliable() { // it came right after the peer's capabilities
-		l.events = append(l.events, func() {
+		l.todo.locked(func() {
 			if c.isUp && c.ended == nil {
 				l.onRequest(id, native, false, multicast, m)
 			}
@@ -83,7 +83,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			in.sum = sum(&m)
 		}
 		if first := l.requests.add(in); first != nil {
-			l.events = append(l.events, first.again)
+			l.todo.locked(first.again)
 			return
 		}
 	}
@@ -92,15 +92,15 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 			l.requests.overlook(in)
 			return
 		}
-		l.events = append(l.events, in.challenge)
+		l.todo.locked(in.challenge)
 		return
 	}
 	if r, ok := l.refuses(&m, l.proxy != nil && proxied(m.Options), nil); ok {
-		l.events = append(l.events, func() { in.refuseOption(r) })
+		l.todo.locked(func() { in.refuseOption(r) })
 		return
 	}
 	if Code(m.Code) > MethodIPatch { // RFC 7252, section 5.8
-		l.events = append(l.events, func() {
+		l.todo.locked(func() {
 			if !in.multicast {
 				_ = in.respond(&ccoap.Message{Code: int(CodeMethodNotAllowed)})
 			}
@@ -108,11 +108,11 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		return
 	}
 	if l.handler == nil {
-		l.events = append(l.events, func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
+		l.todo.locked(func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
 		return
 	}
 	if l.overloaded(c) {
-		l.events = append(l.events, in.refuseForNow)
+		l.todo.locked(in.refuseForNow)
 		return
 	}
 	c.busy++
@@ -125,7 +125,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.serve(in)
 		return
 	}
-	l.events = append(l.events, func() {
+	l.todo.locked(func() {
 		if in.accept() {
 			l.serve(in)
 		}
@@ -260,7 +260,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))
-		c.l.late = append(c.l.late, func() { c.l.config.logError("response refused", "peer", c.peer(), "error", why) })
+		c.l.todo.unlocked(func() { c.l.config.logError("response refused", "peer", c.peer(), "error", why) })
 		m.Code, m.Options, m.Body = int(CodeInternalServerError), nil, nil
 		_, err = c.send(m)
 	}

@@ -87,7 +87,7 @@ func (c *Node) newSession(local, server netip.AddrPort, proto Protocol, security
 	}
 	native, id, err := open(local, server, nativeProtocols[proto])
 	if err != nil {
-		security.abandon(c.l.later)
+		security.abandon(c.l.todo.unlocked)
 		return failed(err)
 	}
 	conn := c.l.newConn(id, native, false, false)
@@ -127,7 +127,7 @@ func (s *Session) close() {
 	defer s.leave()
 	c := s.c
 	if c.l.nested() { // libcoap may use the session
-		c.l.events = append(c.l.events, func() { c.end(net.ErrClosed) })
+		c.l.todo.locked(func() { c.end(net.ErrClosed) })
 	} else {
 		c.end(net.ErrClosed)
 	}

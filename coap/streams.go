@@ -33,5 +33,5 @@ func (c *Config) streamLimits() ccoap.StreamLimits {
 func (l *loop) onSession(id ccoap.SessionID, native ccoap.Session) {
 	c := l.newConn(id, native, true, false)
 	l.list(c).add(c)
-	l.events = append(l.events, c.configure)
+	l.todo.locked(c.configure)
 }

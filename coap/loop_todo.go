@@ -1,0 +1,35 @@
+package coap
+
+// A todo keeps what cannot be done at once, because libcoap is in a callback or because it must
+// not be done with the loop locked.
+type todo struct {
+	inside  []func()
+	outside []func()
+}
+
+// locked has f called with the loop locked, when libcoap is not in a callback any more.
+func (t *todo) locked(f func()) { t.inside = append(t.inside, f) }
+
+// unlocked has f called when the loop is not locked any more.
+func (t *todo) unlocked(f func()) { t.outside = append(t.outside, f) }
+
+// run calls what is to be called with the loop locked, and what that leaves.
+func (t *todo) run() {
+	for len(t.inside) > 0 {
+		inside := t.inside
+		t.inside = nil
+		for _, f := range inside {
+			f()
+		}
+	}
+}
+
+// drop forgets what is to be called with the loop locked.
+func (t *todo) drop() { t.inside = nil }
+
+// takeUnlocked returns what is to be called now that the loop gets free.
+func (t *todo) takeUnlocked() []func() {
+	outside := t.outside
+	t.outside = nil
+	return outside
+}
