@@ -120,8 +120,8 @@ image-check: ## build both variants of the image without a registry, run them (D
 prefix-check: deps ## build against GnuTLS and libcoap 2 below a prefix, and talk CoAP (Debian)
 	scripts/prefix-check.sh
 
-# The headers of the system and those in the roots of make matrix, as far as they stay as they are.
-coverage: ## write docs/coverage.md from the headers of libcoap and GnuTLS
+# The headers of the system and those in the roots of make matrix, except unstable, which changes.
+coverage: ## write docs/coverage/ from the headers of libcoap and GnuTLS
 	go run ./internal/coverage/write /usr/include \
 		$(filter-out .build/matrix/sid/%,$(wildcard .build/matrix/*/usr/include))
 

@@ -31,7 +31,7 @@ func documents(t *testing.T) []string {
 	t.Helper()
 	root := os.DirFS(testenv.Root())
 	var list []string
-	for _, pattern := range []string{"*.md", "*/*.md"} {
+	for _, pattern := range []string{"*.md", "*/*.md", "docs/*/*.md"} {
 		found, err := fs.Glob(root, pattern)
 		require.NoError(t, err)
 		list = append(list, found...)

@@ -32,6 +32,8 @@ type place struct {
 	// Registered is the function that is registered at this place, or the type of
 	// the callback that this function is.
 	Registered string `json:"registered,omitempty"`
+
+	notOffered bool // Go lacks it, and there is no plan for it
 }
 
 // A unit is a C source.
@@ -354,8 +356,8 @@ func (w *walk) symbol(k *coverage.Known, i int) {
 	c := k.Class
 	p.Go, p.Note = c.Go, c.Note
 	switch {
-	case c.Open:
-		p.Effort = open
+	case c.Open, c.NotOffered:
+		p.Effort, p.notOffered = open, c.NotOffered
 	case c.Simple:
 		p.Effort = simple
 	}

@@ -15,7 +15,8 @@
 //
 //	simple   the use can be replaced as it stands, or goes away
 //	thought  the program has to change around it
-//	open     Go has nothing for it yet
+//	open     Go lacks it: so far, or, where the report says "not offered", without a
+//	         plan for it
 //	unknown  no public header of a supported version of libcoap has it, or it is
 //	         in another part of GnuTLS than TLS
 //

@@ -365,3 +365,9 @@ static void f(coap_context_t *c, coap_pdu_t *p) {
 		assert.Contains(t, stdout, want)
 	}
 }
+
+func TestFeaturesThatGoLacksAreOpen(t *testing.T) {
+	_, stdout, _ := call(t, source(t, "a.c", "static void f(coap_context_t *c) { coap_register_ping_handler(c, on_ping); }\n"))
+	assert.Contains(t, stdout, "a.c:1: open: coap_register_ping_handler → not offered\n\tThe library answers pings")
+	assert.Contains(t, stdout, "1 open, 0 unknown\n")
+}

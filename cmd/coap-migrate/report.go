@@ -117,6 +117,8 @@ func (p *place) goText() string {
 	switch {
 	case p.Kind == "include":
 		return p.Note
+	case p.notOffered:
+		return "not offered"
 	case p.Effort == open || p.Effort == unknown:
 		return "?"
 	case len(p.Go) == 0:

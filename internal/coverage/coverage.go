@@ -1,6 +1,6 @@
-// Package coverage knows, of each public symbol of libcoap and GnuTLS, what
-// stands for it in Go. The classification in libcoap.txt and gnutls.txt is
-// written by hand; the lists in symbols/ come from the libraries' headers.
+// Package coverage has, for each public symbol of libcoap and GnuTLS, what replaces it in Go. The
+// classification in libcoap.txt and gnutls.txt is written by hand; the lists in symbols/ are made
+// from the libraries' headers.
 package coverage
 
 import (
@@ -16,12 +16,13 @@ import (
 
 // A Class is a line of the classification.
 type Class struct {
-	Name     string   // of a symbol, or a pattern with "*"
-	Go       []string // such as "coap.Dial", or "log/slog.Logger"
-	Open     bool     // whether Go lacks it
-	Simple   bool     // whether it can be replaced place by place
-	Note     string
-	Callback string // the type of the functions that are registered here, or ""
+	Name       string   // of a symbol, or a pattern with "*"
+	Go         []string // such as "coap.Dial", or "log/slog.Logger"
+	Open       bool     // Go lacks it so far
+	NotOffered bool     // Go lacks it, and there is no plan for it: Note says why
+	Simple     bool     // it can be replaced place by place
+	Note       string
+	Callback   string // the type of the functions that are registered here, or ""
 
 	Topic *Topic
 	line  int
@@ -115,6 +116,8 @@ func parseClass(line string) (*Class, error) {
 	case "-":
 	case "open":
 		c.Open = true
+	case "not offered":
+		c.NotOffered = true
 	default:
 		c.Go = strings.Split(strings.ReplaceAll(fields[1], " ", ""), ",")
 	}

@@ -72,14 +72,28 @@ var core = []string{
 
 func TestNoFunctionOfTheCoreIsOpen(t *testing.T) {
 	checked := 0
+	var notOffered []string
 	for _, k := range load(t).Symbols("libcoap") {
 		if k.What == "function" && slices.Contains(core, k.Header) {
 			require.NotNil(t, k.Class)
 			assert.False(t, k.Class.Open, k.Name)
+			if k.Class.NotOffered {
+				notOffered = append(notOffered, k.Name)
+			}
 			checked++
 		}
 	}
 	assert.Greater(t, checked, 200)
+	assert.Equal(t, []string{
+		"coap_register_ping_handler", "coap_context_set_max_token_size",
+		"coap_context_set_max_handshake_sessions", "coap_context_get_max_handshake_sessions",
+		"coap_session_set_max_payloads", "coap_session_get_max_payloads",
+		"coap_session_set_non_max_retransmit", "coap_session_get_non_max_retransmit",
+		"coap_session_set_non_timeout", "coap_session_get_non_timeout",
+		"coap_session_set_non_receive_timeout", "coap_session_get_non_receive_timeout",
+		"coap_persist_track_funcs", "coap_persist_observe_add", "coap_persist_startup",
+		"coap_persist_stop", "coap_persist_set_observe_num", "coap_delete_attr",
+	}, notOffered)
 }
 
 // names returns what a package exports: "Dial", "Session.Do", "Config.MTU".
@@ -198,6 +212,7 @@ func TestBadClassificationIsRefused(t *testing.T) {
 		topic + "a | x.Y | easy |\n":                              `f.txt:2: a: "easy" is neither simple nor thought`,
 		topic + "a | - | simple |\n":                              "f.txt:2: a: no Go name and no note",
 		topic + "a | open | simple |\n":                           "f.txt:2: a: no Go name and no note",
+		topic + "a | not offered | simple |\n":                    "f.txt:2: a: no Go name and no note",
 		topic + "a | x.Y | simple | note\n":                       "f.txt:2: a: the note does not end with a full stop",
 		topic + "a | x.Y | simple |\n\n# c\na | x.Y | simple |\n": "f.txt:5: a was there before",
 	} {
@@ -207,12 +222,15 @@ func TestBadClassificationIsRefused(t *testing.T) {
 }
 
 func TestWholeNamesGoBeforePatterns(t *testing.T) {
-	table, err := parse("f.txt", "libcoap", []byte("## T\ncoap_x_* | - | simple | One.\ncoap_* | open | thought | Two.\ncoap_x_y | x.Y, x.Z | simple | |cb_t\n"))
+	table, err := parse("f.txt", "libcoap", []byte("## T\ncoap_z | not offered | simple | Zero.\ncoap_x_* | - | simple | One.\ncoap_* | open | thought | Two.\ncoap_x_y | x.Y, x.Z | simple | |cb_t\n"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"x.Y", "x.Z"}, table.Find("coap_x_y").Go)
 	assert.Equal(t, "cb_t", table.Find("coap_x_y").Callback)
 	assert.Equal(t, "One.", table.Find("coap_x_z").Note)
 	assert.True(t, table.Find("coap_a").Open)
+	assert.False(t, table.Find("coap_a").NotOffered)
+	assert.True(t, table.Find("coap_z").NotOffered)
+	assert.False(t, table.Find("coap_z").Open)
 	assert.Nil(t, table.Find("xcoap_a"))
 }
 
@@ -226,33 +244,37 @@ func TestListsAreThoseOfTheHeaders(t *testing.T) {
 		assert.Greater(t, len(l.Symbols), 500, l.Library)
 		text, err := fs.ReadFile(files, "symbols/"+l.Name())
 		if err == nil {
-			assert.Equal(t, string(l.Marshal()), string(text), "make coverage is due")
+			assert.Equal(t, string(l.Marshal()), string(text), "run make coverage")
 		}
 	}
 }
 
 func TestListsHaveTheSupportedVersions(t *testing.T) {
 	d := load(t)
-	assert.Equal(t, []string{"4.2.1", "4.3.1", "4.3.4"}, d.Versions("libcoap"))
+	assert.Equal(t, []string{"4.2.1", "4.3.1", "4.3.4", "4.3.5"}, d.Versions("libcoap"))
 	assert.Equal(t, []string{"3.7.1", "3.7.9", "3.8.9"}, d.Versions("GnuTLS"))
 }
 
-func TestDocumentIsUpToDate(t *testing.T) {
+func TestDocumentsAreUpToDate(t *testing.T) {
 	d := load(t)
-	text := string(d.Markdown())
-	assert.True(t, text == string(read(t, "docs/coverage.md")), "make coverage is due")
-	for _, want := range []string{
-		"\n| `coap_mcast_set_hops` (4.3.1, 4.3.4) | `coap.Config.MulticastHops` |",
-		"| `coap.Session`, `native.WrapSession` |",
-		"\n| `coap_session_max_pdu_size` | `coap.Session.MaxPDUSize` |  |\n",
-		"\n| `coap_context_set_psk2` (4.3.1, 4.3.4) | `coap.Node.SetPSK`, `coap.Config.ServerPSK` |",
-	} {
-		assert.Contains(t, text, want)
-	}
+	prose, all := string(read(t, "docs/coverage.md")), ""
 	for _, table := range d.Tables {
+		text := string(d.Markdown(table))
+		assert.True(t, text == string(read(t, table.Document())), "%s: run make coverage", table.Document())
 		for _, k := range d.Symbols(table.Library) {
 			assert.Contains(t, text, "`"+k.Name+"`")
 		}
+		assert.Contains(t, prose, list(d.Versions(table.Library)), table.Library)
+		all += text
+	}
+	for _, want := range []string{
+		"\n| `coap_mcast_set_hops` (4.3.1, 4.3.4, 4.3.5) | `coap.Config.MulticastHops` |",
+		"| `coap.Session`, `native.WrapSession` |",
+		"\n| `coap_session_max_pdu_size` | `coap.Session.MaxPDUSize` |  |\n",
+		"\n| `coap_context_set_psk2` (4.3.1, 4.3.4, 4.3.5) | `coap.Node.SetPSK`, `coap.Config.ServerPSK` |",
+		"\n| `gnutls_rehandshake` | not offered | Renegotiation",
+	} {
+		assert.Contains(t, all, want)
 	}
 }
 

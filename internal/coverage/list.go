@@ -111,6 +111,9 @@ func ReadHeaders(include fs.FS) ([]*List, error) {
 	return lists, nil
 }
 
+// system are names of the C library that headers define where it lacks them.
+var system = []string{"INET6_ADDRSTRLEN"}
+
 // readHeaders returns the list of some headers, of which one defines the
 // version in a macro.
 func readHeaders(include fs.FS, files []string, versionFile, versionMacro string) (*List, error) {
@@ -133,7 +136,7 @@ func readHeaders(include fs.FS, files []string, versionFile, versionMacro string
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		for _, s := range csource.Symbols(tokens) {
-			if !seen[s.Name] {
+			if !seen[s.Name] && !slices.Contains(system, s.Name) {
 				seen[s.Name] = true
 				l.Symbols = append(l.Symbols, Symbol{s, path.Base(file)})
 			}

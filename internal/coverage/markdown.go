@@ -10,38 +10,32 @@ import (
 // kinds are the kinds of symbols, in the order of the summary.
 var kinds = []string{"function", "macro", "type", "field", "constant", "variable"}
 
-const intro = `# Coverage of libcoap and GnuTLS
+const intro = `# Coverage of %s
 
-Every public symbol of libcoap %s, and of GnuTLS's TLS interface (gnutls.h, dtls.h,
-socket.h) %s, with what stands for it in Go. Written by "make coverage" from the
-libraries' headers and from internal/coverage; do not edit. A test fails when a
-symbol is missing, or a Go name does not exist.
+Written by "make coverage"; do not edit. [coverage.md](../coverage.md) explains the tables. The
+versions are %s.
 
-A dash means that Go needs nothing: the note says why. "Open" is what Go lacks.
-Where a symbol is not in all versions, the versions that have it are named. How a
-program moves is in [migration.md](migration.md), and
-` + "`coap-migrate FILE.c…`" + ` goes through its source.
 `
 
-// Markdown returns docs/coverage.md.
-func (d *Data) Markdown() []byte {
+// Markdown returns the document of a library, docs/coverage/*.md.
+func (d *Data) Markdown(t *Table) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, intro, list(d.Versions("libcoap")), list(d.Versions("GnuTLS")))
-	for _, t := range d.Tables {
-		known := d.Symbols(t.Library)
-		fmt.Fprintf(&b, "\n## %s\n\n", t.Library)
-		summary(&b, known)
-		for _, topic := range t.Topics {
-			fmt.Fprintf(&b, "\n### %s: %s\n\n| %s | Go | |\n|---|---|---|\n", t.Library, topic.Title, t.Library)
-			for _, c := range t.Classes {
-				if c.Topic == topic {
-					rows(&b, c, known, d.Versions(t.Library))
-				}
+	known := d.Symbols(t.Library)
+	fmt.Fprintf(&b, intro, t.Library, list(d.Versions(t.Library)))
+	summary(&b, known)
+	for _, topic := range t.Topics {
+		fmt.Fprintf(&b, "\n## %s\n\n| %s | Go | |\n|---|---|---|\n", topic.Title, t.Library)
+		for _, c := range t.Classes {
+			if c.Topic == topic {
+				rows(&b, c, known, d.Versions(t.Library))
 			}
 		}
 	}
 	return b.Bytes()
 }
+
+// Document returns the name of the document of a library.
+func (t *Table) Document() string { return "docs/coverage/" + strings.ToLower(t.Library) + ".md" }
 
 // list joins words: "a, b and c".
 func list(words []string) string {
@@ -51,14 +45,17 @@ func list(words []string) string {
 
 // summary writes the numbers of symbols.
 func summary(b *bytes.Buffer, known []*Known) {
-	fmt.Fprint(b, "| | Go name | not needed | open |\n|---|--:|--:|--:|\n")
+	fmt.Fprint(b, "| | Go name | not needed | open | of these, not offered |\n|---|--:|--:|--:|--:|\n")
 	for _, kind := range kinds {
-		var named, unneeded, open int
+		var named, unneeded, open, notOffered int
 		for _, k := range known {
 			switch {
 			case k.What != kind || k.Class == nil:
 			case k.Class.Open:
 				open++
+			case k.Class.NotOffered:
+				open++
+				notOffered++
 			case k.Class.Go != nil:
 				named++
 			default:
@@ -66,7 +63,7 @@ func summary(b *bytes.Buffer, known []*Known) {
 			}
 		}
 		if named+unneeded+open > 0 {
-			fmt.Fprintf(b, "| %ss | %d | %d | %d |\n", kind, named, unneeded, open)
+			fmt.Fprintf(b, "| %ss | %d | %d | %d | %d |\n", kind, named, unneeded, open, notOffered)
 		}
 	}
 }
@@ -89,6 +86,8 @@ func rows(b *bytes.Buffer, c *Class, known []*Known, all []string) {
 	switch {
 	case c.Open:
 		goes = "open"
+	case c.NotOffered:
+		goes = "not offered"
 	case c.Go != nil:
 		goes = "`" + strings.Join(c.Go, "`, `") + "`"
 	}

@@ -1,6 +1,5 @@
-// Command write writes the lists of symbols of the include directories that
-// are its arguments, and docs/coverage.md from all lists. It is run in the root
-// of the module (make coverage).
+// Command write writes the lists of symbols of the include directories that are its arguments, and
+// the tables in docs/coverage from all lists. It is run in the root of the module (make coverage).
 package main
 
 import (
@@ -34,5 +33,10 @@ func write(dirs []string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("docs/coverage.md", d.Markdown(), 0o644)
+	for _, t := range d.Tables {
+		if err := os.WriteFile(t.Document(), d.Markdown(t), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
