@@ -45,11 +45,8 @@ type loop struct {
 	batches   batches
 	outbox    outbox // it has a mutex of its own
 
-	handler   Handler       // nil: there is no server
-	proxy     Handler       // nil: there is none
-	handling  int           // requests that wait for their answer
-	unacked   []*incoming   // confirmable requests, the oldest first; some are answered
-	drained   chan struct{} // not nil: new ones are refused; closed when the old are answered
+	service   service
+	acks      ackQueue
 	secured   secured
 	priority  *priority    // of sessions over DTLS and TLS; nil: libcoap's; does not change
 	greeting  []*conn      // over DTLS, whose handshakes are not over
@@ -151,7 +148,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 // handled, if any came, and when the next turn is due, which is next at the latest.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
 	l.settle() // what is refused at once is answered before its session may go
-	for _, sweep := range []func() time.Duration{l.greet, l.sweep, l.store.sweep, l.batches.spread, l.acknowledge} {
+	for _, sweep := range []func() time.Duration{l.greet, l.sweep, l.store.sweep, l.batches.spread, l.acks.send} {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}

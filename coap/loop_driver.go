@@ -142,7 +142,7 @@ func (d *driver) close() error {
 	native := l.native
 	l.native = nil
 	l.timer.stop()
-	l.endDrain()
+	l.service.stop()
 	if l.borrowed {
 		native.GiveBack()
 		l.leave()

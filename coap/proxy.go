@@ -27,10 +27,10 @@ func (c *Node) HandleProxy(h Handler) error {
 		return &Error{Op: "handle", Err: err}
 	}
 	defer c.l.leave()
-	if c.l.proxy == nil && !c.l.native.AcceptProxied() {
+	if c.l.service.proxy == nil && !c.l.native.AcceptProxied() {
 		return &Error{Op: "handle", Err: errNoMemory}
 	}
-	c.l.proxy = h
+	c.l.service.proxy = h
 	return nil
 }
 

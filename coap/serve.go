@@ -11,29 +11,14 @@ import (
 // before the first call are answered with 4.04.
 func (c *Node) Handle(h Handler) {
 	c.l.look()
-	c.l.handler = h
+	c.l.service.handler = h
 	c.l.endLook()
 }
 
-// serve has a request handled with those that come together.
+// serve has a request handled, with those that come together.
 func (l *loop) serve(in *incoming) {
-	h := l.handler
-	if l.drained != nil {
-		h = answer(CodeServiceUnavailable)
-	}
 	r := in.request()
-	if r.Options.proxied() && l.drained == nil {
-		if h = l.proxy; h == nil {
-			h = answer(CodeProxyingNotSupported)
-		}
-	}
-	for {
-		m, ok := h.(*Mux)
-		if !ok {
-			break
-		}
-		h, _ = m.Handler(r)
-	}
+	h := l.service.choose(r)
 	i, inline := h.(inline)
 	if inline {
 		h = i.Handler
@@ -48,41 +33,6 @@ func (l *loop) serve(in *incoming) {
 func Inline(h Handler) Handler { return inline{h} }
 
 type inline struct{ Handler }
-
-// drain has new requests refused. The channel is closed when no handler runs, or the
-// loop is closed.
-func (n *Node) drain() <-chan struct{} {
-	l := n.l
-	l.look()
-	defer l.endLook()
-	if l.drained == nil {
-		l.drained = make(chan struct{})
-		if l.handling == 0 || l.native == nil {
-			close(l.drained)
-		}
-	}
-	return l.drained
-}
-
-// handled notes that a handler has returned.
-func (l *loop) handled() {
-	l.handling--
-	if l.handling == 0 {
-		l.endDrain()
-	}
-}
-
-// endDrain closes the channel of drain.
-func (l *loop) endDrain() {
-	if l.drained == nil {
-		return
-	}
-	select {
-	case <-l.drained:
-	default:
-		close(l.drained)
-	}
-}
 
 // A replier sends what a handler has answered to a request.
 type replier interface {

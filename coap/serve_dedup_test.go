@@ -42,7 +42,7 @@ func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 func idle(c *Node) bool {
 	c.l.look()
 	defer c.l.endLook()
-	return c.l.handling == 0
+	return c.l.service.handling == 0
 }
 
 func logged(c *Node) int {

@@ -3,17 +3,10 @@ package coap
 import (
 	"bytes"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
-
-// ackDelay is how long a confirmable request may wait for a piggybacked response.
-// Then an empty acknowledgement goes out, well before the client sends the request
-// again after 2 s, and the response follows as a message of its own (RFC 7252,
-// section 5.2.2). Tests change it.
-var ackDelay = 300 * time.Millisecond
 
 // An incoming is a request that a server has received, and what becomes of it.
 type incoming struct {
@@ -64,7 +57,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		return
 	}
 	l.heard(c)
-	if multicast && (m.Type == ccoap.Confirmable || l.handler == nil) { // RFC 7252, section 8.1
+	if multicast && (m.Type == ccoap.Confirmable || l.service.handler == nil) { // RFC 7252, section 8.1
 		return
 	}
 	in := &incoming{
@@ -95,7 +88,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.todo.locked(in.challenge)
 		return
 	}
-	if r, ok := l.refuses(&m, l.proxy != nil && proxied(m.Options), nil); ok {
+	if r, ok := l.refuses(&m, l.service.proxy != nil && proxied(m.Options), nil); ok {
 		l.todo.locked(func() { in.refuseOption(r) })
 		return
 	}
@@ -107,7 +100,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		})
 		return
 	}
-	if l.handler == nil {
+	if l.service.handler == nil {
 		l.todo.locked(func() { in.respond(&ccoap.Message{Code: int(CodeNotFound)}) })
 		return
 	}
@@ -116,10 +109,10 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		return
 	}
 	c.busy++
-	l.handling++
+	l.service.begin()
 	l.outbox.users.Add(1)
 	if in.confirmable {
-		l.unacked = append(l.unacked, in)
+		l.acks.add(in)
 	}
 	if !hasBlocks(&m) {
 		l.serve(in)
@@ -142,7 +135,7 @@ func (l *loop) overloaded(c *conn) bool {
 	if !c.verified {
 		most -= most / 4
 	}
-	return l.handling >= most || c.busy >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
+	return l.service.handling >= most || c.busy >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
 }
 
 // refuseForNow answers a request that there is no room for.
@@ -174,24 +167,6 @@ func (in *incoming) sendEmpty() {
 	_, _ = in.c.transmit(&ccoap.Message{Type: ccoap.Acknowledgement, ID: int(in.mid)})
 }
 
-// acknowledge sends empty acknowledgements for the requests that have waited for
-// their response for long enough, and returns when to call it again; 0: it need not.
-func (l *loop) acknowledge() time.Duration {
-	for i, in := range l.unacked {
-		if in.c.ended != nil || in.acked || in.answered {
-			continue
-		}
-		if wait := ackDelay - time.Since(in.at); wait > 0 {
-			l.unacked = slices.Delete(l.unacked, 0, i)
-			return wait
-		}
-		in.acked = true
-		in.sendEmpty()
-	}
-	l.unacked = slices.Delete(l.unacked, 0, len(l.unacked))
-	return 0
-}
-
 func (in *incoming) over() *conn { return in.c }
 
 // send sends the response of the handler.
@@ -219,7 +194,7 @@ func (in *incoming) done() {
 	}
 	in.c.busy--
 	in.c.l.outbox.users.Add(-1)
-	in.c.l.handled()
+	in.c.l.service.finish()
 	in.c.l.spare()
 	in.c.l.touch(in.c)
 }
