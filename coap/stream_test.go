@@ -15,7 +15,7 @@ import (
 )
 
 // A header that comes in pieces makes libcoap lose its place, see
-// internal/cshim/ccoap/stream.h.
+// internal/cshim/ccoap/receive.h.
 func TestTCPMessagesThatComeInPieces(t *testing.T) {
 	addr := listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body[:1]) }))
 	peer := coappeer.DialTCP(t, addr)

@@ -1,5 +1,5 @@
 #include "adopt.h"
-#include "stream.h"
+#include "fix_stream_table.h"
 
 #ifdef CSHIM_HAVE_ADOPTION
 

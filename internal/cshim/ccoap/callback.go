@@ -3,7 +3,7 @@ package ccoap
 /*
 #include <stdlib.h>
 #include "context.h"
-#include "empty.h"
+#include "ext_heard.h"
 */
 import "C"
 

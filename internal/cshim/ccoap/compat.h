@@ -37,7 +37,7 @@ typedef struct {
 #define COAP_INVALID_MID COAP_INVALID_TID
 #define COAP_SIGNALING_CODE_PONG COAP_SIGNALING_PONG
 
-/* Credentials come from files, and are the same for all sessions: libcoap2.c. */
+/* Credentials come from files, and are the same for all sessions: fix_libcoap2.c. */
 #define CSHIM_CREDENTIALS 0
 /* Its function that chooses a certificate tells it of the ClientHello of a session over DTLS too,
  * which it drops otherwise. */
@@ -47,7 +47,7 @@ typedef struct {
 #define CSHIM_PSK_KEY_MAX 64
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_TCP_CONNECTED
 
-/* libcoap2.c does what this version does not. */
+/* fix_libcoap2.c does what this version does not. */
 #define CSHIM_CONTEXT_HOOKS(ctx) cshim_libcoap2_hooks(ctx)
 #define CSHIM_CONNECTED(session) cshim_libcoap2_connected(session)
 #define CSHIM_BEFORE_SEND(session, nstart) cshim_libcoap2_before_send(session, nstart)

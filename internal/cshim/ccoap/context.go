@@ -3,6 +3,7 @@ package ccoap
 /*
 #include <stdlib.h>
 #include "context.h"
+#include "fix_stream_send.h"
 #include "polling.h"
 */
 import "C"

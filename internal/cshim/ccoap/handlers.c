@@ -1,9 +1,10 @@
 #include "_cgo_export.h"
 #include "adopt.h"
+#include "fix_stream_flow.h"
+#include "fix_stream_table.h"
 #include "handlers.h"
 #include "message.h"
 #include "session.h"
-#include "stream.h"
 
 /* Gives a session its number, and takes a reference to it. */
 static uint64_t number(cshim_context *c, coap_session_t *session)

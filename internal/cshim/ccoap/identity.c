@@ -106,3 +106,20 @@ cshim_context *cshim_context_of(const coap_session_t *session)
 
 	return c != NULL ? c : coap_get_app_data(ctx);
 }
+
+static __thread cshim_context *reading;
+
+void cshim_reading_enter(cshim_context *c)
+{
+	reading = c;
+}
+
+void cshim_reading_leave(void)
+{
+	reading = NULL;
+}
+
+cshim_context *cshim_reading(void)
+{
+	return reading;
+}

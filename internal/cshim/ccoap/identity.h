@@ -7,15 +7,15 @@
 #include "address.h"
 #include "client.h"
 #include "compat.h"
-#include "cookie.h"
-#include "crossing.h"
-#include "datagram.h"
+#include "fix_cookie.h"
+#include "fix_crossing.h"
+#include "ext_datagram.h"
 #include "message.h"
-#include "options.h"
+#include "fix_options.h"
 #include "pki.h"
 #include "psk.h"
-#include "sockets.h"
-#include "stream.h"
+#include "fix_sockets.h"
+#include "fix_stream_table.h"
 #include "ext_tls.h"
 #ifdef CSHIM_HAVE_ADOPTION
 #include "../../../coap/native/gnucoap.h"
@@ -120,5 +120,11 @@ static inline void cshim_session_set_id(coap_session_t *session, uint64_t id)
 	if (!cshim_adoption_any() || !cshim_adoption_set_id(session, id))
 		coap_session_set_app_data(session, (void *)(uintptr_t)id);
 }
+
+/* Until cshim_reading_leave, what this thread reads from the network is for the context. */
+void cshim_reading_enter(cshim_context *c);
+void cshim_reading_leave(void);
+/* The context in between, else NULL. */
+cshim_context *cshim_reading(void);
 
 #endif

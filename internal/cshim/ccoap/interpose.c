@@ -6,29 +6,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cookie.h"
-#include "critical.h"
-#include "early.h"
-#include "empty.h"
-#include "flight.h"
 #include "interpose.h"
-#include "options.h"
-#include "sockets.h"
-#include "stream.h"
-#include "ext_tls.h"
-#include "fix_patience.h"
-#include "fix_wait.h"
 
 void *cshim_interpose_original[CSHIM_N_REPLACED];
 
-static const struct {
-	const char *symbol;
-	void *ours;
-} table[CSHIM_N_REPLACED] = {
-#define ENTRY(symbol, function) { #symbol, (void *)function },
-	CSHIM_REPLACED(ENTRY)
-#undef ENTRY
-};
+static const struct cshim_replacement *table;
 
 /* How many places of libcoap's call a symbol, and how many of them call ours. */
 static struct {
@@ -229,20 +211,20 @@ static void replace_all(const ElfW(Dyn) *d)
 	walk(others, (const void *)symbols, names);
 }
 
-void cshim_interpose_apply(void)
+void cshim_interpose_apply(const struct cshim_replacement replacements[CSHIM_N_REPLACED])
 {
 	ElfW(Half) i;
 	int k;
 
 	if (CALL < 0 || dl_iterate_phdr(look_at, NULL) == 0)
 		return;
+	table = replacements;
 	for (k = 0; k < CSHIM_N_REPLACED; k++)
 		cshim_interpose_original[k] = cshim_interpose_find(table[k].symbol);
 	for (i = 0; i < libcoap.n_headers; i++) {
 		if (libcoap.headers[i].p_type == PT_DYNAMIC)
 			replace_all((const void *)(libcoap.base + libcoap.headers[i].p_vaddr));
 	}
-	cshim_options_probe();
 }
 
 bool cshim_interpose_works(enum cshim_replaced which)

@@ -17,11 +17,11 @@
  *   1. a line below: the symbol, our function, and a comment with what it does for
  *      libcoap, what it answers and which versions need it;
  *   2. the function, of the very type of the symbol, declared in a header that
- *      interpose.c includes.
+ *      replaced.c includes.
  * Ours calls the function that libcoap would have called with
  * CSHIM_NEXT(type, symbol)(…). It is also called for contexts of C programs in the same
  * process, and has to pass straight on while the thread is not inside a context of ours:
- * cshim_streams_entered(), cshim_tls_current() and the like tell.
+ * cshim_streams_current(), cshim_tls_current() and the like tell.
  * A symbol that this libcoap does not call is not replaced: that is no error, and
  * cshim_interpose_works tells. So does it where nothing can be replaced: on processors
  * other than amd64 and arm64, where the table cannot be made writable, and for libcoap's
@@ -32,34 +32,34 @@
 #define CSHIM_REPLACED_NETWORK(X)                                                                   \
 	/* Keeps back what libcoap must not have of a connection: stream.h. Looks at datagrams of   \
 	 * clients as recvmsg does. Faults, all versions. */                                        \
-	X(recv, cshim_stream_receive)                                                               \
+	X(recv, cshim_receive_recv)                                                               \
 	/* Gathers messages into one segment. Speed, all versions. 4.2.1 also sends the wrong rest  \
 	 * of a message, and raises SIGPIPE. */                                                     \
 	X(send, cshim_stream_send)                                                                  \
 	/* Tells of acknowledgements and resets, reads ahead, and drops what libcoap takes wrongly: \
-	 * empty.h, datagram.h, crossing.h. Feature and faults, all versions. */                    \
-	X(recvmsg, cshim_empty_recvmsg)                                                             \
-	/* Takes the cookies that were checked before libcoap sees a ClientHello: cookie.h. Fault,  \
+	 * empty.h, ext_datagram.h, fix_crossing.h. Feature and faults, all versions. */                    \
+	X(recvmsg, cshim_receive_recvmsg)                                                             \
+	/* Takes the cookies that were checked before libcoap sees a ClientHello: fix_cookie.h. Fault,  \
 	 * 4.3.1 and later. */                                                                      \
 	X(gnutls_dtls_cookie_verify, cshim_cookie_verify)                                           \
 	/* The same as recvmsg for datagrams over DTLS; as recv for connections over TLS. */        \
-	X(gnutls_record_recv, cshim_empty_record_recv)                                              \
-	/* Says that recv is called for TLS: stream.h. Bounds a flight over DTLS: flight.h. */      \
-	X(gnutls_handshake, cshim_stream_handshake)                                                 \
+	X(gnutls_record_recv, cshim_receive_record)                                              \
+	/* Says that recv is called for TLS: stream.h. Bounds a flight over DTLS: ext_flight.h. */      \
+	X(gnutls_handshake, cshim_receive_handshake)                                                 \
 	/* Tells of connections to be read from again, where libcoap asks itself: stream.h. Fault,  \
 	 * 4.2.1. */                                                                                \
 	X(epoll_wait, cshim_stream_epoll_wait)
 
 /* libcoap's own functions, as it calls them itself. */
 #define CSHIM_REPLACED_LIBCOAP(X)                                                                   \
-	/* Does not wait for the capabilities of a server: early.c. Fault, 4.3.4 and later. */      \
+	/* Does not wait for the capabilities of a server: fix_early.c. Fault, 4.3.4 and later. */      \
 	X(coap_session_max_pdu_size, cshim_early_max_pdu_size)                                      \
-	/* Lets critical options through to Go, however many: critical.h. Feature, all versions. */ \
+	/* Lets critical options through to Go, however many: ext_critical.h. Feature, all versions. */ \
 	X(coap_option_filter_get, cshim_critical_filter_get)                                        \
-	/* Leaves options of wrong lengths out of datagrams: options.h. Fault, all versions. */     \
+	/* Leaves options of wrong lengths out of datagrams: fix_options.h. Fault, all versions. */     \
 	X(coap_pdu_parse, cshim_options_parse)
 
-/* libcoap's file descriptors: sockets.h. All versions. */
+/* libcoap's file descriptors: fix_sockets.h. All versions. */
 #define CSHIM_REPLACED_SOCKETS(X)                                                                   \
 	/* Is not inherited by child processes (as accept, epoll_create1 and timerfd_create), and   \
 	 * its kind is known. */                                                                    \
@@ -72,7 +72,7 @@
 	X(accept, cshim_sockets_accept)                                                             \
 	/* Knows how to pause a listener, which connections there are, and when they are read from: \
 	 * also stream.h. */                                                                        \
-	X(epoll_ctl, cshim_sockets_epoll_ctl)                                                       \
+	X(epoll_ctl, cshim_stream_epoll_ctl)                                                       \
 	X(epoll_create1, cshim_sockets_epoll_create1)                                               \
 	X(timerfd_create, cshim_sockets_timerfd_create)
 
@@ -86,7 +86,7 @@
 	 * of select whether there is something to read: fix_wait.h. Fault, all versions. */                                    \
 	X(gnutls_transport_set_pull_function, cshim_wait_set_pull)                                  \
 	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)                          \
-	/* A flight of a handshake over DTLS goes in few datagrams: flight.h. Speed and loss, all   \
+	/* A flight of a handshake over DTLS goes in few datagrams: ext_flight.h. Speed and loss, all   \
 	 * versions. */                                                                             \
 	X(gnutls_transport_set_push_function, cshim_flight_set_push)                                \
 	/* Give sessions the versions, ciphers and certificates that Go has for them, and names    \
@@ -128,8 +128,13 @@ extern void *cshim_interpose_original[CSHIM_N_REPLACED];
 
 #define CSHIM_NEXT(type, symbol) ((type *)cshim_interpose_original[CSHIM_AT_##symbol])
 
-/* Replaces them all, as far as it can be done. Call it once, before there is a context of ours. */
-void cshim_interpose_apply(void);
+struct cshim_replacement {
+	const char *symbol;
+	void *ours;
+};
+
+/* Replaces them all, as far as it can be done: see replaced.h. */
+void cshim_interpose_apply(const struct cshim_replacement replacements[CSHIM_N_REPLACED]);
 
 /* Whether libcoap's calls of a symbol come to ours. */
 #define CSHIM_WORKS(symbol) cshim_interpose_works(CSHIM_AT_##symbol)

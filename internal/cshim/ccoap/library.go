@@ -14,7 +14,7 @@ package ccoap
 /*
 #cgo CFLAGS: -std=gnu11
 #include "context.h"
-#include "interpose.h"
+#include "replaced.h"
 */
 import "C"
 
@@ -29,7 +29,7 @@ var (
 		C.cshim_library_init()
 	})
 	// interpose replaces functions in libcoap. It comes before any context of ours.
-	interpose = sync.OnceFunc(func() { C.cshim_interpose_apply() })
+	interpose = sync.OnceFunc(func() { C.cshim_replace() })
 )
 
 // Version returns the version of the libcoap library that is loaded, such as

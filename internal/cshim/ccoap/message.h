@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "compat.h"
-#include "options.h"
+#include "fix_options.h"
 
 /* A message, as C and Go hand it to each other. What it points to lives as long
  * as the call. */

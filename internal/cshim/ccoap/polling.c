@@ -1,7 +1,9 @@
 #include <sys/epoll.h>
 
 #include "_cgo_export.h"
-#include "empty.h"
+#include "ext_datagram.h"
+#include "fix_cookie.h"
+#include "fix_stream_flow.h"
 #include "polling.h"
 #include "session.h"
 
@@ -61,7 +63,7 @@ int cshim_context_poll(cshim_context *c)
 			break;
 		sockets = cshim_sockets_enter(&c->sockets);
 		streams = cshim_streams_enter(&c->streams);
-		cshim_empty_enter(c);
+		cshim_reading_enter(c);
 		outer = cshim_tls_enter(c);
 		cshim_datagrams_begin(&c->datagrams, CSHIM_DIVIDED && n == 1 && n < most);
 		CSHIM_DO_EVENTS(c->ctx, events, n);
@@ -71,7 +73,7 @@ int cshim_context_poll(cshim_context *c)
 			CSHIM_DO_EVENTS(c->ctx, events, n);
 		}
 		cshim_tls_leave(outer);
-		cshim_empty_leave();
+		cshim_reading_leave();
 		cshim_streams_leave(streams);
 		cshim_sockets_leave(sockets);
 		again = cshim_sockets_resume(&c->sockets, fd);
@@ -110,10 +112,10 @@ int cshim_context_process(cshim_context *c)
 
 	c->adoption->processing = true;
 	outer = cshim_streams_enter(&c->streams);
-	cshim_empty_enter(c);
+	cshim_reading_enter(c);
 	cshim_datagrams_begin(&c->datagrams, false);
 	result = coap_io_process(c->ctx, COAP_IO_NO_WAIT);
-	cshim_empty_leave();
+	cshim_reading_leave();
 	cshim_streams_leave(outer);
 	cshim_sockets_leave(sockets);
 	c->adoption->processing = false;

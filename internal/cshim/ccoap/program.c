@@ -1,12 +1,11 @@
-#include "identity.h"
-
-#ifdef CSHIM_HAVE_ADOPTION
-
 #include <limits.h>
 #include <poll.h>
 
 #include "_cgo_export.h"
+#include "identity.h"
 #include "polling.h"
+
+#ifdef CSHIM_HAVE_ADOPTION
 
 /* What C programs call: coap/native/gnucoap.h. */
 

@@ -1,3 +1,7 @@
+#include "ext_tls.h"
+#include "fix_stream_flow.h"
+#include "fix_stream_send.h"
+#include "pki.h"
 #include "session.h"
 
 /* Frees what goes with a client session. */
