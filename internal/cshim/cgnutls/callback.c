@@ -1,8 +1,7 @@
 #include <string.h>
 
 #include "callback.h"
-#include "extension.h"
-#include "hook.h"
+#include "parse.h"
 
 /* Exported by callback.go. Memory that they return was made by gnutls_malloc. */
 extern int goGnutlsPSK(void *handle, void *identity, size_t size, gnutls_datum_t *key);
@@ -12,7 +11,7 @@ extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, 
 extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
 extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
 extern int goGnutlsLimitTickets(void *handle, int new_session, int resumption, int resumed, int n);
-extern int goGnutlsBorrowedLimit(void *handle, int new_session, int resumption, int resumed, int n); /* borrow.go */
+extern int goGnutlsBorrowedLimit(void *handle, int new_session, int resumption, int resumed, int n); /* ext_borrow.go */
 
 static int psk_key(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
 {

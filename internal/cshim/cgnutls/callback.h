@@ -1,7 +1,7 @@
 #ifndef CSHIM_CALLBACK_H
 #define CSHIM_CALLBACK_H
 
-#include "session.h"
+#include "base.h"
 
 /* Look-up of pre-shared keys on a server, through the handle of the handshake. */
 void cshim_psk_server(gnutls_psk_server_credentials_t cred);

@@ -1,9 +1,9 @@
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
-#include "choose.h"
+#include "base.h"
 #include "credentials.h"
-#include "session.h"
+#include "fix_choose.h"
 
 /* Exported by signer.go. Returns 0 and a signature that gnutls_malloc made,
  * or a GnuTLS error. prehashed tells whether data is a hash. */

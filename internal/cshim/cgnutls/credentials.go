@@ -1,7 +1,7 @@
 package cgnutls
 
 /*
-#include "choose.h"
+#include "fix_choose.h"
 #include "credentials.h"
 #include "callback.h"
 */

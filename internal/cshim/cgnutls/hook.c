@@ -1,17 +1,18 @@
-#include "borrow.h"
 #include "callback.h"
-#include "earlydata.h"
-#include "hello.h"
+#include "ext_earlydata.h"
+#include "ext_ticketkeys.h"
+#include "ext_ticketrequest.h"
+#include "fix_hello.h"
 #include "hook.h"
 #include "ticket.h"
-#include "ticketkeys.h"
-#include "ticketrequest.h"
 #include "verify.h"
 
-static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsigned incoming,
-		      const gnutls_datum_t *msg)
+/* Exported by ext_borrow.go. */
+extern void goGnutlsBorrowedTicket(void *handle);
+extern void goGnutlsBorrowedRefused(void *handle, int code);
+
+int cshim_hook_message(cshim_session *s, unsigned htype, unsigned when, bool incoming, const gnutls_datum_t *msg)
 {
-	cshim_session *s = cshim_session_of(tls);
 	bool hello = htype == GNUTLS_HANDSHAKE_CLIENT_HELLO || htype == GNUTLS_HANDSHAKE_SERVER_HELLO ||
 		     htype == GNUTLS_HANDSHAKE_HELLO_RETRY_REQUEST;
 	int ret = 0;
@@ -29,13 +30,8 @@ static int on_message(gnutls_session_t tls, unsigned htype, unsigned when, unsig
 	if (ret == 0 && incoming && s->keep_tickets && htype == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
 		ret = cshim_ticket_message(s, when, msg);
 	if (ret < 0 && s->borrowed)
-		cshim_borrow_refused(s, ret);
+		goGnutlsBorrowedRefused(s->handle, ret);
 	if (ret == 0 && s->borrowed && s->tickets.n > 0)
-		cshim_borrow_ticket(s);
+		goGnutlsBorrowedTicket(s->handle);
 	return ret;
-}
-
-void cshim_hook_attach(cshim_session *s)
-{
-	gnutls_handshake_set_hook_function(s->tls, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
 }

@@ -1,10 +1,10 @@
 #ifndef CSHIM_HOOK_H
 #define CSHIM_HOOK_H
 
-#include "session.h"
+#include "base.h"
 
 /* A session has one hook for handshake messages. It hands each to the topic
  * that wants it. */
-void cshim_hook_attach(cshim_session *s);
+int cshim_hook_message(cshim_session *s, unsigned htype, unsigned when, bool incoming, const gnutls_datum_t *msg);
 
 #endif

@@ -1,7 +1,7 @@
 #ifndef CSHIM_STATE_H
 #define CSHIM_STATE_H
 
-#include "session.h"
+#include "base.h"
 
 /* The name and the IANA number of the session's cipher suite, or NULL. */
 const char *cshim_cipher_suite(gnutls_session_t tls, unsigned *id);

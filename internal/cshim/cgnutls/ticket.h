@@ -1,7 +1,7 @@
 #ifndef CSHIM_TICKET_H
 #define CSHIM_TICKET_H
 
-#include "session.h"
+#include "base.h"
 
 /* How many tickets wait for Go at most: as many as a client can ask for. */
 enum { CSHIM_MAX_TICKETS = 255 };

@@ -1,7 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "alert.h"
+#include "fix_alert.h"
 #include "transport.h"
 #include "verify.h"
 

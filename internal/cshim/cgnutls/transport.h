@@ -1,7 +1,7 @@
 #ifndef CSHIM_TRANSPORT_H
 #define CSHIM_TRANSPORT_H
 
-#include "session.h"
+#include "base.h"
 
 /* The memory transport. GnuTLS reads from and writes to buffers that Go lends
  * for one call and never waits: Go does all I/O between the calls. Each call

@@ -1,7 +1,7 @@
 #ifndef CSHIM_VERIFY_H
 #define CSHIM_VERIFY_H
 
-#include "session.h"
+#include "base.h"
 
 /* When the peer's certificate has come the handshake stops with CSHIM_VERIFY,
  * outside C, and goes on when Go has decided. */

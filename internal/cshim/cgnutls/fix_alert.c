@@ -2,7 +2,7 @@
 
 #include <gnutls/crypto.h>
 
-#include "alert.h"
+#include "fix_alert.h"
 
 enum { HEADER = 5, APPLICATION_DATA = 23, ALERT = 21, NONCE = 12, TEXT = 3 /* level, description, type */ };
 

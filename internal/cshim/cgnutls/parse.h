@@ -1,5 +1,5 @@
-#ifndef CSHIM_EXTENSION_H
-#define CSHIM_EXTENSION_H
+#ifndef CSHIM_PARSE_H
+#define CSHIM_PARSE_H
 
 #include <stdbool.h>
 #include <stddef.h>

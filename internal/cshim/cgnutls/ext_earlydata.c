@@ -1,6 +1,5 @@
-#include "earlydata.h"
-#include "extension.h"
-#include "hook.h"
+#include "ext_earlydata.h"
+#include "parse.h"
 
 enum { SUPPORTED_GROUPS = 10, EARLY_DATA = 42, KEY_SHARE = 51 };
 

@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "extension.h"
-#include "hello.h"
+#include "fix_hello.h"
+#include "parse.h"
 
 enum { VERSION_AND_RANDOM = 2 + 32, SUPPORTED_VERSIONS = 43, TLS1_3 = 0x0304 };
 

@@ -1,7 +1,7 @@
 package cgnutls
 
 /*
-#include "earlydata.h"
+#include "ext_earlydata.h"
 */
 import "C"
 

@@ -1,7 +1,7 @@
-#ifndef CSHIM_ALERT_H
-#define CSHIM_ALERT_H
+#ifndef CSHIM_FIX_ALERT_H
+#define CSHIM_FIX_ALERT_H
 
-#include "session.h"
+#include "base.h"
 
 /* Alerts that mean nothing, and that are still no error.
  *

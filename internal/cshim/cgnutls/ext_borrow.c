@@ -1,11 +1,10 @@
-#include "borrow.h"
+#include "ext_borrow.h"
+#include "ext_ticketrequest.h"
 #include "hook.h"
-#include "ticketrequest.h"
+#include "session.h"
 
-/* Exported by borrow.go. */
+/* Exported by ext_borrow.go. */
 extern int goGnutlsBorrowedVerify(void *handle);
-extern void goGnutlsBorrowedTicket(void *handle);
-extern void goGnutlsBorrowedRefused(void *handle, int code);
 extern void goGnutlsBorrowedEnd(void *handle, int alert, int heard);
 
 /* From the range for private use. It never goes over the wire: it is valid only
@@ -56,6 +55,7 @@ int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool dat
 		return ret;
 	}
 	s->tls = tls;
+	s->hook = cshim_hook_message;
 	s->server = server;
 	s->borrowed = true;
 	s->datagram = datagram;
@@ -85,14 +85,4 @@ void cshim_borrow_any_key_usage(cshim_session *s)
 {
 	s->any_key_usage = true;
 	cshim_hook_attach(s);
-}
-
-void cshim_borrow_ticket(cshim_session *s)
-{
-	goGnutlsBorrowedTicket(s->handle);
-}
-
-void cshim_borrow_refused(cshim_session *s, int code)
-{
-	goGnutlsBorrowedRefused(s->handle, code);
 }

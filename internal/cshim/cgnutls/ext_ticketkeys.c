@@ -1,8 +1,7 @@
 #include <string.h>
 
-#include "extension.h"
-#include "hook.h"
-#include "ticketkeys.h"
+#include "ext_ticketkeys.h"
+#include "parse.h"
 
 enum { SESSION_TICKET = 35, PRE_SHARED_KEY = 41, SUPPORTED_VERSIONS = 43, TLS1_3 = 0x0304 };
 

@@ -1,4 +1,4 @@
-#include "extension.h"
+#include "parse.h"
 
 unsigned cshim_u16(const uint8_t *p)
 {

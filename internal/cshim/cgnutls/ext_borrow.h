@@ -1,7 +1,7 @@
-#ifndef CSHIM_BORROW_H
-#define CSHIM_BORROW_H
+#ifndef CSHIM_EXT_BORROW_H
+#define CSHIM_EXT_BORROW_H
 
-#include "session.h"
+#include "base.h"
 
 /* Sessions that another library owns, and whose session pointer it does not use:
  * that is a cshim_session, which has the handle of the Go value that watches the
@@ -12,18 +12,13 @@
 int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool datagram, bool verify);
 
 /* Makes a watched client keep tickets, after telling the handle's Go value of each, and
- * look at the hellos, see hello.h; and makes it, or a server, know ticket requests, see
- * ticketrequest.h. Before the handshake. */
+ * look at the hellos, see fix_hello.h; and makes it, or a server, know ticket requests, see
+ * ext_ticketrequest.h. Before the handshake. */
 void cshim_borrow_keep_tickets(cshim_session *s);
 int cshim_borrow_know_requests(cshim_session *s);
 
 /* Makes a watched client overlook that the key usage of the server's certificate is wrong for
  * the cipher suite. Before the handshake. */
 void cshim_borrow_any_key_usage(cshim_session *s);
-
-/* Tells the handle's Go value that a ticket has come, or that the hook has refused a
- * message. */
-void cshim_borrow_ticket(cshim_session *s);
-void cshim_borrow_refused(cshim_session *s, int code);
 
 #endif

@@ -1,6 +1,6 @@
 #include "callback.h"
-#include "extension.h"
-#include "ticketrequest.h"
+#include "ext_ticketrequest.h"
+#include "parse.h"
 
 enum {
 	TICKET_REQUEST = 58,

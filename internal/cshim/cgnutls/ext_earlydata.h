@@ -1,7 +1,7 @@
-#ifndef CSHIM_EARLYDATA_H
-#define CSHIM_EARLYDATA_H
+#ifndef CSHIM_EXT_EARLYDATA_H
+#define CSHIM_EXT_EARLYDATA_H
 
-#include "session.h"
+#include "base.h"
 
 /* Early data (0-RTT) on a server. An anti-replay object calls
  * Callbacks.ReplayAdd of the handshake that this thread is in. */

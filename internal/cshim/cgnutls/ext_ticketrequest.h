@@ -1,7 +1,7 @@
-#ifndef CSHIM_TICKETREQUEST_H
-#define CSHIM_TICKETREQUEST_H
+#ifndef CSHIM_EXT_TICKETREQUEST_H
+#define CSHIM_EXT_TICKETREQUEST_H
 
-#include "session.h"
+#include "base.h"
 
 /* The extension "ticket_request" of RFC 9149, which GnuTLS does not have. A
  * session that it is attached to needs the hook, see hook.h. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "choose.h"
+#include "fix_choose.h"
 
 struct pair {
 	gnutls_pcert_st *certs; /* the array is ours, its contents are those of the credentials */

@@ -1,7 +1,7 @@
-#ifndef CSHIM_HELLO_H
-#define CSHIM_HELLO_H
+#ifndef CSHIM_FIX_HELLO_H
+#define CSHIM_FIX_HELLO_H
 
-#include "session.h"
+#include "base.h"
 
 /* A client that offers a TLS 1.3 session must not take an earlier version's
  * ServerHello with the session ID of its ClientHello for a resumption: no server

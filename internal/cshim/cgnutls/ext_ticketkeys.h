@@ -1,7 +1,7 @@
-#ifndef CSHIM_TICKETKEYS_H
-#define CSHIM_TICKETKEYS_H
+#ifndef CSHIM_EXT_TICKETKEYS_H
+#define CSHIM_EXT_TICKETKEYS_H
 
-#include "session.h"
+#include "base.h"
 
 enum { CSHIM_TICKET_NAME_SIZE = 16, CSHIM_TICKET_KEY_SIZE = 64 };
 

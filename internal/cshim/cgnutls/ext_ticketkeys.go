@@ -1,7 +1,7 @@
 package cgnutls
 
 /*
-#include "ticketkeys.h"
+#include "ext_ticketkeys.h"
 */
 import "C"
 

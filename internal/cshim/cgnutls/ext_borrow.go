@@ -1,7 +1,7 @@
 package cgnutls
 
 /*
-#include "borrow.h"
+#include "ext_borrow.h"
 #include "callback.h"
 #include "state.h"
 */

@@ -1,5 +1,5 @@
-#ifndef CSHIM_CHOOSE_H
-#define CSHIM_CHOOSE_H
+#ifndef CSHIM_FIX_CHOOSE_H
+#define CSHIM_FIX_CHOOSE_H
 
 #include <gnutls/abstract.h>
 
