@@ -49,8 +49,8 @@ comma := ,
 and_tag = $(filter-out -tags=%,$(GOFLAGS)) \
 	$(or $(addsuffix $(comma)$(1),$(filter -tags=%,$(GOFLAGS))),-tags=$(1))
 
-.PHONY: help deps deps-build demo build test noresume race asan stress matrix cgocheck vet lint \
-	bench fuzz image image-check prefix-check coverage clean
+.PHONY: help deps deps-build demo build test noresume nointerpose race asan stress matrix cgocheck \
+	vet lint bench fuzz image image-check prefix-check coverage clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missi
 
 noresume: deps ## run the tests of CoAP without resumption (build tag noresume)
 	GOFLAGS="$(call and_tag,noresume)" $(GOTEST) ./internal/cshim/... ./coap/... ./cmd/... ./examples/...
+
+nointerpose: deps ## run those of a libcoap that is left as it is (build tag nointerpose)
+	GOFLAGS="$(call and_tag,nointerpose)" $(GOTEST) -run 'Replaced' ./coap
 
 race: deps ## run the tests with the race detector
 	$(call each,$(MODULES),$(GOTEST) -race $(CODE))

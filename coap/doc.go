@@ -20,5 +20,10 @@
 // detection of duplicates, and the choice of who handles a request. What libcoap decides by itself
 // is listed in docs/coap-conformance.md.
 //
+// To do that, and to mend faults of libcoap, the package changes libcoap's own table of imported
+// functions in memory, once, before the first Node is made; nothing else in the process is touched.
+// The build tag nointerpose switches all of it off, noresume only the part that concerns TLS, and
+// Supports reports what is missing then.
+//
 // Everything may be called from any goroutine, unless it says otherwise.
 package coap

@@ -27,8 +27,9 @@ const (
 	// FeatureBothRoles is a Node that has endpoints and client sessions over DTLS
 	// or TLS.
 	FeatureBothRoles
-	// FeatureSessionResumption is Config.ClientSessionCache and what follows it. It does not depend on the
-	// version of libcoap: it is there on amd64 and arm64, unless the build tag is noresume.
+	// FeatureSessionResumption is Config.ClientSessionCache and what follows it. It does not depend on
+	// the version of libcoap: amd64 and arm64 have it, except with the build tags noresume and
+	// nointerpose.
 	FeatureSessionResumption
 	// FeatureCredentials is Config.Priority, MinVersion and MaxVersion (and that TLS 1.0, 1.1 and
 	// DTLS 1.0 are refused by default), keys that are any crypto.Signer, several certificates of a
@@ -38,8 +39,8 @@ const (
 	// FeatureAdoption is Adopt, Borrow and WrapSession of package native.
 	FeatureAdoption
 	// FeatureAddressValidation is ValidateWhenLarge. Without it a server answers peers over UDP as
-	// ValidateNever has it. It is there on amd64 and arm64, with any version of libcoap. Borrowed
-	// contexts lack it.
+	// ValidateNever has it. amd64 and arm64 have it with any version of libcoap, except with the build
+	// tag nointerpose. Borrowed contexts lack it.
 	FeatureAddressValidation
 )
 

@@ -81,7 +81,9 @@ void *cshim_interpose_known(void **known, const char *name)
 	return f;
 }
 
-#if defined(__LP64__) && defined(__x86_64__)
+#ifdef CSHIM_NO_INTERPOSITION
+enum { CALL = -1, POINTER = -1 };
+#elif defined(__LP64__) && defined(__x86_64__)
 enum { CALL = R_X86_64_JUMP_SLOT, POINTER = R_X86_64_GLOB_DAT };
 #elif defined(__LP64__) && defined(__aarch64__)
 enum { CALL = R_AARCH64_JUMP_SLOT, POINTER = R_AARCH64_GLOB_DAT };

@@ -23,10 +23,10 @@
  * process, and has to pass straight on while the thread is not inside a context of ours:
  * cshim_streams_current(), cshim_tls_current() and the like tell.
  * A symbol that this libcoap does not call is not replaced: that is no error, and
- * cshim_interpose_works tells. So does it where nothing can be replaced: on processors
- * other than amd64 and arm64, where the table cannot be made writable, and for libcoap's
- * own functions where it is linked statically. There the table is the program's: what it
- * calls of libc and GnuTLS comes here too. */
+ * cshim_interpose_works tells. So does it where nothing can be replaced: with the build tag
+ * nointerpose, on processors other than amd64 and arm64, where the table cannot be made
+ * writable, and for libcoap's own functions where it is linked statically. There the table is
+ * the program's: what it calls of libc and GnuTLS comes here too. */
 
 /* libcoap and the network. */
 #define CSHIM_REPLACED_NETWORK(X)                                                                   \
