@@ -121,7 +121,7 @@ func wrap(p unsafe.Pointer) (*Session, error) {
 	if isNew {
 		c = l.newConn(id, native, !native.IsClient(), true)
 		if c.server {
-			l.list(c).add(c)
+			l.idle.add(c)
 		}
 		if c.proto == DTLS && !c.isUp {
 			l.greeting = append(l.greeting, c)
@@ -130,6 +130,6 @@ func wrap(p unsafe.Pointer) (*Session, error) {
 	if !c.lent {
 		return nil, errOwnSession
 	}
-	c.references++
+	c.usage.references++
 	return c.session, nil
 }

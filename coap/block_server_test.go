@@ -315,7 +315,7 @@ func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, last).Code)
 	ctx.l.look()
 	defer ctx.l.endLook()
-	assert.Zero(t, r.Session.c.busy)
+	assert.Zero(t, r.Session.c.usage.requests)
 }
 
 func TestSizeThatTheHandlerGivesIsToldOnce(t *testing.T) {
@@ -350,7 +350,7 @@ func TestUnansweredBodiesAreForgotten(t *testing.T) {
 			for _, in := range c.recent.queue {
 				kept += len(in.m.Body)
 			}
-			return c.busy == 0 && kept == 0
+			return c.usage.requests == 0 && kept == 0
 		}, wait, time.Millisecond)
 		cancel()
 		receive(t, over)

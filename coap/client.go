@@ -146,7 +146,7 @@ func (s *Session) endSilent(err error) bool {
 	config := &c.l.config
 	n := orDefault(config.MaxRetransmit, defaultMaxRetransmit)
 	again := time.Now().Add(-orDefault(config.AckTimeout, defaultAckTimeout) * (2<<n - 2))
-	if c.proto != DTLS || c.heard.After(again) || c.alive.After(again) {
+	if c.proto != DTLS || c.usage.heard.After(again) || c.usage.alive.After(again) {
 		return false
 	}
 	c.end(cause(err))

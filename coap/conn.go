@@ -44,21 +44,12 @@ type conn struct {
 	storing      int           // how often sessions are being put into the cache
 	ticket       chan struct{} // closed when a session to resume has come; made when it is asked for
 
-	links[*conn] // in loop.servers or loop.strangers
+	links[*conn] // in loop.idle, of a server
 
-	references int // of users
-	busy       int // requests that are being handled
-	used       time.Time
-	heard      time.Time // when a response came last, or an acknowledgement
-	verified   bool      // the peer has the address that it says
-	consents   bool      // the peer has shown that it wants what is sent to it
-	spent      bucket
-	probe      *ping // whose answer verifies the address, or nil
-	probed     time.Time
-	proofs     []messageID
-	alive      time.Time // of the last sign of life, of a server's peer
-	recent     exchangeLog
-	confirmed  confirmed
+	usage     usage
+	address   address
+	recent    exchangeLog
+	confirmed confirmed
 
 	cork cork
 
@@ -92,8 +83,8 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	c.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
 	c.session = &Session{c: c}
-	c.verified = !server || c.proto != UDP
-	c.consents = c.verified
+	proved := !server || c.proto != UDP
+	c.address = address{c: c, verified: proved, consents: proved}
 	l.conns[id] = c
 	state := native.State()
 	secured := !c.proto.Secure() || state == ccoap.StateCSM || state == ccoap.StateEstablished
@@ -138,7 +129,7 @@ func (c *conn) end(err error) {
 	c.ended = err
 	delete(c.l.conns, c.id)
 	if c.server {
-		c.l.list(c).remove(c)
+		c.l.idle.remove(c)
 		c.l.timer.arm(time.Millisecond) // libcoap frees it in a poll
 	}
 	if c.lent {
@@ -159,7 +150,7 @@ func (c *conn) end(err error) {
 	c.settleResumption()
 	c.l.store.forget(c)
 	c.l.requests.forget(c)
-	c.dropProofs()
+	c.address.dropProofs()
 	c.answered(false)
 	c.endObservers()
 	c.forgetConfirmable()
@@ -195,7 +186,7 @@ func (c *conn) sendError(err error) error {
 // onResponse reports whether somebody waits for the response.
 func (l *loop) onResponse(id ccoap.SessionID, m ccoap.Message) bool {
 	if c := l.conns[id]; c != nil {
-		c.heard = time.Now()
+		c.usage.heard = time.Now()
 	}
 	taken := l.dispatch(id, m)
 	if m.Type == ccoap.Confirmable && (taken || !l.shared) {
@@ -210,7 +201,7 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 	if c == nil || c.proto.Reliable() { // the session ends: an event tells
 		return false
 	}
-	c.disprove(m.ID)
+	c.address.disprove(m.ID)
 	if c.pinged(reason, m) {
 		return true
 	}

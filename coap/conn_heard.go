@@ -24,7 +24,7 @@ type hearer interface {
 // where id is 0. It reports whether libcoap is not to see the message.
 func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard, mid uint16) (dealtWith bool) {
 	if c := l.conns[id]; c != nil {
-		c.heard = time.Now()
+		c.usage.heard = time.Now()
 		peer = c.remote
 	}
 	m := messageID{peer, mid}
@@ -42,9 +42,9 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 		l.todo.locked(in.again)
 		return true
 	}
-	if c := l.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got
-		l.heard(c)
-		l.trust(c)
+	if c := l.validation.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got
+		c.noteAlive()
+		c.trust()
 	}
 	h := l.hearers[m]
 	switch {

@@ -36,34 +36,32 @@ type loop struct {
 	shared   bool // with the C program that has made the native context
 	borrowed bool // and the program runs the loop
 
-	mutex     mutex          // serialises libcoap; guards what follows
-	native    *ccoap.Context // nil once closed
-	conns     map[ccoap.SessionID]*conn
-	servers   idleList // the server sessions among conns whose peers are verified
-	strangers idleList // the other server sessions
-	todo      todo
-	batches   batches
-	outbox    outbox // it has a mutex of its own
+	mutex   mutex          // serialises libcoap; guards what follows
+	native  *ccoap.Context // nil once closed
+	conns   map[ccoap.SessionID]*conn
+	idle    idleSessions // the sessions of servers among conns
+	todo    todo
+	batches batches
+	outbox  outbox // it has a mutex of its own
 
-	service   service
-	acks      ackQueue
-	secured   secured
-	priority  *priority    // of sessions over DTLS and TLS; nil: libcoap's; does not change
-	greeting  []*conn      // over DTLS, whose handshakes are not over
-	listening bool         // over DTLS or TLS
-	udp       []netip.Addr // of the endpoints for UDP
-	opening   *security
-	fresh     bool // client sessions offer no session to resume; does not change
-	tickets   serverTickets
-	observers int
-	observing shares               // of the observers
-	asked     int                  // whether they are there
-	hearers   map[messageID]hearer // by what it has sent
-	confirmed map[messageID]*conn  // by what came last
-	store     blockStore           // bodies that are not through
-	proofs    map[messageID]*conn  // whose address an acknowledgement proves
-	credit    credit
-	requests  requestLog
+	service    service
+	acks       ackQueue
+	secured    secured
+	priority   *priority    // of sessions over DTLS and TLS; nil: libcoap's; does not change
+	greeting   []*conn      // over DTLS, whose handshakes are not over
+	listening  bool         // over DTLS or TLS
+	udp        []netip.Addr // of the endpoints for UDP
+	opening    *security
+	fresh      bool // client sessions offer no session to resume; does not change
+	tickets    serverTickets
+	observers  int
+	observing  shares               // of the observers
+	asked      int                  // whether they are there
+	hearers    map[messageID]hearer // by what it has sent
+	confirmed  map[messageID]*conn  // by what came last
+	store      blockStore           // bodies that are not through
+	validation validation
+	requests   requestLog
 
 	lending int // calls of Node.Native that run
 
@@ -106,14 +104,15 @@ func newLoop(config Config) (*loop, error) {
 
 func makeLoop(config Config) *loop {
 	l := &loop{
-		config:   config,
-		conns:    make(map[ccoap.SessionID]*conn),
-		hearers:  make(map[messageID]hearer),
-		proofs:   make(map[messageID]*conn),
-		requests: requestLog{most: loggedBytes},
+		config:     config,
+		conns:      make(map[ccoap.SessionID]*conn),
+		hearers:    make(map[messageID]hearer),
+		validation: validation{proofs: make(map[messageID]*conn)},
+		requests:   requestLog{most: loggedBytes},
 	}
 	l.driver.l = l
 	l.batches.l = l
+	l.idle.config = &l.config
 	l.timer.init(l.driver.tick)
 	return l
 }
@@ -148,7 +147,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 // handled, if any came, and when the next turn is due, which is next at the latest.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
 	l.settle() // what is refused at once is answered before its session may go
-	for _, sweep := range []func() time.Duration{l.greet, l.sweep, l.store.sweep, l.batches.spread, l.acks.send} {
+	for _, sweep := range []func() time.Duration{l.greet, l.idle.sweep, l.store.sweep, l.batches.spread, l.acks.send} {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}

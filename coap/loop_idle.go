@@ -5,58 +5,77 @@ import (
 	"time"
 )
 
-// An idleList holds server sessions, the one that was used last at the end.
+// idleSessions are the sessions of servers, by when they were used last.
+type idleSessions struct {
+	config    *Config
+	proved    idleList // those whose peers are verified
+	strangers idleList // the others
+}
+
+func (s *idleSessions) n() int { return s.proved.n + s.strangers.n }
+
+// list is the list that a session is in.
+func (s *idleSessions) list(c *conn) *idleList {
+	if c.address.verified {
+		return &s.proved
+	}
+	return &s.strangers
+}
+
+func (s *idleSessions) add(c *conn) { s.list(c).add(c) }
+
+func (s *idleSessions) remove(c *conn) { s.list(c).remove(c) }
+
+// touch moves a session to the end of its list, if it is there.
+func (s *idleSessions) touch(c *conn) {
+	if c.ended == nil && c.server {
+		s.remove(c)
+		s.add(c)
+	}
+}
+
+// tooMany is by how many there are more than there may be.
+func (s *idleSessions) tooMany() int {
+	return s.n() - orDefault(s.config.MaxSessions, defaultMaxSessions)
+}
+
+// An idleList holds sessions of servers, the one that was used last at the end.
 type idleList struct{ queue[*conn] }
 
 func (s *idleList) add(c *conn) {
-	c.used = time.Now()
+	c.usage.last = time.Now()
 	s.queue.add(c)
 }
 
-// heard notes a sign of life of a server session's peer.
-func (l *loop) heard(c *conn) {
-	c.alive = time.Now()
-	l.touch(c)
+// A usage tells whether a session is used, and when it was.
+type usage struct {
+	references int // of users
+	requests   int // that are being handled
+	last       time.Time
+	heard      time.Time // when a response came last, or an acknowledgement
+	alive      time.Time // of the last sign of life, of a server's peer
 }
 
-// touch moves a server session to the end of its list.
-func (l *loop) touch(c *conn) {
-	if c.ended == nil && c.server {
-		l.list(c).remove(c)
-		l.list(c).add(c)
-	}
-}
-
-// list is the list that a server session is in.
-func (l *loop) list(c *conn) *idleList {
-	if c.verified {
-		return &l.servers
-	}
-	return &l.strangers
-}
-
-// verify notes that the peer of a server session has the address that it says.
-func (l *loop) verify(c *conn) {
-	if c.verified || c.ended != nil {
-		return
-	}
-	l.strangers.remove(c)
-	l.servers.add(c)
-	c.settle()
-	c.verified = true
-	for _, b := range c.blocks {
-		l.store.shares.move(&b.held, c.holder())
-	}
-	for _, o := range c.observers {
-		l.observing.move(&o.held, c.holder())
-	}
-}
-
-// inUse reports whether somebody needs the session now.
-func (c *conn) inUse() bool { return c.references > 0 || c.busy > 0 }
+// isOn reports whether somebody needs the session now.
+func (u *usage) isOn() bool { return u.references > 0 || u.requests > 0 }
 
 // idle reports whether nobody uses the session.
-func (c *conn) idle() bool { return !c.inUse() && len(c.observers) == 0 }
+func (c *conn) idle() bool { return !c.usage.isOn() && len(c.observers) == 0 }
+
+// noteAlive notes a sign of life of a server session's peer.
+func (c *conn) noteAlive() {
+	c.usage.alive = time.Now()
+	c.l.idle.touch(c)
+}
+
+// finishRequest notes that a request of the session was handled.
+func (c *conn) finishRequest() {
+	c.usage.requests--
+	c.l.idle.touch(c)
+	if c.l.idle.tooMany() > 0 { // one may be idle now
+		c.l.timer.arm(time.Millisecond)
+	}
+}
 
 // maxStrangers is how many sessions are kept of peers that have not proved their address,
 // and how many more libcoap keeps of those that have made no request: it looks at all of
@@ -70,94 +89,38 @@ func (c *Config) maxStrangers() int {
 // sweep ends the server sessions that are idle for too long, and those that are too
 // many: first idle ones, then those that only observe, and of both those first whose
 // address may be made up. It returns when it must be called again; 0: it need not.
-func (l *loop) sweep() time.Duration {
-	timeout := orDefault(l.config.IdleTimeout, defaultIdleTimeout)
-	lists := []*idleList{&l.strangers, &l.servers}
+func (s *idleSessions) sweep() time.Duration {
+	timeout := orDefault(s.config.IdleTimeout, defaultIdleTimeout)
+	lists := []*idleList{&s.strangers, &s.proved}
 	now := time.Now()
 	next := time.Duration(0)
-	for _, s := range lists {
-		for c := s.oldest; c != nil && now.Sub(c.used) >= timeout; c = s.oldest {
+	for _, list := range lists {
+		for c := list.oldest; c != nil && now.Sub(c.usage.last) >= timeout; c = list.oldest {
 			if c.idle() {
 				c.end(net.ErrClosed)
 				continue
 			}
-			l.touch(c)
+			s.touch(c)
 			if len(c.observers) > 0 {
 				c.checkObservers(now)
 			}
 		}
 	}
-	l.strangers.shrink(l.strangers.n-l.config.maxStrangers(), (*conn).idle)
-	for _, dispensable := range []func(*conn) bool{(*conn).idle, func(c *conn) bool { return !c.inUse() }} {
-		for _, s := range lists {
-			s.shrink(l.strangers.n+l.servers.n-orDefault(l.config.MaxSessions, defaultMaxSessions), dispensable)
+	s.strangers.shrink(s.strangers.n-s.config.maxStrangers(), (*conn).idle)
+	for _, dispensable := range []func(*conn) bool{(*conn).idle, func(c *conn) bool { return !c.usage.isOn() }} {
+		for _, list := range lists {
+			list.shrink(s.tooMany(), dispensable)
 		}
 	}
-	for _, s := range lists {
-		if s.oldest == nil {
+	for _, list := range lists {
+		if list.oldest == nil {
 			continue
 		}
-		if wait := max(timeout-now.Sub(s.oldest.used), time.Millisecond); next == 0 || wait < next {
+		if wait := max(timeout-now.Sub(list.oldest.usage.last), time.Millisecond); next == 0 || wait < next {
 			next = wait
 		}
 	}
 	return next
-}
-
-// spare has sweep called soon where there are too many sessions: one may be idle now.
-func (l *loop) spare() {
-	if l.strangers.n+l.servers.n > orDefault(l.config.MaxSessions, defaultMaxSessions) {
-		l.timer.arm(time.Millisecond)
-	}
-}
-
-// maxAsked is how many peers may be asked at once: libcoap sorts what may be sent again.
-const maxAsked = 500
-
-// checkObservers asks a peer that observes whether it is there, where it has been silent for
-// long. Over a reliable transport one that has not answered the last time is gone.
-func (c *conn) checkObservers(now time.Time) {
-	l := c.l
-	if c.verified && now.Sub(c.alive) < orDefault(l.config.ObserverCheck, defaultObserverCheck) {
-		return
-	}
-	if c.asked != nil {
-		if c.proto.Reliable() {
-			c.end(ErrDisconnected)
-		}
-		return
-	}
-	if l.asked >= maxAsked {
-		return
-	}
-	p, err := c.sendPing()
-	if err != nil {
-		c.endObservers()
-		return
-	}
-	l.asked++
-	c.asked, p.told = p, c.answered
-}
-
-// answered notes what became of the question.
-func (c *conn) answered(there bool) {
-	if c.asked == nil {
-		return
-	}
-	c.asked = nil
-	c.l.asked--
-	if there {
-		c.l.verify(c)
-		c.l.heard(c)
-	} else {
-		c.endObservers()
-	}
-}
-
-func (c *conn) endObservers() {
-	for _, o := range c.observers {
-		o.end()
-	}
 }
 
 // shrink ends so many sessions, the one that was used longest ago first, but those alone that

@@ -220,7 +220,7 @@ const (
 func (l *loop) admitsObserver(c *conn) bool {
 	most := l.config.maxObservers()
 	for l.observers >= most {
-		if own := l.observing.byAddr[c.holder()]; own != nil && !c.unproved() && own.weight >= l.observing.heap[0].weight {
+		if own := l.observing.byAddr[c.holder()]; own != nil && !c.address.unproved() && own.weight >= l.observing.heap[0].weight {
 			return false
 		}
 		l.observing.largest().(*observer).end()
@@ -303,10 +303,10 @@ func (o *observer) send(w *response) {
 	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
 	switch {
 	case o.c.proto.Reliable():
-	case o.c.overdrawn(creditBytes): // and the last ones have not been acknowledged
+	case o.c.address.overdrawn(creditBytes): // and the last ones have not been acknowledged
 		o.end()
 		return
-	case o.res.NonConfirmable && !o.c.overdrawn(creditProof) && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
+	case o.res.NonConfirmable && !o.c.address.overdrawn(creditProof) && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
 		m.Type = ccoap.NonConfirmable
 		o.unchecked++
 	default:
@@ -340,3 +340,52 @@ func (o *observer) acknowledged() {
 }
 
 func (o *observer) rejected() { o.end() }
+
+// maxAsked is how many peers may be asked at once: libcoap sorts what may be sent again.
+const maxAsked = 500
+
+// checkObservers asks a peer that observes whether it is there, where it has been silent for
+// long. Over a reliable transport one that has not answered the last time is gone.
+func (c *conn) checkObservers(now time.Time) {
+	l := c.l
+	if c.address.verified && now.Sub(c.usage.alive) < orDefault(l.config.ObserverCheck, defaultObserverCheck) {
+		return
+	}
+	if c.asked != nil {
+		if c.proto.Reliable() {
+			c.end(ErrDisconnected)
+		}
+		return
+	}
+	if l.asked >= maxAsked {
+		return
+	}
+	p, err := c.sendPing()
+	if err != nil {
+		c.endObservers()
+		return
+	}
+	l.asked++
+	c.asked, p.told = p, c.answered
+}
+
+// answered notes what became of the question.
+func (c *conn) answered(there bool) {
+	if c.asked == nil {
+		return
+	}
+	c.asked = nil
+	c.l.asked--
+	if there {
+		c.verify()
+		c.noteAlive()
+	} else {
+		c.endObservers()
+	}
+}
+
+func (c *conn) endObservers() {
+	for _, o := range c.observers {
+		o.end()
+	}
+}

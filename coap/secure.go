@@ -261,7 +261,7 @@ func (l *loop) greet() (next time.Duration) {
 		case c.native.State() == ccoap.StateEstablished:
 			c.up()
 		case c.patient:
-			wait := c.patience() - time.Since(c.heard)
+			wait := c.patience() - time.Since(c.usage.heard)
 			if wait <= 0 {
 				c.end(c.handshakeError())
 			} else if next == 0 || wait < next {
@@ -280,7 +280,7 @@ func (l *loop) onHandshake(id ccoap.SessionID) {
 	if c == nil || c.isUp {
 		return
 	}
-	c.heard = time.Now()
+	c.usage.heard = time.Now()
 	if !c.patient {
 		c.patient = true
 		l.todo.locked(func() {

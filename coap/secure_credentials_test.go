@@ -345,7 +345,7 @@ func TestSessionsThatAreNotSilentGoOn(t *testing.T) {
 	defer s.Close()
 	judged := func(heard, alive time.Duration) error {
 		s.c.l.look()
-		s.c.heard, s.c.alive = time.Now().Add(-heard), time.Now().Add(-alive)
+		s.c.usage.heard, s.c.usage.alive = time.Now().Add(-heard), time.Now().Add(-alive)
 		s.c.l.endLook()
 		c.judge(s, ErrRetriesExhausted)
 		return s.Err()

@@ -36,7 +36,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	c := l.conns[id]
 	if isNew {
 		c = l.newConn(id, native, true, l.shared)
-		l.list(c).add(c)
+		l.idle.add(c)
 		l.todo.locked(c.configure)
 	}
 	if c != nil && c.lent {
@@ -56,7 +56,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if m.Type == ccoap.Acknowledgement && !c.proto.Reliable() { // RFC 7252, section 4.2
 		return
 	}
-	l.heard(c)
+	c.noteAlive()
 	if multicast && (m.Type == ccoap.Confirmable || l.service.handler == nil) { // RFC 7252, section 8.1
 		return
 	}
@@ -68,8 +68,8 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		confirmable: m.Type == ccoap.Confirmable && !c.proto.Reliable(),
 		multicast:   multicast,
 	}
-	if c.metered() {
-		c.earn(&m)
+	if c.address.metered() {
+		c.address.earn(&m)
 	}
 	if !c.proto.Reliable() {
 		if !l.shared { // else the last block may come as the whole body first, and then as it is
@@ -81,7 +81,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		}
 	}
 	if !in.admit() {
-		if in.confirmable && c.probing() { // it comes again
+		if in.confirmable && c.address.probing() { // it comes again
 			l.requests.overlook(in)
 			return
 		}
@@ -108,7 +108,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		l.todo.locked(in.refuseForNow)
 		return
 	}
-	c.busy++
+	c.usage.requests++
 	l.service.begin()
 	l.outbox.users.Add(1)
 	if in.confirmable {
@@ -132,10 +132,10 @@ const busyAge = 5 * time.Second
 // handled as they may.
 func (l *loop) overloaded(c *conn) bool {
 	most := orDefault(l.config.MaxRequests, defaultMaxRequests)
-	if !c.verified {
+	if !c.address.verified {
 		most -= most / 4
 	}
-	return l.service.handling >= most || c.busy >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
+	return l.service.handling >= most || c.usage.requests >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
 }
 
 // refuseForNow answers a request that there is no room for.
@@ -145,8 +145,8 @@ func (in *incoming) refuseForNow() {
 	}
 	var options Options
 	options.SetMaxAge(busyAge)
-	if in.c.unproved() { // those that are proved have more room
-		options.Add(OptionEcho, in.c.echo(time.Now()))
+	if in.c.address.unproved() { // those that are proved have more room
+		options.Add(OptionEcho, in.c.address.echo(time.Now()))
 	}
 	_ = in.respond(&ccoap.Message{Code: int(CodeServiceUnavailable), Options: options.encode()})
 }
@@ -192,11 +192,9 @@ func (in *incoming) done() {
 	if in.blocks != nil && in.blocks.upload != nil {
 		in.c.l.store.release(in.blocks.upload)
 	}
-	in.c.busy--
 	in.c.l.outbox.users.Add(-1)
 	in.c.l.service.finish()
-	in.c.l.spare()
-	in.c.l.touch(in.c)
+	in.c.finishRequest()
 }
 
 // respond fills in how the message reaches the peer, and sends it.
@@ -211,7 +209,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	m.ID = ccoap.NewID
 	proof := in.wantsProof(m)
 	if proof && hasBlocks(m) {
-		in.c.prod()
+		in.c.address.prod()
 		proof = false
 	}
 	if proof && in.confirmable && !in.acked {
@@ -224,7 +222,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	case in.confirmable && !in.acked:
 		m.Type, m.ID = ccoap.Acknowledgement, int(in.mid)
 		in.sent = m
-	case in.confirmable && !in.c.overdrawn(creditBytes) || in.c.proto.Reliable():
+	case in.confirmable && !in.c.address.overdrawn(creditBytes) || in.c.proto.Reliable():
 		m.Type = ccoap.Confirmable
 	default:
 		m.Type = ccoap.NonConfirmable

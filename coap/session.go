@@ -93,7 +93,7 @@ func (c *Node) newSession(local, server netip.AddrPort, proto Protocol, security
 	conn := c.l.newConn(id, native, false, false)
 	conn.security = security
 	conn.watch()
-	conn.references = 1
+	conn.usage.references = 1
 	conn.configure()
 	s := &Session{c: conn, node: c}
 	s.cleanup = runtime.AddCleanup(s, abandon, conn)
@@ -138,7 +138,7 @@ func (s *Session) close() {
 // coap_session_reference.
 func (s *Session) Reference() *Session {
 	s.look()
-	s.c.references++
+	s.c.usage.references++
 	s.endLook()
 	return s
 }
@@ -165,11 +165,11 @@ func (s *Session) release() (last bool, err error) {
 	}
 	defer s.leave()
 	c := s.c
-	if c.references == 0 {
+	if c.usage.references == 0 {
 		return false, net.ErrClosed
 	}
-	c.references--
-	return c.references == 0 && !c.server, nil
+	c.usage.references--
+	return c.usage.references == 0 && !c.server, nil
 }
 
 // Close ends the session, whatever its reference count: whoever waits for

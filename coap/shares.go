@@ -31,7 +31,7 @@ type holding struct {
 
 // holder is whose portion a session's holdings are in.
 func (c *conn) holder() netip.Addr {
-	if c.unproved() {
+	if c.address.unproved() {
 		return netip.Addr{}
 	}
 	return network(c.remote.Addr())

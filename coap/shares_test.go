@@ -150,13 +150,13 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 				return nil
 			}
 			c.l.look()
-			heard = server().alive
+			heard = server().usage.alive
 			c.l.endLook()
 			await(t, func() bool { // it answers, and so it stays
 				c.l.look()
 				defer c.l.endLook()
 				one := server()
-				return one != nil && one.alive.After(heard) && one.asked == nil
+				return one != nil && one.usage.alive.After(heard) && one.asked == nil
 			})
 			assert.Equal(t, 1, res.Observers())
 		})

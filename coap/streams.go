@@ -32,6 +32,6 @@ func (c *Config) streamLimits() ccoap.StreamLimits {
 // onSession is called when a connection that a peer has made can be used.
 func (l *loop) onSession(id ccoap.SessionID, native ccoap.Session) {
 	c := l.newConn(id, native, true, false)
-	l.list(c).add(c)
+	l.idle.add(c)
 	l.todo.locked(c.configure)
 }

@@ -1,16 +1,10 @@
 package coap
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
-	"slices"
 	"time"
 
-	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -50,6 +44,12 @@ const (
 	echoPeriod     = 2 * time.Minute // in which an Echo value stays the same
 	echoBytes      = 6               // a response with it is no more than three times an empty request
 )
+
+// A validation is what a loop knows of addresses without proof.
+type validation struct {
+	credit credit
+	proofs map[messageID]*conn // whose address an acknowledgement proves
+}
 
 // A credit counts what is sent to addresses without proof beyond what their requests allow.
 // Addresses share a fixed number of counters by their hash, so that who makes addresses up
@@ -94,12 +94,6 @@ func (b *bucket) at(now time.Time, bytes int) *bucket {
 	return b
 }
 
-// unproved reports whether the peer's address may be made up.
-func (c *conn) unproved() bool { return !c.verified && c.l.validates() }
-
-// metered reports whether what is sent in the session counts.
-func (c *conn) metered() bool { return !c.consents && c.l.validates() }
-
 func (l *loop) validates() bool {
 	switch l.config.AddressValidation {
 	case ValidateWhenLarge:
@@ -110,51 +104,28 @@ func (l *loop) validates() bool {
 	return false
 }
 
-// probing reports whether the peer may yet answer a ping.
-func (c *conn) probing() bool { return c.probe != nil && time.Since(c.probed) < creditPatience }
-
-// account is what counts what is sent to the peer, and how many times the credit it has.
-func (c *conn) account() (b *bucket, times int) {
-	if c.verified {
-		return c.spent.at(time.Now(), reachableTimes*creditBytes), reachableTimes
+// verify notes that the peer of a server session has the address that it says.
+func (c *conn) verify() {
+	if c.address.verified || c.ended != nil {
+		return
 	}
-	return c.l.credit.of(c.remote.Addr()), 1
-}
-
-// settle gives back to the address what the session has used of its credit.
-func (c *conn) settle() {
-	if !c.verified && c.spent.used > 0 {
-		b := c.l.credit.of(c.remote.Addr())
-		b.used = max(0, b.used-c.spent.used)
+	c.l.idle.remove(c)
+	c.address.settle()
+	c.address.verified = true
+	c.l.idle.add(c)
+	for _, b := range c.blocks {
+		c.l.store.shares.move(&b.held, c.holder())
 	}
-	c.spent = bucket{}
+	for _, o := range c.observers {
+		c.l.observing.move(&o.held, c.holder())
+	}
 }
 
 // trust notes that the peer has the address that it says, and wants what is sent to it.
-func (l *loop) trust(c *conn) {
-	l.verify(c)
-	c.dropProofs()
-	c.consents = true
-}
-
-// prod has the peer answer a ping, which verifies its address. Clients acknowledge a block
-// that is a message of its own in ways that do not let the next one through (libcoap 4.3.1
-// and 4.3.4; go-coap 3.8.1 puts its next request into the acknowledgement).
-func (c *conn) prod() {
-	if c.probe != nil || !c.unproved() {
-		return
-	}
-	p, err := c.sendPing()
-	if err != nil {
-		return
-	}
-	c.probed = time.Now()
-	c.probe, p.told = p, func(there bool) {
-		c.probe = nil
-		if there {
-			c.l.verify(c)
-		}
-	}
+func (c *conn) trust() {
+	c.verify()
+	c.address.dropProofs()
+	c.address.consents = true
 }
 
 // hearsAcknowledgements reports whether acknowledgements come to onHeard.
@@ -163,80 +134,27 @@ func (l *loop) hearsAcknowledgements() bool { return ccoap.TellsEmpty() && !l.bo
 // transmit sends a message, and counts it.
 func (c *conn) transmit(m *ccoap.Message) (mid int, err error) {
 	mid, err = c.native.Send(m)
-	if err != nil || !c.metered() {
-		return mid, err
+	if err == nil && c.address.metered() {
+		c.address.spend(mid, m)
 	}
-	n := wire.DatagramSize(len(m.Token), m.Options, len(m.Body))
-	if m.Type == ccoap.Confirmable {
-		n *= c.l.config.tries()
-		c.prove(mid)
-	}
-	b, _ := c.account()
-	b.used += n
-	if !c.verified {
-		c.spent.used += n
-	}
-	return mid, nil
-}
-
-// earn counts a message that has come.
-func (c *conn) earn(m *ccoap.Message) {
-	n := creditAmount * wire.DatagramSize(len(m.Token), m.Options, len(m.Body))
-	b, _ := c.account()
-	b.used = max(0, b.used-n)
-	if !c.verified {
-		c.spent.used = max(0, c.spent.used-n)
-	}
-}
-
-// overdrawn reports whether more is used than so many bytes of the credit of an address
-// without proof, or as many times more as an address has that answers.
-func (c *conn) overdrawn(bytes int) bool {
-	if !c.metered() {
-		return false
-	}
-	b, times := c.account()
-	return b.used > times*bytes
+	return mid, err
 }
 
 // tries is how often a confirmable message may be sent.
 func (c *Config) tries() int { return 1 + orDefault(c.MaxRetransmit, defaultMaxRetransmit) }
 
-// echo is the Echo value of a session at a time: only who gets it can send it back. The
-// server keeps nothing.
-func (c *conn) echo(at time.Time) []byte {
-	k := &c.l.credit
-	if k.key == nil {
-		k.key = make([]byte, sha256.Size)
-		rand.Read(k.key)
-	}
-	h := hmac.New(sha256.New, k.key)
-	b := binary.BigEndian.AppendUint64(nil, uint64(at.Unix()/int64(echoPeriod/time.Second)))
-	b = binary.BigEndian.AppendUint16(b, c.remote.Port())
-	b, _ = c.remote.Addr().AppendBinary(b)
-	h.Write(b)
-	return h.Sum(nil)[:echoBytes]
-}
-
-// echoes reports whether a message has an Echo value of the session.
-func (c *conn) echoes(m *ccoap.Message) bool {
-	value, ok := findOption(m.Options, OptionEcho)
-	now := time.Now()
-	return ok && (hmac.Equal(value, c.echo(now)) || hmac.Equal(value, c.echo(now.Add(-echoPeriod))))
-}
-
 // admit reports whether a request may be handled for all that is known of its address.
 // Otherwise it must be challenged.
 func (in *incoming) admit() bool {
 	c := in.c
-	if !c.metered() {
+	if !c.address.metered() {
 		return true
 	}
-	if c.echoes(&in.m) {
-		c.l.trust(c)
+	if c.address.echoes(&in.m) {
+		c.trust()
 		return true
 	}
-	return (in.multicast || c.verified || c.l.config.AddressValidation != ValidateAlways) && !c.overdrawn(creditBytes)
+	return (in.multicast || c.address.verified || c.l.config.AddressValidation != ValidateAlways) && !c.address.overdrawn(creditBytes)
 }
 
 // challenge answers with an Echo value (RFC 9175, section 2.3).
@@ -244,50 +162,17 @@ func (in *incoming) challenge() {
 	if in.multicast {
 		return
 	}
-	options := Options{{OptionEcho, in.c.echo(time.Now())}}
+	options := Options{{OptionEcho, in.c.address.echo(time.Now())}}
 	_ = in.respond(&ccoap.Message{Code: int(CodeUnauthorized), Options: options.encode()})
 }
 
 // wantsProof reports whether a response is to be acknowledged, so that the address is proved.
 func (in *incoming) wantsProof(response *ccoap.Message) bool {
-	if !in.c.metered() || len(in.c.proofs) > 0 || in.multicast || !Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
+	if !in.c.address.metered() || len(in.c.address.proofs) > 0 || in.multicast || !Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
 		return false
 	}
 	l := in.c.l
-	return in.c.overdrawn(creditProof) ||
+	return in.c.address.overdrawn(creditProof) ||
 		in.observer != nil && l.observers > l.config.maxObservers()/2 ||
 		in.blocks != nil && in.blocks.has1 && l.store.pressed(l.config.maxBody())
-}
-
-// maxProofs is how many messages of a session may prove its peer's address.
-const maxProofs = 4
-
-// prove notes a confirmable message whose acknowledgement proves the address.
-func (c *conn) prove(mid int) {
-	if len(c.proofs) == maxProofs {
-		delete(c.l.proofs, c.proofs[0])
-		c.proofs = append(c.proofs[:0], c.proofs[1:]...)
-	}
-	id := messageID{c.remote, uint16(mid)}
-	c.proofs = append(c.proofs, id)
-	c.l.proofs[id] = c
-}
-
-// disprove forgets a message that was not acknowledged.
-func (c *conn) disprove(mid int) {
-	id := messageID{c.remote, uint16(mid)}
-	if c.l.proofs[id] == c {
-		delete(c.l.proofs, id)
-		c.proofs = slices.DeleteFunc(c.proofs, func(other messageID) bool { return other == id })
-	}
-}
-
-// dropProofs forgets them.
-func (c *conn) dropProofs() {
-	for _, id := range c.proofs {
-		if c.l.proofs[id] == c {
-			delete(c.l.proofs, id)
-		}
-	}
-	c.proofs = nil
 }

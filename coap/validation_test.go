@@ -84,7 +84,7 @@ func TestRequestsWaitForTheAnswerToAPing(t *testing.T) {
 		ping = peer.Receive(t)
 	}
 	c.l.look()
-	c.l.credit.of(peer.Addr().Addr()).used = 2 * creditBytes
+	c.l.validation.credit.of(peer.Addr().Addr()).used = 2 * creditBytes
 	c.l.endLook()
 	ask(coappeer.CON, 1)
 	ask(coappeer.NON, 2)
@@ -132,8 +132,8 @@ func testAnsweredPing(t *testing.T, answer func(coappeer.Message) coappeer.Messa
 	// It may be a victim that speaks CoAP: what it gets is bounded, until it consents.
 	c.l.look()
 	for _, session := range c.l.conns {
-		assert.Less(t, session.spent.used, 2*creditBytes)
-		session.spent.used = reachableTimes*creditBytes + 1000
+		assert.Less(t, session.address.spent.used, 2*creditBytes)
+		session.address.spent.used = reachableTimes*creditBytes + 1000
 	}
 	c.l.endLook()
 	peer.Send(addr, askBig(5000))
@@ -219,18 +219,6 @@ func TestValidateNever(t *testing.T) {
 	}
 }
 
-func TestEchoValues(t *testing.T) {
-	l := makeLoop(Config{})
-	c := &conn{l: l, remote: netip.MustParseAddrPort("192.0.2.1:5683")}
-	other := &conn{l: l, remote: netip.MustParseAddrPort("192.0.2.1:5684")}
-	now := time.Unix(1_000_000, 0)
-	assert.Equal(t, c.echo(now), c.echo(now))
-	assert.Len(t, c.echo(now), echoBytes)
-	assert.NotEqual(t, c.echo(now), other.echo(now))
-	assert.NotEqual(t, c.echo(now), c.echo(now.Add(2*echoPeriod)))
-	assert.NotEqual(t, c.echo(now), (&conn{l: makeLoop(Config{}), remote: c.remote}).echo(now), "the key is random")
-}
-
 func TestVictimOfAnObservationGetsLittle(t *testing.T) {
 	res := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 900)) }))
 	res.NonConfirmable = true
@@ -248,7 +236,7 @@ func TestVictimOfAnObservationGetsLittle(t *testing.T) {
 	}
 	res.Notify()
 	c.l.look()
-	used := c.l.credit.of(victim.Addr().Addr()).used
+	used := c.l.validation.credit.of(victim.Addr().Addr()).used
 	c.l.endLook()
 	assert.Greater(t, used, 5*900)
 	assert.Less(t, used, creditBytes)
