@@ -1,29 +1,25 @@
 package coap
 
 import (
-	"errors"
-
+	"github.com/gnucoap/gnucoap/coap/internal/block"
 	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
-// What can go wrong in a block-wise transfer (RFC 7959). They are found with
-// errors.Is in what Session.Do returns.
+// What can go wrong in a block-wise transfer (RFC 7959). errors.Is finds them in what
+// Session.Do returns.
 var (
 	// ErrBodyChanged says that the body of a response changed while its blocks
 	// were fetched, again and again, or where it could not be fetched anew.
-	ErrBodyChanged = errors.New("the body changed during its transfer")
+	ErrBodyChanged = block.ErrChanged
 	// ErrBodyTooLarge says that the body of a response exceeds Config.MaxBody, or
 	// that a body has more blocks than can be numbered.
-	ErrBodyTooLarge = errors.New("the body is too large")
+	ErrBodyTooLarge = block.ErrTooLarge
 	// ErrBadBlock says that the peer sent a block that was not asked for, or one
 	// that contradicts its own options.
-	ErrBadBlock = errors.New("bad block")
+	ErrBadBlock = block.ErrBad
 )
 
 const (
-	maxSZX       = 6    // blocks of 1024 bytes
-	maxBlock     = 1024 // bytes in a block
-	maxBERT      = 64 << 10
 	blockOptions = 24 // bytes that the options of a block-wise transfer may add
 	otherOptions = 48 // bytes that are left for the options of a block that is asked for
 	tcpHeader    = 6
@@ -34,47 +30,26 @@ const (
 // blockSZX is the size exponent of Config.BlockSize.
 func (c *Config) blockSZX() uint8 {
 	if c.BlockSize == 0 {
-		return maxSZX
+		return block.MaxSZX
 	}
-	szx := uint8(0)
-	for szx < maxSZX && 32<<szx <= c.BlockSize {
-		szx++
-	}
-	return szx
+	return block.SZXOf(c.BlockSize)
 }
 
 func (c *Config) maxBody() int { return orDefault(c.MaxBody, defaultMaxBody) }
 
-// findBlock returns a block option, where there is one. A block size of 7 is
+// findBlock returns the value of a block option, where there is one. A block size of 7 is
 // allowed over reliable transports only.
-func (c *conn) findBlock(e wire.Options, id OptionID) (b blockValue, ok bool, err error) {
-	value, ok := findOption(e, id)
+func (c *conn) findBlock(options wire.Options, id OptionID) (v block.Value, ok bool, err error) {
+	value, ok := findOption(options, id)
 	if !ok {
-		return b, false, nil
+		return v, false, nil
 	}
-	b, err = parseBlock(value)
-	if err == errBlockSize && c.proto.Reliable() {
+	v, err = block.Parse(value)
+	if err == block.ErrReserved && c.proto.Reliable() {
 		c.bert.Store(true)
 		err = nil
 	}
-	return b, true, err
-}
-
-// fits reports whether a body may be that of the block.
-func (b blockValue) fits(body int) bool {
-	switch {
-	case b.szx == bert:
-		return !b.more || body > 0 && body%maxBlock == 0
-	case b.more:
-		return body == b.size()
-	default:
-		return body <= b.size()
-	}
-}
-
-// at is the block of a size at an offset, which is a multiple of that size.
-func at(offset int, szx uint8) blockValue {
-	return blockValue{num: uint32(offset >> (min(szx, maxSZX) + 4)), szx: szx}
+	return v, true, err
 }
 
 // hasBlocks reports whether there are options of block-wise transfers.
@@ -91,7 +66,7 @@ func (c *conn) blockSZX() uint8 {
 	if c.proto == DTLS {
 		mtu -= dtlsOverhead
 	}
-	return fitSZX(szx, mtu-headSize-otherOptions)
+	return block.Shrink(szx, mtu-headSize-otherOptions)
 }
 
 // roomFor returns how many bytes of body a message may have besides options of
@@ -122,24 +97,4 @@ func (s *Session) takesSeveral() bool {
 	}
 	defer s.leave()
 	return c.native.HasBlocks()
-}
-
-// fitSZX returns the largest size exponent up to szx whose blocks have at most so
-// many bytes.
-func fitSZX(szx uint8, most int) uint8 {
-	if szx == bert && most < maxBlock {
-		szx = maxSZX
-	}
-	for szx > 0 && szx < bert && 16<<szx > most {
-		szx--
-	}
-	return szx
-}
-
-// chunk is how many bytes of body one message has.
-func chunk(szx uint8, most int) int {
-	if szx == bert {
-		return min(most, maxBERT) / maxBlock * maxBlock
-	}
-	return 16 << szx
 }

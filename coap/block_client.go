@@ -1,20 +1,17 @@
 package coap
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 
+	"github.com/gnucoap/gnucoap/coap/internal/block"
 	"github.com/gnucoap/gnucoap/coap/internal/wire"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// A Progress says how far a request is, in bytes of the bodies. A total is -1
-// while it is not known.
+// A Progress says how much of the bodies of a request and its response has been transferred, in
+// bytes. A total is -1 while it is not known.
 type Progress struct {
 	Sent         int64 // of the request's body, acknowledged by the server
 	SendTotal    int64
@@ -22,11 +19,8 @@ type Progress struct {
 	ReceiveTotal int64
 }
 
-// maxRestarts is how often a transfer begins again, from block 0.
-const maxRestarts = 3
-
-// A transfer is a request and its response, where that takes several messages, or
-// somebody wants to know how far it is.
+// A transfer is a request and its response, where that takes several messages, or the caller
+// wants to know its progress.
 type transfer struct {
 	c        *conn
 	ctx      context.Context
@@ -52,51 +46,48 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 		options = c.begin(options)
 		defer c.requests.Add(-1)
 	}
-	oneMessage := own || r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.mtu.Load() == 0)
-	var m ccoap.Message
-	var err error
-	if oneMessage {
-		token := r.Token
-		for again := true; again; {
-			encoded := options.encode()
-			if !own && c.asksEarly(szx) {
-				encoded = options.encode(early(szx))
-			}
-			first := r.message(encoded, r.Body)
-			first.Token = token
-			if m, err = s.exchange(ctx, first); err != nil {
-				break
-			}
-			options, again = r.answering(&m, options)
-			token = nil // a late duplicate of the first response has the old one
-		}
-		switch {
-		case err == nil && (own || r.isSimple(&m)):
-			return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
-		case err != nil && (own || !errors.Is(err, ErrTooLarge) || len(r.Body) == 0):
-			return nil, err
-		}
+	if !own && !c.fitsOneMessage(r, szx) {
+		return newTransfer(ctx, c, r, options).inBlocks(szx)
 	}
-	t := newTransfer(ctx, c, r, options)
+	m, options, err := s.doWhole(ctx, r, options, !own && c.asksEarly(szx), szx)
 	switch {
-	case !oneMessage && r.Source != nil:
-		var src *source
-		if src, err = newSource(r.Source); err == nil {
-			m, err = t.send(src, szx, false)
+	case err == nil && (own || r.isSimple(&m)):
+		return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
+	case err == nil:
+		return newTransfer(ctx, c, r, options).goOn(m, szx)
+	case !own && errors.Is(err, ErrTooLarge) && len(r.Body) > 0:
+		return newTransfer(ctx, c, r, options).exchange(block.FromBytes(r.Body), szx, true)
+	}
+	return nil, err
+}
+
+// fitsOneMessage reports whether a request is worth a try in one message.
+func (c *conn) fitsOneMessage(r *Request, szx uint8) bool {
+	return r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.mtu.Load() == 0)
+}
+
+// doWhole sends a request in one message, and again where the response wants an Echo option. It
+// returns the options of the last one.
+func (s *Session) doWhole(ctx context.Context, r *Request, options Options, asksEarly bool, szx uint8) (
+	m ccoap.Message, _ Options, err error,
+) {
+	token := r.Token
+	for again := true; again; {
+		var encoded wire.Options
+		if asksEarly {
+			encoded = options.encode(early(szx))
+		} else {
+			encoded = options.encode()
 		}
-	case !oneMessage || err != nil:
-		m, err = t.send(ofBytes(r.Body), szx, err != nil)
-	default:
-		if hint, ok := t.smaller(&m, szx); ok && hint.size() < len(r.Body) {
-			m, err = t.send(ofBytes(r.Body), hint.szx, true)
+		first := r.message(encoded, r.Body)
+		first.Token = token
+		if m, err = s.exchange(ctx, first); err != nil {
 			break
 		}
-		t.progress.Sent, t.progress.SendTotal = int64(len(r.Body)), int64(len(r.Body))
+		options, again = r.answering(&m, options)
+		token = nil // a late duplicate of the first response has the old one
 	}
-	if err != nil {
-		return nil, err
-	}
-	return t.receive(m)
+	return m, options, err
 }
 
 // newTransfer copies the request, so that one that needs no transfer can stay on its
@@ -107,7 +98,47 @@ func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *tra
 	return t
 }
 
-// message is a message of the request.
+// inBlocks makes the request in blocks of a size.
+func (t *transfer) inBlocks(szx uint8) (*Response, error) {
+	if t.r.Source == nil {
+		return t.exchange(block.FromBytes(t.r.Body), szx, false)
+	}
+	source, err := block.FromReader(t.r.Source)
+	if err != nil {
+		return nil, err
+	}
+	return t.exchange(source, szx, false)
+}
+
+// goOn returns the response that m begins, after a request that went in one message. Where the
+// server wants smaller blocks, the request is made again.
+func (t *transfer) goOn(m ccoap.Message, szx uint8) (*Response, error) {
+	if hint, ok := t.smaller(&m, szx); ok && hint.Size() < len(t.r.Body) {
+		return t.exchange(block.FromBytes(t.r.Body), hint.SZX, true)
+	}
+	t.progress.Sent, t.progress.SendTotal = int64(len(t.r.Body)), int64(len(t.r.Body))
+	return t.receive(m)
+}
+
+// smaller returns the block size that a server asks for when it finds one of size szx too large.
+func (t *transfer) smaller(m *ccoap.Message, szx uint8) (block.Value, bool) {
+	if Code(m.Code) != CodeRequestEntityTooLarge {
+		return block.Value{}, false
+	}
+	v, ok, err := t.c.findBlock(m.Options, OptionBlock1)
+	return v, ok && err == nil && v.SZX < szx
+}
+
+// exchange sends a body and returns the response.
+func (t *transfer) exchange(source *block.Source, szx uint8, blocks bool) (*Response, error) {
+	m, err := t.send(source, szx, blocks)
+	if err != nil {
+		return nil, err
+	}
+	return t.receive(m)
+}
+
+// message returns a message of the request.
 func (r *Request) message(options wire.Options, body []byte) *ccoap.Message {
 	m := &ccoap.Message{Type: ccoap.Confirmable, Code: int(r.Method), Options: options, Body: body}
 	if r.NonConfirmable {
@@ -116,9 +147,10 @@ func (r *Request) message(options wire.Options, body []byte) *ccoap.Message {
 	return m
 }
 
-// isSimple reports whether nothing more is to be done than to return a response.
+// isSimple reports whether a response only has to be returned.
 func (r *Request) isSimple(response *ccoap.Message) bool {
-	return r.Sink == nil && r.OnProgress == nil && Code(response.Code) != CodeRequestEntityTooLarge && !hasBlocks(response)
+	return r.Sink == nil && r.OnProgress == nil && Code(response.Code) != CodeRequestEntityTooLarge &&
+		!block.Mentioned(response.Options)
 }
 
 // ready waits until messages can be exchanged, or the session is over.
@@ -134,10 +166,12 @@ func (s *Session) ready(ctx context.Context) error {
 	}
 }
 
-// converse sends a message and what next returns for each response, until that is
-// nil, and returns the last response. Unless there is something of the user's to be
-// called, that goes without waking this goroutine up for each.
-func (t *transfer) converse(m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
+// converse sends a message and what next returns for each response, until that is nil, and
+// returns the last response. Unless there is something of the caller's to be called, that does
+// not wake this goroutine up for each response.
+func (t *transfer) converse(
+	m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error),
+) (ccoap.Message, error) {
 	if t.r.Source == nil && t.r.Sink == nil && t.r.OnProgress == nil {
 		return t.c.session.converse(t.ctx, m, next)
 	}
@@ -152,98 +186,54 @@ func (t *transfer) converse(m *ccoap.Message, next func(ccoap.Message) (*ccoap.M
 	}
 }
 
-// oneMessage is how many bytes of body are worth sending in one message over a
-// reliable transport.
-func (t *transfer) oneMessage(src *source, most int) int {
-	most = min(most, t.c.l.config.maxBody())
-	if total := t.progress.SendTotal; total >= 0 && total <= int64(most) {
-		return int(total)
-	}
-	return max(0, min(most, maxBERT))
-}
-
 // early asks for a response in blocks of a size (RFC 7959, section 2.4).
-func early(szx uint8) Option { return Option{OptionBlock2, blockValue{szx: szx}.encode()} }
+func early(szx uint8) Option { return Option{OptionBlock2, block.Value{SZX: szx}.Encode()} }
 
 // asksEarly reports whether requests ask for blocks: where the user has set a size that
 // is not the server's choice anyway.
 func (c *conn) asksEarly(szx uint8) bool {
-	return szx < maxSZX || c.l.config.BlockSize != 0 && !c.proto.Reliable()
+	return szx < block.MaxSZX || c.l.config.BlockSize != 0 && !c.proto.Reliable()
 }
 
-// smaller returns the block that a server asks for that finds one of size szx too large.
-func (t *transfer) smaller(m *ccoap.Message, szx uint8) (blockValue, bool) {
-	if Code(m.Code) != CodeRequestEntityTooLarge {
-		return blockValue{}, false
-	}
-	b, ok, err := t.c.findBlock(m.Options, OptionBlock1)
-	return b, ok && err == nil && b.szx < szx
-}
-
-// send sends the body in blocks (RFC 7959, section 2.5), or in one message where
-// it fits and that is allowed, and returns the response, or its first block.
-func (t *transfer) send(src *source, szx uint8, blocks bool) (m ccoap.Message, err error) {
-	t.progress.SendTotal = src.size
+// send sends the body in blocks, or in one message where it fits and that is allowed, and
+// returns the response, or its first block.
+func (t *transfer) send(source *block.Source, szx uint8, blocks bool) (m ccoap.Message, err error) {
 	own := t.c.blockSZX()
-	most := t.c.session.room(t.options.wireSize())
-	if szx == maxSZX && t.c.session.takesSeveral() {
-		szx = bert
+	room := t.c.session.room(t.options.wireSize())
+	if szx == block.MaxSZX && t.c.session.takesSeveral() {
+		szx = block.BERT
 	}
-	szx = fitSZX(szx, most)
-	if t.progress.SendTotal > int64(maxBlockNum+1)<<(min(szx, maxSZX)+4) {
-		return m, ErrBodyTooLarge
-	}
-	size := chunk(szx, most)
-	if !blocks && t.c.proto.Reliable() {
-		size = t.oneMessage(src, most)
-	}
-	u := &upload{t: t, src: src, own: own, most: most, szx: szx, size: size, token: t.r.Token}
-	next, err := u.next()
+	body, err := block.NewUpload(source, szx, room)
 	if err != nil {
 		return m, err
 	}
-	return t.converse(next, func(m ccoap.Message) (*ccoap.Message, error) {
-		if over, err := u.add(&m); over || err != nil {
-			return nil, err
-		}
-		return u.next()
-	})
+	if !blocks && t.c.proto.Reliable() {
+		body.Join(t.c.l.config.maxBody())
+	}
+	u := &upload{t: t, body: body, ownSZX: own, token: t.r.Token}
+	first, err := u.next()
+	if err != nil {
+		return m, err
+	}
+	return t.converse(first, u.add)
 }
 
-// An upload is a body that is being sent.
+// An upload sends the body of a request.
 type upload struct {
-	t        *transfer
-	src      *source
-	own      uint8 // the size exponent of this side
-	most     int   // bytes of body in a message
-	szx      uint8
-	size     int // of the next block, or all of the body
-	offset   int
-	restarts int
-	block    []byte // that was sent last
-	sent     blockValue
-	token    []byte // of all blocks: there are servers that put them together by it
+	t      *transfer
+	body   *block.Upload
+	ownSZX uint8  // of this side, for the response
+	token  []byte // of all blocks: there are servers that put them together by it
 }
 
 // next returns the message with the next block.
 func (u *upload) next() (*ccoap.Message, error) {
-	block, more, err := u.src.peek(u.size)
-	if err == nil && more && u.size != chunk(u.szx, u.most) {
-		if int64(u.size) == u.t.progress.SendTotal { // the source has more than it said
-			u.t.progress.SendTotal = -1
-		}
-		u.size = chunk(u.szx, u.most)
-		block, more, err = u.src.peek(u.size)
-	}
+	v, part, err := u.body.Next()
 	if err != nil {
 		return nil, err
 	}
-	u.block, u.sent = block, at(u.offset, u.szx)
-	u.sent.more = more
-	if u.sent.num > maxBlockNum {
-		return nil, ErrBodyTooLarge
-	}
-	m := u.t.r.message(u.t.blockOptions(u.sent, u.own), block)
+	u.t.progress.SendTotal = u.body.Total()
+	m := u.t.r.message(u.options(v), part)
 	if len(u.token) == 0 && !ccoap.TokenIsOfOneMessage {
 		u.token = wire.NewToken().Append(nil, wire.TokenSize)
 	}
@@ -252,6 +242,50 @@ func (u *upload) next() (*ccoap.Message, error) {
 		u.token = nil
 	}
 	return m, nil
+}
+
+// options returns the options of a message with a block, or with all of the body.
+func (u *upload) options(v block.Value) wire.Options {
+	t := u.t
+	added := make([]Option, 0, 3)
+	if !v.More && t.c.asksEarly(u.ownSZX) {
+		added = append(added, early(u.ownSZX))
+	}
+	if v.More || v.Num > 0 {
+		added = append(added, Option{OptionBlock1, v.Encode()})
+		if total := u.body.Total(); v.Num == 0 && total >= 0 && !t.options.Has(OptionSize1) {
+			added = append(added, Option{OptionSize1, wire.EncodeUint(uint64(total))})
+		}
+	}
+	return t.options.encode(added...)
+}
+
+// add takes the response to the last message, and returns the next one, or nil where the
+// response is that to the whole request.
+func (u *upload) add(m ccoap.Message) (*ccoap.Message, error) {
+	t := u.t
+	got, has, err := t.c.findBlock(m.Options, OptionBlock1)
+	if err != nil {
+		return nil, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
+	}
+	if u.answer(&m) {
+		return u.next()
+	}
+	step, err := u.body.Add(uint8(m.Code), got, has)
+	if err != nil {
+		return nil, err
+	}
+	switch step {
+	case block.Onward:
+		t.progress.Sent = int64(u.body.Sent())
+		t.report()
+	case block.Over:
+		if Code(m.Code).IsSuccess() {
+			t.progress.Sent, t.progress.SendTotal = int64(u.body.Sent()), u.body.Total()
+		}
+		return nil, nil
+	}
+	return u.next()
 }
 
 // isStale reports whether a response is to an earlier block than a message has, under
@@ -266,56 +300,6 @@ func isStale(response, to *ccoap.Message) bool {
 	}
 	sent, ok := findOption(to.Options, OptionBlock1)
 	return ok && wire.ParseUint(got)>>4 < wire.ParseUint(sent)>>4
-}
-
-// add takes the response to the last block. It reports whether there are no more to
-// be sent.
-func (u *upload) add(m *ccoap.Message) (over bool, err error) {
-	t := u.t
-	got, has, err := t.c.findBlock(m.Options, OptionBlock1)
-	if err != nil {
-		return false, fmt.Errorf("%w: Block1: %w", ErrBadBlock, err)
-	}
-	switch code := Code(m.Code); {
-	case u.answer(m):
-		return false, nil
-	case code == CodeContinue && !(u.sent.more && has && got.num == u.sent.num):
-		return false, fmt.Errorf("%w: %v does not fit block %d", ErrBadBlock, code, u.sent.num)
-	case u.sent.more && has && got.num == u.sent.num && code.IsSuccess(): // of this block alone, or 2.31
-		u.offset += len(u.block)
-		u.src.skip(len(u.block))
-		t.progress.Sent = int64(u.offset)
-		t.report()
-		u.szx = min(u.szx, got.szx)
-	case code == CodeRequestEntityTooLarge && has && got.szx < u.szx && got.size() < len(u.block):
-		u.szx = got.szx
-	case code == CodeRequestEntityIncomplete && u.offset > 0 && u.restarts < maxRestarts && u.src.rewind():
-		u.restarts++
-		u.offset = 0
-	default:
-		if code.IsSuccess() {
-			t.progress.Sent = int64(u.offset + len(u.block))
-			t.progress.SendTotal = t.progress.Sent
-		}
-		return true, nil
-	}
-	u.size = chunk(u.szx, u.most)
-	return false, nil
-}
-
-// blockOptions returns the options of a message with a block, or with all of the body.
-func (t *transfer) blockOptions(b blockValue, szx uint8) wire.Options {
-	added := make([]Option, 0, 3)
-	if !b.more && t.c.asksEarly(szx) {
-		added = append(added, early(szx))
-	}
-	if b.more || b.num > 0 {
-		added = append(added, Option{OptionBlock1, b.encode()})
-		if b.num == 0 && t.progress.SendTotal >= 0 && !t.options.Has(OptionSize1) {
-			added = append(added, Option{OptionSize1, wire.EncodeUint(uint64(t.progress.SendTotal))})
-		}
-	}
-	return t.options.encode(added...)
 }
 
 // begin counts a request, and adds a Request-Tag where another one is under way, whose
@@ -335,229 +319,74 @@ func (t *transfer) report() {
 	}
 }
 
-// receive returns the response of which m is all, or the first block (RFC 7959,
-// section 2.4).
+// receive returns the response of which m is all, or the first block.
 func (t *transfer) receive(m ccoap.Message) (*Response, error) {
-	var d download
-	var b blockValue
-	options := t.options.without(OptionObserve)
-	asked := false // for b
-	next := func(m ccoap.Message) (*ccoap.Message, error) {
-		again := false
-		if asked {
-			options, again = t.r.answering(&m, options)
-		}
-		if !again {
-			var err error
-			if b, asked, err = d.add(t, &m); err != nil {
-				return nil, err
-			}
-			t.report()
-			if !asked {
-				return nil, nil
-			}
-		}
-		return t.r.message(options.encode(Option{OptionBlock2, b.encode()}), nil), nil
+	d := &download{
+		t:       t,
+		body:    block.MakeDownload(t.r.Sink, t.c.l.config.maxBody(), t.r.Method == MethodGet),
+		options: t.options.without(OptionObserve),
 	}
-	request, err := next(m)
+	request, err := d.add(m)
 	if err != nil {
 		return nil, err
 	}
 	if request != nil {
-		if _, err := t.converse(request, next); err != nil {
+		if _, err := t.converse(request, d.add); err != nil {
 			return nil, err
 		}
 	}
+	d.response.Body = d.body.Body()
 	return d.response, nil
 }
 
-// A download is the part of a response that is there.
+// A download fetches a response.
 type download struct {
-	response *Response
-	etag     []byte
-	hasETag  bool
-	offset   int
-	szx      uint8 // of the block that was asked for
-	restarts int
+	t        *transfer
+	body     block.Download
+	options  Options   // of the requests for further blocks
+	response *Response // without its body
+	asked    bool      // for next
+	next     block.Value
 }
 
-// add takes a message, and returns the block to be asked for next, unless all is
-// there.
-func (d *download) add(t *transfer, m *ccoap.Message) (next blockValue, more bool, err error) {
-	code := Code(m.Code)
-	b, has, err := t.c.findBlock(m.Options, OptionBlock2)
-	if err != nil {
-		return next, false, fmt.Errorf("%w: Block2: %w", ErrBadBlock, err)
+// add takes a response, and returns the request for what follows, or nil where that was all.
+func (d *download) add(m ccoap.Message) (*ccoap.Message, error) {
+	again := false
+	if d.asked {
+		d.options, again = d.t.r.answering(&m, d.options)
 	}
-	if d.offset > 0 && (!code.IsSuccess() || code == CodeValid) && code != d.response.Code { // in place of the rest
-		if code == CodeValid && t.r.Sink != nil {
-			return next, false, ErrBodyChanged
-		}
-		d.response, d.offset = nil, 0
-		if b.num > 0 {
-			b, has = blockValue{}, false
-		}
-	}
-	if !has && d.offset > 0 {
-		return next, false, fmt.Errorf("%w: none in the response", ErrBadBlock)
-	}
-	if has {
-		switch {
-		case b.offset() != int64(d.offset):
-			return next, false, fmt.Errorf("%w: offset %d in place of %d", ErrBadBlock, b.offset(), d.offset)
-		case d.response != nil && b.szx > d.szx:
-			return next, false, fmt.Errorf("%w: larger than asked for", ErrBadBlock)
-		case !b.fits(len(m.Body)):
-			return next, false, fmt.Errorf("%w: %d bytes in a block of %d", ErrBadBlock, len(m.Body), b.size())
-		}
-	}
-	etag, hasETag := findOption(m.Options, OptionETag)
-	switch {
-	case d.response == nil:
-		d.response = &Response{Code: code, Options: decodeOptions(m.Options)}
-		if has || d.response.Options.hasBlocks() {
-			d.response.Options = d.response.Options.without(OptionBlock1, OptionBlock2)
-		}
-		d.etag, d.hasETag = etag, hasETag
-		if size, ok := findOption(m.Options, OptionSize2); ok {
-			if size := wire.ParseUint(size); size < 1<<40 {
-				t.progress.ReceiveTotal = int64(size)
-			}
-		} else if !b.more {
-			t.progress.ReceiveTotal = int64(len(m.Body))
-		}
-	case code != d.response.Code || hasETag != d.hasETag || !bytes.Equal(etag, d.etag):
-		written := d.offset > 0 && t.r.Sink != nil
-		if t.r.Method != MethodGet || written || d.restarts == maxRestarts {
-			return next, false, ErrBodyChanged
-		}
-		t.progress.Received = 0
-		t.progress.ReceiveTotal = -1
-		*d = download{restarts: d.restarts + 1}
-		return blockValue{szx: min(b.szx, maxSZX)}, true, nil
-	}
-	if err := d.write(t, m.Body, b.more); err != nil {
-		return next, false, err
-	}
-	if !b.more {
-		return next, false, nil
-	}
-	d.szx = b.szx
-	next = at(d.offset, b.szx)
-	if d.offset>>(min(b.szx, maxSZX)+4) > maxBlockNum {
-		return next, false, ErrBodyTooLarge
-	}
-	return next, true, nil
-}
-
-// write takes a part of the body.
-func (d *download) write(t *transfer, p []byte, more bool) error {
-	r := d.response
-	switch most := t.c.l.config.maxBody(); {
-	case t.r.Sink != nil && r.Code.IsSuccess():
-		if len(p) > 0 {
-			if _, err := t.r.Sink.Write(p); err != nil {
-				return err
-			}
-		}
-	case d.offset == 0 && !more:
-		r.Body = p
-	case d.offset+len(p) > most, more && t.progress.ReceiveTotal > int64(most):
-		return ErrBodyTooLarge
-	default:
-		if d.offset == 0 && t.progress.ReceiveTotal > 0 {
-			r.Body = make([]byte, 0, t.progress.ReceiveTotal)
-		}
-		r.Body = append(r.Body, p...)
-	}
-	d.offset += len(p)
-	t.progress.Received = int64(d.offset)
-	return nil
-}
-
-// A source is where the body of a request comes from.
-type source struct {
-	body   []byte // in all
-	pos    int
-	reader *bufio.Reader // or nil
-	from   io.Reader
-	start  int64 // of from, or -1 where it cannot go back
-	size   int64 // in bytes, or -1 where it is not known
-}
-
-func ofBytes(body []byte) *source { return &source{body: body, size: int64(len(body))} }
-
-func newSource(from io.Reader) (*source, error) {
-	s := &source{reader: bufio.NewReaderSize(from, maxBlock+1), from: from, start: -1, size: -1}
-	seeker, ok := from.(io.Seeker)
-	if ok {
-		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil {
-			s.start = start
-		}
-	}
-	switch sized := from.(type) {
-	case interface{ Len() int }:
-		s.size = int64(sized.Len())
-	case interface{ Stat() (fs.FileInfo, error) }: // a directory or a device can be sought in too
-		if info, err := sized.Stat(); err == nil && info.Mode().IsRegular() {
-			s.size = max(0, info.Size()-max(0, s.start))
-		}
-	case io.Seeker:
-		if s.start < 0 {
-			break
-		}
-		if end, err := seeker.Seek(0, io.SeekEnd); err == nil {
-			s.size = max(0, end-s.start)
-		}
-		if _, err := seeker.Seek(s.start, io.SeekStart); err != nil {
+	if !again {
+		if err := d.take(&m); err != nil {
 			return nil, err
 		}
+		d.t.report()
+		if !d.asked {
+			return nil, nil
+		}
 	}
-	return s, nil
+	return d.t.r.message(d.options.encode(Option{OptionBlock2, d.next.Encode()}), nil), nil
 }
 
-// peek returns the next bytes, n where there are so many, and whether there are
-// more. They are valid until the next call.
-func (s *source) peek(n int) (p []byte, more bool, err error) {
-	if s.reader == nil {
-		rest := s.body[s.pos:]
-		n = min(n, len(rest))
-		return rest[:n], n < len(rest), nil
+// take takes a response with a part of the body.
+func (d *download) take(m *ccoap.Message) (err error) {
+	part := block.Part{Code: uint8(m.Code), Body: m.Body}
+	part.Block, part.HasBlock, err = d.t.c.findBlock(m.Options, OptionBlock2)
+	if err != nil {
+		return fmt.Errorf("%w: Block2: %w", ErrBadBlock, err)
 	}
-	if s.reader.Size() <= n {
-		s.reader = bufio.NewReaderSize(s.reader, n+1)
+	part.ETag, part.HasETag = findOption(m.Options, OptionETag)
+	size, hasSize := findOption(m.Options, OptionSize2)
+	part.Size, part.HasSize = wire.ParseUint(size), hasSize
+	if d.next, d.asked, err = d.body.Add(part); err != nil {
+		return err
 	}
-	p, err = s.reader.Peek(n + 1)
-	switch {
-	case err == nil:
-		return p[:n], true, nil
-	case errors.Is(err, io.EOF):
-		return p, false, nil
+	if d.body.IsFirst() {
+		d.response = &Response{Code: Code(m.Code), Options: decodeOptions(m.Options)}
+		if d.response.Options.hasBlocks() {
+			d.response.Options = d.response.Options.without(OptionBlock1, OptionBlock2)
+		}
 	}
-	return nil, false, err
-}
-
-// skip says that bytes are sent.
-func (s *source) skip(n int) {
-	if s.reader == nil {
-		s.pos += n
-	} else {
-		_, _ = s.reader.Discard(n)
-	}
-}
-
-// rewind goes back to the start, where that is possible.
-func (s *source) rewind() bool {
-	if s.reader == nil {
-		s.pos = 0
-		return true
-	}
-	if s.start < 0 {
-		return false
-	}
-	if _, err := s.from.(io.Seeker).Seek(s.start, io.SeekStart); err != nil {
-		return false
-	}
-	s.reader.Reset(s.from)
-	return true
+	p := &d.t.progress
+	p.Received, p.ReceiveTotal = int64(d.body.Received()), d.body.Total()
+	return nil
 }

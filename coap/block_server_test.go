@@ -244,7 +244,7 @@ func TestBodiesAreForgotten(t *testing.T) {
 	age := func(d time.Duration) {
 		l.look()
 		for e := l.store.used.Front(); e != nil; e = e.Next() {
-			b := e.Value.(*stored)
+			b := e.Value.(*storedBody)
 			b.at = b.at.Add(-d)
 		}
 		l.endLook()

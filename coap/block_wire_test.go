@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gnucoap/gnucoap/coap/internal/block"
 	"github.com/gnucoap/gnucoap/internal/coappeer"
 )
 
@@ -43,7 +44,7 @@ func blockOption(number uint16, num uint32, more bool, size int) coappeer.Option
 
 // several is the size in a block option that says that there are several blocks
 // (RFC 8323, section 6).
-const several = 16 << bert
+const several = 16 << block.BERT
 
 // A scriptedClient is a UDP peer that talks to one server.
 type scriptedClient struct {

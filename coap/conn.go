@@ -57,7 +57,7 @@ type conn struct {
 	tags     atomic.Uint64 // the last Request-Tag
 	bert     atomic.Bool   // the peer has sent a message of several blocks
 	mtu      atomic.Int32  // that the user has set, or 0
-	blocks   map[string]*stored
+	blocks   map[string]*storedBody
 
 	observers map[string]*observer // by token
 	asked     *ping                // whether an observer is there, or nil

@@ -26,25 +26,17 @@ func (r *Request) answering(m *ccoap.Message, options Options) (Options, bool) {
 	return options.with(Option{OptionEcho, echo}), true
 }
 
-// answer has the upload go on with the Echo option that a response wants. The block that
-// the response is to is sent again. Where it was the last one, the server has dealt with
-// the body, and wants all of it.
+// answer makes the upload continue with the Echo option that a response wants, if it wants one.
+// The block that was answered is sent again, or all of the body where it was the last one.
 func (u *upload) answer(m *ccoap.Message) bool {
 	t := u.t
 	options, ok := t.r.answering(m, t.options)
-	if !ok || !u.sent.more && u.offset > 0 && !u.src.rewind() {
+	if !ok || !u.body.Repeat(options.wireSize()-t.options.wireSize()) {
 		return false
 	}
-	if !u.sent.more {
-		u.offset = 0
-	}
-	if u.offset == 0 {
+	if u.body.Sent() == 0 {
 		u.token = nil // a late duplicate of the response has the old one
 	}
-	u.most -= options.wireSize() - t.options.wireSize()
 	t.options = options
-	if szx := fitSZX(u.szx, u.most); szx != u.szx || u.size > u.most {
-		u.szx, u.size = szx, chunk(szx, u.most)
-	}
 	return true
 }

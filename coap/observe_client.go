@@ -275,7 +275,7 @@ func (g *registration) receive(m ccoap.Message) bool {
 		!g.isNew(&m, uint32(wire.ParseUint(sequence))) {
 		return true
 	}
-	if b, ok, _ := g.t.c.findBlock(m.Options, OptionBlock2); ok && b.num > 0 && g.t.c.l.shared {
+	if b, ok, _ := g.t.c.findBlock(m.Options, OptionBlock2); ok && b.Num > 0 && g.t.c.l.shared {
 		return true // libcoap has asked for it, for a C program: so does the transfer
 	}
 	g.latest = &m

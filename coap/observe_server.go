@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap/internal/block"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -129,7 +130,7 @@ func (res *Resource) observe(r *Request) {
 		res:        res,
 		c:          c,
 		token:      token,
-		key:        bodyKey(&in.m),
+		key:        block.RequestKey(uint8(in.m.Code), in.m.Options),
 		request:    *r,
 		waiting:    true,
 		sequence:   res.sequence(),
@@ -191,9 +192,9 @@ type observer struct {
 	res     *Resource
 	c       *conn
 	token   string
-	key     string // of the request: see bodyKey
+	key     string // of the request: see block.RequestKey
 	request Request
-	block   *blockValue // which size of blocks it asks for
+	block   *block.Value // which size of blocks it asks for
 
 	// Guarded by the loop.
 	held       holding

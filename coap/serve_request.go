@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/gnucoap/gnucoap/coap/internal/block"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -114,7 +115,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if in.confirmable {
 		l.acks.add(in)
 	}
-	if !hasBlocks(&m) {
+	if !block.Mentioned(m.Options) {
 		l.serve(in)
 		return
 	}
@@ -208,7 +209,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	in.answered = true
 	m.ID = ccoap.NewID
 	proof := in.wantsProof(m)
-	if proof && hasBlocks(m) {
+	if proof && block.Mentioned(m.Options) {
 		in.c.address.prod()
 		proof = false
 	}

@@ -1,0 +1,152 @@
+package coap
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/gnucoap/gnucoap/coap/internal/block"
+)
+
+// A server keeps so many bodies at most, of all its sessions, and so many times Config.MaxBody
+// bytes of them. The address that has most loses what it used longest ago.
+const (
+	maxStored      = 4096
+	maxStoredTimes = 8
+)
+
+// A blockStore holds the bodies of requests that are being put together, and those
+// of responses that are being fetched, of all sessions. The loop guards it.
+type blockStore struct {
+	used   list.List // of *storedBody, the one that was used last at the end
+	shares shares    // by bytes, and each body counts as some
+	bytes  int
+}
+
+// A storedBody is one of these bodies.
+type storedBody struct {
+	c    *conn
+	key  string
+	at   time.Time // it was used last
+	elem *list.Element
+	held holding
+	size int // bytes
+
+	// Of a request: its blocks, and who waits for the response.
+	assembly block.Assembly
+	waiting  []*incoming
+	// Of a response, and of a request that has got one.
+	response *response
+}
+
+// add begins a body, in place of another one with its key.
+func (s *blockStore) add(c *conn, key string, most int) *storedBody {
+	s.drop(c, key)
+	if c.blocks == nil {
+		c.blocks = make(map[string]*storedBody)
+	}
+	b := &storedBody{c: c, key: key, at: time.Now()}
+	b.elem = s.used.PushBack(b)
+	b.held.owner = b
+	s.shares.add(&b.held, c.holder(), b.weight(most))
+	c.blocks[key] = b
+	s.limit(b, most)
+	c.l.timer.arm(exchangeLifetime)
+	return b
+}
+
+// find returns a body, where there is one.
+func (s *blockStore) find(c *conn, key string) *storedBody {
+	b := c.blocks[key]
+	if b != nil {
+		b.at = time.Now()
+		s.used.MoveToBack(b.elem)
+		s.shares.use(&b.held)
+	}
+	return b
+}
+
+// drop removes the body with a key, where there is one.
+func (s *blockStore) drop(c *conn, key string) {
+	if b := c.blocks[key]; b != nil {
+		s.remove(b)
+	}
+}
+
+func (s *blockStore) remove(b *storedBody) {
+	if b.elem == nil {
+		return
+	}
+	s.used.Remove(b.elem)
+	s.shares.remove(&b.held)
+	s.bytes -= b.size
+	b.elem = nil
+	delete(b.c.blocks, b.key)
+}
+
+// resize notes how many bytes of a body are kept.
+func (s *blockStore) resize(b *storedBody, size, most int) {
+	old := b.size
+	b.size = size
+	if b.elem != nil {
+		s.bytes += size - old
+		s.shares.weigh(&b.held, b.weight(most))
+	}
+	s.limit(b, most)
+}
+
+// weight is what a body counts for: when there are as many as there may be, they count as
+// much as all bytes may.
+func (b *storedBody) weight(most int) int {
+	return b.size + 1 + int(min(int64(most), 1<<40)*maxStoredTimes/maxStored)
+}
+
+// limit removes bodies until there are few enough, but the one that is in use stays.
+func (s *blockStore) limit(inUse *storedBody, most int) {
+	for s.used.Len() > 1 && (s.used.Len() > maxStored || s.bytes/maxStoredTimes > most) {
+		b := s.shares.largest().(*storedBody)
+		if b == inUse {
+			if b = s.used.Front().Value.(*storedBody); b == inUse {
+				return
+			}
+		}
+		s.remove(b)
+	}
+}
+
+// pressed reports whether more than half of the places are taken.
+func (s *blockStore) pressed(most int) bool {
+	return s.used.Len() > maxStored/2 || s.bytes/(maxStoredTimes/2) > most
+}
+
+// forget removes what belongs to a session.
+func (s *blockStore) forget(c *conn) {
+	for _, b := range c.blocks {
+		s.remove(b)
+	}
+}
+
+// release is called when a request is handled. One that got no response is
+// forgotten, and those that wait for that get none either.
+func (s *blockStore) release(b *storedBody) {
+	if b.response != nil {
+		return
+	}
+	s.remove(b)
+	for _, in := range b.waiting {
+		in.done()
+		in.acknowledgeOnly()
+	}
+	b.waiting = nil
+}
+
+// sweep removes what is too old, and returns when to call again; 0: never.
+func (s *blockStore) sweep() time.Duration {
+	for s.used.Len() > 0 {
+		b := s.used.Front().Value.(*storedBody)
+		if wait := exchangeLifetime - time.Since(b.at); wait > 0 {
+			return wait
+		}
+		s.remove(b)
+	}
+	return 0
+}
