@@ -1,7 +1,6 @@
 package coap
 
 import (
-	"context"
 	"crypto"
 	"errors"
 	"net/netip"
@@ -34,8 +33,7 @@ type conn struct {
 	exchanges map[wire.Token]*exchange
 	pings     []*ping
 	appData   any
-	ctx       context.Context // made when it is asked for
-	cancel    context.CancelCauseFunc
+	context   contextOf
 
 	security     *security // of a secured session of a client
 	tls          *gnutls.ConnectionState
@@ -59,8 +57,7 @@ type conn struct {
 	mtu      atomic.Int32  // that the user has set, or 0
 	blocks   map[string]*storedBody
 
-	observers map[string]*observer // by token
-	asked     *ping                // whether an observer is there, or nil
+	observers peerObservers
 }
 
 // foreignTags is beyond the Request-Tags of libcoap, which have 4 bytes.
@@ -85,6 +82,7 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	c.session = &Session{c: c}
 	proved := !server || c.proto != UDP
 	c.address = address{c: c, verified: proved, consents: proved}
+	c.observers.c = c
 	l.conns[id] = c
 	state := native.State()
 	secured := !c.proto.Secure() || state == ccoap.StateCSM || state == ccoap.StateEstablished
@@ -151,12 +149,9 @@ func (c *conn) end(err error) {
 	c.l.store.forget(c)
 	c.l.requests.forget(c)
 	c.address.dropProofs()
-	c.answered(false)
-	c.endObservers()
+	c.observers.end()
 	c.forgetConfirmable()
-	if c.cancel != nil {
-		c.cancel(err)
-	}
+	c.context.end(err)
 	close(c.done)
 }
 
@@ -205,7 +200,7 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 	if c.pinged(reason, m) {
 		return true
 	}
-	if o := c.observers[string(m.Token)]; o != nil {
+	if o := c.observers.byToken[string(m.Token)]; o != nil {
 		if nackErrors[reason] != nil || reason == ccoap.TLSFailed { // else it was acknowledged, with something odd
 			o.end()
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net"
-	"net/netip"
 	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
@@ -36,27 +35,24 @@ type loop struct {
 	shared   bool // with the C program that has made the native context
 	borrowed bool // and the program runs the loop
 
-	mutex   mutex          // serialises libcoap; guards what follows
-	native  *ccoap.Context // nil once closed
-	conns   map[ccoap.SessionID]*conn
-	idle    idleSessions // the sessions of servers among conns
-	todo    todo
-	batches batches
-	outbox  outbox // it has a mutex of its own
+	mutex     mutex          // serialises libcoap; guards what follows
+	native    *ccoap.Context // nil once closed
+	endpoints endpoints
+	conns     map[ccoap.SessionID]*conn
+	idle      idleSessions // the sessions of servers among conns
+	todo      todo
+	batches   batches
+	outbox    outbox // it has a mutex of its own
 
 	service    service
 	acks       ackQueue
 	secured    secured
-	priority   *priority    // of sessions over DTLS and TLS; nil: libcoap's; does not change
-	greeting   []*conn      // over DTLS, whose handshakes are not over
-	listening  bool         // over DTLS or TLS
-	udp        []netip.Addr // of the endpoints for UDP
+	priority   *priority // of sessions over DTLS and TLS; nil: libcoap's; does not change
+	greeting   []*conn   // over DTLS, whose handshakes are not over
 	opening    *security
 	fresh      bool // client sessions offer no session to resume; does not change
 	tickets    serverTickets
-	observers  int
-	observing  shares               // of the observers
-	asked      int                  // whether they are there
+	observers  observers
 	hearers    map[messageID]hearer // by what it has sent
 	confirmed  map[messageID]*conn  // by what came last
 	store      blockStore           // bodies that are not through
@@ -112,7 +108,7 @@ func makeLoop(config Config) *loop {
 	}
 	l.driver.l = l
 	l.batches.l = l
-	l.idle.config = &l.config
+	l.idle.config, l.observers.config = &l.config, &l.config
 	l.timer.init(l.driver.tick)
 	return l
 }

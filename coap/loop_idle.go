@@ -60,7 +60,7 @@ type usage struct {
 func (u *usage) isOn() bool { return u.references > 0 || u.requests > 0 }
 
 // idle reports whether nobody uses the session.
-func (c *conn) idle() bool { return !c.usage.isOn() && len(c.observers) == 0 }
+func (c *conn) idle() bool { return !c.usage.isOn() && len(c.observers.byToken) == 0 }
 
 // noteAlive notes a sign of life of a server session's peer.
 func (c *conn) noteAlive() {
@@ -101,9 +101,7 @@ func (s *idleSessions) sweep() time.Duration {
 				continue
 			}
 			s.touch(c)
-			if len(c.observers) > 0 {
-				c.checkObservers(now)
-			}
+			c.observers.check(now)
 		}
 	}
 	s.strangers.shrink(s.strangers.n-s.config.maxStrangers(), (*conn).idle)

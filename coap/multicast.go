@@ -48,7 +48,7 @@ func (c *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 		return failed(err)
 	}
 	defer c.l.leave()
-	if !c.l.hears(group) {
+	if !c.l.endpoints.hear(group) {
 		return failed(errNoGroupEndpoint)
 	}
 	if err := c.l.native.JoinGroup(group, network); err != nil {
@@ -58,16 +58,6 @@ func (c *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 }
 
 var errNoGroupEndpoint = errors.New("no UDP endpoint listens on all addresses of the group's family")
-
-// hears reports whether messages for a group reach an endpoint.
-func (l *loop) hears(group netip.Addr) bool {
-	for _, addr := range l.udp {
-		if addr.IsUnspecified() && (group.Is4() || addr.Is6()) {
-			return true
-		}
-	}
-	return false
-}
 
 // checkGroup finds the interfaces for which libcoap would take another one without telling.
 func checkGroup(group netip.Addr, network string, named bool) error {

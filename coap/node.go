@@ -81,7 +81,7 @@ func (c *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, erro
 		if err := c.l.secureEndpoint(); err != nil {
 			return failed(err)
 		}
-		c.l.listening = true
+		c.l.endpoints.secure = true
 	}
 	listening.Lock()
 	defer listening.Unlock()
@@ -89,9 +89,7 @@ func (c *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, erro
 	if err != nil {
 		return failed(err)
 	}
-	if proto == UDP {
-		c.l.udp = append(c.l.udp, bound.Addr())
-	}
+	c.l.endpoints.add(bound.Addr(), proto)
 	c.cleanup.Stop() // it serves until Close
 	return bound, nil
 }

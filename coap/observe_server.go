@@ -120,10 +120,10 @@ func (res *Resource) observe(r *Request) {
 	}
 	defer l.leave()
 	token := string(in.m.Token)
-	if old := c.observers[token]; old != nil {
+	if old := c.observers.byToken[token]; old != nil {
 		old.end()
 	}
-	if c.ended != nil || value == observeDeregister || !l.admitsObserver(c) {
+	if c.ended != nil || value == observeDeregister || !l.observers.makeRoom(c) {
 		return
 	}
 	o := &observer{
@@ -141,13 +141,7 @@ func (res *Resource) observe(r *Request) {
 	if in.blocks != nil && in.blocks.has2 {
 		o.block = &in.blocks.two
 	}
-	if c.observers == nil {
-		c.observers = make(map[string]*observer)
-	}
-	c.observers[token] = o
-	o.held.owner = o
-	l.observing.add(&o.held, c.holder(), 1)
-	l.observers++
+	l.observers.add(o)
 	in.observer = o
 	res.mu.Lock()
 	res.observers[o] = struct{}{}
@@ -216,19 +210,6 @@ const (
 	observeDeregister = 1
 )
 
-// admitsObserver reports whether a session may observe one more time. Where there is no room,
-// the address that has most observers loses its oldest, unless it is the session's own.
-func (l *loop) admitsObserver(c *conn) bool {
-	most := l.config.maxObservers()
-	for l.observers >= most {
-		if own := l.observing.byAddr[c.holder()]; own != nil && !c.address.unproved() && own.weight >= l.observing.heap[0].weight {
-			return false
-		}
-		l.observing.largest().(*observer).end()
-	}
-	return true
-}
-
 // begin starts the observation when the response to its request is sent.
 func (in *incoming) begin() {
 	o := in.observer
@@ -245,10 +226,8 @@ func (o *observer) end() {
 		return
 	}
 	o.ended = true
-	delete(o.c.observers, o.token)
 	delete(o.c.l.hearers, o.id)
-	o.c.l.observers--
-	o.c.l.observing.remove(&o.held)
+	o.c.l.observers.remove(o)
 	o.res.mu.Lock()
 	delete(o.res.observers, o)
 	o.res.mu.Unlock()
@@ -341,52 +320,3 @@ func (o *observer) acknowledged() {
 }
 
 func (o *observer) rejected() { o.end() }
-
-// maxAsked is how many peers may be asked at once: libcoap sorts what may be sent again.
-const maxAsked = 500
-
-// checkObservers asks a peer that observes whether it is there, where it has been silent for
-// long. Over a reliable transport one that has not answered the last time is gone.
-func (c *conn) checkObservers(now time.Time) {
-	l := c.l
-	if c.address.verified && now.Sub(c.usage.alive) < orDefault(l.config.ObserverCheck, defaultObserverCheck) {
-		return
-	}
-	if c.asked != nil {
-		if c.proto.Reliable() {
-			c.end(ErrDisconnected)
-		}
-		return
-	}
-	if l.asked >= maxAsked {
-		return
-	}
-	p, err := c.sendPing()
-	if err != nil {
-		c.endObservers()
-		return
-	}
-	l.asked++
-	c.asked, p.told = p, c.answered
-}
-
-// answered notes what became of the question.
-func (c *conn) answered(there bool) {
-	if c.asked == nil {
-		return
-	}
-	c.asked = nil
-	c.l.asked--
-	if there {
-		c.verify()
-		c.noteAlive()
-	} else {
-		c.endObservers()
-	}
-}
-
-func (c *conn) endObservers() {
-	for _, o := range c.observers {
-		o.end()
-	}
-}

@@ -66,7 +66,7 @@ func (c *Node) secureServer(set func() error) error {
 	if err == nil && c.l.secured.clients != 0 {
 		err = errors.New("the context has client sessions already")
 	}
-	if err == nil && c.l.listening {
+	if err == nil && c.l.endpoints.secure {
 		err = need(FeatureCredentials, "credentials of a context that listens already", true)
 	}
 	if err == nil {

@@ -166,7 +166,7 @@ func (s *Server) SetPKI(pki *PKI) error {
 func (c *Node) isSecured() bool {
 	c.l.look()
 	defer c.l.endLook()
-	return c.l.listening
+	return c.l.endpoints.secure
 }
 
 // Close ends all sessions and frees what the server has. Handlers that run go on, but

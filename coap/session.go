@@ -308,14 +308,29 @@ func (s *Session) endLook() { s.c.l.endLook() }
 func (s *Session) context() context.Context {
 	s.look()
 	defer s.endLook()
-	c := s.c
+	return s.c.context.get(s.c.ended)
+}
+
+// A contextOf is the context of a session, which is made when it is asked for.
+type contextOf struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// get returns the context; ended says why the session is over.
+func (c *contextOf) get(ended error) context.Context {
 	if c.ctx == nil {
 		c.ctx, c.cancel = context.WithCancelCause(context.Background())
-		if c.ended != nil {
-			c.cancel(c.ended)
-		}
+		c.end(ended)
 	}
 	return c.ctx
+}
+
+// end is called when the session is over.
+func (c *contextOf) end(err error) {
+	if c.cancel != nil && err != nil {
+		c.cancel(err)
+	}
 }
 
 // SetMTU bounds the size of messages, in bytes without the headers of IP, UDP and

@@ -135,7 +135,7 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 				c.l.look()
 				for _, one := range c.l.conns {
 					if one.remote == peer.Addr() {
-						one.answered(false) // as when libcoap gives up, in 93 s
+						one.observers.answered(false) // as when libcoap gives up, in 93 s
 					}
 				}
 				c.l.endLook()
@@ -143,7 +143,7 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 			var heard time.Time
 			server := func() *conn {
 				for _, one := range c.l.conns {
-					if len(one.observers) > 0 {
+					if len(one.observers.byToken) > 0 {
 						return one
 					}
 				}
@@ -156,7 +156,7 @@ func TestObserversThatAreGoneAreForgotten(t *testing.T) {
 				c.l.look()
 				defer c.l.endLook()
 				one := server()
-				return one != nil && one.usage.alive.After(heard) && one.asked == nil
+				return one != nil && one.usage.alive.After(heard) && one.observers.asked == nil
 			})
 			assert.Equal(t, 1, res.Observers())
 		})

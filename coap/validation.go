@@ -116,8 +116,8 @@ func (c *conn) verify() {
 	for _, b := range c.blocks {
 		c.l.store.shares.move(&b.held, c.holder())
 	}
-	for _, o := range c.observers {
-		c.l.observing.move(&o.held, c.holder())
+	for _, o := range c.observers.byToken {
+		c.l.observers.shares.move(&o.held, c.holder())
 	}
 }
 
@@ -173,6 +173,6 @@ func (in *incoming) wantsProof(response *ccoap.Message) bool {
 	}
 	l := in.c.l
 	return in.c.address.overdrawn(creditProof) ||
-		in.observer != nil && l.observers > l.config.maxObservers()/2 ||
+		in.observer != nil && l.observers.pressed() ||
 		in.blocks != nil && in.blocks.has1 && l.store.pressed(l.config.maxBody())
 }
