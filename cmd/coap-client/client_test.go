@@ -556,7 +556,7 @@ func TestLargeUploadsSayNothing(t *testing.T) {
 func TestZonesOfAddresses(t *testing.T) {
 	for _, uri := range []string{"coap://[fe80::1%lo]/", "coap://[fe80::1%25lo]/"} {
 		got := call(t, "-B", "1", uri)
-		assert.NotEqual(t, 2, got.status, "it is no bad usage: %s", got.stderr)
+		assert.NotEqual(t, 2, got.status, "it is not bad usage: %s", got.stderr)
 		assert.NotContains(t, got.stderr, "not an IPv6 address")
 	}
 }

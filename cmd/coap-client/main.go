@@ -7,8 +7,8 @@
 //	coap-client -u me -k secret coaps://127.0.0.1/
 //	coap-client -C ca.pem coaps+tcp://device.example/
 //
-// What is received with a success goes to the standard output, or to the file of -o;
-// other responses are told on standard error, as "4.04 Not Found". docs/tools.md lists
+// The body of a successful response goes to the standard output, or to the file of -o;
+// other responses are reported on standard error, as "4.04 Not Found". docs/tools.md lists
 // what differs from libcoap's command. With --compat=4.2 flags mean what they mean with
 // libcoap 4.2.
 //
@@ -24,10 +24,10 @@
 //
 // # Exit status
 //
-// The exit status is 0 after a response that tells success (2.xx), 4 after an
-// error of the client (4.xx), 5 after one of the server (5.xx), 1 where there is no response,
-// 2 for flags, URIs and files that cannot be used, and 130 when it is interrupted. With several
-// responses the last one counts. With --legacy-exit it is 1 for wrong flags and 0 for all else.
+// The exit status is 0 after a successful response (2.xx), 4 after a client error (4.xx), 5 after a
+// server error (5.xx), 1 without a response, 2 for flags, URIs and files that cannot be used, and 130
+// when it is interrupted. With several responses the last one counts. With --legacy-exit it is 1 for
+// wrong flags and 0 otherwise.
 package main
 
 import (

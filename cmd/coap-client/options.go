@@ -129,15 +129,15 @@ func (o *options) define(fs *coapflags.Set, r *raw, stdin io.Reader) {
 		})
 	}
 	fs.StringVarP(&r.addr, "address", "a", "", "local `address` to send from")
-	fs.FuncP("block", "b", "`[num,]size` of blocks, 16 to 1024 bytes; with a num other than 0 that block alone", o.setBlock)
+	fs.FuncP("block", "b", "`[num,]size` of blocks, 16 to 1024 bytes; with a num other than 0 only that block", o.setBlock)
 	fs.FuncP("text", "e", "`text` to send, percent-encoded", o.setText)
 	fs.FuncP("file", "f", "`file` to send; - is the standard input", func(file string) error { return o.setFile(file, stdin) })
-	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to lose, or a share such as 20%")
+	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to drop, or a share such as 20%")
 	fs.FuncP("method", "m", "`method` of the request: get, put, post, delete, fetch, patch or ipatch (default get)", o.setMethod)
 	fs.StringVarP(&o.output, "output", "o", "", "`file` for what is received; - is the standard output")
 	number(&r.port, "port", "p", "local `port` to send from", 0, 65535)
-	fs.BoolVarP(&r.reliable, "reliable", "r", false, "use TCP in place of UDP, and TLS in place of DTLS")
-	fs.FuncP("subscribe", "s", "observe the resource for a `time` in seconds; 0 is without end", func(v string) error {
+	fs.BoolVarP(&r.reliable, "reliable", "r", false, "use TCP instead of UDP, and TLS instead of DTLS")
+	fs.FuncP("subscribe", "s", "observe the resource for a `time` in seconds; 0 means for ever", func(v string) error {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
 			return errors.New("not a number of seconds")
@@ -148,7 +148,7 @@ func (o *options) define(fs *coapflags.Set, r *raw, stdin io.Reader) {
 	fs.FuncP("type", "t", "content format of what is sent, a `name` or number", func(v string) error {
 		return o.addFormat(coap.OptionContentFormat, v)
 	})
-	number(&o.verbose, "verbosity", "v", "what libcoap may tell, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
+	number(&o.verbose, "verbosity", "v", "what libcoap logs, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
 	fs.BoolVarP(&o.newline, "newline", "w", false, "append a newline to what is received")
 	fs.FuncP("accept", "A", "content format to ask for, a `name` or number", func(v string) error {
 		return o.addFormat(coap.OptionAccept, v)
@@ -181,10 +181,10 @@ func (o *options) define(fs *coapflags.Set, r *raw, stdin io.Reader) {
 	fs.Key(&o.key, "pre-shared `key` of -u")
 	fs.StringVarP(&o.identity, "user", "u", "", "`identity` of the pre-shared key")
 	o.credentials.AddFlags(fs)
-	fs.StringVar(&o.serverName, "server-name", "", "`name` that the server's certificate must be for, in place of the host of the URI")
+	fs.StringVar(&o.serverName, "server-name", "", "`name` that the server's certificate must be for, instead of the host of the URI")
 	fs.StringVar(&o.session, "session", "", "`file` that keeps the DTLS or TLS session, so that the next run resumes it")
 	fs.BoolVar(&o.json, "json", false, "print each response as a line of JSON")
-	fs.AddCommon("exit with status 0 whatever comes of the request, and 1 for wrong flags")
+	fs.AddCommon("exit with status 0 whatever the response, and 1 for wrong flags")
 }
 
 func (o *options) setMethod(v string) error {
@@ -318,7 +318,7 @@ func (o *options) setTarget(uri string, old bool, r *raw) (err error) {
 	}
 	if proxy != nil && r.scheme == "" {
 		if len(uri) > 1034 {
-			return flags.Errorf("URI %.20q…: more than 1034 bytes are too many for a proxy", uri)
+			return flags.Errorf("URI %.20q…: a proxy takes at most 1034 bytes", uri)
 		}
 		o.uri, o.to = proxy, proxy
 		o.options.AddString(coap.OptionProxyURI, uri)
@@ -375,7 +375,7 @@ func parseProxy(v string, old bool) (*coap.URI, error) {
 	return u, nil
 }
 
-// addURI adds the options of the URI. A query that is empty is none: libcoap refuses the
+// addURI adds the options of the URI. A query that is empty does not count: libcoap refuses the
 // option for it.
 func (o *options) addURI(proxied bool, r *raw) {
 	if slices.Equal(o.uri.Query, []string{""}) {
@@ -441,9 +441,9 @@ func (o *options) checkCredentials(fs *coapflags.Set, r *raw) (err error) {
 	case o.key != "" && o.identity == "":
 		return flags.Errorf("-k needs -u: an identity cannot be empty")
 	case o.key == "" && fs.Changed("user"):
-		return flags.Errorf("-u %q: there is no -k for it", o.identity)
+		return flags.Errorf("-u %q: it needs -k", o.identity)
 	case r.hintFile != "" && o.key == "":
-		return flags.Bad("h", r.hintFile, "there is no -u and -k for other hints")
+		return flags.Bad("h", r.hintFile, "it needs -u and -k")
 	}
 	if r.hintFile == "" {
 		return nil

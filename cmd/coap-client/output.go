@@ -28,7 +28,7 @@ type output struct {
 	file    *os.File  // to close, or nil
 	stdout  io.Writer
 	stderr  io.Writer
-	bar     *progressbar.ProgressBar // nil where there is none
+	bar     *progressbar.ProgressBar // nil if there is none
 	secured gnutls.ConnectionState   // zero where the session has no security
 	got     bool                     // there was a response
 	code    coap.Code                // of the last response
@@ -87,7 +87,7 @@ func (out *output) take(r *coap.Response) error {
 	return nil
 }
 
-// printable has a dot in place of every byte that is no printable ASCII.
+// printable replaces every byte that is not printable ASCII with a dot.
 func printable(body []byte) string {
 	text := []byte(string(body))
 	for i, c := range text {

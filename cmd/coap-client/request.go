@@ -47,7 +47,7 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 	}
 	if o.loss != "" {
 		if err := coapdebug.LoseDatagrams(o.loss); err != nil {
-			return statusFailed, flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a share in %")
+			return statusFailed, flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a percentage")
 		}
 	}
 	addrs, err := resolve(ctx, o.to)
@@ -86,7 +86,7 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 	return status, err
 }
 
-// explain says why there is no response in words of the command.
+// explain says, in the command's words, why there is no response.
 func explain(ctx context.Context, o *options, err error) error {
 	switch {
 	case ctx.Err() != nil:

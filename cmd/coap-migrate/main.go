@@ -1,4 +1,4 @@
-// Command coap-migrate tells what in a C program on libcoap becomes what in Go.
+// Command coap-migrate reports what replaces each use of libcoap in a C program in Go.
 //
 //	coap-migrate server.c resources.c
 //	coap-migrate --json server.c
@@ -15,8 +15,7 @@
 //
 //	simple   the use can be replaced as it stands, or goes away
 //	thought  the program has to change around it
-//	open     Go lacks it: so far, or, where the report says "not offered", without a
-//	         plan for it
+//	open     Go lacks it; if the report says "not offered", there is no plan for it
 //	unknown  no public header of a supported version of libcoap has it, or it is
 //	         in another part of GnuTLS than TLS
 //
@@ -36,7 +35,7 @@
 // # Exit status
 //
 //	0  the report is there
-//	2  bad usage, or a file that cannot be read or is no C: the report is about the others
+//	2  bad usage, or a file that cannot be read or is not C: the report covers the others
 package main
 
 import (
@@ -136,7 +135,7 @@ func parse(args []string, stdout io.Writer) (asJSON bool, files []string, err er
 		args = fs.Args()[1:]
 	}
 	if len(files) == 0 {
-		return false, nil, errors.New("a C source is needed")
+		return false, nil, errors.New("no C source is given")
 	}
 	return asJSON, files, nil
 }

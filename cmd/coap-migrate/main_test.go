@@ -272,7 +272,7 @@ func TestBadUsageIsOneLineAndStatus2(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no file":              {nil, "a C source is needed"},
+		"no file":              {nil, "no C source is given"},
 		"unknown flag":         {[]string{"--yaml", good}, "flag provided but not defined: -yaml"},
 		"unknown flag behind":  {[]string{good, "--yaml"}, "flag provided but not defined: -yaml"},
 		"bad value":            {[]string{"--json=maybe", good}, `invalid boolean value "maybe" for -json`},
@@ -342,7 +342,7 @@ func TestOneFileThatIsMissingDoesNotEndTheRun(t *testing.T) {
 	assert.Regexp(t, `^coap-migrate: \S+none.c": no such file or directory\ncoap-migrate: \S+none.cc": no such[^\n]+\n$`, stderr)
 }
 
-// What is no mere replacement is not said to be one, and what differs has a note.
+// Uses that need more than a replacement are reported as such, and differences have a note.
 func TestWhatIsNotTheSameIsSaid(t *testing.T) {
 	_, stdout, _ := call(t, source(t, "a.c", `
 static void f(coap_context_t *c, coap_pdu_t *p) {

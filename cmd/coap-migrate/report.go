@@ -112,7 +112,7 @@ func some(symbols []string) string {
 	return strings.Join(symbols, ", ")
 }
 
-// goText names what stands for a place in Go.
+// goText names what replaces a place in Go.
 func (p *place) goText() string {
 	switch {
 	case p.Kind == "include":

@@ -1,21 +1,19 @@
-// Command coap-probe tells whether servers are there: the health check of the container
+// Command coap-probe reports whether servers answer. It is the health check of the container
 // image.
 //
 //	coap-probe coap://127.0.0.1
 //	coap-probe coap://127.0.0.1 tls://127.0.0.1:5684
 //
 // It pings a server whose URI is one of coap, coaps, coap+tcp and coaps+tcp (RFC 7252,
-// section 4.3; RFC 8323, section 5.4), of which host and port count. It makes a handshake
-// with one whose URI is tls://host:port, whatever is spoken over TLS there. Certificates are
-// not verified and none is presented: use coap-client or tls-resume to learn
-// whether a server can be trusted.
+// section 4.3; RFC 8323, section 5.4); only its host and port matter. If the URI is tls://host:port
+// it makes a TLS handshake, whatever protocol is spoken above TLS. It neither verifies nor presents
+// certificates: use coap-client or tls-resume to learn whether a server can be trusted.
 //
 // Without arguments the URIs are those of the environment variable COAP_PROBE, with
 // spaces between them.
 //
-// A server has four seconds. The exit status is 0 when all of them are there, 1 when one
-// is not, which a line on standard error tells, 2 for URIs that cannot be used, and 130
-// when it is interrupted.
+// A server has four seconds to answer. The exit status is 0 when all of them answer, 1 when one does
+// not, with a line on standard error, 2 for URIs that cannot be used, and 130 when it is interrupted.
 package main
 
 import (
@@ -88,7 +86,7 @@ func parse(args []string, stdout io.Writer) ([]string, error) {
 		uris = strings.Fields(os.Getenv(environment))
 	}
 	if len(uris) == 0 {
-		return nil, flags.Errorf("there is no URI, and none in %s; usage: %s", environment, usage)
+		return nil, flags.Errorf("no URI is given, and %s is empty; usage: %s", environment, usage)
 	}
 	for _, uri := range uris {
 		if err := check(uri); err != nil {

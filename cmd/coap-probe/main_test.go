@@ -112,7 +112,7 @@ func TestServersThatAreNotThere(t *testing.T) {
 
 func TestBadInputIsNamed(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"", "there is no URI, and none in COAP_PROBE; " + "usage: " + usage},
+		{"", "no URI is given, and COAP_PROBE is empty; " + "usage: " + usage},
 		{"-x", "flag provided but not defined: -x"},
 		{"http://example.org", `"http://example.org"`},
 		{"coap://a/ coap://", `"coap://"`},

@@ -1,4 +1,4 @@
-// Command coap-server is a CoAP server to try clients against. It has the flags and the
+// Command coap-server is a CoAP server to test clients with. It has the flags and the
 // resources of the coap-server that comes with libcoap 4.3.1.
 //
 //	coap-server
@@ -7,10 +7,9 @@
 //	coap-server -c server.pem -j server.key -C ca.pem
 //	coap-server -c server.pem -j server.key --ticket-key /run/tickets.key
 //
-// It listens with UDP and TCP on a port, 5683 by default, and where it has a key (-k) or
-// a certificate (-c) with DTLS and TLS on the next. With -p 0 each gets a port that is
-// free. What libcoap has to tell goes to the standard output, up to the level of -v; at
-// level 7 that is, among others, where the server listens:
+// It listens with UDP and TCP on a port, 5683 by default, and, if it has a key (-k) or a certificate
+// (-c), with DTLS and TLS on the next. With -p 0 each gets a free port. libcoap's messages go to the
+// standard output, up to the level of -v; at level 7 they include where the server listens:
 //
 //	Jan 02 15:04:05.000 DEBG created UDP  endpoint 127.0.0.1:5683
 //
@@ -24,9 +23,9 @@
 // and with -d those that clients make with PUT and POST. docs/tools.md lists what differs from
 // libcoap's command. With --compat=4.2 the flags and resources are those of libcoap 4.2.
 //
-// With --ticket-key clients over DTLS and TLS resume their sessions, also after a restart
-// of the server, and with other servers that have the same file. Whoever reads it can read
-// the sessions: the file must have mode 0600.
+// With --ticket-key clients over DTLS and TLS resume their sessions, even after a restart of the
+// server, and with other servers that have the same file. Anyone who can read it can decrypt the
+// sessions: the file must have mode 0600.
 //
 // SIGINT and SIGTERM end the server with status 0. The status is 2 for flags that cannot be
 // used, among them files with the wrong content and addresses that are taken, and 1
@@ -85,10 +84,10 @@ func reload(c *coap.Node, o *options, hup <-chan os.Signal, stderr io.Writer) {
 			err = c.SetPKI(pki)
 		}
 		if err != nil {
-			fmt.Fprintln(stderr, "coap-server: the certificates stay as they are:", strings.TrimPrefix(err.Error(), "coap: "))
+			fmt.Fprintln(stderr, "coap-server: the certificates were not reloaded:", strings.TrimPrefix(err.Error(), "coap: "))
 			continue
 		}
-		fmt.Fprintln(stderr, "coap-server: the certificates were read again")
+		fmt.Fprintln(stderr, "coap-server: the certificates were reloaded")
 	}
 }
 
@@ -101,7 +100,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 	coapdebug.PrintLog(o.verbose)
 	if o.loss != "" {
 		if err := coapdebug.LoseDatagrams(o.loss); err != nil {
-			return flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a share in %")
+			return flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a percentage")
 		}
 	}
 	c, err := coap.NewNode(config) // one for all, so that libcoap's log is in order
@@ -120,7 +119,7 @@ func serve(ctx context.Context, o *options, stderr io.Writer) error {
 		}
 	}
 	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP) // who sees the endpoints may send one
+	signal.Notify(hup, syscall.SIGHUP) // a user who sees the endpoints may send one
 	defer signal.Stop(hup)
 	if err := o.listen(c); err != nil {
 		return err

@@ -76,13 +76,13 @@ func (o *options) define(fs *coapflags.Set, r *raw) {
 	fs.BoolVarP(&o.echo, "echo", "e", false, "answer a PUT with the data that it has sent")
 	fs.StringVarP(&r.group, "group", "g", "", "multicast `group` to join")
 	fs.StringVarP(&r.groupInterface, "group-interface", "G", "", "`interface` to join the group on")
-	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to lose, or a share such as 20%")
+	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to drop, or a share such as 20%")
 	fs.Number(&o.port, "port", "p", "`port` for UDP and TCP; DTLS and TLS have the next one (default 5683)", 0, 65534)
-	fs.BoolVarP(&o.perResource, "multicast-per-resource", "r", false, "answer requests for a group at /, /async and /.well-known/core alone")
-	fs.Number(&o.verbose, "verbosity", "v", "what libcoap may tell, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
+	fs.BoolVarP(&o.perResource, "multicast-per-resource", "r", false, "answer requests for a group only at /, /async and /.well-known/core")
+	fs.Number(&o.verbose, "verbosity", "v", "what libcoap logs, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
 	fs.StringVarP(&r.addr, "address", "A", "", "local `address` to listen on (default all)")
 	fs.BlockMode()
-	fs.BoolVarP(&o.nonConfirmable, "non-confirmable", "N", false, "send notifications non-confirmable, save every fifth")
+	fs.BoolVarP(&o.nonConfirmable, "non-confirmable", "N", false, "send notifications non-confirmable, except every fifth")
 	fs.StringVarP(&r.proxy, "proxy", "P", "", "be a proxy: `[uri],[names]`, the next proxy and the names of this server")
 	fs.Number(&o.maxMessage, "max-message", "X", "largest message to take over TCP and TLS, in `bytes` (default 8388864)", 64, math.MaxUint32)
 	fs.StringVarP(&o.hint, "hint", "h", "CoAP", "`hint` that tells clients which identity to use; empty: none")
@@ -91,10 +91,10 @@ func (o *options) define(fs *coapflags.Set, r *raw) {
 	fs.StringVarP(&r.hints, "hints", "s", "", "`file` with other hints and keys for names that clients ask for (SNI), as lines of name,hint,key")
 	fs.StringVarP(&o.identity, "user", "u", "", "`identity` of the pre-shared key, for -P")
 	o.credentials.AddFlags(fs)
-	fs.BoolP("memory", "m", false, "taken for compatibility")
+	fs.BoolP("memory", "m", false, "ignored; accepted for compatibility")
 	fs.StringVarP(&o.namesFile, "names", "S", "", "`file` with other certificates for names that clients ask for (SNI), as lines of name,certificate,authorities")
 	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the keys of tickets, with which sessions resume; made when it is missing and read again when it changes")
-	fs.AddCommon("exit with status 1 in place of 2 for wrong flags")
+	fs.AddCommon("exit with status 1 instead of 2 for wrong flags")
 }
 
 // finish judges what depends on several flags, and reads the files of lines.
@@ -151,7 +151,7 @@ func (o *options) checkTicketKey(fs *coapflags.Set) error {
 	case o.ticketKey == "":
 		return bad("no file is named")
 	case !o.secure():
-		return bad("there is no -c, -k or -M for sessions over DTLS and TLS")
+		return bad("it needs -c, -k or -M: without them there are no sessions over DTLS and TLS")
 	case !coap.Supports(coap.FeatureSessionResumption):
 		return bad("sessions do not resume in this program")
 	}
@@ -184,7 +184,7 @@ func (o *options) readLines(r *raw) (err error) {
 			continue
 		}
 		if f.flag != "S" && o.key == "" {
-			return flags.Bad(f.flag, f.file, "there is no -k for other clients")
+			return flags.Bad(f.flag, f.file, "it needs -k")
 		}
 		if *f.to, err = coapflags.Lines(f.flag, f.file); err != nil {
 			return err
@@ -196,7 +196,7 @@ func (o *options) readLines(r *raw) (err error) {
 		}
 	}
 	if o.namesFile != "" && o.credentials.Cert == "" {
-		return flags.Bad("S", o.namesFile, "there is no -c for other names")
+		return flags.Bad("S", o.namesFile, "it needs -c")
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const proxyWait = 90 * time.Second
 // maxForwarded is how many requests the proxy forwards at once: each of them has a socket.
 const maxForwarded = 100
 
-// proxyBusyAge is when a client that there is no room for may ask again.
+// proxyBusyAge is when a client that was turned away may ask again.
 const proxyBusyAge = 5 * time.Second
 
 // A proxy forwards requests (RFC 7252, section 5.7).

@@ -14,7 +14,7 @@
 // On each connection it sends the -data and waits for a reply, which is
 // anything that the server sends, of any length. Under TLS 1.3 it then waits
 // for a session ticket, at most for -wait. A server may send several: the wait
-// goes on for as long as the handshake took and for at least 50 ms, but no
+// continues for as long as the handshake took and for at least 50 ms, but no
 // longer than -wait. Connecting, the handshake and the reply may each take ten
 // seconds.
 //
@@ -34,7 +34,7 @@
 //
 // -race tries all addresses of the host (RFC 8305), with a ticket for each
 // attempt, from the -pool or from one for this run. The table then has the time
-// that all of it took in place of the handshake alone.
+// that all of it took instead of the time of the handshake.
 //
 // -early sends a string like -data, as early data (0-RTT) where a ticket allows
 // it, and after the handshake where not. Early data can be replayed: send what
@@ -44,7 +44,7 @@
 //
 // A table has a line for each connection: its number, what the handshake
 // settled, the number of tickets that came, with how many the server announced
-// where it was asked (under TLS 1.2 a session ID in place of a ticket counts as
+// where it was asked (under TLS 1.2 a session ID instead of a ticket counts as
 // one), the lifetime of the last of them, how long the handshake took, and with
 // -early whether the server took early data. The note says what went wrong, or why a
 // connection that asked to resume did not. Where nothing resumed the reason
@@ -52,7 +52,7 @@
 //
 // With -json each connection is an object on a line of its own instead, with
 // the keys connection, version, cipher, group, resumed, tickets,
-// ticket_lifetime_s, ticket_request (the two numbers that were asked for, or
+// ticket_lifetime_s, ticket_request (the two numbers that were requested, or
 // null), expected_tickets (what the server announced, or null), early_data
 // (whether the server took some), handshake_ms (a number with a fraction) and
 // error (the note). All keys are always there.
@@ -143,7 +143,7 @@ func probe(ctx context.Context, opts *options, stdout, stderr io.Writer) (ok boo
 	}
 	data := p.newest()
 	if data == nil {
-		fmt.Fprintf(stderr, "tls-resume: -save %q: there are no unused session data\n", opts.save)
+		fmt.Fprintf(stderr, "tls-resume: -save %q: no unused session data are left\n", opts.save)
 		return false, nil
 	}
 	if err := saved.write(data); err != nil {

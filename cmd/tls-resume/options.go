@@ -43,7 +43,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	o := &options{stepLimit: stepLimit}
 	fs := flags.New("tls-resume")
 	fs.IntVar(&o.n, "n", 1, "`number` of further connections")
-	fs.StringVar(&o.data, "data", "", "`string` to send on each connection, where the server's reply is then read")
+	fs.StringVar(&o.data, "data", "", "`string` to send on each connection, before reading the server's reply")
 	fs.DurationVar(&o.wait, "wait", time.Second, "how long to wait for a session ticket")
 	fs.StringVar(&o.ca, "ca", "", "`file` with the authorities to trust in PEM (default the system's)")
 	fs.BoolVar(&o.insecure, "insecure", false, "accept any certificate of the server")
@@ -56,7 +56,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.StringVar(&o.load, "load", "", "`file` with session data for the first connection")
 	fs.Func("request", "ask for `NEW[,RESUMED]` tickets, 0 to 255, on a full handshake and on a resumed one (default 1)", o.setRequest)
 	fs.StringVar(&o.pool, "pool", "", "`file` with a pool of tickets to take from and add to, made when it is missing")
-	fs.BoolVar(&o.race, "race", false, "try all addresses of the host, one after the other with a short delay, and take the first handshake that is done")
+	fs.BoolVar(&o.race, "race", false, "try all addresses of the host, one after the other with a short delay, and use the first handshake that completes")
 	fs.StringVar(&o.early, "early", "", "`string` to send on each connection like -data, as early data where that is possible")
 	fs.BoolVar(&o.json, "json", false, "print a JSON object for each connection")
 	if err := flags.Parse(fs, args, "tls-resume [flags] host:port", stdout); err != nil {
@@ -64,7 +64,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	}
 	switch fs.NArg() {
 	case 0:
-		return nil, errors.New("the host:port of a server is needed")
+		return nil, errors.New("host:port of a server is missing")
 	case 1:
 	default:
 		return nil, fmt.Errorf("unexpected argument %q; flags come before host:port", fs.Arg(1))
@@ -89,7 +89,7 @@ func (o *options) check() error {
 		return flags.Bad("wait", o.wait.String(), "negative")
 	}
 	if o.key != "" && o.cert == "" {
-		return flags.Bad("key", o.key, "there is no -cert for it")
+		return flags.Bad("key", o.key, "it needs -cert")
 	}
 	if o.pool != "" && (o.save != "" || o.load != "") {
 		return flags.Bad("pool", o.pool, "it does what -save and -load do")

@@ -272,7 +272,7 @@ func (p *prober) exchange(conn *gnutls.Conn, data string) error {
 func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // awaitTickets waits for the tickets of a connection, whose handshake took
-// some time, and notes why where there are none.
+// some time, and notes why if there are none.
 func (p *prober) awaitTickets(ctx context.Context, conn *gnutls.Conn, took time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.wait)
 	defer cancel()

@@ -22,7 +22,7 @@ type report struct {
 	opts    *options
 	out     io.Writer
 	results []result
-	bar     *progressbar.ProgressBar // nil where there is none
+	bar     *progressbar.ProgressBar // nil if there is none
 }
 
 func newReport(opts *options, stdout, stderr io.Writer) *report {

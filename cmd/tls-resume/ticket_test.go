@@ -64,7 +64,7 @@ func TestPool(t *testing.T) {
 
 	results := try(t, "-json", "-pool", file, addr).results(t)
 	require.Len(t, results, 2)
-	assert.Empty(t, results[0].Error, "an empty pool is no failure")
+	assert.Empty(t, results[0].Error, "an empty pool is not a failure")
 	assert.Equal(t, []int{4, 0}, results[0].TicketRequest)
 	assert.Equal(t, []int{4, 1}, results[1].TicketRequest)
 	info, err := os.Stat(file)

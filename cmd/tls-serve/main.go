@@ -1,5 +1,5 @@
-// Command tls-serve is a TLS server over the system's GnuTLS, to try clients
-// and session resumption against.
+// Command tls-serve is a TLS server over the system's GnuTLS, to test clients
+// and session resumption with.
 //
 //	tls-serve -cert server.pem -key server.key
 //	tls-serve -cert a.pem -key a.key -cert b.pem -key b.key -mode http

@@ -74,7 +74,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.StringVar(&o.mode, "mode", "echo", "what to do with connections: echo or http")
 	fs.IntVar(&o.tickets, "tickets", gnutls.DefaultSessionTickets, "`number` of session tickets for a client that does not say how many, 0 to 255; 0 turns tickets off")
 	fs.Func("max-tickets", "most session tickets for a client that asks for a `number`, 1 to 255 (default 16, or -tickets if that is more)", o.setMaxTickets)
-	fs.BoolVar(&o.noTicketRequest, "no-ticket-request", false, "take no notice of clients that ask for a number of tickets (RFC 9149)")
+	fs.BoolVar(&o.noTicketRequest, "no-ticket-request", false, "ignore the numbers of tickets that clients ask for (RFC 9149)")
 	fs.IntVar(&o.earlyData, "early-data", 0, "`bytes` of early data (0-RTT) to accept, 0 to 65536")
 	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the keys of the tickets, made when it is missing and read again when it changes")
 	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the authorities of client certificates in PEM")
@@ -123,7 +123,7 @@ func (o *options) check() error {
 	}
 	for _, pair := range o.pairs {
 		if pair.cert == "" {
-			return flags.Bad("key", pair.key, "there is no -cert for it")
+			return flags.Bad("key", pair.key, "it needs -cert")
 		}
 	}
 	if len(o.pairs) == 0 && o.psk == "" {

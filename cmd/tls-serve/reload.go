@@ -27,7 +27,7 @@ func (o *options) load(before *gnutls.Config) (*gnutls.Config, error) {
 }
 
 // reload loads the files again for each signal until ctx ends. Where they cannot be used,
-// connections go on as before.
+// connections continue as before.
 func (l *listener) reload(ctx context.Context, signals <-chan os.Signal, opts *options, config *gnutls.Config) {
 	for {
 		select {

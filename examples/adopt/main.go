@@ -52,7 +52,7 @@ type server struct {
 	led    atomic.Bool
 	logged atomic.Int64
 
-	ticking sync.WaitGroup // who ticks in place of the loop in C
+	ticking sync.WaitGroup // the goroutine that ticks instead of the loop in C
 	quit    chan struct{}
 }
 

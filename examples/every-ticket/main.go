@@ -1,6 +1,6 @@
 // Every-ticket shows each session ticket that a client receives. A server may
 // send several after a TLS 1.3 handshake, each for one later connection;
-// Conn.SessionData gives the newest alone, Config.OnSessionTicket sees them all.
+// Conn.SessionData gives only the newest one; Config.OnSessionTicket gets them all.
 //
 //	go run ./examples/every-ticket
 package main

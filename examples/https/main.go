@@ -60,7 +60,7 @@ func run(w io.Writer, certFile, keyFile, caFile string) error {
 type connKey struct{}
 
 // newServer returns a server whose handler tells what it knows about the
-// connection. Request.TLS is for crypto/tls alone, so ConnContext hands the
+// connection. Request.TLS is only for crypto/tls, so ConnContext hands the
 // connection on.
 func newServer() *http.Server {
 	return &http.Server{

@@ -340,10 +340,10 @@ func TestWrongArguments(t *testing.T) {
 	for want, args := range map[string][]string{
 		"either -listen or -run is needed":                                 {},
 		"flag provided but not defined: -x":                                {"-x"},
-		`"more" is no flag`:                                                {"-run", "coap://h", "more"},
+		`unexpected argument "more"`:                                       {"-run", "coap://h", "more"},
 		`-run: coap: URI "http://h"`:                                       {"-run", "http://h"},
 		"-listen: address h: missing port":                                 {"-listen", "h"},
-		`-listen "h:x": the port is no number`:                             {"-listen", "h:x"},
+		`-listen "h:x": the port is not a number`:                          {"-listen", "h:x"},
 		`-cert "none" -key "": gnutls: reading the certificate: open none`: {"-listen", "h:1", "-cert", "none"},
 		"-ca: open none: no such file or directory":                        {"-run", "coap://h", "-ca", "none"},
 	} {

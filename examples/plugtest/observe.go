@@ -59,7 +59,7 @@ func (o *observable) stop() {
 	o.next.Stop()
 }
 
-// advance goes on to the next number. The mutex is locked.
+// advance moves to the next number. The mutex is locked.
 func (o *observable) advance() {
 	o.n++
 	o.become(coap.TextPlain, fmt.Appendf(nil, "%d\n%s", o.n, o.padding))

@@ -82,7 +82,7 @@ func (t *tester) ends(path string, act func(ctx context.Context) error, accepted
 		case n == 0:
 			return act(t.ctx)
 		case r.Code.IsSuccess():
-			return check(n < 5, "the observation goes on")
+			return check(n < 5, "the observation continues")
 		case accepted(r.Code):
 			return errEnough
 		}

@@ -19,7 +19,7 @@ func serve(ctx context.Context, address string, config *coap.Config, w io.Writer
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
-		return usageError{fmt.Errorf("-listen %q: the port is no number up to 65535", address)}
+		return usageError{fmt.Errorf("-listen %q: the port is not a number up to 65535", address)}
 	}
 	mux := &coap.Mux{}
 	addCore(mux)

@@ -84,7 +84,7 @@ func connect(addr, caFile, serverName, file string) error {
 	conn := gnutls.Client(raw, config)
 	defer conn.Close()
 	if session != nil {
-		// Refused data are no reason to give up: the handshake is a full one.
+		// If the data are refused the handshake is simply a full one.
 		if err := conn.Resume(session); err != nil {
 			fmt.Println("not resuming:", err)
 		}
@@ -129,7 +129,7 @@ func load(file string) (*gnutls.SessionData, error) {
 	return session, nil
 }
 
-// save writes the file for its owner alone, because it holds the keys of the
+// save writes the file so that only its owner can read it, because it holds the keys of the
 // session, and puts it in place whole or not at all.
 func save(file string, session *gnutls.SessionData) error {
 	b, err := session.MarshalBinary()

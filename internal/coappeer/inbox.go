@@ -16,7 +16,7 @@ const wait = 20 * time.Second
 // A Received is a message that has arrived.
 type Received struct {
 	Message                // as far as Data is one
-	Err     error          // why Data is none
+	Err     error          // why Data is empty
 	Data    []byte         // as it came
 	From    netip.AddrPort // who sent it
 	Time    time.Time      // when

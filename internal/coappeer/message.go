@@ -271,7 +271,7 @@ func (m Message) appendRest(b []byte) []byte {
 
 const marker = 0xff
 
-// extend returns the nibble and the bytes that stand for n (RFC 7252, 3.1).
+// extend returns the nibble and the bytes that encode n (RFC 7252, 3.1).
 func extend(n int) (nibble byte, extended []byte) {
 	switch {
 	case n < 13:

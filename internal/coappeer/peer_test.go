@@ -176,7 +176,7 @@ func TestUDPPeerNotifiesLibcoap(t *testing.T) {
 	client.Expect(t, "4.04\n")
 }
 
-// A failing stands for a test that is to fail.
+// A failing replaces a testing.TB in tests of what must fail.
 type failing struct {
 	testing.TB
 	said chan string

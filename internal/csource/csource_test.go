@@ -67,7 +67,7 @@ func TestSourcesThatAreNoCAreRefused(t *testing.T) {
 		"a\n/* b\nc":     "line 2: the comment has no end",
 		"a\n\"b\n\"":     `line 2: the literal that starts with " has no end`,
 		"'":              "line 1: the literal that starts with ' has no end",
-		"a\n\n\x00":      "line 3: a NUL byte: this is no C source",
+		"a\n\n\x00":      "line 3: a NUL byte: this is not a C source",
 		"#define A 'b\n": "line 1: the literal that starts with ' has no end",
 	} {
 		_, err := Tokens([]byte(src))

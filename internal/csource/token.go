@@ -37,7 +37,7 @@ func (t Token) Is(text string) bool {
 	return (t.Kind == Ident || t.Kind == Punct) && t.Text == text
 }
 
-// An Error says where a file is no C.
+// An Error says where a file is not C.
 type Error struct {
 	Line int
 	Err  error
@@ -60,7 +60,7 @@ type scanner struct {
 // *Error.
 func Tokens(src []byte) ([]Token, error) {
 	if i := bytes.IndexByte(src, 0); i >= 0 {
-		return nil, &Error{1 + bytes.Count(src[:i], []byte("\n")), errors.New("a NUL byte: this is no C source")}
+		return nil, &Error{1 + bytes.Count(src[:i], []byte("\n")), errors.New("a NUL byte: this is not a C source")}
 	}
 	s := &scanner{src: src, line: 1}
 	for {
@@ -80,7 +80,7 @@ func Tokens(src []byte) ([]Token, error) {
 	}
 }
 
-// rest reports whether the source goes on with a text.
+// rest reports whether the rest of the source begins with a text.
 func (s *scanner) rest(text string) bool { return bytes.HasPrefix(s.src[s.pos:], []byte(text)) }
 
 // blank skips blanks, comments and spliced line ends, up to the end of a line.

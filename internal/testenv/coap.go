@@ -137,7 +137,7 @@ func CoAPServerPSK(key string) []string { return []string{"-k", key} }
 func CoAPClientPSK(identity, key string) []string { return []string{"-u", identity, "-k", key} }
 
 // CoAPPKI returns the arguments of a coap-server or coap-client that has
-// NAME.pem and NAME.key of testdata, and trusts ca.pem alone. A server then
+// NAME.pem and NAME.key of testdata, and trusts only ca.pem. A server then
 // asks for a client's certificate, unless "-n" follows.
 func CoAPPKI(t testing.TB, name string) []string {
 	t.Helper()

@@ -67,7 +67,7 @@ func Start(t testing.TB, name string, args ...string) *Process {
 }
 
 // StartServer runs a program that Peer finds and that listens on loopback. In
-// args and in ready, "{port}" stands for the port. It returns the address, when
+// args and in ready, "{port}" is replaced with the port. It returns the address, when
 // the program has printed ready.
 func StartServer(t testing.TB, ready, name string, args ...string) (p *Process, addr string) {
 	t.Helper()

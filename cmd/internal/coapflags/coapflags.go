@@ -37,7 +37,7 @@ func New(name, since43 string) *Set {
 
 // AddCommon defines --compat, --legacy-exit and --version, which come last in the help.
 func (s *Set) AddCommon(legacy string) {
-	s.Func("compat", "take flags as libcoap `version` 4.2 or 4.3 does", func(v string) error {
+	s.Func("compat", "interpret flags as libcoap `version` 4.2 or 4.3 does", func(v string) error {
 		if v != "4.2" && v != "4.3" {
 			return errors.New("neither 4.2 nor 4.3")
 		}
@@ -134,7 +134,7 @@ func (s *Set) Number(to *int, name, short, usage string, least, most int) {
 
 // BlockMode defines -L.
 func (s *Set) BlockMode() {
-	s.FuncP("block-mode", "L", "sum of libcoap's `flags` for block-wise transfers; taken for compatibility, 1 must be among them", func(v string) error {
+	s.FuncP("block-mode", "L", "sum of libcoap's `flags` for block-wise transfers; ignored, except that 1 must be among them", func(v string) error {
 		n, err := strconv.ParseUint(v, 0, 32)
 		if err != nil || n&1 == 0 {
 			return errors.New("not a number that includes 1")

@@ -28,7 +28,7 @@ type Credentials struct {
 
 // AddFlags defines the flags.
 func (c *Credentials) AddFlags(s *Set) {
-	s.StringVarP(&c.Cert, "cert", "c", "", "PEM `file` with a certificate, and its key where there is no -j")
+	s.StringVarP(&c.Cert, "cert", "c", "", "PEM `file` with a certificate, and its key if -j is not given")
 	s.StringVarP(&c.Key, "key-file", "j", "", "PEM `file` with the private key of -c")
 	s.StringVarP(&c.CA, "ca", "C", "", "PEM `file` with the authorities that the peer's certificate must come from")
 	s.StringVarP(&c.Roots, "trust", "R", "", "PEM `file`, or directory of such files, with further authorities")
@@ -53,7 +53,7 @@ func (c *Credentials) Check(s *Set) error {
 	case c.Cert != "" && c.RawKey != "":
 		return flags.Errorf("-c and -M exclude each other")
 	case c.Key != "" && c.Cert == "" && c.RawKey == "":
-		return flags.Bad("j", c.Key, "there is no -c for it")
+		return flags.Bad("j", c.Key, "it needs -c")
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func Lines(name, file string) (lines [][3]string, err error) {
 		}
 		fields := strings.SplitN(line, ",", 3)
 		if len(fields) < 3 {
-			return nil, flags.Bad(name, file, fmt.Sprintf("line %d has less than 3 fields", n))
+			return nil, flags.Bad(name, file, fmt.Sprintf("line %d has fewer than 3 fields", n))
 		}
 		lines = append(lines, [3]string(fields))
 	}
@@ -223,7 +223,7 @@ func Lines(name, file string) (lines [][3]string, err error) {
 		return nil, flags.Bad(name, file, err)
 	}
 	if len(lines) == 0 {
-		return nil, flags.Bad(name, file, "it is empty")
+		return nil, flags.Bad(name, file, "the file is empty")
 	}
 	return lines, nil
 }

@@ -25,7 +25,7 @@ func TicketKeys(file string) (*gnutls.TicketKeyFile, error) {
 		return nil, err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("its mode %04o lets others at the key; it must be 0600", mode)
+		return nil, fmt.Errorf("its mode %04o gives others access to the key; it must be 0600", mode)
 	}
 	return gnutls.OpenTicketKeyFile(file)
 }

@@ -31,7 +31,7 @@ const (
 // Schemes are those of all transports.
 var Schemes = []string{"coap", "coaps", "coap+tcp", "coaps+tcp"}
 
-// Script is what the clients are called with, in this order. @ stands for the URI of the
+// Script is what the clients are called with, in this order. @ is replaced with the URI of the
 // server, and FILE for a file of 5000 bytes.
 var Script = []string{
 	"@/",
