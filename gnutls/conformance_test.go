@@ -125,7 +125,7 @@ func TestCipherSuiteAfterAFalseStart(t *testing.T) {
 	client := clientConfig(t)
 	client.FalseStart, client.MaxVersion = true, VersionTLS12
 	c, s := connect(t, client, serverConfig(t))
-	require.True(t, c.falseStart)
+	require.True(t, c.reading.falseStart)
 	assert.NotZero(t, c.ConnectionState().CipherSuite)
 	assert.Equal(t, s.ConnectionState().CipherSuite, c.ConnectionState().CipherSuite)
 	assert.Equal(t, s.ConnectionState().CipherSuiteName, c.ConnectionState().CipherSuiteName)

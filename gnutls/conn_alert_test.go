@@ -53,7 +53,7 @@ func TestEachAlertAfterTheHandshake(t *testing.T) {
 							require.NoError(t, own.CloseWrite())
 						}
 						sent := toPeer.received
-						peer.writer.take()
+						peer.writing.turn.take()
 						peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(level, alert, out) })
 						peer.giveWriter()
 						_, err := peer.Write([]byte("x"))
@@ -395,7 +395,7 @@ func TestEachAlertDuringAWrite(t *testing.T) {
 					written <- err
 				}()
 				<-g.waiting
-				peer.writer.take()
+				peer.writing.turn.take()
 				peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(level, alert, out) })
 				peer.giveWriter()
 				_, err := peer.Write([]byte("x"))

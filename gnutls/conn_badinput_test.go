@@ -913,9 +913,9 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 					for _, call := range calls {
 						go func() { done <- call(ctx, conn) }()
 						if strings.Contains(what, "write") {
-							waitFor(t, ctx, conn.writer)
+							waitFor(t, ctx, conn.writing.turn)
 						} else {
-							waitFor(t, ctx, conn.reader)
+							waitFor(t, ctx, conn.reading.turn)
 						}
 					}
 					require.NoError(t, conn.Close())

@@ -25,7 +25,7 @@ type failure struct {
 	sessionID []byte // under which a server's store may have it
 }
 
-// fail notes a failure. The first that is fatal stays. The caller holds tlsMu:
+// fail notes a failure. The first that is fatal stays. The caller holds the lock of tls:
 // whoever finds the session useless in GnuTLS for that reason must find the
 // failure too.
 func (c *Conn) fail(op string, code cgnutls.Code) *failure {
@@ -33,14 +33,14 @@ func (c *Conn) fail(op string, code cgnutls.Code) *failure {
 		return f
 	}
 	f := &failure{
-		err:    failureOf(op, code, c.session.s),
+		err:    failureOf(op, code, c.tls.session.s),
 		code:   code,
 		fatal:  code != cgnutls.Rehandshake,
 		told:   make(chan struct{}),
 		forget: code != cgnutls.Rehandshake && code != cgnutls.PrematureTermination,
 	}
 	if f.forget && !c.client {
-		f.sessionID = c.session.s.State().SessionID
+		f.sessionID = c.tls.session.s.State().SessionID
 	}
 	c.failed.Store(f)
 	return f
@@ -76,16 +76,12 @@ func failureOf(op string, code cgnutls.Code, s *cgnutls.Session) error {
 // tellSoon tells the peer of a failure now, or leaves that to a Write that is
 // under way, whose time is limited from then on.
 func (c *Conn) tellSoon() {
-	if c.writer.try() {
+	if c.writing.turn.try() {
 		c.giveWriter()
 		return
 	}
-	c.deadlineMu.Lock()
-	defer c.deadlineMu.Unlock()
-	limit := time.Now().Add(lastWordTimeout)
-	if c.fatal() != nil && (c.writeDeadline.IsZero() || c.writeDeadline.After(limit)) {
-		c.writeDeadline = limit
-		c.conn.SetWriteDeadline(limit)
+	if c.fatal() != nil {
+		c.deadlines.shortenWrite(lastWordTimeout)
 	}
 }
 
@@ -93,9 +89,9 @@ func (c *Conn) tellSoon() {
 func (c *Conn) giveWriter() {
 	for {
 		c.tell()
-		c.writer.give()
+		c.writing.turn.give()
 		// The reader may have failed since, while writer was taken.
-		if !c.untold() || !c.writer.try() {
+		if !c.untold() || !c.writing.turn.try() {
 			return
 		}
 	}
@@ -114,13 +110,13 @@ func (c *Conn) untold() bool {
 	}
 }
 
-// tell tells the peer of a failure, once. The caller holds writer.
+// tell tells the peer of a failure, once. The caller holds the turn of writing.
 func (c *Conn) tell() {
 	if !c.untold() {
 		return
 	}
 	f := c.failed.Load()
-	if !c.closeNotify && !c.closed.Load() {
+	if !c.writing.closeNotify && !c.tls.closed.Load() {
 		c.alertFor(f.code)
 	}
 	close(f.told)
@@ -157,4 +153,13 @@ func (c *Conn) forgetSession() {
 	if err := c.native.store.Delete(ctx, f.sessionID); err != nil {
 		c.log(slog.LevelWarn, "store failed", "error", err)
 	}
+}
+
+// alertFor tells the peer about an error. The caller holds the turn of writing.
+func (c *Conn) alertFor(code cgnutls.Code) {
+	switch code {
+	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.SessionEOF, cgnutls.InvalidSession:
+		return
+	}
+	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.AlertFor(code, out) })
 }

@@ -300,7 +300,7 @@ func TestUserCanceled(t *testing.T) {
 			t.Run(side+"/"+name, func(t *testing.T) {
 				conn, p := scripted(t, side)
 				if transport {
-					conn.in.conn, conn.in.raw = oneByteConn{conn.conn}, nil
+					conn.reading.in.conn, conn.reading.in.raw = oneByteConn{conn.conn}, nil
 				}
 				for _, level := range []byte{1, 2} {
 					require.NoError(t, p.SendRecord(tls13peer.RecordAlert, []byte{level, userCanceled}))
@@ -348,7 +348,7 @@ func TestWarningsAreBounded(t *testing.T) {
 		}
 		warn := func(n int) {
 			for range n {
-				peer.writer.take()
+				peer.writing.turn.take()
 				peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
 					return s.Alert(cgnutls.Warning, userCanceled, out)
 				})

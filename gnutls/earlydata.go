@@ -1,14 +1,8 @@
 package gnutls
 
 import (
-	"container/list"
-	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
@@ -66,19 +60,25 @@ func (c *Conn) keepEarly(p []byte) bool {
 	if c.handshakeDone.Load() {
 		return false
 	}
-	c.writer.take()
+	c.writing.turn.take()
 	defer c.giveWriter()
-	if c.handshaking == nil || c.handshaking.begun || c.handshakeErr != nil || c.closed.Load() ||
-		len(c.handshaking.early)+len(p) > maxEarlyWrite {
+	if c.handshaking == nil || c.handshaking.begun || c.handshakeErr != nil || c.tls.closed.Load() ||
+		len(c.handshaking.early.data)+len(p) > maxEarlyWrite {
 		return false
 	}
-	c.handshaking.early = append(c.handshaking.early, p...)
+	c.handshaking.early.data = append(c.handshaking.early.data, p...)
 	return true
+}
+
+// earlyWrite is what a client has written before the handshake.
+type earlyWrite struct {
+	data []byte
+	sent bool // with the ClientHello
 }
 
 // sendEarly makes the handshake take the early data along, if it can.
 func (c *Conn) sendEarly() error {
-	early, d := c.handshaking.early, c.resumption.session
+	early, d := c.handshaking.early.data, c.resumption.session
 	if len(early) == 0 || d == nil || len(d.data) > maxEarlyTicket || d.protocol != c.earlyProtocol() ||
 		int64(len(early)+earlyRecordOverhead) > int64(d.maxEarlyData) {
 		return nil
@@ -87,7 +87,7 @@ func (c *Conn) sendEarly() error {
 	if err := c.withSession(func(s *cgnutls.Session) { code = s.SendEarlyData(early) }); err != nil {
 		return err
 	}
-	c.handshaking.earlySent = code >= 0
+	c.handshaking.early.sent = code >= 0
 	return check("write early data", code)
 }
 
@@ -102,11 +102,11 @@ func (c *Conn) earlyProtocol() string {
 // settleEarly notes on a client what became of the early data. What is left of
 // them must be sent.
 func (c *Conn) settleEarly(cs *ConnectionState) (left []byte, err error) {
-	early := c.handshaking.early
+	early := c.handshaking.early.data
 	if len(early) == 0 {
 		return nil, nil
 	}
-	if c.handshaking.earlySent {
+	if c.handshaking.early.sent {
 		if err := c.withSession(func(s *cgnutls.Session) { cs.EarlyDataAccepted = s.EarlyDataAccepted() }); err != nil {
 			return nil, err
 		}
@@ -123,149 +123,4 @@ func (c *Conn) settleEarly(cs *ConnectionState) (left []byte, err error) {
 		return nil, nil
 	}
 	return early, nil
-}
-
-// receiveEarly keeps the early data that a server has accepted for Read.
-func (c *Conn) receiveEarly(cs *ConnectionState) error {
-	guard := c.native.early
-	if guard == nil {
-		return nil
-	}
-	var data []byte
-	var code cgnutls.Code
-	err := c.withSession(func(s *cgnutls.Session) {
-		cs.EarlyDataAccepted = s.EarlyDataAccepted()
-		data = s.TakeEarlyData()
-		code = s.SetMaxEarlyData(guard.max) // for the tickets
-	})
-	if err == nil {
-		err = check("setting the limit of early data", code)
-	}
-	if err != nil {
-		return err
-	}
-	if len(data) > guard.max {
-		return &Error{Op: "handshake", Code: CodeUnexpectedPacket, Err: fmt.Errorf("the client sent more than %d bytes of early data", guard.max)}
-	}
-	cs.EarlyData = len(data)
-	c.keep(data)
-	return nil
-}
-
-const (
-	// earlyWindow is how long a ClientHello with early data may be under way.
-	earlyWindow = 10 * time.Second
-	// earlyRecord is how long one is remembered. The difference is for the
-	// clocks of servers that share tickets.
-	earlyRecord = 30 * time.Second
-	// antiReplays is how many native anti-replay objects a Config has. GnuTLS
-	// refuses early data with tickets that are older than the object, and makes
-	// it as young as the early data that it has last seen, if that is more than
-	// earlyWindow ago. So the more there are, the older may tickets be.
-	antiReplays = 1024
-)
-
-// earlyDataGuard decides on a server which early data are accepted. Its native
-// objects are used by one handshake at a time.
-type earlyDataGuard struct {
-	max   int
-	store AntiReplay
-
-	mu   sync.Mutex
-	free *list.List // of *cgnutls.AntiReplay, the one used longest ago in front
-}
-
-func (c *Config) newEarlyDataGuard() (*earlyDataGuard, error) {
-	switch {
-	case c.MaxEarlyData == 0:
-		return nil, nil
-	case c.MaxEarlyData < 0 || c.MaxEarlyData > maxEarlyRead:
-		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is %d, which is not 0 to %d", c.MaxEarlyData, maxEarlyRead)
-	case len(c.NextProtos) > 1:
-		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is set and NextProtos has %d entries", len(c.NextProtos))
-	}
-	if !cgnutls.AtLeast("3.7.2") {
-		// A ClientHello with early data and no valid ticket would crash it.
-		return nil, nil
-	}
-	g := &earlyDataGuard{max: c.MaxEarlyData, store: c.AntiReplay, free: list.New()}
-	if g.store == nil {
-		g.store = NewAntiReplay(0)
-	}
-	var all []*cgnutls.AntiReplay
-	runtime.AddCleanup(g, func(all *[]*cgnutls.AntiReplay) {
-		for _, a := range *all {
-			a.Free()
-		}
-	}, &all)
-	for range antiReplays {
-		a, code := cgnutls.NewAntiReplay(earlyWindow)
-		if code < 0 {
-			return nil, check("setting up early data", code)
-		}
-		all = append(all, a)
-		g.free.PushBack(a)
-	}
-	return g, nil
-}
-
-// take returns a native object, or nil where all are in use.
-func (g *earlyDataGuard) take() *cgnutls.AntiReplay {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.free.Len() == 0 {
-		return nil
-	}
-	return g.free.Remove(g.free.Front()).(*cgnutls.AntiReplay)
-}
-
-func (g *earlyDataGuard) give(a *cgnutls.AntiReplay, used bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if used {
-		g.free.PushBack(a)
-	} else {
-		g.free.PushFront(a)
-	}
-}
-
-// acceptEarlyData sets a server up for early data.
-func (c *Conn) acceptEarlyData(guard *earlyDataGuard, pr *priority, s *cgnutls.Session) error {
-	s.AcceptEarlyData(pr.p, strings.Contains(c.config.Priority, "%SERVER_PRECEDENCE"))
-	// Room for the ciphertext of what is refused.
-	return check("setting the limit of early data", s.SetMaxEarlyData(2*guard.max+maxEarlyWrite))
-}
-
-// takeAntiReplay is called from inside a server's handshake for a ClientHello
-// with early data.
-func (c *Conn) takeAntiReplay() *cgnutls.AntiReplay {
-	if c.handshaking.replay == nil {
-		c.handshaking.replay = c.native.early.take()
-	}
-	return c.handshaking.replay
-}
-
-// returnAntiReplay is called after each step of a handshake: GnuTLS deals with a
-// ClientHello in one. The caller holds tlsMu.
-func (c *Conn) returnAntiReplay() {
-	if h := c.handshaking; h.replay != nil {
-		h.session.s.DropAntiReplay()
-		c.native.early.give(h.replay, h.replayUsed)
-		h.replay, h.replayUsed = nil, false
-	}
-}
-
-// recordEarly is called from inside a server's handshake for early data that
-// GnuTLS would accept.
-func (c *Conn) recordEarly(ctx context.Context) func() (bool, error) {
-	h := c.handshaking
-	return func() (bool, error) {
-		if c.config.AntiReplay != nil {
-			if err := c.enter(); err != nil {
-				return false, err
-			}
-		}
-		h.replayUsed = true
-		return c.native.early.store.Add(ctx, h.session.s.ClientRandom(), time.Now().Add(earlyRecord))
-	}
 }

@@ -26,7 +26,7 @@ func (c *Conn) handshakeInput() (in []byte, eof bool) {
 	if h := c.handshaking; len(h.again) > 0 {
 		return h.again, false
 	}
-	return c.in.bytes(), c.in.eof
+	return c.reading.in.bytes(), c.reading.in.eof
 }
 
 // skipHandshakeInput drops the start of what handshakeInput returned.
@@ -39,7 +39,7 @@ func (c *Conn) skipHandshakeInput(used []byte) {
 	if !c.client && !h.settled {
 		h.kept = append(h.kept, used...)
 	}
-	c.in.skip(len(used))
+	c.reading.in.skip(len(used))
 }
 
 // reconsider looks, on a server, at what GnuTLS has made of the ClientHello and not yet

@@ -113,8 +113,8 @@ func (c *Conn) leave() {
 // waitForTurn waits until ctx ends, the read deadline passes or the connection is closed.
 func (c *Conn) waitForTurn(ctx context.Context) error {
 	for {
-		changed, deadline := c.watchDeadline()
-		if c.closed.Load() {
+		changed, deadline := c.deadlines.watchRead()
+		if c.tls.closed.Load() {
 			return net.ErrClosed
 		}
 		var expired <-chan time.Time
@@ -135,24 +135,5 @@ func (c *Conn) waitForTurn(ctx context.Context) error {
 		case <-expired:
 		case <-changed:
 		}
-	}
-}
-
-// watchDeadline returns the read deadline, and a channel that is closed when that changes
-// or the connection is closed.
-func (c *Conn) watchDeadline() (changed <-chan struct{}, deadline time.Time) {
-	c.deadlineMu.Lock()
-	defer c.deadlineMu.Unlock()
-	if c.deadlineChanged == nil {
-		c.deadlineChanged = make(chan struct{})
-	}
-	return c.deadlineChanged, c.readDeadline
-}
-
-// wakeTurnLocked ends a wait of waitForTurn. The caller holds deadlineMu.
-func (c *Conn) wakeTurnLocked() {
-	if c.deadlineChanged != nil {
-		close(c.deadlineChanged)
-		c.deadlineChanged = nil
 	}
 }

@@ -155,11 +155,11 @@ func tooLong(t testing.TB, client *Config) *SessionData {
 	c, s := requireServer(t, config, tls13peer.ServerScript{})
 	require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: 60, Name: make([]byte, 65_535)}))
 	for {
-		require.NoError(t, c.in.fill())
+		require.NoError(t, c.reading.in.fill())
 		var tickets []cgnutls.Ticket
 		require.NoError(t, c.withSession(func(s *cgnutls.Session) {
-			r := s.Recv(c.in.bytes(), false, make([]byte, 1))
-			c.in.skip(r.Used)
+			r := s.Recv(c.reading.in.bytes(), false, make([]byte, 1))
+			c.reading.in.skip(r.Used)
 			tickets = s.TakeTickets()
 		}))
 		if len(tickets) > 0 {

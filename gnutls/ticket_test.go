@@ -30,7 +30,7 @@ func noTickets(t testing.TB) *Config {
 // sendTickets makes a server send n tickets now.
 func sendTickets(t testing.TB, s *Conn, n int) {
 	t.Helper()
-	s.writer.take()
+	s.writing.turn.take()
 	defer s.giveWriter()
 	require.NoError(t, s.produce(func(ss *cgnutls.Session, out []byte) cgnutls.Result { return ss.SendTickets(n, out) }))
 }
@@ -276,7 +276,7 @@ func TestSessionDataKeepABoundedAmountOfData(t *testing.T) {
 	_, err := c.SessionData(waitContext(t))
 	assert.ErrorIs(t, err, ErrNoTicket)
 	assert.ErrorContains(t, err, "too much application data")
-	assert.Less(t, len(c.kept), maxKept+maxCrossing)
+	assert.Less(t, len(c.kept.data), maxKept+maxCrossing)
 	got, err := io.ReadAll(c)
 	require.NoError(t, err)
 	require.NoError(t, <-written)
@@ -464,7 +464,7 @@ func TestCloseAfterManyTickets(t *testing.T) {
 // and instead of none of them.
 func TestWriteWhileTicketsWaitInside(t *testing.T) {
 	c, s := connect(t, clientConfig(t), noTickets(t))
-	s.writer.take()
+	s.writing.turn.take()
 	small := make([]byte, 300)
 	var r cgnutls.Result
 	require.NoError(t, s.withSession(func(ss *cgnutls.Session) { r = ss.SendTickets(5, small) }))
@@ -554,7 +554,7 @@ func TestTicketsThatADeadlineHasCutOffComeLater(t *testing.T) {
 	require.NoError(t, clientErr)
 	require.NoError(t, serverErr)
 	require.NoError(t, s.SetWriteDeadline(longAgo)) // while the client reads nothing
-	<-s.produced
+	<-s.after.done
 	require.NoError(t, s.SetWriteDeadline(time.Time{}))
 	written := make(chan error, 1)
 	go func() {

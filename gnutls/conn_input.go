@@ -17,7 +17,8 @@ type buffer [max(cgnutls.InputSize, cgnutls.OutputSize)]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-func getBuffer() *buffer  { return buffers.Get().(*buffer) }
+func getBuffer() *buffer { return buffers.Get().(*buffer) }
+
 func putBuffer(b *buffer) { buffers.Put(b) }
 
 // input is what came from the transport and GnuTLS has not used up.
@@ -122,63 +123,4 @@ func (in *input) readSocket(fd uintptr) bool {
 		in.err = &net.OpError{Op: "read", Net: in.conn.LocalAddr().Network(), Source: in.conn.LocalAddr(), Addr: in.conn.RemoteAddr(), Err: os.NewSyscallError("read", err)}
 	}
 	return true
-}
-
-// send sends the first n bytes of buf, which it owns, after all output before
-// them. The caller holds writer.
-func (c *Conn) send(buf *buffer, n int) error {
-	if c.unsentBuf != nil {
-		// Only after a deadline cut a send off, and then rarely more than an
-		// alert: a copy is good enough.
-		c.unsent = append(c.unsent[:len(c.unsent):len(c.unsent)], buf[:n]...)
-		putBuffer(buf)
-		return c.flush()
-	}
-	c.unsentBuf, c.unsent = buf, buf[:n]
-	return c.flush()
-}
-
-// flush sends the output that waits. The caller holds writer.
-func (c *Conn) flush() error {
-	for len(c.unsent) > 0 {
-		n, err := c.conn.Write(c.unsent)
-		c.unsent = c.unsent[n:]
-		if err != nil {
-			return c.writeFailure(err)
-		}
-	}
-	if c.unsentBuf != nil {
-		putBuffer(c.unsentBuf)
-		c.unsentBuf, c.unsent = nil, nil
-	}
-	return nil
-}
-
-// flushNow sends what the socket takes without waiting. The caller holds
-// writer and has seen that there is a raw connection.
-func (c *Conn) flushNow() {
-	err := c.in.raw.Write(func(fd uintptr) bool {
-		n, err := syscall.Write(int(fd), c.unsent)
-		if err == nil {
-			c.unsent = c.unsent[n:]
-		}
-		return true
-	})
-	if err == nil && len(c.unsent) == 0 {
-		putBuffer(c.unsentBuf)
-		c.unsentBuf, c.unsent = nil, nil
-	}
-}
-
-// writeFailure says what a failed write to the transport means. All but a
-// deadline is final.
-func (c *Conn) writeFailure(err error) error {
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	var timeout net.Error
-	if !errors.As(err, &timeout) || !timeout.Timeout() {
-		c.writeErr = err
-	}
-	return err
 }
