@@ -3,7 +3,6 @@ package coap
 import (
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"github.com/gnucoap/gnucoap/coap/internal/access"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
@@ -27,12 +26,12 @@ func init() {
 }
 
 // takeContext is native.Adopt, and native.Borrow.
-func takeContext(p unsafe.Pointer, config *Config, borrowed bool) (*Node, error) {
+func takeContext(native ccoap.NativeContext, config *Config, borrowed bool) (*Node, error) {
 	if config == nil {
 		config = &Config{}
 	}
 	err := need(FeatureAdoption, "contexts of C programs", true)
-	if err == nil && p == nil {
+	if err == nil && native.IsNil() {
 		err = errNilPointer
 	}
 	if err == nil {
@@ -46,7 +45,7 @@ func takeContext(p unsafe.Pointer, config *Config, borrowed bool) (*Node, error)
 	}
 	var l *loop
 	if err == nil {
-		l, err = newSharedLoop(p, *config, borrowed)
+		l, err = newSharedLoop(native, *config, borrowed)
 	}
 	if err != nil {
 		op := "adopt"
@@ -78,7 +77,7 @@ func (c *Config) checkShared() error {
 }
 
 // use is native.Use.
-func (n *Node) use(f func(context unsafe.Pointer)) error {
+func (n *Node) use(f func(ccoap.NativeContext)) error {
 	if err := n.l.enter(); err != nil {
 		return &Error{Op: "native", Err: err}
 	}
@@ -90,22 +89,22 @@ func (n *Node) use(f func(context unsafe.Pointer)) error {
 }
 
 // wrapSession is native.WrapSession.
-func wrapSession(p unsafe.Pointer) (*Session, error) {
-	s, err := wrap(p)
+func wrapSession(native ccoap.Session) (*Session, error) {
+	s, err := wrap(native)
 	if err != nil {
 		return nil, &Error{Op: "wrap", Err: err}
 	}
 	return s, nil
 }
 
-func wrap(p unsafe.Pointer) (*Session, error) {
+func wrap(native ccoap.Session) (*Session, error) {
 	if err := need(FeatureAdoption, "sessions of C programs", true); err != nil {
 		return nil, err
 	}
-	if p == nil {
+	if native.IsNil() {
 		return nil, errNilPointer
 	}
-	l, ok := ccoap.OwnerOf(p).(*loop)
+	l, ok := native.Owner().(*loop)
 	if !ok {
 		return nil, errSession
 	}
@@ -113,7 +112,7 @@ func wrap(p unsafe.Pointer) (*Session, error) {
 		return nil, err
 	}
 	defer l.leave()
-	native, id, isNew := l.native.Wrap(p)
+	id, isNew := l.native.Wrap(native)
 	if id == 0 {
 		return nil, errLeaving
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/cprogram"
 )
 
@@ -22,7 +23,7 @@ func TestLastBlockThatComesAgainIsAnsweredAgain(t *testing.T) {
 			began, ended := make(chan *Node), make(chan struct{})
 			go func() {
 				defer close(ended)
-				n, err := takeContext(p.Context(), nil, borrowed)
+				n, err := takeContext(ccoap.NativeContextAt(p.Context()), nil, borrowed)
 				assert.NoError(t, err)
 				began <- n
 				if borrowed {

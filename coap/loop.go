@@ -83,7 +83,7 @@ func newLoop(config Config) (*loop, error) {
 	native.LimitStreams(l.config.streamLimits())
 	native.SetMTU(l.config.MTU)
 	if l.priority != nil {
-		native.SetPriority(l.priority.pointers())
+		native.SetPriority(l.priority.refs())
 	}
 	l.registerCritical(native)
 	if config.MaxMessage != 0 {

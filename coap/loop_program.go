@@ -2,13 +2,12 @@ package coap
 
 import (
 	"runtime"
-	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // newSharedLoop is newLoop for a context of a C program.
-func newSharedLoop(p unsafe.Pointer, config Config, borrowed bool) (*loop, error) {
+func newSharedLoop(context ccoap.NativeContext, config Config, borrowed bool) (*loop, error) {
 	l := makeLoop(config)
 	l.shared, l.borrowed, l.mutex.shared = true, borrowed, true
 	if ccoap.ForgetsBodies {
@@ -16,7 +15,7 @@ func newSharedLoop(p unsafe.Pointer, config Config, borrowed bool) (*loop, error
 	}
 	// A program's thread may find the loop as soon as there is the native context.
 	l.mutex.Lock()
-	native, err := ccoap.AdoptContext(p, borrowed, l.callbacks())
+	native, err := ccoap.AdoptContext(context, borrowed, l.callbacks())
 	if err == nil && !borrowed {
 		if err = l.driver.open(native); err != nil {
 			native.GiveBack()

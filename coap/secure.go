@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // secured is what secures the sessions of a context.
@@ -154,7 +154,7 @@ func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Proto
 		native, id, err = s.newPSK(l, local, server, proto)
 	} else {
 		if l.priority != nil {
-			l.native.SetClientPriority(l.priority.pki.Pointer())
+			l.native.SetClientPriority(l.priority.pki.Ref())
 		}
 		native, id, err = s.newPKI(l, local, server, proto)
 	}
@@ -188,7 +188,7 @@ func (c *conn) watch() {
 		return
 	}
 	p := c.native.TLS()
-	if p == nil {
+	if p.IsNil() {
 		return
 	}
 	s.set = true
@@ -233,7 +233,7 @@ func (c *conn) tcpConnected() {
 	c.watch()
 	p := c.native.TLS()
 	switch {
-	case p == nil || s.verified:
+	case p.IsNil() || s.verified:
 		return
 	case s.failed != nil: // libcoap does not see that
 		c.fail(s.failed)
@@ -407,8 +407,9 @@ func callbackError(err error) error {
 
 // onVerify decides where libcoap asks: about clients of a server, and about what came for a client
 // session before it was watched.
-func (l *loop) onVerify(tls unsafe.Pointer) bool {
-	id, client := ccoap.Peer(cgnutls.Borrow(tls, true).Transport())
+func (l *loop) onVerify(tls tlsref.Session) bool {
+	session := ccoap.SessionOf(cgnutls.Borrow(tls, true).Transport())
+	id, client := session.ID(), session.IsClient()
 	b := cgnutls.Borrow(tls, !client)
 	if client {
 		c := l.conns[id]
@@ -442,7 +443,7 @@ func (l *loop) onExhausted(err error) { l.warn("connections cannot be accepted",
 
 // onAccepted tells a client over TLS whose handshake has failed as soon as it came, because
 // libcoap does not, and does not disconnect it either.
-func (l *loop) onAccepted(tls unsafe.Pointer) bool {
+func (l *loop) onAccepted(tls tlsref.Session) bool {
 	b := cgnutls.Borrow(tls, true)
 	if !b.Unanswered() {
 		return true
@@ -455,7 +456,7 @@ func (l *loop) onAccepted(tls unsafe.Pointer) bool {
 // what was asked for: libcoap accepts raw public keys that nobody has verified.
 func (c *conn) established() error {
 	p := c.native.TLS()
-	if p == nil {
+	if p.IsNil() {
 		return ErrDisconnected
 	}
 	b := cgnutls.Borrow(p, c.server)

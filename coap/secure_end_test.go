@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gnucoap/gnucoap/internal/coappeer"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 // isClientHello reports whether a datagram of DTLS begins a handshake.
@@ -88,7 +88,7 @@ func TestNothingIsSentInASessionThatIsOver(t *testing.T) {
 		got := start(waitContext(t), first, get())
 		receive(t, asked)
 		before := len(relay.Captured())
-		require.NoError(t, c.use(func(unsafe.Pointer) { // what the server sends is read in one poll
+		require.NoError(t, c.use(func(ccoap.NativeContext) { // what the server sends is read in one poll
 			close(end)
 			receive(t, ended)
 		}))
@@ -122,7 +122,7 @@ func TestServerBeginsNoHandshake(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, CodeNotFound, r.Code)
 	before := len(relay.Captured())
-	require.NoError(t, server.use(func(unsafe.Pointer) {
+	require.NoError(t, server.use(func(ccoap.NativeContext) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_, _ = s.exchange(ctx, get().message(nil, nil)) // it is sent all the same

@@ -22,6 +22,7 @@ import (
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // PKI is how sides prove who they are with certificates or raw public keys. Its zero
@@ -211,7 +212,7 @@ func (l *loop) present(pki *PKI) error {
 	if !l.native.SetPKI(key, false, pki.requests(), false) {
 		return errRefused
 	}
-	l.native.SetServerCredentials(p.creds.Native().Pointer())
+	l.native.SetServerCredentials(p.creds.Native().Ref())
 	l.secured.pki, l.secured.presented = pki, p
 	return nil
 }
@@ -323,9 +324,9 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 	if s.creds, err = bridge.Lent.ClientCredentials(s.roots, bounded(s.pki.Certificates)); err != nil {
 		return failed(err)
 	}
-	set := s.creds.Native().Pointer()
+	set := s.creds.Native().Ref()
 	if s.pki.RawPublicKey != nil {
-		set = nil
+		set = tlsref.Credentials{}
 	}
 	bytes := proto == ccoap.TLS && !Supports(FeatureCredentials)
 	if bytes && len(s.pki.Certificates) > 1 {

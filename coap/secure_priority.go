@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 	"weak"
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // A priority is what the sessions of a context may have.
@@ -20,11 +20,11 @@ type priority struct {
 	owners  []bridge.Priority
 }
 
-func (p *priority) pointers() (all, hint unsafe.Pointer) {
+func (p *priority) refs() (all, hint tlsref.Priority) {
 	if p.hint != nil {
-		hint = p.hint.Pointer()
+		hint = p.hint.Ref()
 	}
-	return p.p.Pointer(), hint
+	return p.p.Ref(), hint
 }
 
 // What CoAP asks for beyond the usual default: key exchanges with pre-shared keys, the ciphers of

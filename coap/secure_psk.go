@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"unsafe"
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // PSK is a client's pre-shared key (RFC 4279, RFC 7925 section 4.2). It stands for
@@ -181,7 +181,7 @@ func (l *loop) setPSK(psk *ServerPSK) error {
 }
 
 // onPSK returns the key of a client's identity.
-func (l *loop) onPSK(tls unsafe.Pointer, identity []byte) []byte {
+func (l *loop) onPSK(tls tlsref.Session, identity []byte) []byte {
 	b := cgnutls.Borrow(tls, true)
 	key, err := l.pskOf(string(identity), b.ServerName())
 	if err == nil {

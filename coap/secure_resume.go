@@ -8,22 +8,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"unsafe"
 
 	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/bridge"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
-)
-
-// Package ccoap cannot see the constants of GnuTLS.
-var (
-	_ = [1]struct{}{}[ccoap.InitClient-cgnutls.InitClient]
-	_ = [1]struct{}{}[ccoap.InitDatagram-cgnutls.InitDatagram]
-	_ = [1]struct{}{}[ccoap.InitNoAutoSendTicket-cgnutls.InitNoAutoSendTicket]
-	_ = [1]struct{}{}[ccoap.InitInternalError-cgnutls.InitInternalError]
-	_ = [1]struct{}{}[ccoap.CertificateType-cgnutls.CertificateType]
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // resumesClients reports whether sessions of clients are to resume, and resumesServers those of
@@ -84,7 +75,7 @@ func (c *Config) reloadTicketKeys() []cgnutls.TicketKey {
 }
 
 // onTLS sees to what a session needs that libcoap has just made, before its handshake.
-func (l *loop) onTLS(id ccoap.SessionID, tls unsafe.Pointer, client, datagram bool) {
+func (l *loop) onTLS(id ccoap.SessionID, tls tlsref.Session, client, datagram bool) {
 	b := cgnutls.Borrow(tls, !client)
 	if !client {
 		if code := l.watchClient(b, datagram); code < 0 {
@@ -135,12 +126,13 @@ func (l *loop) watchClient(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
 
 // limitTickets asks the user how many tickets a client gets. The handshake fails where that fails.
 func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resumed bool, n int) int {
+	_, peer := ccoap.SessionOf(b.Transport()).Addresses()
 	info := gnutls.TicketRequestInfo{
 		Requested:  gnutls.TicketRequest(asked),
 		Resumed:    resumed,
 		Tickets:    n,
 		ServerName: b.ServerName(),
-		RemoteAddr: net.TCPAddrFromAddrPort(ccoap.PeerAddress(b.Transport())),
+		RemoteAddr: net.TCPAddrFromAddrPort(peer),
 	}
 	limited, err := handle.GuardFor(callbackLimit, func() (int, error) { return l.config.LimitTickets(info), nil })
 	if err != nil {
@@ -151,7 +143,7 @@ func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resu
 }
 
 // onSecured sends the tickets of a server over TLS 1.3.
-func (l *loop) onSecured(tls unsafe.Pointer) {
+func (l *loop) onSecured(tls tlsref.Session) {
 	b := cgnutls.Borrow(tls, true)
 	if !b.Watched() || !l.config.resumesServers() || b.State().Version != gnutls.VersionTLS13 {
 		return
@@ -274,7 +266,7 @@ func (c *conn) takeTickets() {
 		return
 	}
 	p := c.native.TLS()
-	if p == nil || !cgnutls.Borrow(p, false).Watched() {
+	if p.IsNil() || !cgnutls.Borrow(p, false).Watched() {
 		return
 	}
 	r := c.security.resumption

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gnucoap/gnucoap/coap"
 	"github.com/gnucoap/gnucoap/coap/internal/access"
+	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
 var functions = access.Registered[coap.Node, coap.Config, coap.Session]()
@@ -56,7 +57,7 @@ var functions = access.Registered[coap.Node, coap.Config, coap.Session]()
 // that Go already has, are refused. A nil config means the zero Config. With libcoap 4.2.1 the
 // error is coap.ErrNotSupported (coap.FeatureAdoption).
 func Adopt(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
-	return functions.Take(p, config, false)
+	return functions.Take(ccoap.NativeContextAt(p), config, false)
 }
 
 // Borrow is Adopt for a program that continues to run the loop: it calls gnucoap_io_process in
@@ -81,7 +82,7 @@ func Adopt(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
 // earlier. The context may also be borrowed or adopted again. TakeOver makes it an adopted one,
 // and everything that Go has in the context stays.
 func Borrow(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
-	return functions.Take(p, config, true)
+	return functions.Take(ccoap.NativeContextAt(p), config, true)
 }
 
 // TakeOver has Go run the loop of a context that is borrowed: from now on it is as after Adopt,
@@ -96,7 +97,9 @@ func TakeOver(n *coap.Node) error { return functions.TakeOver(n) }
 // that package coap does not offer, made with cgo. f must not keep the pointer, wait, or use the
 // Node. It must leave alone what package coap needs: the handlers and the app data of contexts
 // and sessions that Go has made. The error for a closed Node is net.ErrClosed.
-func Use(n *coap.Node, f func(context unsafe.Pointer)) error { return functions.Use(n, f) }
+func Use(n *coap.Node, f func(context unsafe.Pointer)) error {
+	return functions.Use(n, func(context ccoap.NativeContext) { f(context.Pointer()) })
+}
 
 // WrapSession returns the Session for a coap_session_t of a C program: one whose context is
 // adopted or borrowed. It takes a reference, so that the session stays while Go uses it: each
@@ -111,4 +114,6 @@ func Use(n *coap.Node, f func(context unsafe.Pointer)) error { return functions.
 // session. NULL and sessions of other contexts are refused, and in callbacks also a session that
 // libcoap may be about to free: during COAP_EVENT_SERVER_SESSION_DEL, and during nacks that come
 // because the session has ended.
-func WrapSession(p unsafe.Pointer) (*coap.Session, error) { return functions.Wrap(p) }
+func WrapSession(p unsafe.Pointer) (*coap.Session, error) {
+	return functions.Wrap(ccoap.SessionAt(p))
+}

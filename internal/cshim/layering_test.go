@@ -354,6 +354,21 @@ var rules = []rule{
 		},
 	},
 	{
+		name: "package coap gets typed values from the shims",
+		check: func(s source) ([]string, error) {
+			if path.Dir(s.path) != "coap" || strings.HasSuffix(s.path, "_test.go") {
+				return nil, nil
+			}
+			return unsafePointer.FindAllString(s.text, -1), nil
+		},
+		good: []source{
+			{"coap/a.go", "package coap\nconst n = unsafe.Sizeof(conn{})\n"},
+			{"coap/a_test.go", "package coap\nfunc f(p unsafe.Pointer) {}\n"},
+			{"coap/native/a.go", "package native\nfunc f(p unsafe.Pointer) {}\n"},
+		},
+		bad: []source{{"coap/a.go", "package coap\nfunc f(p unsafe.Pointer) {}\n"}},
+	},
+	{
 		name: "only the loop names its mutex",
 		check: func(s source) ([]string, error) {
 			if path.Dir(s.path) != "coap" || s.isC() || slices.Contains(lockFiles, s.path) {
@@ -435,6 +450,8 @@ var rules = []rule{
 
 // lockFiles may name the mutex of a loop (coap/loop.go tells the contract).
 var lockFiles = []string{"coap/loop.go", "coap/loop_mutex.go", "coap/loop_program.go"}
+
+var unsafePointer = regexp.MustCompile(`\bunsafe\.Pointer\b`)
 
 var loopMutex = regexp.MustCompile(`\.mutex\b`)
 

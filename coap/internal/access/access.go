@@ -2,20 +2,20 @@
 // package of its own because its functions take unsafe pointers. coap registers them.
 package access
 
-import "unsafe"
+import "github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 
 // Functions are what coap does for coap/native. Node, Config and Session are those of coap: they
 // are parameters because coap imports this package.
 type Functions[Node, Config, Session any] struct {
 	// Take makes a Node of the coap_context_t of a C program, which goes on to run the loop if it
 	// is borrowed.
-	Take func(p unsafe.Pointer, config *Config, borrowed bool) (*Node, error)
+	Take func(native ccoap.NativeContext, config *Config, borrowed bool) (*Node, error)
 	// TakeOver has Go run the loop of a context that is borrowed.
 	TakeOver func(*Node) error
 	// Use calls f with the coap_context_t of a Node, with the context locked.
-	Use func(n *Node, f func(context unsafe.Pointer)) error
+	Use func(n *Node, f func(ccoap.NativeContext)) error
 	// Wrap returns the Session for a coap_session_t of a C program.
-	Wrap func(p unsafe.Pointer) (*Session, error)
+	Wrap func(native ccoap.Session) (*Session, error)
 }
 
 var registered any // *Functions

@@ -69,7 +69,27 @@ func (c *contexts) find(ctx *C.coap_context_t) *Program {
 // ErrAdopted says that Go has a context already.
 var ErrAdopted = errors.New("the context is adopted or borrowed already, or Go has made it")
 
-// AdoptContext takes a context that a C program has made, a coap_context_t. borrowed
+// A NativeContext refers to a coap_context_t. The zero value refers to none.
+type NativeContext struct{ ctx *C.coap_context_t }
+
+// NativeContextAt returns the context that p, a coap_context_t, is.
+func NativeContextAt(p unsafe.Pointer) NativeContext {
+	return NativeContext{(*C.coap_context_t)(p)}
+}
+
+// IsNil reports whether c refers to none.
+func (c NativeContext) IsNil() bool { return c.ctx == nil }
+
+// Pointer returns the coap_context_t.
+func (c NativeContext) Pointer() unsafe.Pointer { return unsafe.Pointer(c.ctx) }
+
+// SessionAt returns the session that p, a coap_session_t, is. It takes no reference.
+func SessionAt(p unsafe.Pointer) Session { return Session{(*C.coap_session_t)(p)} }
+
+// IsNil reports whether s refers to no session.
+func (s Session) IsNil() bool { return s.s == nil }
+
+// AdoptContext takes a context that a C program has made. borrowed
 // says that the program goes on to run its loop. It is nil where memory is short.
 //
 // Implements:
@@ -81,8 +101,8 @@ var ErrAdopted = errors.New("the context is adopted or borrowed already, or Go h
 //	void coap_register_event_handler(coap_context_t *context, coap_event_handler_t hnd);
 //	coap_resource_t *coap_resource_unknown_init(coap_method_handler_t put_handler);
 //	void coap_add_resource(coap_context_t *context, coap_resource_t *resource);
-func AdoptContext(p unsafe.Pointer, borrowed bool, cb *Callbacks) (*Context, error) {
-	ctx := (*C.coap_context_t)(p)
+func AdoptContext(native NativeContext, borrowed bool, cb *Callbacks) (*Context, error) {
+	ctx := native.ctx
 	if !known.add(ctx, &cb.Program) {
 		return nil, ErrAdopted
 	}
@@ -111,19 +131,19 @@ func (c *Context) GiveBack() {
 func (c *Context) Keep() { C.cshim_adoption_keep(c.c) }
 
 // Native returns the coap_context_t.
-func (c *Context) Native() unsafe.Pointer { return unsafe.Pointer(c.c.ctx) }
+func (c *Context) Native() NativeContext { return NativeContext{c.c.ctx} }
 
 // Processing reports whether libcoap is at work in gnucoap_io_process.
 func (c *Context) Processing() bool { return bool(C.cshim_adoption_processing(c.c)) }
 
-// OwnerOf returns the Program.Owner of the context of a session, a coap_session_t, or
-// nil where the context is not adopted. p is not nil.
+// Owner returns the Program.Owner of the session's context, or nil where the context is not
+// adopted.
 //
 // Implements:
 //
 //	coap_context_t *coap_session_get_context(const coap_session_t *session);
-func OwnerOf(p unsafe.Pointer) any {
-	program := known.find(C.cshim_session_context((*C.coap_session_t)(p)))
+func (s Session) Owner() any {
+	program := known.find(C.cshim_session_context(s.s))
 	if program == nil {
 		return nil
 	}
@@ -136,14 +156,13 @@ func OwnerOf(p unsafe.Pointer) any {
 // Implements:
 //
 //	coap_session_t *coap_session_reference(coap_session_t *session);
-func (c *Context) Wrap(p unsafe.Pointer) (s Session, id SessionID, isNew bool) {
+func (c *Context) Wrap(s Session) (id SessionID, isNew bool) {
 	var first C.bool
-	s = Session{(*C.coap_session_t)(p)}
 	id = SessionID(C.cshim_adoption_wrap(c.c, s.s, &first))
 	if first {
 		liveSessions.Add(1)
 	}
-	return s, id, bool(first)
+	return id, bool(first)
 }
 
 // CancelObserve ends the observation that a request with the token has begun, confirmably.

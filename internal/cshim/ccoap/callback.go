@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // A SessionID is the number of a session in its context, never 0.
@@ -44,12 +45,12 @@ type Callbacks struct {
 	// Pong is called when a ping over a reliable transport was answered. Over an
 	// unreliable one a ping is answered by a reset, of which Nack tells.
 	Pong func(id SessionID)
-	// Verify reports whether to accept the peer of tls, a gnutls_session_t, that has
-	// sent certificates or a raw public key. It may use tls.
-	Verify func(tls unsafe.Pointer) bool
+	// Verify reports whether to accept the peer of tls that has sent certificates or a raw
+	// public key. It may use tls.
+	Verify func(tls tlsref.Session) bool
 	// PSK returns the key of a client's identity, or nil where there is none. It
 	// may use tls.
-	PSK func(tls unsafe.Pointer, identity []byte) []byte
+	PSK func(tls tlsref.Session, identity []byte) []byte
 	// Hint returns what a client session answers to a server's hint. Nil for a key
 	// fails the handshake.
 	Hint func(id SessionID, hint string) (identity, key []byte)
@@ -59,16 +60,16 @@ type Callbacks struct {
 	ServerName func(name string) int
 	// Accepted is called when a server has accepted a connection for TLS and has read what
 	// there was. It reports whether to go on, and may use tls.
-	Accepted func(tls unsafe.Pointer) bool
-	// TLS is called when libcoap has made tls, a gnutls_session_t, and has yet to set it up; see
+	Accepted func(tls tlsref.Session) bool
+	// TLS is called when libcoap has made tls and has yet to set it up; see
 	// Context.HearOfTLS. A server's has ID 0. It may use tls.
-	TLS func(id SessionID, tls unsafe.Pointer, client, datagram bool)
+	TLS func(id SessionID, tls tlsref.Session, client, datagram bool)
 	// Handshake is called when a datagram of the handshake of a client's session over DTLS has come,
 	// under the same condition.
 	Handshake func(id SessionID)
 	// Secured is called when the handshake of a server's session over TLS is over, and
 	// nothing was sent after it, under the same condition. It may use tls.
-	Secured func(tls unsafe.Pointer)
+	Secured func(tls tlsref.Session)
 	// Unfinished is called when the handshake of a server's client fails.
 	Unfinished func(proto Protocol, peer netip.AddrPort)
 	// Exhausted is called when a connection cannot be accepted, because there is no file
@@ -178,14 +179,14 @@ func goCoapEvent(p unsafe.Pointer, id C.uint64_t, event C.int) {
 
 //export goCoapTLS
 func goCoapTLS(p unsafe.Pointer, id C.uint64_t, tls unsafe.Pointer, client, datagram C.bool) {
-	callbacks(p).TLS(SessionID(id), tls, bool(client), bool(datagram))
+	callbacks(p).TLS(SessionID(id), tlsref.SessionAt(tls), bool(client), bool(datagram))
 }
 
 //export goCoapHandshake
 func goCoapHandshake(p unsafe.Pointer, id C.uint64_t) { callbacks(p).Handshake(SessionID(id)) }
 
 //export goCoapSecured
-func goCoapSecured(p, tls unsafe.Pointer) { callbacks(p).Secured(tls) }
+func goCoapSecured(p, tls unsafe.Pointer) { callbacks(p).Secured(tlsref.SessionAt(tls)) }
 
 //export goCoapUnfinished
 func goCoapUnfinished(p unsafe.Pointer, proto C.int, peer *C.struct_cshim_address) {
@@ -199,15 +200,17 @@ func goCoapExhausted(p unsafe.Pointer, number C.int) {
 
 //export goCoapVerify
 func goCoapVerify(p, tls unsafe.Pointer) C.int {
-	return cBool(callbacks(p).Verify(tls))
+	return cBool(callbacks(p).Verify(tlsref.SessionAt(tls)))
 }
 
 //export goCoapAccepted
-func goCoapAccepted(p, tls unsafe.Pointer) C.int { return cBool(callbacks(p).Accepted(tls)) }
+func goCoapAccepted(p, tls unsafe.Pointer) C.int {
+	return cBool(callbacks(p).Accepted(tlsref.SessionAt(tls)))
+}
 
 //export goCoapPSK
 func goCoapPSK(p, tls unsafe.Pointer, identity *C.uint8_t, size C.size_t, out *C.struct_cshim_psk) C.int {
-	key := callbacks(p).PSK(tls, C.GoBytes(unsafe.Pointer(identity), C.int(size)))
+	key := callbacks(p).PSK(tlsref.SessionAt(tls), C.GoBytes(unsafe.Pointer(identity), C.int(size)))
 	if key == nil {
 		return 0
 	}

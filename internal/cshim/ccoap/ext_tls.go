@@ -7,7 +7,8 @@ import "C"
 
 import (
 	"sync"
-	"unsafe"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // HearsOfTLS reports whether Callbacks.TLS is called for those who want that: whether libcoap's
@@ -31,28 +32,31 @@ func (c *Context) HearOfTLS(tickets bool) {
 	c.c.tls.tickets = C.bool(tickets)
 }
 
-// SetPriority sets the versions, ciphers and so on of sessions that begin from now on, each a
-// gnutls_priority_t: hint is for clients that answer the hint of a server, or nil.
+// SetPriority sets the versions, ciphers and so on of sessions that begin from now on. hint is
+// for clients that answer the hint of a server. Those that are zero leave it to libcoap.
 //
 // Implements:
 //
 //	int gnutls_priority_set(gnutls_session_t session, gnutls_priority_t priority);
-func (c *Context) SetPriority(priority, hint unsafe.Pointer) {
-	c.c.tls.priority, c.c.tls.hint_priority = priority, hint
+func (c *Context) SetPriority(priority, hint tlsref.Priority) {
+	c.c.tls.priority, c.c.tls.hint_priority = priority.Pointer(), hint.Pointer()
 }
 
-// SetClientPriority is SetPriority for clients alone. With nil they have what that has set.
-func (c *Context) SetClientPriority(priority unsafe.Pointer) { c.c.tls.client_priority = priority }
+// SetClientPriority is SetPriority for clients alone. With the zero value they have what that has
+// set.
+func (c *Context) SetClientPriority(priority tlsref.Priority) {
+	c.c.tls.client_priority = priority.Pointer()
+}
 
 // SetServerCredentials sets what the sessions of servers with certificates have that begin from
-// now on, a gnutls_certificate_credentials_t. It must outlive them. Callbacks.TLS has to see
+// now on. They must outlive the sessions. Callbacks.TLS has to see
 // to the verification of clients, and to names.
 //
 // Implements:
 //
 //	int gnutls_credentials_set(gnutls_session_t session, gnutls_credentials_type_t type, void *cred);
-func (c *Context) SetServerCredentials(credentials unsafe.Pointer) {
-	c.c.tls.server_credentials = credentials
+func (c *Context) SetServerCredentials(credentials tlsref.Credentials) {
+	c.c.tls.server_credentials = credentials.Pointer()
 }
 
 // What this package takes GnuTLS's constants for.

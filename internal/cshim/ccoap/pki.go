@@ -9,6 +9,8 @@ import "C"
 import (
 	"net/netip"
 	"unsafe"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // HaveCredentials says that this version has raw public keys, and hints and names
@@ -56,44 +58,34 @@ func (c *Context) AddKey(key Key) bool {
 
 // NewSessionPKI starts a client session with certificates, or raw public keys.
 // Callbacks.Verify decides on what the server sends. name is what to ask the server for,
-// or "". credentials, a gnutls_certificate_credentials_t, take the place of the key where
-// SetsUpTLS is true, unless they are nil; then they verify as well.
+// or "". credentials take the place of the key where SetsUpTLS is true, unless they are zero;
+// then they verify as well.
 //
 // Implements:
 //
 //	coap_session_t *coap_new_client_session_pki(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_pki_t *setup_data);
-func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool, credentials unsafe.Pointer) (Session, SessionID, error) {
+func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool, credentials tlsref.Credentials) (Session, SessionID, error) {
 	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
 	k := key.c()
-	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n, &k, C.bool(raw), credentials)
+	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n, &k, C.bool(raw), credentials.Pointer())
 	return newSession(s, err)
 }
 
-// TLS returns the session's gnutls_session_t, or nil where it has none. It must
-// not be used after the next call on the context.
+// TLS returns the session of GnuTLS, which is nil where there is none. It must not be used after
+// the next call on the context.
 //
 // Implements:
 //
 //	void *coap_session_get_tls(const coap_session_t *session, coap_tls_library_t *tls_lib);
-func (s Session) TLS() unsafe.Pointer { return C.cshim_session_tls(s.s) }
+func (s Session) TLS() tlsref.Session { return tlsref.SessionAt(C.cshim_session_tls(s.s)) }
 
-// Peer returns the number of the session that p, a coap_session_t, is, 0 where it has
-// none, and whether it is a client's.
-//
-// Implements:
-//
-//	coap_session_type_t coap_session_get_type(const coap_session_t *session);
-func Peer(p unsafe.Pointer) (id SessionID, client bool) {
-	s := (*C.coap_session_t)(p)
-	return SessionID(C.cshim_session_id(s)), bool(C.cshim_session_is_client(s))
-}
+// SessionOf returns the session that libcoap has made one of GnuTLS for, by what the latter reads
+// from.
+func SessionOf(t tlsref.Transport) Session { return SessionAt(t.Pointer()) }
 
-// PeerAddress returns the remote address of the session that p, a coap_session_t, is.
-func PeerAddress(p unsafe.Pointer) netip.AddrPort {
-	_, remote := Session{(*C.coap_session_t)(p)}.Addresses()
-	return remote
-}
+// ID returns the number of the session, 0 where it has none.
+func (s Session) ID() SessionID { return SessionID(C.cshim_session_id(s.s)) }

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // CertificateCredentials holds key pairs and trust. Once it is set up it does
@@ -66,8 +67,10 @@ func (c *CertificateCredentials) ChooseForClient() Code {
 	return Code(C.cshim_choose_attach(c.c))
 }
 
-// Pointer returns the gnutls_certificate_credentials_t, for who sets it by other means.
-func (c *CertificateCredentials) Pointer() unsafe.Pointer { return unsafe.Pointer(c.c) }
+// Ref refers to the credentials, for a library that sets them by itself.
+func (c *CertificateCredentials) Ref() tlsref.Credentials {
+	return tlsref.CredentialsAt(unsafe.Pointer(c.c))
+}
 
 // Free releases c and the handles of its signers.
 //

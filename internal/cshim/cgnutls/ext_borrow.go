@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/gnucoap/gnucoap/internal/cshim/handle"
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
 // What those need who see another library call gnutls_init.
@@ -29,9 +30,9 @@ type Borrowed struct {
 	server bool
 }
 
-// Borrow returns the session that p, a gnutls_session_t, is. It must not be nil.
-func Borrow(p unsafe.Pointer, server bool) Borrowed {
-	return Borrowed{C.gnutls_session_t(p), server}
+// Borrow returns a session. s must refer to one.
+func Borrow(s tlsref.Session, server bool) Borrowed {
+	return Borrowed{C.gnutls_session_t(s.Pointer()), server}
 }
 
 // Transport returns the transport pointer that the other library has set.
@@ -39,8 +40,8 @@ func Borrow(p unsafe.Pointer, server bool) Borrowed {
 // Implements:
 //
 //	gnutls_transport_ptr_t gnutls_transport_get_ptr(gnutls_session_t session);
-func (b Borrowed) Transport() unsafe.Pointer {
-	return unsafe.Pointer(C.gnutls_transport_get_ptr(b.tls))
+func (b Borrowed) Transport() tlsref.Transport {
+	return tlsref.TransportAt(unsafe.Pointer(C.gnutls_transport_get_ptr(b.tls)))
 }
 
 // A Watcher is told what happens to a borrowed session. Its functions run inside
@@ -122,7 +123,7 @@ func goGnutlsBorrowedLimit(h unsafe.Pointer, newSession, resumption, resumed, n 
 func goGnutlsBorrowedHello(h, name unsafe.Pointer, size C.size_t) unsafe.Pointer {
 	if w, ok := handle.Lookup[*Watcher](h); ok {
 		if c := w.ClientHello(C.GoStringN((*C.char)(name), C.int(size))); c != nil {
-			return c.Pointer()
+			return unsafe.Pointer(c.c)
 		}
 	}
 	return nil

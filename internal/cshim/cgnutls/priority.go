@@ -5,7 +5,11 @@ package cgnutls
 */
 import "C"
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
+)
 
 // Priority is a parsed priority string: the versions, ciphers, key exchanges
 // and groups that a session may use. It does not change, so any number of
@@ -35,8 +39,8 @@ func NewPriority(s string, appendToDefault bool) (*Priority, int, Code) {
 	return p, 0, OK
 }
 
-// Pointer returns the gnutls_priority_t, for who sets it by other means.
-func (p *Priority) Pointer() unsafe.Pointer { return unsafe.Pointer(p.p) }
+// Ref refers to the priority, for a library that sets it by itself.
+func (p *Priority) Ref() tlsref.Priority { return tlsref.PriorityAt(unsafe.Pointer(p.p)) }
 
 // Protocols returns the protocol versions that p allows, as wire numbers
 // (0x0304 for TLS 1.3). Versions other than those of TLS are left out.
