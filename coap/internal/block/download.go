@@ -13,7 +13,7 @@ const maxTotal = 1 << 40
 type Part struct {
 	Code     uint8
 	Body     []byte
-	Block    Value // Block2
+	Block    Value // Block2, or the zero value
 	HasBlock bool
 	ETag     []byte
 	HasETag  bool
