@@ -179,44 +179,66 @@ const (
 
 // check names the first field that has a bad value.
 func (c *Config) check() error {
-	bad := func(field string, value any, want string) error {
-		return fmt.Errorf("%s is %v, not %s", "Config."+field, value, want)
-	}
+	return cmp.Or(c.checkTransmission(), c.checkCounts(), c.checkChoices(), c.checkMaxMessage(), c.checkCritical(), c.checkPriority())
+}
+
+func badField(field string, value any, want string) error {
+	return fmt.Errorf("Config.%s is %v, not %s", field, value, want)
+}
+
+// checkTransmission checks what libcoap gets, and what it can count to.
+func (c *Config) checkTransmission() error {
 	switch {
 	case c.AckTimeout != 0 && (c.AckTimeout < minAckTimeout || c.AckTimeout > maxSeconds*time.Second):
-		return bad("AckTimeout", c.AckTimeout, "0 or from 1 s to 65535 s")
+		return badField("AckTimeout", c.AckTimeout, "0 or from 1 s to 65535 s")
 	case c.AckRandomFactor != 0 && !(c.AckRandomFactor >= 1 && c.AckRandomFactor <= math.MaxUint16):
-		return bad("AckRandomFactor", c.AckRandomFactor, "0 or from 1 to 65535")
+		return badField("AckRandomFactor", c.AckRandomFactor, "0 or from 1 to 65535")
 	case c.MaxRetransmit < 0 || c.MaxRetransmit > maxRetransmits:
-		return bad("MaxRetransmit", c.MaxRetransmit, "from 0 to 20")
+		return badField("MaxRetransmit", c.MaxRetransmit, "from 0 to 20")
 	case c.NSTART < 0 || c.NSTART > maxNSTART:
-		return bad("NSTART", c.NSTART, "from 0 to 65535")
+		return badField("NSTART", c.NSTART, "from 0 to 65535")
 	case c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU):
-		return bad("MTU", c.MTU, "0 or from 64 to 65535")
+		return badField("MTU", c.MTU, "0 or from 64 to 65535")
 	case c.IdleTimeout != 0 && (c.IdleTimeout < time.Second || c.IdleTimeout > maxIdleTimeout):
-		return bad("IdleTimeout", c.IdleTimeout, "0 or from 1 s to 2147483647 s")
-	case c.MaxSessions < 0:
-		return bad("MaxSessions", c.MaxSessions, "0 or more")
-	case c.MaxRequests < 0:
-		return bad("MaxRequests", c.MaxRequests, "0 or more")
-	case c.MaxSessionRequests < 0:
-		return bad("MaxSessionRequests", c.MaxSessionRequests, "0 or more")
-	case c.AddressValidation < ValidateWhenLarge || c.AddressValidation > ValidateNever:
-		return bad("AddressValidation", int(c.AddressValidation), "one of the constants")
-	case c.BlockSize < 0:
-		return bad("BlockSize", c.BlockSize, "0 or more")
-	case c.MaxBody < 0:
-		return bad("MaxBody", c.MaxBody, "0 or more")
-	case c.MaxObservers < 0:
-		return bad("MaxObservers", c.MaxObservers, "0 or more")
-	case c.ObserverCheck < 0:
-		return bad("ObserverCheck", c.ObserverCheck, "0 or more")
-	case c.Leisure < 0:
-		return bad("Leisure", c.Leisure, "0 or more")
-	case c.MulticastHops < 0 || c.MulticastHops > math.MaxUint8:
-		return bad("MulticastHops", c.MulticastHops, "from 0 to 255")
+		return badField("IdleTimeout", c.IdleTimeout, "0 or from 1 s to 2147483647 s")
 	}
-	return cmp.Or(c.checkMaxMessage(), c.checkCritical(), c.checkPriority())
+	return nil
+}
+
+// checkCounts checks what only must not be negative.
+func (c *Config) checkCounts() error {
+	for _, count := range []struct {
+		field string
+		value int
+	}{
+		{"MaxSessions", c.MaxSessions},
+		{"MaxRequests", c.MaxRequests},
+		{"MaxSessionRequests", c.MaxSessionRequests},
+		{"BlockSize", c.BlockSize},
+		{"MaxBody", c.MaxBody},
+		{"MaxObservers", c.MaxObservers},
+	} {
+		if count.value < 0 {
+			return badField(count.field, count.value, "0 or more")
+		}
+	}
+	switch {
+	case c.ObserverCheck < 0:
+		return badField("ObserverCheck", c.ObserverCheck, "0 or more")
+	case c.Leisure < 0:
+		return badField("Leisure", c.Leisure, "0 or more")
+	}
+	return nil
+}
+
+func (c *Config) checkChoices() error {
+	switch {
+	case c.AddressValidation < ValidateWhenLarge || c.AddressValidation > ValidateNever:
+		return badField("AddressValidation", int(c.AddressValidation), "one of the constants")
+	case c.MulticastHops < 0 || c.MulticastHops > math.MaxUint8:
+		return badField("MulticastHops", c.MulticastHops, "from 0 to 255")
+	}
+	return nil
 }
 
 func (c *Config) maxObservers() int { return orDefault(c.MaxObservers, defaultMaxObservers) }
@@ -238,7 +260,7 @@ func (c *Config) checkMaxMessage() error {
 	case c.MaxMessage == 0:
 		return nil
 	case c.MaxMessage < 64 || c.MaxMessage > mostMessage:
-		return fmt.Errorf("Config.MaxMessage is %d, not 0 or from 64 to %d", c.MaxMessage, mostMessage)
+		return badField("MaxMessage", c.MaxMessage, fmt.Sprintf("0 or from 64 to %d", mostMessage))
 	}
 	return need(FeatureMaxMessage, "MaxMessage", true)
 }

@@ -39,65 +39,79 @@ func (c *Node) NewClientSession(local, server netip.AddrPort, proto Protocol) (*
 	return c.newSessionTo("", local, server, proto)
 }
 
-// newSessionTo is NewClientSession for a server of which the name is known.
-func (c *Node) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session, error) {
+// newSessionTo is NewClientSession for a server whose name is known.
+func (n *Node) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session, error) {
 	var s *security
 	if proto.Secure() {
-		s = c.l.security(host)
+		s = n.l.security(host)
 	}
-	return c.newSession(local, server, proto, s)
+	return n.newSession(local, server, proto, s)
 }
 
-// newSession opens a session, with security where proto has some.
-func (c *Node) newSession(local, server netip.AddrPort, proto Protocol, security *security) (*Session, error) {
+// newSession opens a session, with security if proto has some.
+func (n *Node) newSession(local, server netip.AddrPort, proto Protocol, security *security) (*Session, error) {
 	if server.Port() == 0 {
 		server = netip.AddrPortFrom(server.Addr(), proto.DefaultPort())
 	}
-	failed := func(err error) (*Session, error) {
+	err := n.checkSession(local, server, proto, security)
+	var c *conn
+	if err == nil {
+		c, err = n.openSession(local, server, proto, security)
+	}
+	if err != nil {
 		return nil, &Error{Op: "session", Peer: proto.String() + " " + server.String(), Err: err}
 	}
-	if _, ok := nativeProtocols[proto]; !ok {
-		return failed(errNoProtocol)
-	}
-	if proto.Secure() != (security != nil) {
-		return failed(errors.New("credentials are for DTLS and TLS"))
-	}
-	if !server.Addr().IsValid() {
-		return failed(errNoAddress)
-	}
-	if c.l.shared && security != nil {
-		return failed(errNotOurs)
-	}
-	if local.IsValid() && local.Addr().Is4() != server.Addr().Is4() {
-		return failed(errors.New("the local address is of another family"))
-	}
-	if security != nil {
-		security.prepare(c.l, c.roots(), server, proto)
-	}
-	if err := c.l.enter(); err != nil {
-		security.abandon(func(f func()) { f() })
-		return failed(err)
-	}
-	defer c.l.leave()
-	open := c.l.native.NewSession
-	if security != nil {
-		open = func(local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
-			return security.open(c.l, local, server, proto)
-		}
-	}
-	native, id, err := open(local, server, nativeProtocols[proto])
-	if err != nil {
-		security.abandon(c.l.todo.unlocked)
-		return failed(err)
-	}
-	conn := c.l.newConn(id, native, false, false)
-	conn.security = security
-	conn.watch()
-	conn.usage.references = 1
-	conn.configure()
-	s := &Session{c: conn, node: c}
-	s.cleanup = runtime.AddCleanup(s, abandon, conn)
+	s := &Session{c: c, node: n}
+	s.cleanup = runtime.AddCleanup(s, abandon, c)
 	return s, nil
+}
+
+// checkSession names what is wrong with the parameters of a new session.
+func (n *Node) checkSession(local, server netip.AddrPort, proto Protocol, security *security) error {
+	_, known := nativeProtocols[proto]
+	switch {
+	case !known:
+		return errNoProtocol
+	case proto.Secure() != (security != nil):
+		return errors.New("credentials are for DTLS and TLS")
+	case !server.Addr().IsValid():
+		return errNoAddress
+	case n.l.shared && security != nil:
+		return errNotOurs
+	case local.IsValid() && local.Addr().Is4() != server.Addr().Is4():
+		return errors.New("the local address is of another family")
+	}
+	return nil
+}
+
+// openSession opens the native session and gives it its parameters, and one reference.
+func (n *Node) openSession(local, server netip.AddrPort, proto Protocol, security *security) (*conn, error) {
+	if security != nil {
+		security.prepare(n.l, n.roots(), server, proto)
+	}
+	if err := n.l.enter(); err != nil {
+		security.abandon(func(f func()) { f() })
+		return nil, err
+	}
+	defer n.l.leave()
+	native, id, err := n.l.openNative(local, server, nativeProtocols[proto], security)
+	if err != nil {
+		security.abandon(n.l.todo.unlocked)
+		return nil, err
+	}
+	c := n.l.newConn(id, native, false, false)
+	c.security = security
+	c.watch()
+	c.usage.references = 1
+	c.configure()
+	return c, nil
+}
+
+func (l *loop) openNative(local, server netip.AddrPort, proto ccoap.Protocol, security *security) (ccoap.Session, ccoap.SessionID, error) {
+	if security == nil {
+		return l.native.NewSession(local, server, proto)
+	}
+	return security.open(l, local, server, proto)
 }
 
 // abandon closes the session of which no Session is left. It runs on the
