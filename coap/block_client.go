@@ -56,7 +56,7 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 	case err == nil:
 		return newTransfer(ctx, c, r, options).goOn(m, szx)
 	case !own && errors.Is(err, ErrTooLarge) && len(r.Body) > 0:
-		return newTransfer(ctx, c, r, options).exchange(block.FromBytes(r.Body), szx, true)
+		return newTransfer(ctx, c, r, options).sendAndReceive(block.FromBytes(r.Body), szx, true)
 	}
 	return nil, err
 }
@@ -101,20 +101,20 @@ func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *tra
 // inBlocks makes the request in blocks of a size.
 func (t *transfer) inBlocks(szx uint8) (*Response, error) {
 	if t.r.Source == nil {
-		return t.exchange(block.FromBytes(t.r.Body), szx, false)
+		return t.sendAndReceive(block.FromBytes(t.r.Body), szx, false)
 	}
 	source, err := block.FromReader(t.r.Source)
 	if err != nil {
 		return nil, err
 	}
-	return t.exchange(source, szx, false)
+	return t.sendAndReceive(source, szx, false)
 }
 
 // goOn returns the response that m begins, after a request that went in one message. Where the
 // server wants smaller blocks, the request is made again.
 func (t *transfer) goOn(m ccoap.Message, szx uint8) (*Response, error) {
 	if hint, ok := t.smaller(&m, szx); ok && hint.Size() < len(t.r.Body) {
-		return t.exchange(block.FromBytes(t.r.Body), hint.SZX, true)
+		return t.sendAndReceive(block.FromBytes(t.r.Body), hint.SZX, true)
 	}
 	t.progress.Sent, t.progress.SendTotal = int64(len(t.r.Body)), int64(len(t.r.Body))
 	return t.receive(m)
@@ -129,8 +129,8 @@ func (t *transfer) smaller(m *ccoap.Message, szx uint8) (block.Value, bool) {
 	return v, ok && err == nil && v.SZX < szx
 }
 
-// exchange sends a body and returns the response.
-func (t *transfer) exchange(source *block.Source, szx uint8, blocks bool) (*Response, error) {
+// sendAndReceive sends a body and returns the response.
+func (t *transfer) sendAndReceive(source *block.Source, szx uint8, blocks bool) (*Response, error) {
 	m, err := t.send(source, szx, blocks)
 	if err != nil {
 		return nil, err
