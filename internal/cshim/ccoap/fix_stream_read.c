@@ -71,10 +71,17 @@ static bool keep(struct cshim_stream *s, const uint8_t *bytes, size_t taken, siz
 
 enum { NOTHING_YET = -1, OVER = -2 };
 
+/* What a connection is read from. */
+struct source {
+	cshim_stream_reader *read;
+	void *from;
+	void *tls; /* the session of GnuTLS, or NULL */
+};
+
 /* Reads for libcoap what it may have. Returns how many bytes, NOTHING_YET, or OVER; or what
- * the reader has returned, of which 0 is the end. tls is the session of GnuTLS, or NULL. */
-static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, void *tls, cshim_stream_reader *reader,
-			 void *from, uint8_t *buffer, size_t size, ssize_t *result)
+ * the source has returned, of which 0 is the end. */
+static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, const struct source *source,
+			 uint8_t *buffer, size_t size, ssize_t *result)
 {
 	size_t have = s->kept_size < size ? s->kept_size : size, taken = 0;
 	bool counts = s->accepted && !streams->foreign && streams->limits.requests > 0;
@@ -93,7 +100,7 @@ static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, 
 		taken = cshim_wire_take(&s->wire, buffer, have, requests);
 	}
 	if (taken == 0 && s->wire.fault == CSHIM_WIRE_GOOD && !s->wire.ended && have < size) {
-		n = s->eof ? 0 : reader(from, buffer + have, size - have);
+		n = s->eof ? 0 : source->read(source->from, buffer + have, size - have);
 		if (n == 0 && s->handled > 0) { /* it wants the answers */
 			s->eof = true;
 			cshim_stream_set_interest(streams, s, 0);
@@ -111,7 +118,7 @@ static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, 
 	if (s->wire.greeted)
 		cshim_stream_end_greeting(streams, s);
 	if (taken == 0 && s->wire.fault != CSHIM_WIRE_GOOD)
-		abort_connection(s, tls);
+		abort_connection(s, source->tls);
 	if (taken == 0 && (s->wire.fault != CSHIM_WIRE_GOOD || s->wire.ended))
 		return OVER;
 	if (s->wire.fault != CSHIM_WIRE_GOOD || s->wire.ended || s->wire.held)
@@ -130,7 +137,8 @@ static ssize_t read_socket(void *from, void *buffer, size_t size)
 
 ssize_t cshim_stream_read(struct cshim_streams *streams, struct cshim_stream *s, void *buffer, size_t size)
 {
-	struct socket from = { s->fd };
+	struct socket socket = { s->fd };
+	const struct source source = { read_socket, &socket, NULL };
 	ssize_t n, result = 0;
 
 	if (s->kind == CSHIM_STREAM_UNKNOWN)
@@ -139,7 +147,7 @@ ssize_t cshim_stream_read(struct cshim_streams *streams, struct cshim_stream *s,
 		streams->last = s;
 		return s->over ? 0 : next_receive()(s->fd, buffer, size, 0);
 	}
-	n = read_some(streams, s, NULL, read_socket, &from, buffer, size, &result);
+	n = read_some(streams, s, &source, buffer, size, &result);
 	if (n == OVER)
 		return 0;
 	if (n == NOTHING_YET)
@@ -159,6 +167,7 @@ ssize_t cshim_stream_record(const coap_session_t *session, void *tls, cshim_stre
 {
 	struct cshim_streams *streams = cshim_streams_current();
 	struct cshim_stream *s = streams != NULL ? cshim_streams_of(streams, session) : NULL;
+	const struct source source = { reader, tls, tls };
 	ssize_t n, result = 0;
 	bool outer = in_tls;
 
@@ -168,7 +177,7 @@ ssize_t cshim_stream_record(const coap_session_t *session, void *tls, cshim_stre
 		in_tls = outer;
 		return result;
 	}
-	n = read_some(streams, s, tls, reader, tls, buffer, size, &result);
+	n = read_some(streams, s, &source, buffer, size, &result);
 	in_tls = outer;
 	return n == OVER ? 0 : n == NOTHING_YET ? CSHIM_TLS_AGAIN : n != 0 ? n : result;
 }

@@ -67,11 +67,11 @@ func (c *Context) AddKey(key Key) bool {
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_pki_t *setup_data);
 func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool, credentials tlsref.Credentials) (Session, SessionID, error) {
-	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
 	k := key.c()
-	s, err := C.cshim_session_open_pki(c.c, &l, &r, C.coap_proto_t(proto), n, &k, C.bool(raw), credentials.Pointer())
+	o := opening(local, server, proto, n)
+	s, err := C.cshim_session_open_pki(c.c, &o, &k, C.bool(raw), credentials.Pointer())
 	return newSession(s, err)
 }
 

@@ -90,14 +90,13 @@ static const coap_dtls_cpsk_info_t *on_hint(coap_str_const_t *hint, coap_session
 	return &psk->client;
 }
 
-coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
-				      const struct cshim_address *server, coap_proto_t proto, const char *name,
-				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
-				      size_t key_size, bool by_hint)
+coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_opening *opening,
+				       struct cshim_secret secret)
 {
+	const bool bound = opening->local.ip_size > 0;
 	coap_dtls_cpsk_t setup = {
 		.version = COAP_DTLS_CPSK_SETUP_VERSION,
-		.validate_ih_call_back = by_hint ? on_hint : NULL,
+		.validate_ih_call_back = secret.by_hint ? on_hint : NULL,
 		.ih_call_back_arg = c,
 	};
 	struct cshim_client *client;
@@ -106,19 +105,20 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_addr
 	struct cshim_sockets *outer_sockets;
 	cshim_context *outer;
 
-	client = cshim_client_add(&c->clients, ++c->last_session, name, identity, identity_size, key, key_size);
+	client = cshim_client_add(&c->clients, ++c->last_session, opening->name, secret.identity,
+				  secret.identity_size, secret.key, secret.key_size);
 	if (client == NULL)
 		return NULL;
 	setup.client_sni = client->name;
-	setup.psk_info.identity = (coap_bin_const_t){ .length = identity_size, .s = client->identity };
-	setup.psk_info.key = (coap_bin_const_t){ .length = key_size, .s = client->key };
-	cshim_address_to(server, &to);
-	if (local->ip_size > 0)
-		cshim_address_to(local, &from);
+	setup.psk_info.identity = (coap_bin_const_t){ .length = secret.identity_size, .s = client->identity };
+	setup.psk_info.key = (coap_bin_const_t){ .length = secret.key_size, .s = client->key };
+	cshim_address_to(&opening->server, &to);
+	if (bound)
+		cshim_address_to(&opening->local, &from);
 	c->new_client = client->id;
 	outer = cshim_tls_enter(c);
 	outer_sockets = cshim_sockets_enter(&c->sockets);
-	session = coap_new_client_session_psk2(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, &setup);
+	session = coap_new_client_session_psk2(c->ctx, bound ? &from : NULL, &to, opening->proto, &setup);
 	cshim_sockets_leave(outer_sockets);
 	cshim_tls_leave(outer);
 	return cshim_session_number(c, session);
@@ -170,26 +170,25 @@ int cshim_psk_set(cshim_context *c, char **hints, size_t n, bool by_name)
 	return coap_context_set_psk(c->ctx, "", &unused, sizeof(unused));
 }
 
-coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
-				      const struct cshim_address *server, coap_proto_t proto, const char *name,
-				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
-				      size_t key_size, bool by_hint)
+coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_opening *opening,
+				       struct cshim_secret secret)
 {
-	char *text = strndup((const char *)identity, identity_size);
+	const bool bound = opening->local.ip_size > 0;
+	char *text = strndup((const char *)secret.identity, secret.identity_size);
 	coap_address_t from, to;
 	coap_session_t *session = NULL;
 	struct cshim_sockets *outer_sockets;
 	cshim_context *outer;
 
-	cshim_address_to(server, &to);
-	if (local->ip_size > 0)
-		cshim_address_to(local, &from);
+	cshim_address_to(&opening->server, &to);
+	if (bound)
+		cshim_address_to(&opening->local, &from);
 	c->new_client = ++c->last_session;
 	outer = cshim_tls_enter(c);
 	outer_sockets = cshim_sockets_enter(&c->sockets);
 	if (text != NULL)
-		session = coap_new_client_session_psk(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto, text, key,
-						      key_size);
+		session = coap_new_client_session_psk(c->ctx, bound ? &from : NULL, &to, opening->proto, text,
+						      secret.key, secret.key_size);
 	cshim_sockets_leave(outer_sockets);
 	cshim_tls_leave(outer);
 	free(text);

@@ -42,12 +42,16 @@ func (c *Context) SetPSK(hints []string, byName bool) bool {
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_cpsk_t *setup_data);
 func (c *Context) NewSessionPSK(local, server netip.AddrPort, proto Protocol, name string, identity, key []byte, byHint bool) (Session, SessionID, error) {
-	l, r := toC(local), toC(server)
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
-	s, err := C.cshim_session_open_psk(c.c, &l, &r, C.coap_proto_t(proto), n,
-		(*C.uint8_t)(unsafe.SliceData(identity)), C.size_t(len(identity)),
-		(*C.uint8_t)(unsafe.SliceData(key)), C.size_t(len(key)), C.bool(byHint))
+	o := opening(local, server, proto, n)
+	s, err := C.cshim_session_open_psk(c.c, &o, C.struct_cshim_secret{
+		identity:      (*C.uint8_t)(unsafe.SliceData(identity)),
+		identity_size: C.size_t(len(identity)),
+		key:           (*C.uint8_t)(unsafe.SliceData(key)),
+		key_size:      C.size_t(len(key)),
+		by_hint:       C.bool(byHint),
+	})
 	return newSession(s, err)
 }
 

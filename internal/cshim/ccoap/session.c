@@ -24,25 +24,25 @@ coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session)
 	return session;
 }
 
-coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address *local,
-				  const struct cshim_address *server, coap_proto_t proto)
+coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_opening *opening)
 {
+	const bool bound = opening->local.ip_size > 0;
 	coap_address_t from, to;
 	struct cshim_streams *streams;
 	coap_session_t *session;
 	struct cshim_sockets *sockets;
 	cshim_context *outer;
 
-	cshim_address_to(server, &to);
-	if (local->ip_size > 0)
-		cshim_address_to(local, &from);
+	cshim_address_to(&opening->server, &to);
+	if (bound)
+		cshim_address_to(&opening->local, &from);
 	c->new_client = ++c->last_session;
 	outer = cshim_tls_enter(c);
 	sockets = cshim_sockets_enter(&c->sockets);
 	streams = cshim_streams_enter(&c->streams);
 	c->streams.opening = true;
 	c->streams.last = NULL;
-	session = coap_new_client_session(c->ctx, local->ip_size > 0 ? &from : NULL, &to, proto);
+	session = coap_new_client_session(c->ctx, bound ? &from : NULL, &to, opening->proto);
 	c->streams.opening = false;
 	if (session != NULL)
 		cshim_streams_belongs(&c->streams, session);
@@ -52,11 +52,11 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address 
 	return cshim_session_number(c, session);
 }
 
-coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
-				       const struct cshim_address *server, coap_proto_t proto, const char *name,
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_opening *opening,
 				       struct cshim_key *pair, bool raw, void *credentials)
 {
-	struct cshim_client *client = cshim_client_add(&c->clients, c->last_session + 1, name, NULL, 0, NULL, 0);
+	struct cshim_client *client =
+		cshim_client_add(&c->clients, c->last_session + 1, opening->name, NULL, 0, NULL, 0);
 	coap_session_t *session;
 
 	if (client == NULL) {
@@ -70,13 +70,13 @@ coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_addr
 		drop(c, client->id);
 		return NULL;
 	}
-	client->connecting = proto == COAP_PROTO_TLS;
+	client->connecting = opening->proto == COAP_PROTO_TLS;
 	c->connecting += client->connecting;
 	if (!cshim_pki_client(c, client)) {
 		drop(c, client->id);
 		return NULL;
 	}
-	session = cshim_session_open(c, local, server, proto);
+	session = cshim_session_open(c, opening);
 	cshim_pki_reset(c);
 	return session;
 }
@@ -127,21 +127,9 @@ void cshim_session_forget(coap_session_t *session)
 	cshim_streams_leave(outer);
 }
 
-int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
-		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more,
-		       bool answer)
+int cshim_session_send(coap_session_t *session, struct cshim_outgoing outgoing)
 {
-	struct cshim_message m = {
-		.type = type,
-		.code = code,
-		.mid = mid,
-		.token = token,
-		.token_size = token_size,
-		.options = options,
-		.options_size = options_size,
-		.body = body,
-		.body_size = body_size,
-	};
+	const struct cshim_message *m = &outgoing.message;
 	cshim_context *c = cshim_context_of(session);
 	coap_pdu_t *pdu;
 	struct cshim_streams *outer;
@@ -149,27 +137,27 @@ int cshim_session_send(coap_session_t *session, int type, int code, int mid, con
 
 	if (cshim_session_state(session) == COAP_SESSION_STATE_NONE)
 		return CSHIM_NOT_SENT;
-	pdu = cshim_message_make(session, &m);
+	pdu = cshim_message_make(session, m);
 	if (pdu == NULL)
 		return CSHIM_TOO_LARGE;
 	CSHIM_BEFORE_SEND(session, c->nstart);
 	outer = cshim_streams_enter(&c->streams);
 	c->streams.opening = cshim_session_is_client(session);
-	cshim_streams_gather(&c->streams, more);
+	cshim_streams_gather(&c->streams, outgoing.more);
 	sent = coap_send(session, pdu);
 	cshim_streams_gather(&c->streams, false);
 	c->streams.opening = false;
 	if (coap_session_get_proto(session) >= COAP_PROTO_TCP) {
-		cshim_stream_sent(&c->streams, session, options_size + body_size);
-		if (answer)
-			cshim_stream_handled(&c->streams, session, body_size);
+		cshim_stream_sent(&c->streams, session, m->options_size + m->body_size);
+		if (outgoing.answer)
+			cshim_stream_handled(&c->streams, session, m->body_size);
 	}
 	cshim_streams_leave(outer);
 	if (sent == COAP_INVALID_MID)
 		return CSHIM_NOT_SENT;
-	if (type == COAP_MESSAGE_CON)
+	if (m->type == COAP_MESSAGE_CON)
 		cshim_crossing_sent(&c->crossing, sent);
-	c->responds |= type == COAP_MESSAGE_CON && code >= COAP_RESPONSE_CODE(200);
+	c->responds |= m->type == COAP_MESSAGE_CON && m->code >= COAP_RESPONSE_CODE(200);
 	return sent;
 }
 

@@ -23,9 +23,16 @@ type Session struct{ s *C.coap_session_t }
 //	coap_session_t *coap_new_client_session(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto);
 func (c *Context) NewSession(local, server netip.AddrPort, proto Protocol) (Session, SessionID, error) {
-	l, r := toC(local), toC(server)
-	s, err := C.cshim_session_open(c.c, &l, &r, C.coap_proto_t(proto))
+	o := opening(local, server, proto, nil)
+	s, err := C.cshim_session_open(c.c, &o)
 	return newSession(s, err)
+}
+
+// opening says what a client session is opened with.
+func opening(local, server netip.AddrPort, proto Protocol, name *C.char) C.struct_cshim_opening {
+	return C.struct_cshim_opening{
+		local: toC(local), server: toC(server), proto: C.coap_proto_t(proto), name: name,
+	}
 }
 
 func newSession(s *C.coap_session_t, err error) (Session, SessionID, error) {
@@ -86,10 +93,21 @@ const StopsItsTimer = C.CSHIM_STOPS_ITS_TIMER == 1
 //	int coap_add_data(coap_pdu_t *pdu, size_t len, const uint8_t *data);
 //	coap_mid_t coap_send(coap_session_t *session, coap_pdu_t *pdu);
 func (s Session) Send(m *Message) (id int, err error) {
-	n := C.cshim_session_send(s.s, C.int(m.Type), C.int(m.Code), C.int(m.ID),
-		(*C.uint8_t)(unsafe.SliceData(m.Token)), C.size_t(len(m.Token)),
-		(*C.uint8_t)(unsafe.SliceData(m.Options)), C.size_t(len(m.Options)),
-		(*C.uint8_t)(unsafe.SliceData(m.Body)), C.size_t(len(m.Body)), C.bool(m.More), C.bool(m.Answers))
+	n := C.cshim_session_send(s.s, C.struct_cshim_outgoing{
+		message: C.struct_cshim_message{
+			_type:        C.int(m.Type),
+			code:         C.int(m.Code),
+			mid:          C.int(m.ID),
+			token:        (*C.uint8_t)(unsafe.SliceData(m.Token)),
+			token_size:   C.size_t(len(m.Token)),
+			options:      (*C.uint8_t)(unsafe.SliceData(m.Options)),
+			options_size: C.size_t(len(m.Options)),
+			body:         (*C.uint8_t)(unsafe.SliceData(m.Body)),
+			body_size:    C.size_t(len(m.Body)),
+		},
+		more:   C.bool(m.More),
+		answer: C.bool(m.Answers),
+	})
 	runtime.KeepAlive(m)
 	switch n {
 	case C.CSHIM_TOO_LARGE:

@@ -67,23 +67,35 @@ static inline void cshim_session_set_nstart(coap_session_t *session, uint16_t va
 	coap_session_set_nstart(session, value);
 }
 
-/* The new_client of a context is set while f makes a session; so the events of
- * its making have a number. */
-coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_address *local,
-				  const struct cshim_address *server, coap_proto_t proto);
+/* What a client session is opened with. */
+struct cshim_opening {
+	struct cshim_address local; /* without an IP address: the system's choice */
+	struct cshim_address server;
+	coap_proto_t proto;
+	const char *name; /* to ask the server for, or NULL */
+};
 
-/* The same for a session with certificates or raw public keys. name is what to ask
- * the server for, or NULL. It takes the pair over. credentials are of GnuTLS, and used in
- * place of the pair, unless they are NULL. */
-coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_address *local,
-				       const struct cshim_address *server, coap_proto_t proto, const char *name,
+/* An identity with its pre-shared key. */
+struct cshim_secret {
+	const uint8_t *identity;
+	size_t identity_size;
+	const uint8_t *key;
+	size_t key_size;
+	bool by_hint; /* goCoapHint gives another one */
+};
+
+/* Open a client session. While that is made the context's new_client has its number: so the
+ * events of its making have it too. */
+coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_opening *opening);
+
+/* The same for a session with certificates or raw public keys. It takes the pair over.
+ * credentials are of GnuTLS, and used in place of the pair, unless they are NULL. */
+coap_session_t *cshim_session_open_pki(cshim_context *c, const struct cshim_opening *opening,
 				       struct cshim_key *pair, bool raw, void *credentials);
 
-/* The same with a pre-shared key. by_hint: goCoapHint gives another one. */
-coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_address *local,
-				      const struct cshim_address *server, coap_proto_t proto, const char *name,
-				      const uint8_t *identity, size_t identity_size, const uint8_t *key,
-				      size_t key_size, bool by_hint);
+/* The same with a pre-shared key. */
+coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_opening *opening,
+				       struct cshim_secret secret);
 
 /* Gives a new session, or NULL, the number of the one that was being made. */
 coap_session_t *cshim_session_number(cshim_context *c, coap_session_t *session);
@@ -106,12 +118,17 @@ void cshim_session_close(coap_session_t *session);
 /* Gives the reference to a server session back that a request took. */
 void cshim_session_forget(coap_session_t *session);
 
+struct cshim_outgoing {
+	struct cshim_message message;
+	bool more;   /* the next message follows at once: see cshim_streams_gather */
+	bool answer; /* a request is handled with it */
+};
+
 /* Sends a message. Returns its mid or one of the errors above. In a session that is over
  * libcoap would connect again, and begin another handshake, of a server with its client too:
- * there nothing is sent. answer: a request is handled with it. */
-int cshim_session_send(coap_session_t *session, int type, int code, int mid, const uint8_t *token, size_t token_size,
-		       const uint8_t *options, size_t options_size, const uint8_t *body, size_t body_size, bool more,
-		       bool answer);
+ * there nothing is sent. The message comes as a value because Go must not hand a pointer to
+ * pointers of its own to C. */
+int cshim_session_send(coap_session_t *session, struct cshim_outgoing outgoing);
 
 bool cshim_session_has_blocks(coap_session_t *session);
 
