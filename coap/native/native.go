@@ -41,7 +41,8 @@ var functions = access.Registered[coap.Node, coap.Config, coap.Session]()
 // DTLS or TLS in it; nor does it change the context's idle timeout, largest message, or block
 // mode. A Config that asks for any of these is refused, except that credentials are ignored. With
 // COAP_BLOCK_SINGLE_BODY libcoap puts the bodies of requests together, including those for Go,
-// whatever Config.MaxBody says. /.well-known/core stays libcoap's, and lists only the program's
+// whatever Config.MaxBody says; libcoap 4.3.1 crashes in that mode, with or without Go, when the
+// last block of a request without Size1 comes twice. /.well-known/core stays libcoap's, and lists only the program's
 // resources. Config.IdleTimeout and Config.MaxSessions say how long Go keeps references to the
 // sessions of peers; when it gives one back, the session is not disconnected.
 //
@@ -79,7 +80,8 @@ func Adopt(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
 // released, sessions that Go has opened are closed, and the handlers that gnucoap_set_handlers
 // has named are registered. Close may be called on any thread, but not in a callback of libcoap.
 // Then the program continues with the context as before, and frees it; it must not free it
-// earlier. The context may also be borrowed or adopted again. TakeOver makes it an adopted one,
+// earlier. Go's resource for unknown paths stays in the context and answers 4.04: libcoap does not
+// tell whether the program has replaced it. The context may also be borrowed or adopted again. TakeOver makes it an adopted one,
 // and everything that Go has in the context stays.
 func Borrow(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
 	return functions.Take(ccoap.NativeContextAt(p), config, true)
