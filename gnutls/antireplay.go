@@ -10,14 +10,14 @@ import (
 )
 
 // An AntiReplay remembers which ClientHellos with early data a server has
-// seen, so that nobody can send them again (RFC 8446 section 8.2).
-// Implementations must be safe for many goroutines. They are called from inside
+// seen, so that it accepts none of them twice (RFC 8446 section 8.2).
+// Implementations must be safe for concurrent use. They are called from inside
 // handshakes, on the goroutine of the handshake and with its context, and must
 // not use the connection.
 type AntiReplay interface {
-	// Add records an ID until the given time, and reports false where it was
-	// there already. That must be one step, for all servers that share the
-	// AntiReplay: of any number of Adds of an ID one reports true. An error
+	// Add records an ID until the given time, and reports false if it is already
+	// recorded. It must be atomic among all servers that share the AntiReplay: of
+	// any number of calls with one ID, exactly one reports true. An error
 	// makes the server refuse the early data, never the connection. IDs are not
 	// secret; they are the same on every server and have 32 bytes.
 	Add(ctx context.Context, id []byte, expires time.Time) (added bool, err error)
@@ -33,9 +33,9 @@ const defaultAntiReplayCapacity = 65536
 // IDs; 0 means 65536. When it is full of IDs that have not expired, Add returns
 // ErrAntiReplayFull.
 //
-// IDs expire by the system's clock. When that is set back, Add returns an error
-// for whatever would have expired by the time that the clock has shown before:
-// it has forgotten such IDs and cannot know whether it has seen them.
+// IDs expire by the system's clock. After the clock has been set back, Add returns
+// an error for IDs that would have expired by the latest time that the clock has
+// shown: it has forgotten such IDs and cannot know whether it has seen them.
 func NewAntiReplay(capacity int) AntiReplay {
 	if capacity <= 0 {
 		capacity = defaultAntiReplayCapacity
@@ -54,7 +54,7 @@ type memoryAntiReplay struct {
 }
 
 func (m *memoryAntiReplay) Add(_ context.Context, id []byte, expires time.Time) (bool, error) {
-	// Without the monotonic clock, which knows nothing of a clock set back.
+	// Without the monotonic clock, which does not show that the clock was set back.
 	expires = expires.Round(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -69,7 +69,7 @@ func (m *memoryAntiReplay) Add(_ context.Context, id []byte, expires time.Time) 
 	}
 	switch {
 	case !expires.After(m.latest):
-		return false, fmt.Errorf("gnutls: a ClientHello cannot be remembered until %s, which is past", expires.Format(time.RFC3339))
+		return false, fmt.Errorf("gnutls: a ClientHello cannot be remembered until %s, which has passed", expires.Format(time.RFC3339))
 	case len(m.queue) == m.capacity:
 		return false, ErrAntiReplayFull
 	}

@@ -104,7 +104,7 @@ func TestAntiReplayRefusesWhatItCannotRemember(t *testing.T) {
 	a := NewAntiReplay(0)
 	for _, expires := range []time.Time{{}, time.Unix(0, 0), time.Now().Add(-time.Second)} {
 		added, err := a.Add(context.Background(), []byte("a"), expires)
-		assert.ErrorContains(t, err, "which is past")
+		assert.ErrorContains(t, err, "which has passed")
 		assert.False(t, added)
 	}
 }
@@ -118,7 +118,7 @@ func TestAntiReplayIsNotFooledByAClockSetBack(t *testing.T) {
 
 	a.clock = 0
 	added, err := a.try("a", window)
-	assert.ErrorContains(t, err, "which is past")
+	assert.ErrorContains(t, err, "which has passed")
 	assert.False(t, added, "a replay")
 
 	a.clock = 1

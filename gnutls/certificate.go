@@ -22,7 +22,7 @@ type Certificate struct {
 	Certificate [][]byte
 	// PrivateKey is a crypto.Signer for the leaf's public key: RSA, ECDSA or
 	// Ed25519. For other keys that GnuTLS knows, such as those for RSA-PSS alone
-	// (id-RSASSA-PSS) and Ed448, LoadX509KeyPair and its kind set a value that only
+	// (id-RSASSA-PSS) and Ed448, LoadX509KeyPair and the like set a value that only
 	// this package can use. The standard library's own key types are copied into GnuTLS;
 	// with any other, each handshake calls its Sign method on the goroutine of
 	// the handshake, possibly from several goroutines at once. Such a key must
@@ -30,13 +30,13 @@ type Certificate struct {
 	// it does not serve the RSA key exchange of TLS 1.2, which decrypts.
 	PrivateKey crypto.PrivateKey
 	// OCSPStaple, optional, is the DER encoded OCSP response that a server
-	// sends with the leaf.
+	// sends together with the leaf.
 	OCSPStaple []byte
 	// Leaf is the parsed first certificate. The functions of this package set
-	// it; it may be nil. Of a certificate that GnuTLS can read and crypto/x509
-	// cannot (a negative serial number, strings of odd types) the Raw fields are
-	// set, the names, the time, the serial number, and PublicKey where its kind is
-	// known; what else extensions say is not.
+	// it; it may be nil. If GnuTLS can read the certificate and crypto/x509 cannot
+	// (a negative serial number, strings of unusual types), only the Raw fields, the
+	// names, the validity, the serial number and, for known kinds of keys, PublicKey
+	// are set.
 	Leaf *x509.Certificate
 }
 
@@ -117,7 +117,7 @@ func parseKeyPair(certData, keyData []byte, password string) (Certificate, error
 
 func isPEM(data []byte) bool { return bytes.Contains(data, []byte("-----BEGIN ")) }
 
-// privateKeyError adds what GnuTLS's code leaves out.
+// privateKeyError adds to GnuTLS's code what is known of the reason.
 func privateKeyError(data []byte, password string, code cgnutls.Code) error {
 	err := ErrorCode(code)
 	switch {
@@ -166,8 +166,8 @@ func parseChain(data []byte) ([][]byte, error) {
 	return chain, nil
 }
 
-// An opaqueKey is a private key that GnuTLS knows and the standard library does
-// not.
+// An opaqueKey is a private key of a kind that GnuTLS supports and the standard
+// library does not.
 type opaqueKey struct{ pkcs8 []byte }
 
 func keyPair(chain [][]byte, pkcs8 []byte) (Certificate, error) {
@@ -215,7 +215,7 @@ func (c *Certificate) match(leaf *x509.Certificate) error {
 	return nil
 }
 
-// pkcs8 encodes a key that is no more than its bytes.
+// pkcs8 encodes a key whose bytes are at hand; ok is false for a signer.
 func (c *Certificate) pkcs8() (der []byte, ok bool, err error) {
 	switch key := c.PrivateKey.(type) {
 	case *opaqueKey:

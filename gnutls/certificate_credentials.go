@@ -15,7 +15,7 @@ type credentials struct {
 	pool *CertPool // that they trust, or nil
 }
 
-// newCredentials returns credentials that trust pool (nil: nobody) and hold
+// newCredentials returns credentials that trust pool (nil: none) and hold
 // the given key pairs, of which a client is to choose one.
 func newCredentials(pool *CertPool, certs []Certificate, client bool) (*credentials, error) {
 	if pool != nil {

@@ -19,10 +19,10 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// A CertPool is a set of certificate authorities that are trusted, with the
-// revocation lists that they issued. Unlike x509.CertPool it can hand them to
-// GnuTLS, which verifies with them. Its methods may be called from any
-// goroutine, but it must not change once a connection has used it.
+// A CertPool is a set of trusted certificate authorities, with the revocation
+// lists that they issued. Unlike x509.CertPool it can pass them to GnuTLS, which
+// verifies with them. Its methods may be called from any goroutine, but it must
+// not be changed once a connection has used it.
 type CertPool struct {
 	system bool
 
@@ -60,10 +60,9 @@ func (p *CertPool) AddCert(cert *x509.Certificate) {
 	p.certs = append(p.certs, slices.Clone(cert.Raw))
 }
 
-// AppendCertsFromPEM adds every certificate in PEM data. Where GnuTLS can read some
-// of them and others not, it adds those, and the error is a *SkippedCertsError, which
-// names the others: a program may log it and go on. With any other error nothing was
-// added.
+// AppendCertsFromPEM adds every certificate in PEM data. If GnuTLS can read only some
+// of them, it adds those, and the error is a *SkippedCertsError, which names the
+// others: a program may log it and continue. With any other error nothing was added.
 func (p *CertPool) AppendCertsFromPEM(data []byte) error {
 	certs, skipped, err := bundle(data)
 	if err != nil {
@@ -78,11 +77,11 @@ func (p *CertPool) AppendCertsFromPEM(data []byte) error {
 	return nil
 }
 
-// A SkippedCertsError tells which certificates of a bundle CertPool has left out,
-// because GnuTLS cannot read them.
+// A SkippedCertsError lists the certificates of a bundle that were not added to a
+// CertPool because GnuTLS cannot read them.
 type SkippedCertsError struct {
-	Added   int           // how many there are without them
-	Skipped map[int]error // why, by place in the bundle, from 1
+	Added   int           // number of certificates that were added
+	Skipped map[int]error // reasons, by position in the bundle, from 1
 }
 
 // Error names the certificates in one line.
@@ -148,8 +147,8 @@ func bundle(data []byte) (certs [][]byte, skipped *SkippedCertsError, err error)
 // past their next update; otherwise the first connection that uses the pool
 // fails. When the next update of a list passes while it is in use, certificates of its
 // issuer are refused from then on, with CertificateOldRevocationData, until a Config
-// with a pool that has a newer list takes over; see AcceptOldRevocations. Config.Logger
-// gets a warning, once for each list.
+// with a pool that has a newer list is used; see AcceptOldRevocations. Config.Logger
+// gets one warning for each list.
 func (p *CertPool) AppendRevocationsFromPEM(data []byte) error {
 	var crls []*revocationList
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -171,10 +170,10 @@ func (p *CertPool) AppendRevocationsFromPEM(data []byte) error {
 	return nil
 }
 
-// AcceptOldRevocations keeps revocation lists of the pool in use when their next update
-// passes, in place of refusing what their issuers have signed. What has been revoked
-// since is then accepted. It is for where the lists come late at times, and comes before
-// the first connection.
+// AcceptOldRevocations makes the pool use its revocation lists even after their next
+// update, instead of refusing what their issuers have signed. Certificates that have been
+// revoked since are then accepted. It is for issuers whose lists sometimes come late, and
+// must be called before the first connection.
 func (p *CertPool) AcceptOldRevocations() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

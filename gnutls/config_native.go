@@ -12,8 +12,8 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// native is what connections of one side share. It is made once and does not
-// change. Its parts are freed when nothing refers to them any more.
+// native is what the clients, or the servers, of a Config share. It is made once
+// and does not change. Its parts are freed when nothing refers to them any more.
 type native struct {
 	priority    *priority
 	certs       *credentials
@@ -36,7 +36,7 @@ type pskClientCredentials struct{ c *cgnutls.PSKClientCredentials }
 
 type pskServerCredentials struct{ c *cgnutls.PSKServerCredentials }
 
-// native returns the shared state of one side, and makes it on the first call.
+// native returns what clients or servers share, and makes it on the first call.
 func (c *Config) native(server bool) (*native, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,15 +9,15 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// newPriority parses the priorities with the bounds on the version.
-// What added names is allowed besides the system's default. datagram bounds DTLS too.
+// newPriority parses the priorities with the bounds on the version. added is allowed
+// in addition to the system's default. datagram applies the bounds to DTLS too.
 func (c *Config) newPriority(added []string, client, datagram bool) (*priority, error) {
 	for _, bound := range []struct {
 		field   string
 		version uint16
 	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
 		if bound.version != 0 && (bound.version < VersionTLS10 || bound.version > VersionTLS13) {
-			return nil, fmt.Errorf("gnutls: Config.%s is 0x%04x, which is no version of TLS", bound.field, bound.version)
+			return nil, fmt.Errorf("gnutls: Config.%s is 0x%04x, which is not a version of TLS", bound.field, bound.version)
 		}
 	}
 	if i := strings.IndexByte(c.Priority, 0); i >= 0 {
@@ -65,7 +65,7 @@ func (c *Config) newPriority(added []string, client, datagram bool) (*priority, 
 	return pr, nil
 }
 
-// pskExchanges are the key exchanges that the default lacks.
+// pskExchanges returns the key exchanges for pre-shared keys, which the default lacks.
 func pskExchanges(psk bool) []string {
 	if psk {
 		return []string{"+ECDHE-PSK", "+DHE-PSK"}

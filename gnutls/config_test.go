@@ -182,7 +182,7 @@ func TestServerConfigurationsThatCannotWork(t *testing.T) {
 		{"nothing to show", func(c *Config) { c.Certificates = nil }, "gnutls: a server needs Config.Certificates or Config.GetPSK"},
 		{"verifies without authorities", func(c *Config) { c.ClientAuth = RequireAndVerifyClientCert }, "gnutls: Config.ClientAuth verifies clients and ClientCAs is nil"},
 		{"verifies some without authorities", func(c *Config) { c.ClientAuth = VerifyClientCertIfGiven }, "gnutls: Config.ClientAuth verifies clients and ClientCAs is nil"},
-		{"version that is none", func(c *Config) { c.MinVersion = 0x0300 }, "gnutls: Config.MinVersion is 0x0300, which is no version of TLS"},
+		{"version that is none", func(c *Config) { c.MinVersion = 0x0300 }, "gnutls: Config.MinVersion is 0x0300, which is not a version of TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := serverConfig(t)
@@ -597,9 +597,9 @@ func TestVersions(t *testing.T) {
 	for _, version := range []uint16{1, 0x0300, 0x0305, 0xfefd} {
 		t.Run(fmt.Sprintf("%#04x", version), func(t *testing.T) {
 			_, err := (&Config{MinVersion: version}).native(false)
-			assert.EqualError(t, err, fmt.Sprintf("gnutls: Config.MinVersion is 0x%04x, which is no version of TLS", version))
+			assert.EqualError(t, err, fmt.Sprintf("gnutls: Config.MinVersion is 0x%04x, which is not a version of TLS", version))
 			_, err = (&Config{MaxVersion: version}).native(false)
-			assert.EqualError(t, err, fmt.Sprintf("gnutls: Config.MaxVersion is 0x%04x, which is no version of TLS", version))
+			assert.EqualError(t, err, fmt.Sprintf("gnutls: Config.MaxVersion is 0x%04x, which is not a version of TLS", version))
 		})
 	}
 }

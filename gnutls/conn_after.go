@@ -9,9 +9,9 @@ type followUp struct {
 	done chan struct{} // closed when it has ended; nil where there is none
 }
 
-// sendAfter has the output that waits sent in the background, and then what send makes, when
-// the handshake has come to its end. The turn of writing is handed over, so that it all precedes
-// data. Whoever wants to write next finds its error. send may be nil.
+// sendAfter has the pending output sent in the background when the handshake is over, and then
+// calls send, which may be nil. The turn of writing is handed over, so that all of it precedes
+// data. The next call that writes returns its error.
 func (c *Conn) sendAfter(send func() error) {
 	done := make(chan struct{})
 	c.after = followUp{

@@ -14,10 +14,10 @@ import (
 // goroutine, ends Reads and Writes that wait, and does nothing the second time.
 // After a fatal alert, sent or received, it sends nothing.
 //
-// A client must not lose what it has written when tickets that nobody reads
-// make the kernel reset the connection. So Close takes them off the socket,
-// and where none has come yet, the socket is kept for them in the background
-// until the server closes, for 5 seconds at most.
+// Tickets that a client has not read would make the kernel reset the connection,
+// and data that the client has written would be lost. So Close reads them from the
+// socket, and if none have come yet, it keeps the socket open in the background until
+// the server closes, for 5 seconds at most.
 func (c *Conn) Close() error {
 	if c.tls.closed.Load() {
 		return nil
@@ -52,19 +52,19 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// lastWriter takes writer for Close, after tickets in the background and the
-// alert of a failure. Where a Write waits it is left alone.
+// lastWriter takes the turn of writing for Close, after tickets in the background
+// and the alert of a failure. It reports false if a Write has it.
 func (c *Conn) lastWriter() bool {
 	c.after.wait(lastWordTimeout)
 	c.waitTold()
 	return c.writing.turn.try()
 }
 
-// maxDrain bounds the input that Close takes off a socket, in buffers.
+// maxDrain bounds the input that Close reads from a socket, in buffers.
 const maxDrain = 32
 
-// drain takes what has come off the socket of a client that is closing, and
-// gives tickets to their cache. It reports whether some may still be on their
+// drain reads what has come from the socket of a client that is closing, and
+// gives tickets to the cache. It reports whether some may still be on their
 // way.
 func (c *Conn) drain() (expecting bool) {
 	if !c.client || c.reading.in.raw == nil || !c.reading.turn.try() {

@@ -10,7 +10,7 @@ import (
 type BindingKind int
 
 const (
-	// BindingUnique is tls-unique, for TLS 1.2 and earlier. Resumed sessions have
+	// BindingUnique is tls-unique, for TLS 1.2 and earlier. A resumed session has
 	// it only with the extended master secret (RFC 7627 section 5.4).
 	BindingUnique BindingKind = iota
 	// BindingServerEndPoint is tls-server-end-point: a hash of the server's
@@ -23,7 +23,7 @@ const (
 
 // ChannelBinding returns the channel binding of the connection, after the
 // handshake (gnutls_session_channel_binding). It fails with CodeNotAvailable
-// or CodeInvalidRequest where the version has none of that kind.
+// or CodeInvalidRequest if the version has no binding of that kind.
 func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
 	if !c.handshakeDone.Load() {
 		return nil, duringHandshake("channel binding")
@@ -93,5 +93,5 @@ func (c *Conn) derive(op string, f func(*cgnutls.Session) ([]byte, cgnutls.Code)
 }
 
 func duringHandshake(op string) error {
-	return &Error{Op: op, Code: CodeDuringHandshake, Err: fmt.Errorf("the handshake is not over: %w", CodeDuringHandshake)}
+	return &Error{Op: op, Code: CodeDuringHandshake, Err: fmt.Errorf("the handshake is not complete: %w", CodeDuringHandshake)}
 }

@@ -26,8 +26,7 @@ type failure struct {
 }
 
 // fail notes a failure. The first that is fatal stays. The caller holds the lock of tls:
-// whoever finds the session useless in GnuTLS for that reason must find the
-// failure too.
+// a goroutine that finds the session invalid in GnuTLS must find the failure too.
 func (c *Conn) fail(op string, code cgnutls.Code) *failure {
 	if f := c.failed.Load(); f != nil && f.fatal {
 		return f
@@ -73,8 +72,8 @@ func failureOf(op string, code cgnutls.Code, s *cgnutls.Session) error {
 	return e
 }
 
-// tellSoon tells the peer of a failure now, or leaves that to a Write that is
-// under way, whose time is limited from then on.
+// tellSoon tells the peer of a failure now, or leaves that to a Write in
+// progress, whose time is limited from then on.
 func (c *Conn) tellSoon() {
 	if c.writing.turn.try() {
 		c.giveWriter()
@@ -85,12 +84,12 @@ func (c *Conn) tellSoon() {
 	}
 }
 
-// giveWriter gives writer back, and tells the peer of a failure first.
+// giveWriter gives the turn of writing back, and tells the peer of a failure first.
 func (c *Conn) giveWriter() {
 	for {
 		c.tell()
 		c.writing.turn.give()
-		// The reader may have failed since, while writer was taken.
+		// The reader may have failed since, while the turn was taken.
 		if !c.untold() || !c.writing.turn.try() {
 			return
 		}
@@ -134,8 +133,8 @@ func (c *Conn) waitTold() {
 }
 
 // forgetSession keeps the session of a connection that has failed from being
-// resumed, as far as it is in our hands (RFC 5246 section 7.2.2, RFC 8446 section
-// 6.2). The caller holds no lock.
+// resumed, best effort (RFC 5246 section 7.2.2, RFC 8446 section 6.2). The caller
+// holds no lock.
 func (c *Conn) forgetSession() {
 	f := c.failed.Load()
 	if f == nil || !f.forget || f.forgotten.Swap(true) {

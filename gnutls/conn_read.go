@@ -12,7 +12,7 @@ type readSide struct {
 	in    input
 	dry   bool // GnuTLS has nothing left to give before more input comes
 	heard bool // something has come since the handshake
-	// falseStart: the handshake goes on until data come.
+	// falseStart: the handshake is complete in GnuTLS only when data come.
 	falseStart bool
 	err        error // what Read returns from now on
 }
@@ -22,14 +22,14 @@ func (r *readSide) init(conn net.Conn) {
 	r.in.init(conn)
 }
 
-// Read reads data into p. At the peer's close_notify it returns io.EOF; when
+// Read reads data into p. At the peer's close_notify it returns io.EOF; if
 // the transport ends without one, an error that matches io.ErrUnexpectedEOF.
 // After a deadline has passed Read can be called again.
 //
-// What the peer must not send is fatal, and so is an alert that says so: the
-// peer gets one alert for it, and Write, Read and CloseWrite return the error
-// from then on. The session is not resumed: a ClientSessionCache that is a
-// SessionDecliner and a SessionStore forget it (RFC 8446 section 6.2).
+// A violation of the protocol by the peer is fatal, and so is a fatal alert from
+// it: the peer gets one alert, and Write, Read and CloseWrite return the error
+// from then on. The session is not resumed: a SessionStore, and a
+// ClientSessionCache that is a SessionDecliner, forget it (RFC 8446 section 6.2).
 func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err

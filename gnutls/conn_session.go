@@ -19,8 +19,8 @@ type session struct {
 func (s *session) free() { s.s.Free() }
 
 // A tlsSession is the native session of a connection, which one goroutine at a time may use. Close
-// does not wait for a call into C, where a callback may be calling it: whoever leaves C after it
-// frees the session.
+// does not wait for a call into C, where a callback may be calling it: the goroutine that leaves C
+// after it frees the session.
 type tlsSession struct {
 	closed atomic.Bool // Close was called
 
@@ -45,7 +45,8 @@ func (t *tlsSession) unlock() {
 	t.release()
 }
 
-// release frees the session of a closed connection, unless somebody is using it, who will.
+// release frees the session of a closed connection, unless another goroutine is using it, which
+// then does.
 func (t *tlsSession) release() {
 	if t.closed.Load() && t.mu.TryLock() {
 		t.free()
@@ -71,7 +72,7 @@ func (t *tlsSession) replace(s *session, owner *Conn) {
 	t.unlock() // frees it if Close was called meanwhile
 }
 
-// withSession calls f with the native session while nobody else uses it.
+// withSession calls f with the native session locked.
 func (c *Conn) withSession(f func(*cgnutls.Session)) error {
 	if !c.tls.lock() {
 		return net.ErrClosed

@@ -7,14 +7,14 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// A ConnectionState is what the handshake of a connection has settled. Fields
-// have the names and meanings of crypto/tls where that package has them. The
-// slices and certificates are shared and must not be changed.
+// A ConnectionState is the result of a handshake. Fields that crypto/tls has too
+// have the same names and meanings. The slices and certificates are shared and
+// must not be changed.
 type ConnectionState struct {
 	Version           uint16 // as VersionTLS13
 	HandshakeComplete bool
 	DidResume         bool   // whether it resumed an earlier session
-	CipherSuite       uint16 // number of the cipher suite (IANA), 0 where GnuTLS gives none
+	CipherSuite       uint16 // number of the cipher suite (IANA), 0 if GnuTLS does not know it
 	// CipherSuiteName is GnuTLS's name, such as "TLS_AES_256_GCM_SHA384". Below
 	// TLS 1.3 it lacks the WITH of the IANA name.
 	CipherSuiteName string
@@ -23,19 +23,19 @@ type ConnectionState struct {
 	Group string
 
 	// ResumeError is why a client that wanted to resume a session did not, as
-	// far as it can know: a *SessionDataError, whose Reason is for instance
-	// ErrNoSession, ErrSessionExpired or ErrSessionDeclined. It is nil where the
-	// session was resumed, and where neither Resume nor a ClientSessionCache
-	// wanted it.
+	// far as the client can know: a *SessionDataError whose Reason is for instance
+	// ErrNoSession, ErrSessionExpired or ErrSessionDeclined. It is nil if the
+	// session was resumed, and if there was neither a Resume nor a
+	// ClientSessionCache.
 	ResumeError error
 	// TicketRequest is what the client asked for (RFC 9149), or nil.
-	// TicketRequestAnswered reports whether the server took notice; then it
-	// announced ExpectedTickets tickets.
+	// TicketRequestAnswered reports whether the server answered the request, and
+	// then ExpectedTickets is the number of tickets that it announced.
 	TicketRequest         *TicketRequest
 	TicketRequestAnswered bool
 	ExpectedTickets       int
-	// EarlyDataAccepted reports whether the server took early data. EarlyData is
-	// how many bytes there were of them: on the server, Read returns them first.
+	// EarlyDataAccepted reports whether the server accepted early data. EarlyData is
+	// the number of bytes: on the server, Read returns them first.
 	EarlyDataAccepted bool
 	EarlyData         int
 
@@ -50,11 +50,12 @@ type ConnectionState struct {
 	// crypto/x509 cannot parse is as Certificate.Leaf says.
 	PeerCertificates []*x509.Certificate
 	// VerifiedChains holds the chain, from the leaf to a trusted authority,
-	// that the verification found. It is nil where it failed or did not run.
+	// that the verification found. It is nil if the verification failed or did not
+	// run.
 	VerifiedChains [][]*x509.Certificate
-	// VerifyError is why the peer's certificate would not have been accepted
-	// where Config.InsecureSkipVerify accepted it, also when the session was
-	// resumed.
+	// VerifyError is why the verification of the peer's certificate failed, if
+	// Config.InsecureSkipVerify accepted it nevertheless. It is also set when the
+	// session was resumed.
 	VerifyError error
 	// OCSPResponse is the DER encoded OCSP response that the server stapled,
 	// or nil.
@@ -66,7 +67,7 @@ type ConnectionState struct {
 	PSKIdentity string
 }
 
-// connectionState turns what GnuTLS tells into a ConnectionState.
+// connectionState makes a ConnectionState of what GnuTLS reports and the Config says.
 func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
 	cs, err := connectionState(st)
 	if c.client {
@@ -78,7 +79,7 @@ func (c *Conn) connectionState(st cgnutls.State) (ConnectionState, error) {
 	return cs, err
 }
 
-// connectionState is what GnuTLS by itself tells.
+// connectionState makes a ConnectionState of what GnuTLS reports.
 func connectionState(st cgnutls.State) (ConnectionState, error) {
 	cs := ConnectionState{
 		Version:            st.Version,

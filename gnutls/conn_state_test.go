@@ -214,7 +214,7 @@ func TestDerivedKeysThatCannotBe(t *testing.T) {
 	}
 	_, err := fresh.ExportKeyingMaterial("label", nil, 32)
 	assert.ErrorIs(t, err, CodeDuringHandshake)
-	assert.ErrorContains(t, err, "gnutls: exporting keying material: the handshake is not over")
+	assert.ErrorContains(t, err, "gnutls: exporting keying material: the handshake is not complete")
 
 	for _, version := range bothVersions {
 		t.Run(VersionName(version), func(t *testing.T) {

@@ -23,9 +23,9 @@ func (w *writeSide) init(conn net.Conn) {
 	w.out.conn = conn
 }
 
-// Write encrypts p and sends it. When it fails, n says how much of p is on its
-// way: after a deadline, Write can go on with p[n:], and what could not be
-// sent yet goes first.
+// Write encrypts p and sends it. When it fails, n is the number of bytes of p that
+// have been accepted: after a deadline, Write can be called again with p[n:]; what
+// could not be sent yet is sent first.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// DefaultHandshakeTimeout is how long a handshake may take where neither
-// Dialer.HandshakeTimeout nor anything else says so.
+// DefaultHandshakeTimeout is how long the handshake of Dial, or of a Dialer without
+// any other limit, may take.
 const DefaultHandshakeTimeout = 10 * time.Second
 
 // Dial connects to an address, runs the handshake as a client and returns the
-// connection. Where config names no server, the host of addr is verified. A nil
+// connection. If config has no ServerName, the host of addr is verified. A nil
 // config is the zero Config. The handshake may take DefaultHandshakeTimeout.
 func Dial(network, addr string, config *Config) (*Conn, error) {
 	conn, err := (&Dialer{Config: config}).DialContext(context.Background(), network, addr)
@@ -31,23 +31,24 @@ type Dialer struct {
 	// Dial, the handshake and all attempts of Race included.
 	NetDialer *net.Dialer
 	// HandshakeTimeout is how long a handshake may take once the underlying
-	// connection stands, with Race each of them. 0 means DefaultHandshakeTimeout,
-	// unless the context or NetDialer has a bound already; less than 0 means no
-	// bound. net/http takes the deadline of a request away from the context, and
-	// applies Transport.TLSHandshakeTimeout only to handshakes of its own: without
-	// a bound here a server that is silent keeps one of MaxConnsPerHost for good.
+	// connection is established; with Race it applies to each attempt. 0 means
+	// DefaultHandshakeTimeout unless the context or NetDialer has a limit, and a
+	// negative value means no limit. net/http removes the deadline of a request from
+	// the context, and applies Transport.TLSHandshakeTimeout only to its own
+	// handshakes: without a limit here a server that is silent occupies one of
+	// MaxConnsPerHost forever.
 	HandshakeTimeout time.Duration
-	// Config configures the connections; nil means the zero Config. Where it
-	// names no server, the host of the address is verified.
+	// Config configures the connections; nil means the zero Config. If it has no
+	// ServerName, the host of the address is verified.
 	Config *Config
-	// Race makes DialContext try all addresses of the host, IPv6 and IPv4 in
-	// turn, and take the first whose handshake is done (RFC 8305). The next
+	// Race makes DialContext try all addresses of the host, IPv6 and IPv4
+	// alternately, and use the first whose handshake completes (RFC 8305). The next
 	// attempt starts when one has failed, or after AttemptDelay. Each attempt
-	// offers a ticket of its own; one that was not sent goes back to
+	// offers a ticket of its own; one that was not sent is given back to
 	// Config.ClientSessionCache.
 	//
-	// Without Race the addresses are raced by NetDialer for the underlying
-	// connection alone.
+	// Without Race, NetDialer alone races the addresses, for the underlying
+	// connection.
 	Race bool
 	// AttemptDelay is how long an attempt has before the next one starts: 10 ms
 	// to 2 s. 0 means 250 ms, as RFC 8305 section 5 recommends.
@@ -120,13 +121,13 @@ func (d *Dialer) handshake(ctx context.Context, conn *Conn) error {
 	defer cancel()
 	err := conn.HandshakeContext(limited)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("gnutls: the handshake with %s is not over after %v: %w", conn.RemoteAddr(), limit, err)
+		return fmt.Errorf("gnutls: the handshake with %s is not complete after %v: %w", conn.RemoteAddr(), limit, err)
 	}
 	return err
 }
 
-// handshakeLimit returns how long a handshake may take, or no more than 0 where
-// ctx alone tells.
+// handshakeLimit returns how long a handshake may take, or a value that is not
+// positive if only ctx limits it.
 func (d *Dialer) handshakeLimit(ctx context.Context) time.Duration {
 	if _, bounded := ctx.Deadline(); d.HandshakeTimeout == 0 && !bounded {
 		return DefaultHandshakeTimeout

@@ -65,9 +65,9 @@ func TestDialerBoundsTheHandshake(t *testing.T) {
 	}{
 		"NetDialer.Timeout":           {Dialer{NetDialer: &net.Dialer{Timeout: limit}}, ""},
 		"NetDialer.Deadline":          {Dialer{NetDialer: &net.Dialer{Deadline: time.Now().Add(limit)}}, ""},
-		"HandshakeTimeout":            {Dialer{HandshakeTimeout: limit}, "is not over after 50ms"},
+		"HandshakeTimeout":            {Dialer{HandshakeTimeout: limit}, "is not complete after 50ms"},
 		"NetDialer.Timeout in a race": {Dialer{NetDialer: &net.Dialer{Timeout: limit}, Race: true}, ""},
-		"HandshakeTimeout in a race":  {Dialer{HandshakeTimeout: limit, Race: true}, "is not over after 50ms"},
+		"HandshakeTimeout in a race":  {Dialer{HandshakeTimeout: limit, Race: true}, "is not complete after 50ms"},
 		"none but NetDialer.Timeout":  {Dialer{NetDialer: &net.Dialer{Timeout: limit}, HandshakeTimeout: -1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

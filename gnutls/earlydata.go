@@ -20,27 +20,26 @@ const (
 	maxEarlyRead = 64 << 10
 )
 
-// WriteEarlyData is Write for data that may go out with the first message of the
+// WriteEarlyData is Write for data that may be sent with the first message of the
 // handshake, a round trip earlier (0-RTT, RFC 8446 section 2.3). Nothing is
-// lost: what cannot go early, or what the server refuses to take early, is sent
-// when the handshake is over. ConnectionState.EarlyDataAccepted tells which it
-// was.
+// lost: data that cannot be sent early, or that the server does not accept early,
+// are sent when the handshake is over. ConnectionState.EarlyDataAccepted says which
+// of the two it was.
 //
-// It is for clients, and comes before the handshake, which starts with the next
+// It is for clients, and is called before the handshake, which starts with the next
 // Read, Write or call of Handshake, or once more than 16 KiB are written. After
-// the handshake it is Write. Data go early where the connection resumes a
+// the handshake it is Write. Data are sent early if the connection resumes a
 // session whose ticket allows it (SessionData.MaxEarlyData).
 //
-// Early data are not safe from replay: whoever records them can send them to
+// Early data are not safe from replay: an attacker who records them can send them to
 // the server again, within limits that the server sets. They are protected by an
-// earlier key, and go out before Config.VerifyConnection is called. Write early
-// only what the server may do twice, see docs/resumption.md.
+// earlier key, and are sent before Config.VerifyConnection is called. Write early
+// only what the server may safely process twice; see docs/resumption.md.
 //
-// They must be of an application protocol that is known before: Config.NextProtos
-// may hold one at most, and the handshake fails where the server does not choose
-// it. It also fails, with ErrEarlyData, where GnuTLS cannot go on after the server
-// has refused them. Whoever closes the connection without a handshake drops what
-// was written.
+// Their application protocol must be known in advance: Config.NextProtos may have one
+// entry at most, and the handshake fails if the server does not choose it. It also
+// fails, with ErrEarlyData, if GnuTLS cannot continue after the server has refused
+// them. If the connection is closed without a handshake, the data are dropped.
 func (c *Conn) WriteEarlyData(p []byte) (int, error) {
 	const op = "write early data"
 	if !c.client {
@@ -99,8 +98,8 @@ func (c *Conn) earlyProtocol() string {
 	return c.config.NextProtos[0]
 }
 
-// settleEarly notes on a client what became of the early data. What is left of
-// them must be sent.
+// settleEarly notes on a client whether its early data were accepted. It returns
+// those that must be sent again.
 func (c *Conn) settleEarly(cs *ConnectionState) (left []byte, err error) {
 	early := c.handshaking.early.data
 	if len(early) == 0 {

@@ -8,23 +8,24 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// ErrNoTicket is returned by Conn.SessionData when no session ticket came in
-// time, so that there is nothing to resume with.
+// ErrNoTicket is returned by Conn.SessionData if no session ticket has come, so
+// that there is nothing to resume with.
 var ErrNoTicket = errors.New("gnutls: no session ticket received")
 
-// ErrEarlyData is the cause of a handshake that failed because early data went
-// with it: the server has refused them, and chose a version before TLS 1.3, or
-// asked for another first message, which GnuTLS cannot do after early data. A
-// connection without WriteEarlyData can be made at once.
-var ErrEarlyData = errors.New("the server cannot go on after early data, connect again without them")
+// ErrEarlyData is the cause of a handshake that failed because of early data: the
+// server has refused them and has chosen a version before TLS 1.3, or has asked for
+// another ClientHello, which GnuTLS cannot send after early data. A new connection
+// without WriteEarlyData can be made at once.
+var ErrEarlyData = errors.New("GnuTLS cannot continue after the early data that the server refused; " +
+	"connect again without early data")
 
-// An ErrorCode is a result code of GnuTLS (gnutls_strerror). It is an error of
-// its own, so that errors.Is(err, gnutls.CodeFatalAlertReceived) works on any
-// error of this package that comes from GnuTLS.
+// An ErrorCode is a result code of GnuTLS (gnutls_strerror). It is itself an error,
+// so that errors.Is(err, gnutls.CodeFatalAlertReceived) works on any error of this
+// package that comes from GnuTLS.
 type ErrorCode int
 
-// Codes that programs ask for. Any other code of GnuTLS may be compared in the
-// same way: ErrorCode(-n).
+// Codes that programs commonly compare with. Any other code of GnuTLS can be
+// compared in the same way: ErrorCode(-n).
 const (
 	CodeFatalAlertReceived      = ErrorCode(cgnutls.FatalAlertReceived)
 	CodeUnsupportedVersion      = ErrorCode(cgnutls.UnsupportedVersion)
@@ -55,14 +56,14 @@ const (
 func (c ErrorCode) Error() string { return cgnutls.Code(c).Message() }
 
 // Name returns the C name of the code, such as "GNUTLS_E_AGAIN", or the empty
-// string for a number that is none.
+// string for an unknown code.
 func (c ErrorCode) Name() string { return cgnutls.Code(c).Name() }
 
-// An Alert is the description of a TLS alert (RFC 8446 section 6). It is an
-// error of its own, so that errors.Is(err, gnutls.AlertUnknownCA) works.
+// An Alert is the description of a TLS alert (RFC 8446 section 6). It is itself an
+// error, so that errors.Is(err, gnutls.AlertUnknownCA) works.
 type Alert uint8
 
-// Alerts that programs ask for.
+// Alerts that programs commonly compare with.
 const (
 	AlertUnexpectedMessage     Alert = 10
 	AlertBadRecordMAC          Alert = 20
@@ -116,10 +117,10 @@ func rejectionAlert(err error) Alert {
 // An Error is a failure that GnuTLS reported. errors.Is matches it with its
 // ErrorCode, with the Alert that the peer sent, and with whatever Err is.
 type Error struct {
-	Op    string    // what was tried: "handshake", "read", "write", "close", …
+	Op    string    // the operation: "handshake", "read", "write", "close", …
 	Code  ErrorCode // GnuTLS's result code
 	Alert Alert     // the alert that the peer sent, or 0
-	Err   error     // the cause, where one lies outside GnuTLS; may be nil
+	Err   error     // a cause outside GnuTLS, or nil
 }
 
 // Error describes the failure in one line.
@@ -162,16 +163,16 @@ func check(op string, code cgnutls.Code) error {
 	return &Error{Op: op, Code: ErrorCode(code)}
 }
 
-// A PanicError is the panic of a function of the program's (a private key, a
-// look-up of pre-shared keys, a session store) that GnuTLS called during a
-// handshake. The handshake fails with it; the panic does not go on.
+// A PanicError is a panic in a function of the program (a private key, a look-up
+// of pre-shared keys, a session store) that GnuTLS called during a handshake. It is
+// recovered, and the handshake fails with it.
 type PanicError struct {
 	Value any    // what panic was called with
 	Stack []byte // as of debug.Stack
 	text  string
 }
 
-// Error tells what the function was called for, and the value.
+// Error says what the function was called for, and the value.
 func (e *PanicError) Error() string { return e.text }
 
 // callbackError is the error of a function that GnuTLS called.

@@ -11,8 +11,7 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// Handshake runs the handshake if it has not run yet. Read and Write do that
-// by themselves.
+// Handshake runs the handshake if it has not run yet. Read and Write call it.
 func (c *Conn) Handshake() error {
 	if c.handshakeDone.Load() {
 		return nil
@@ -21,9 +20,9 @@ func (c *Conn) Handshake() error {
 }
 
 // HandshakeContext runs the handshake (gnutls_handshake) if it has not run
-// yet. When ctx ends while it runs, the connection is closed and ctx's error
-// returned. After a deadline the handshake can be gone on with; any other error
-// is final and every later call returns it.
+// yet. When ctx ends while it runs, the connection is closed and the error of ctx
+// is returned. After a deadline the handshake can be continued by another call; any
+// other error is final, and every later call returns it.
 func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.handshakeDone.Load() {
 		return nil
@@ -66,7 +65,7 @@ func (c *Conn) handshakeAlone(ctx context.Context) error {
 		return err
 	}
 	defer c.shaking.give()
-	if c.handshakeDone.Load() { // whose handshake it was may be reading by now, and wait for our answer
+	if c.handshakeDone.Load() { // the other goroutine may be reading by now, and wait for our answer
 		return nil
 	}
 	if err := c.reading.turn.takeContext(ctx); err != nil {

@@ -11,7 +11,7 @@ type listener struct {
 }
 
 // Accept returns the next connection. Its handshake runs with its first Read,
-// Write or Handshake, so that a slow client holds nobody up.
+// Write or Handshake, so that a slow client does not delay others.
 func (l *listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -21,8 +21,8 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // NewListener returns a listener whose Accept returns the connections of inner
-// as TLS servers (*Conn). Errors in config come from the handshakes; Listen
-// finds them at once.
+// as TLS servers (*Conn). Errors in config are returned by the handshakes; Listen
+// returns them at once.
 func NewListener(inner net.Listener, config *Config) net.Listener {
 	return &listener{inner, config}
 }

@@ -4,8 +4,8 @@ import "github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 
 // ObjectCounts is the number of native objects that exist, by kind. Close
 // frees a connection's session at once; what connections share (credentials,
-// priorities) goes with the last Config and Conn that uses it, when the
-// garbage collector finds that out.
+// priorities) is freed when the garbage collector finds that no Config and no
+// Conn uses it any more.
 type ObjectCounts struct {
 	Sessions    int64 // TLS sessions
 	Credentials int64 // sets of keys, trusted certificates or pre-shared keys

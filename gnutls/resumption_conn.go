@@ -42,10 +42,10 @@ func (s ownSession) Data() ([]byte, cgnutls.Code) {
 }
 
 // Resume makes the handshake ask the server to resume the session of d
-// (gnutls_session_set_data), in place of data from a ClientSessionCache. It is
-// for clients and comes before the handshake. Data that cannot be used give a
-// *SessionDataError; the handshake is then a full one. Whether the server
-// agreed is in ConnectionState.DidResume.
+// (gnutls_session_set_data), instead of data from a ClientSessionCache. It is
+// for clients, before the handshake. If the data cannot be used, it returns a
+// *SessionDataError, and the handshake will be a full one.
+// ConnectionState.DidResume reports whether the server agreed.
 func (c *Conn) Resume(d *SessionData) error {
 	c.reading.turn.take()
 	defer c.reading.turn.give()

@@ -2,36 +2,36 @@ package gnutls
 
 import "net"
 
-// A ClientSessionCache keeps what a client needs to resume sessions, by
-// server. Implementations must be safe for many goroutines. Some of their methods
-// are called in the middle of a handshake and must not use its connection.
+// A ClientSessionCache keeps session data for a client, by server. Implementations
+// must be safe for concurrent use. Some of their methods are called in the middle
+// of a handshake and must not use its connection.
 type ClientSessionCache interface {
 	// Get returns session data for a server, or nil. The data of a TLS 1.3
 	// session (SessionData.SingleUse) must be returned only once, so that
 	// observers cannot link connections (RFC 8446 appendix C.4).
 	Get(serverKey string) *SessionData
 	// Put keeps session data for a server. It is called once for every ticket
-	// that comes, and again for one that Get returned and that was not sent,
+	// that arrives, and again for one that Get returned and that was not sent
 	// because the connection ended before.
 	Put(serverKey string, data *SessionData)
 }
 
-// A SessionDecliner is a ClientSessionCache that wants to know when a server
+// A SessionDecliner is a ClientSessionCache that is told when a server
 // made a full handshake although session data were offered to it, or when the
 // handshake failed and they may be the reason (RFC 5077 section 3.2). Every other
-// ticket of the same session is then likely to be useless too (RFC 9149 section
-// 3). Conn calls Decline once in such a handshake. A cache that is no
-// SessionDecliner offers TLS 1.2 data that a server fails on again and again.
+// ticket of the same session is then probably useless too (RFC 9149 section
+// 3). Conn calls Decline once in such a handshake. A cache that does not implement
+// SessionDecliner offers TLS 1.2 data again and again to a server that fails on them.
 type SessionDecliner interface {
 	Decline(serverKey string, offered *SessionData)
 }
 
-// A TicketRequester is a ClientSessionCache that says how many tickets a
-// connection is to ask for (RFC 9149), where Config.TicketRequest is nil.
+// A TicketRequester is a ClientSessionCache that decides how many tickets a
+// connection asks for (RFC 9149) if Config.TicketRequest is nil.
 type TicketRequester interface {
-	// TicketRequest is called after Get for the same connection. resuming tells
-	// whether that gave something to offer, and racing how many connections the
-	// client tries at once, at least 1.
+	// TicketRequest is called after Get for the same connection. resuming reports
+	// whether Get returned a session to offer, and racing is how many connections
+	// the client tries at once, at least 1.
 	TicketRequest(serverKey string, resuming bool, racing int) TicketRequest
 }
 
@@ -41,12 +41,12 @@ const (
 )
 
 // NewClientSessionCache returns a ClientSessionCache in memory that keeps
-// session data for the servers used last, at most capacity of them; 0 means
-// 64. Of each server it keeps at most 8 tickets, and hands the oldest out
+// session data for the most recently used servers, at most capacity of them; 0 means
+// 64. It keeps at most 8 tickets of each server, and returns the oldest
 // first. When a server refuses one, it drops the others of the same session.
 //
-// Unlike a TicketPool it leaves it to Config.TicketRequest whether connections
-// ask for a number of tickets.
+// Unlike with a TicketPool, connections ask for a number of tickets only if
+// Config.TicketRequest is set.
 func NewClientSessionCache(capacity int) ClientSessionCache {
 	if capacity <= 0 {
 		capacity = cacheServers
@@ -54,7 +54,7 @@ func NewClientSessionCache(capacity int) ClientSessionCache {
 	return &memoryCache{TicketPool{Tickets: cacheTickets, Servers: capacity}}
 }
 
-// memoryCache is a TicketPool that is no TicketRequester.
+// memoryCache is a TicketPool without the methods of a TicketRequester.
 type memoryCache struct{ pool TicketPool }
 
 func (m *memoryCache) Get(key string) *SessionData              { return m.pool.Get(key) }

@@ -9,9 +9,9 @@ import (
 )
 
 // SessionData is what a client needs to resume a session
-// (gnutls_session_get_data2), with what this package needs to decide whether
-// it may. It holds the keys of the session: keep it as secret as a private
-// key. It does not change and may be used from any goroutine.
+// (gnutls_session_get_data2), together with what this package needs to decide
+// whether it may. It contains the keys of the session: keep it as secret as a private
+// key. It is immutable and may be used from any goroutine.
 //
 // Under TLS 1.3 session data should be used for one connection only.
 type SessionData struct {
@@ -42,7 +42,7 @@ func newSessionFamily() (f sessionFamily) {
 // Version returns the protocol version of the session, as VersionTLS13.
 func (d *SessionData) Version() uint16 { return d.version }
 
-// ServerName returns the name of the server, as its certificate was verified.
+// ServerName returns the name that the server's certificate was verified for.
 func (d *SessionData) ServerName() string { return d.serverName }
 
 // NegotiatedProtocol returns the application protocol (ALPN) of the session.
@@ -51,9 +51,9 @@ func (d *SessionData) NegotiatedProtocol() string { return d.protocol }
 // LibraryVersion returns the version of GnuTLS that made the data.
 func (d *SessionData) LibraryVersion() string { return d.library }
 
-// Lifetime returns how long the session may be resumed, counted from Arrived:
-// what the server says, at most 7 days. A TLS 1.2 server that says nothing is
-// taken to mean 24 hours.
+// Lifetime returns how long after Arrived the session may be resumed: as long as
+// the server says, but at most 7 days, or 24 hours for a TLS 1.2 server that says
+// nothing.
 func (d *SessionData) Lifetime() time.Duration { return d.lifetime }
 
 // Arrived returns when the data came from the server.
@@ -66,8 +66,8 @@ func (d *SessionData) Expires() time.Time { return d.arrived.Add(d.lifetime) }
 // the ticket, 0 for none.
 func (d *SessionData) MaxEarlyData() uint32 { return d.maxEarlyData }
 
-// SingleUse reports whether the data should be used for one connection only,
-// as is so for TLS 1.3 (RFC 8446 appendix C.4).
+// SingleUse reports whether the data should be used for one connection only, as
+// with TLS 1.3 (RFC 8446 appendix C.4).
 func (d *SessionData) SingleUse() bool { return d.version == VersionTLS13 }
 
 // String describes the data without their secrets.
@@ -75,5 +75,5 @@ func (d *SessionData) String() string {
 	return fmt.Sprintf("SessionData(%s, %q, expires %s)", VersionName(d.version), d.serverName, d.Expires().UTC().Format(time.RFC3339))
 }
 
-// GoString does the same as String.
+// GoString is like String.
 func (d *SessionData) GoString() string { return d.String() }

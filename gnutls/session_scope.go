@@ -85,7 +85,7 @@ func (d *SessionData) chains() [][]*x509.Certificate {
 	return [][]*x509.Certificate{d.verified}
 }
 
-// declined says why a server that settled on cs did not resume d.
+// declined says why a server did not resume d, from the result of the handshake.
 func (d *SessionData) declined(cs *ConnectionState) error {
 	switch {
 	case cs.Version != d.version:
@@ -98,7 +98,7 @@ func (d *SessionData) declined(cs *ConnectionState) error {
 }
 
 // usesSHA384 reports whether the hash of a TLS 1.3 cipher suite is SHA-384 and
-// not SHA-256. A ticket goes with one of them (RFC 8446 section 4.6.1).
+// not SHA-256. A ticket can be used with one of them (RFC 8446 section 4.6.1).
 func usesSHA384(suite uint16) bool {
 	const aes256GCMSHA384 = 0x1302
 	return suite == aes256GCMSHA384

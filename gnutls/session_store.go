@@ -10,24 +10,23 @@ import (
 
 // A SessionStore keeps the TLS 1.2 sessions of a server, for clients that
 // resume by session ID instead of by ticket. Implementations must be safe for
-// many goroutines. They are called from inside handshakes, on the goroutine of
-// the handshake and with its context, and must not use the connection. What
-// they fail to do costs the client a full handshake and nothing else; a failure
-// is logged.
+// concurrent use. They are called from inside handshakes, on the goroutine of
+// the handshake and with its context, and must not use the connection. A failure
+// is logged, and costs the client no more than a full handshake.
 type SessionStore interface {
 	// Put keeps a session under its ID until the given time. The data are
 	// secret.
 	Put(ctx context.Context, id, data []byte, expires time.Time) error
-	// Get returns a session, or nil where there is none.
+	// Get returns a session, or nil if there is none.
 	Get(ctx context.Context, id []byte) ([]byte, error)
-	// Delete forgets a session, if it is there.
+	// Delete removes a session, if it is there.
 	Delete(ctx context.Context, id []byte) error
 }
 
 const defaultStoreCapacity = 1024
 
-// NewSessionStore returns a SessionStore in memory that holds the sessions
-// used last, at most capacity of them; 0 means 1024.
+// NewSessionStore returns a SessionStore in memory that keeps the most recently
+// used sessions, at most capacity of them; 0 means 1024.
 func NewSessionStore(capacity int) SessionStore {
 	if capacity <= 0 {
 		capacity = defaultStoreCapacity

@@ -14,11 +14,11 @@ func (e *UnusableTicketError) Error() string {
 	return "gnutls: the server sent a ticket that cannot be used: " + e.Detail
 }
 
-// maxTicket is the longest ticket that is kept: a ClientHello that is to offer it must have
-// room for the other extensions.
+// maxTicket is the longest ticket that is kept: a ClientHello that offers it needs room for
+// the other extensions.
 const maxTicket = 63 << 10
 
-// checkTicket says why a NewSessionTicket is of no use, or nil.
+// checkTicket says why a NewSessionTicket cannot be used, or nil.
 func checkTicket(version uint16, message []byte) error {
 	const lifetime, ageAdd = 4, 4
 	if len(message) < lifetime {

@@ -10,9 +10,9 @@ import (
 const TicketKeySize = 64
 
 // A TicketKey is the master key from which GnuTLS derives the keys that
-// encrypt and authenticate a server's session tickets. Whoever has it can read
-// the sessions that were made with it. It does not change and may be shared by
-// configurations and goroutines.
+// encrypt and authenticate a server's session tickets. It can decrypt the
+// sessions that were made with it: keep it secret. It is immutable and may be shared
+// by configurations and goroutines.
 type TicketKey struct {
 	key [TicketKeySize]byte
 }
@@ -27,8 +27,8 @@ func NewTicketKey() (*TicketKey, error) {
 	return ParseTicketKey(b)
 }
 
-// ParseTicketKey returns the key whose TicketKeySize bytes are b, as Bytes
-// gave them to another process.
+// ParseTicketKey returns the key whose TicketKeySize bytes are b, as returned by
+// Bytes.
 func ParseTicketKey(b []byte) (*TicketKey, error) {
 	if len(b) != TicketKeySize {
 		return nil, fmt.Errorf("gnutls: a ticket key has %d bytes, not %d", TicketKeySize, len(b))
@@ -39,8 +39,8 @@ func ParseTicketKey(b []byte) (*TicketKey, error) {
 // Bytes returns the secret bytes of the key.
 func (k *TicketKey) Bytes() []byte { return append([]byte(nil), k.key[:]...) }
 
-// String does not tell the key.
+// String does not reveal the key.
 func (k *TicketKey) String() string { return "TicketKey(secret)" }
 
-// GoString does not tell the key either.
+// GoString does not reveal the key either.
 func (k *TicketKey) GoString() string { return k.String() }

@@ -30,20 +30,20 @@ const (
 // with any.
 //
 // The file is read again, at most once a second, when a connection starts its
-// handshake; connections that are there already go on. When another key takes
-// the first place, this process still accepts tickets of the one before for as
-// long as they live (gnutls_db_get_default_cache_expiration, 6 hours), whether or
-// not the file still holds it. It does so for the last four such keys.
+// handshake; existing connections are not affected. When another key becomes the
+// first, this process still accepts tickets of the previous one for as
+// long as they live (gnutls_db_get_default_cache_expiration, 6 hours), even if
+// the file no longer contains it. It does so for the last four such keys.
 //
-// When the file is gone or cannot be used, the keys stay as they are. That is
-// logged once by Config.Logger, and Err tells it until the file is good again.
+// When the file is missing or cannot be used, the keys stay as they are. The error
+// is logged once by Config.Logger, and Err returns it until the file is good again.
 //
 // The group and others must not be able to write the file. They may be able to
-// read it, as is so with secrets that are mounted into containers: see to it
-// that only the server can. The file must be replaced as a whole, as
-// WriteTicketKeyFile does, or by a change of a symbolic link.
+// read it, because secrets are often mounted into containers that way: make sure
+// that only the server can access them. The file must be replaced as a whole, as
+// WriteTicketKeyFile does, or by changing a symbolic link.
 //
-// A TicketKeyFile holds nothing open. It may be shared by configurations and
+// A TicketKeyFile keeps no file open. It may be shared by configurations and
 // goroutines.
 type TicketKeyFile struct {
 	name string
@@ -65,8 +65,8 @@ type retiredKey struct {
 	until time.Time
 }
 
-// OpenTicketKeyFile reads the keys in a file. Its errors name the file and what
-// is wrong with it.
+// OpenTicketKeyFile reads the keys in a file. Its errors contain the file's name and
+// what is wrong with it.
 func OpenTicketKeyFile(path string) (*TicketKeyFile, error) {
 	return openTicketKeys(path, func() (fs.File, error) {
 		// Without O_NONBLOCK the opening of a pipe would wait for its writer.
@@ -74,8 +74,8 @@ func OpenTicketKeyFile(path string) (*TicketKeyFile, error) {
 	})
 }
 
-// OpenTicketKeyFS reads the keys in a file of a file system, which must be safe
-// for use by other goroutines. Otherwise it is like OpenTicketKeyFile.
+// OpenTicketKeyFS is like OpenTicketKeyFile for a file of a file system, which must be
+// safe for concurrent use.
 func OpenTicketKeyFS(fsys fs.FS, name string) (*TicketKeyFile, error) {
 	return openTicketKeys(name, func() (fs.File, error) { return fsys.Open(name) })
 }
@@ -92,9 +92,9 @@ func openTicketKeys(name string, open func() (fs.File, error)) (*TicketKeyFile, 
 	return f, nil
 }
 
-// WriteTicketKeyFile writes one to four keys for OpenTicketKeyFile, of which
-// tickets will be encrypted with the first. The file gets mode 0600 and replaces
-// what was there, be it a symbolic link, in one step.
+// WriteTicketKeyFile writes one to four keys for OpenTicketKeyFile. Tickets will be
+// encrypted with the first. The file gets mode 0600 and replaces an existing file, or
+// symbolic link, in one step.
 func WriteTicketKeyFile(path string, keys ...*TicketKey) error {
 	if len(keys) == 0 || len(keys) > maxFileKeys || slices.Contains(keys, nil) {
 		return fmt.Errorf("gnutls: ticket key file %q: it takes 1 to %d keys, none of them nil; these are %d", path, maxFileKeys, len(keys))
@@ -114,18 +114,18 @@ func WriteTicketKeyFile(path string, keys ...*TicketKey) error {
 	return nil
 }
 
-// Err returns why the file could not be read again when that was tried last,
-// or nil. The keys of the last good reading are then in use.
+// Err returns why the last attempt to read the file again failed, or nil. After a
+// failure the keys of the last successful reading are in use.
 func (f *TicketKeyFile) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// String does not tell the keys.
+// String does not reveal the keys.
 func (f *TicketKeyFile) String() string { return fmt.Sprintf("TicketKeyFile(%q)", f.name) }
 
-// GoString does not tell the keys either.
+// GoString does not reveal the keys either.
 func (f *TicketKeyFile) GoString() string { return f.String() }
 
 // read returns the keys in the file.
@@ -153,7 +153,7 @@ func (f *TicketKeyFile) readFile() ([]*TicketKey, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return nil, errors.New("it is not a regular file")
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
 		return nil, fmt.Errorf("its mode %04o lets others than the owner write it", mode)
@@ -167,7 +167,7 @@ func (f *TicketKeyFile) readFile() ([]*TicketKey, error) {
 		return nil, fmt.Errorf("it has more than %d keys of %d bytes", maxFileKeys, TicketKeySize)
 	}
 	if len(data) == 0 || len(data)%TicketKeySize != 0 {
-		return nil, fmt.Errorf("it has %d bytes, which is not one to %d keys of %d", len(data), maxFileKeys, TicketKeySize)
+		return nil, fmt.Errorf("it has %d bytes, which are not 1 to %d keys of %d bytes", len(data), maxFileKeys, TicketKeySize)
 	}
 	var keys []*TicketKey
 	for b := range slices.Chunk(data, TicketKeySize) {
@@ -182,8 +182,8 @@ func (f *TicketKeyFile) readFile() ([]*TicketKey, error) {
 
 func (k *TicketKey) same(other *TicketKey) bool { return bytes.Equal(k.key[:], other.key[:]) }
 
-// current returns the keys for a connection that starts, and reads the file
-// first where that is due.
+// current returns the keys for a connection that starts. It reads the file first if
+// it has not been read for a while.
 func (f *TicketKeyFile) current(log func(level slog.Level, msg string, args ...any)) []cgnutls.TicketKey {
 	if f.due() {
 		f.reload(log)
@@ -193,8 +193,8 @@ func (f *TicketKeyFile) current(log func(level slog.Level, msg string, args ...a
 	return f.usable
 }
 
-// due reports whether the caller is to read the file. While it does, nobody
-// else is, or waits for it.
+// due reports whether the caller is to read the file. Other callers do not read it
+// meanwhile, and do not wait.
 func (f *TicketKeyFile) due() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -238,7 +238,8 @@ func (f *TicketKeyFile) replace(keys []*TicketKey) {
 	f.retired = f.retired[:min(len(f.retired), maxRetiredKeys)]
 }
 
-// prepare works out what connections get. The caller holds mu, or has f alone.
+// prepare sets the keys for connections. The caller holds mu, or is the only one
+// that knows f.
 func (f *TicketKeyFile) prepare() {
 	now := f.now()
 	f.retired = slices.DeleteFunc(f.retired, func(r retiredKey) bool { return !now.Before(r.until) })

@@ -142,8 +142,8 @@ var spoiled = []struct {
 	{"zeros, as after a crash", func(path string) error { return os.WriteFile(path, keyBytes(1, 0), 0o600) }, "zeros"},
 	{"group may write", func(path string) error { return writeWithMode(path, 0o620) }, "0620"},
 	{"others may write", func(path string) error { return writeWithMode(path, 0o602) }, "0602"},
-	{"directory", func(path string) error { return os.Mkdir(path, 0o700) }, "no regular file"},
-	{"pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "no regular file"},
+	{"directory", func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
+	{"pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "not a regular file"},
 }
 
 func writeWithMode(path string, mode fs.FileMode) error {
@@ -309,7 +309,7 @@ func TestTicketKeysOfAFileSystem(t *testing.T) {
 	assert.Equal(t, []byte{2, 1}, k.connection())
 	assert.ErrorIs(t, k.Err(), fs.ErrNotExist)
 
-	for name, want := range map[string]string{"none": "not exist", "../out": "not exist", "secrets": "no regular file"} {
+	for name, want := range map[string]string{"none": "not exist", "../out": "not exist", "secrets": "not a regular file"} {
 		_, err := OpenTicketKeyFS(fstest.MapFS{"secrets/other": {}}, name)
 		assert.ErrorContains(t, err, want)
 		assert.ErrorContains(t, err, `"`+name+`"`)

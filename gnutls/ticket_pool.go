@@ -22,26 +22,27 @@ const (
 )
 
 // A TicketPool is a ClientSessionCache that keeps a stock of tickets for each
-// server. It hands each TLS 1.3 ticket out once, the oldest that is still good
+// server. It returns each TLS 1.3 ticket once, the oldest valid one
 // first, drops all tickets of a session when the server refuses one of them, and
 // asks servers for as many tickets as it lacks (RFC 9149). Save and Load, or
-// WriteTo and ReadFrom, carry the tickets over to another process.
+// WriteTo and ReadFrom, transfer the tickets to another process.
 //
 // The zero value is an empty pool that is ready to use. All methods may be
 // called from any goroutine. A pool must not be copied, nor Tickets and Servers
 // changed, after its first use.
 //
-// A server has either TLS 1.3 tickets in the pool or one session of an earlier
-// version, which may be used again and again: what came last replaces the other
-// kind, and a session of an earlier version also the one before it.
+// For each server the pool keeps either TLS 1.3 tickets or one session of an earlier
+// version, which may be used any number of times. A new session of the one kind
+// replaces those of the other, and one of an earlier version also replaces its
+// predecessor.
 type TicketPool struct {
-	// Tickets is how many tickets the pool wants to have for each server, and
-	// the most that it keeps. 0 or less means 4; more than 255 counts as 255,
-	// which is as many as a client can ask for.
+	// Tickets is how many tickets the pool asks for and keeps at most for each
+	// server. 0 or less means 4; more than 255 counts as 255, the most that a client
+	// can ask for.
 	Tickets int
 	// Servers is the most servers that the pool keeps tickets of. When there
-	// are more, the tickets of the one used least recently go. 0 or less means
-	// 1024.
+	// are more, the tickets of the least recently used one are dropped. 0 or less
+	// means 1024.
 	Servers int
 
 	shards  [poolShards]poolShard
@@ -62,27 +63,28 @@ type poolShard struct {
 	stats    TicketPoolStats
 }
 
-// TicketPoolStats tells what became of the tickets of a TicketPool. Stored is
-// always the sum of Taken, Expired, Declined, Evicted, Saved and Tickets.
+// TicketPoolStats counts the tickets of a TicketPool by what became of them. Stored
+// is always the sum of Taken, Expired, Declined, Evicted, Saved and Tickets.
 // Sessions of TLS versions before 1.3 count as tickets.
 type TicketPoolStats struct {
-	// Stored counts the tickets that were given to the pool: by Put, also one
-	// that had been taken before, by ReadFrom and by Load.
+	// Stored counts the tickets that were given to the pool by Put, including
+	// those that had been taken before, by ReadFrom and by Load.
 	Stored uint64
-	// Taken counts those that Get handed out and that left the pool thereby.
+	// Taken counts those that Get removed from the pool.
 	Taken uint64
-	// Expired counts those whose lifetime was over.
+	// Expired counts those whose lifetime ended.
 	Expired uint64
-	// Declined counts those that went with one that a server refused.
+	// Declined counts those that were dropped because a server refused another
+	// ticket of the same session.
 	Declined uint64
-	// Evicted counts those that there was no room for, that a newer session
+	// Evicted counts those for which there was no room, that a newer session
 	// replaced, or that were in the pool already.
 	Evicted uint64
 	// Saved counts those that Save moved into a file.
 	Saved uint64
 
-	// Tickets and Servers tell what the pool holds now. A ticket that expires
-	// counts until the pool is next asked about its server.
+	// Tickets and Servers are the current contents of the pool. A ticket that
+	// expires is counted until the pool is next asked about its server.
 	Tickets, Servers int
 }
 
@@ -178,9 +180,9 @@ func (p *TicketPool) shard(key string) *poolShard {
 }
 
 // Get returns the session of a server that expires first, or nil. A TLS 1.3
-// ticket leaves the pool. If it is not used after all, give it back with Put.
-// Get returns nothing that is past its lifetime, which is never more than 7 days
-// (RFC 8446 section 4.6.1).
+// ticket leaves the pool; if it is not used after all, give it back with Put.
+// Get returns no session whose lifetime, of at most 7 days (RFC 8446 section 4.6.1),
+// has ended.
 func (p *TicketPool) Get(serverKey string) *SessionData {
 	now := time.Now().UnixMilli()
 	sh := p.shard(serverKey)
@@ -201,9 +203,9 @@ func (p *TicketPool) Get(serverKey string) *SessionData {
 	return d
 }
 
-// Put keeps a session of a server, unless it has expired. When the server has
-// more than Tickets of them, the one that expires first goes. A session that is
-// in the pool already is kept once.
+// Put keeps a session of a server, unless it has expired. If there are then more
+// than Tickets, the one that expires first is dropped. A session that is in the pool
+// already is kept once.
 func (p *TicketPool) Put(serverKey string, data *SessionData) {
 	now, session := time.Now().UnixMilli(), newPooledSession(data)
 	sh := p.shard(serverKey)
@@ -243,7 +245,7 @@ func (p *TicketPool) put(sh *poolShard, key string, session pooledSession, now i
 }
 
 // server returns a server, new or not, and notes its use. The caller holds sh.mu
-// and sees to it that the server has sessions.
+// and adds sessions if the server has none.
 func (p *TicketPool) server(sh *poolShard, key string) *pooledServer {
 	e := sh.byKey[key]
 	if e == nil {
@@ -373,13 +375,12 @@ func (p *TicketPool) held(key string) (n int, singleUse bool, out int) {
 	return len(s.sessions), s.singleUse, s.outstanding(now)
 }
 
-// TicketRequest says how many tickets a connection is to ask for, after Get for the same
-// connection. Without a ticket to offer it wants what the pool lacks, and none should the
-// session be resumed. With one it wants to fill the pool again, leaving out what other
-// connections that have taken a ticket are about to bring, and with at least as many
-// tickets as there are connections racing, if it has room for them; should the server make
-// a full handshake, the pool loses the other tickets of the session and wants to be filled
-// anew.
+// TicketRequest returns how many tickets a connection asks for, after Get for the same
+// connection. Without a ticket to offer it asks for as many as the pool lacks, and for
+// none if the session is resumed. With one it asks for enough to fill the pool again,
+// minus those that other connections which have taken a ticket will bring, but for at least
+// as many as there are racing connections, if there is room; if the server makes a full
+// handshake, the other tickets of the session are lost and it asks for a full pool.
 func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) TicketRequest {
 	wanted := p.maxTickets()
 	lacking := wanted
@@ -401,8 +402,8 @@ func (p *TicketPool) Len(serverKey string) int {
 	return n
 }
 
-// Stats returns what became of the tickets since the pool was made. It takes
-// time for each server in the pool.
+// Stats returns the counts since the pool was made. It takes time proportional to the
+// number of servers in the pool.
 func (p *TicketPool) Stats() (sum TicketPoolStats) {
 	for i := range p.shards {
 		st := p.shards[i].count()

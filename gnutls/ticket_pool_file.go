@@ -78,7 +78,7 @@ func readPool(r io.Reader) (sessions []poolEntry, n int64, err error) {
 	if size < sha256.Size || size > maxPoolData {
 		return nil, n, refused(ErrSessionDamaged, "a size of %d bytes", size)
 	}
-	// It grows with what comes, not with what the head promises.
+	// The buffer grows with the data, not with the size that the head announces.
 	rest, err := io.ReadAll(io.LimitReader(r, int64(size)+1))
 	n += int64(len(rest))
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *TicketPool) moveBack(sessions []poolEntry) {
 // the number of bytes. The pool keeps them. What is written is as secret as a
 // private key.
 //
-// A TLS 1.3 ticket is to be used for one connection only: let nobody use both
+// A TLS 1.3 ticket should be used for one connection only, so do not use both
 // the copy and the pool. Save does not make a copy.
 func (p *TicketPool) WriteTo(w io.Writer) (int64, error) {
 	b, err := encodePool(p.sessions(false))
@@ -196,11 +196,11 @@ func (p *TicketPool) WriteTo(w io.Writer) (int64, error) {
 
 // ReadFrom adds to the pool what WriteTo wrote, apart from sessions that have
 // expired since, and returns the number of bytes read. It reads to the end of r,
-// and no more than about 256 MiB. Bytes that are anything else give a
-// *SessionDataError, and with any error nothing is added at all.
+// at most about 256 MiB. Any other data give a *SessionDataError. If there is an
+// error nothing is added.
 //
-// The hash in the data finds damage, not forgery: read only what comes from a
-// place that you trust as you trust your certificate authorities.
+// The hash in the data detects damage, not forgery: read only data from sources that
+// you trust as you trust your certificate authorities.
 func (p *TicketPool) ReadFrom(r io.Reader) (int64, error) {
 	sessions, n, err := readPool(r)
 	if err != nil {
@@ -210,19 +210,19 @@ func (p *TicketPool) ReadFrom(r io.Reader) (int64, error) {
 	return n, nil
 }
 
-// Save moves all sessions into a file: what has not expired is added to what
-// the file holds, and leaves the pool. Tickets and Servers bound the contents of
+// Save moves all sessions into a file: those that have not expired are added to the
+// contents of the file, and leave the pool. Tickets and Servers bound the contents of
 // the file too. The file is replaced as a whole, with mode 0600, and made if it
 // is missing.
 //
 // Any number of processes and pools may use the same file with Save and Load. A
-// lock keeps them from doing so at once, for which Save waits up to 5 seconds;
-// then it fails with an error that matches os.ErrDeadlineExceeded.
+// lock keeps them apart. Save waits for it up to 5 seconds, and then fails with an
+// error that matches os.ErrDeadlineExceeded.
 //
-// A file that is no regular one (a symbolic link is none), that others than its
-// owner have access to or that belongs to another user but root is refused with
-// an error that matches fs.ErrPermission. A file that is no intact pool is
-// refused with a *SessionDataError, and stays as it is. With any error the pool
+// A file is refused with an error that matches fs.ErrPermission if it is not a regular
+// file (a symbolic link is not), if others than its owner have access to it, or if it
+// belongs to a user other than this one or root. A file that is not an intact pool is
+// refused with a *SessionDataError, and is not changed. If there is an error the pool
 // keeps its sessions.
 func (p *TicketPool) Save(path string) error {
 	empty, err := encodePool(nil)
@@ -249,12 +249,12 @@ func (p *TicketPool) Save(path string) error {
 }
 
 // Load moves all sessions of a file into the pool. Those that have expired are
-// dropped, and an empty pool is left in the file. So no ticket is used twice
-// although several processes use the file. Tickets of other processes come in
-// with their next Save.
+// dropped, and an empty pool is left in the file, so that no ticket is used twice
+// when several processes use the file. Tickets of other processes arrive with their
+// next Save.
 //
 // Load waits and refuses files as Save does. A missing file gives an error that
-// matches fs.ErrNotExist. With any error nothing is added.
+// matches fs.ErrNotExist. If there is an error nothing is added.
 func (p *TicketPool) Load(path string) error {
 	var sessions []poolEntry
 	err := secretfile.Update(path, lockWait, nil, func(old io.Reader) (_ []byte, err error) {

@@ -14,11 +14,11 @@ import (
 //
 // Under TLS 1.3 it returns the data of the newest ticket, and waits for one
 // until ctx ends if none has come. Application data that come meanwhile are
-// kept for Read, up to 1 MiB. Where no ticket comes (ctx ends, the server closes
-// the connection or the read deadline passes) the error matches ErrNoTicket
-// and the reason, and an *UnusableTicketError where only such came. A server that has announced that it sends none (RFC 9149) is
-// not waited for. Earlier versions know with the handshake whether the session
-// can be resumed.
+// kept for Read, up to 1 MiB. If no ticket comes (ctx ends, the server closes
+// the connection or the read deadline passes) the error matches ErrNoTicket and the
+// reason, and is also an *UnusableTicketError if only unusable tickets came. It does
+// not wait for a server that has announced that it sends none (RFC 9149). Before TLS
+// 1.3 the end of the handshake decides whether the session can be resumed.
 func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 	const op = "session data"
 	if !c.client {
@@ -97,7 +97,8 @@ func (c *Conn) receiveTicket(ctx context.Context) error {
 	return err
 }
 
-// keepSession12 keeps the session of a TLS 1.2 handshake that is over. The caller holds the turn of reading.
+// keepSession12 keeps the session of a TLS 1.2 handshake that is over. The caller holds the turn
+// of reading.
 func (c *Conn) keepSession12() {
 	c.withSession(func(s *cgnutls.Session) { c.resumption.session12(ownSession{s}) })
 }

@@ -6,18 +6,18 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// A TicketRequest says how many TLS 1.3 tickets a client would like to get
-// (RFC 9149 section 3). Zero is a count like any other: no tickets.
+// A TicketRequest is how many TLS 1.3 tickets a client asks for (RFC 9149 section
+// 3). Zero means none.
 type TicketRequest struct {
-	New     uint8 // where the server makes a full handshake
-	Resumed uint8 // where it resumes the session that the client offers
+	New     uint8 // if the server makes a full handshake
+	Resumed uint8 // if it resumes the session that the client offers
 }
 
-// TicketRequestInfo is what Config.LimitTickets gets to know.
+// TicketRequestInfo is the argument of Config.LimitTickets.
 type TicketRequestInfo struct {
-	Requested  TicketRequest // what the client would like
+	Requested  TicketRequest // what the client asks for
 	Resumed    bool          // whether the connection resumes a session
-	Tickets    int           // what it would get: as requested, within the limit
+	Tickets    int           // how many it would get, within MaxSessionTickets
 	ServerName string        // the name that the client asks for, or empty
 	RemoteAddr net.Addr      // the client's address
 }

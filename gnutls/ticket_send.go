@@ -32,7 +32,7 @@ func (c *Conn) sendTickets(cs *ConnectionState) {
 	c.writing.out.flushNow(c.reading.in.raw)
 	switch {
 	case r.Full:
-		c.sendAfter(func() error { return c.produceTickets(n) }) // goes on with those that did not fit
+		c.sendAfter(func() error { return c.produceTickets(n) }) // including those that did not fit
 	case c.writing.out.waiting() > 0:
 		c.sendAfter(nil)
 	}
@@ -42,8 +42,8 @@ func (c *Conn) sendTickets(cs *ConnectionState) {
 // has to queue more than 32 messages.
 const ticketBatch = 16
 
-// produceTickets makes and sends n tickets more than those that are due. After a
-// deadline the rest goes with the next Write. The caller holds the turn of writing.
+// produceTickets makes and sends the tickets that are outstanding and n more. After a
+// deadline the next Write sends the rest. The caller holds the turn of writing.
 func (c *Conn) produceTickets(n int) error {
 	for c.writing.tickets += n; c.writing.tickets > 0; {
 		batch := min(c.writing.tickets, ticketBatch)
@@ -58,9 +58,9 @@ func (c *Conn) produceTickets(n int) error {
 
 // SendTickets sends n more tickets to the client of a TLS 1.3 connection
 // (gnutls_session_ticket_send), for instance when the earlier ones are about to
-// expire. n is 0 to Config.MaxSessionTickets. It is for servers, and comes after
-// the handshake. It waits for a Write under way, as a Write would. It fails with
-// CodeNotAvailable where the client could not use a ticket.
+// expire. n is 0 to Config.MaxSessionTickets. It is for servers, after the
+// handshake. It waits for a Write in progress, as a Write would. It fails with
+// CodeNotAvailable if the client cannot use a ticket.
 func (c *Conn) SendTickets(n int) error {
 	const op = "send tickets"
 	invalid := func(text string, args ...any) error {

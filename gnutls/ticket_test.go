@@ -58,7 +58,7 @@ func TestSessionDataFailBeforeTheHandshakeIsOver(t *testing.T) {
 	defer s.Close()
 	_, err := c.SessionData(waitContext(t))
 	assert.ErrorIs(t, err, CodeDuringHandshake)
-	assert.ErrorContains(t, err, "the handshake is not over")
+	assert.ErrorContains(t, err, "the handshake is not complete")
 }
 
 func TestSessionDataAfterAFalseStart(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // verifyCertificate checks the certificates that the peer has sent. The error
-// is a *CertificateError where a check failed.
+// is a *CertificateError if a check failed.
 func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
 	pool := c.native.certs.pool
 	lost := c.withSession(func(s *cgnutls.Session) { chain, err = verifyPeer(s, pool, c.serverName, c.client) })
@@ -83,9 +83,9 @@ func verifyPeer(s peerSession, pool *CertPool, serverName string, client bool) (
 	return nil, e
 }
 
-// onlyPartOfALabel reports whether a certificate is for a host by no more than a wildcard
-// that stands for a part of a label, such as *oo.example.org, which GnuTLS takes and RFC
-// 9525 section 6.3 does not.
+// onlyPartOfALabel reports whether a certificate matches a host only by a wildcard for
+// part of a label, such as *oo.example.org, which GnuTLS accepts although RFC 9525
+// section 6.3 does not.
 func onlyPartOfALabel(leaf *x509.Certificate, host string) bool {
 	names := leaf.DNSNames
 	if len(names) == 0 {
@@ -105,8 +105,8 @@ func onlyPartOfALabel(leaf *x509.Certificate, host string) bool {
 	return found
 }
 
-// culprit returns the certificate that failed. GnuTLS holds a certificate to account
-// for the time of its authority.
+// culprit returns the certificate that failed. GnuTLS reports an expired authority on the
+// certificate below it.
 func culprit(status CertificateStatus, leaf []byte, path []cgnutls.Link) []byte {
 	if now := time.Now(); status&(CertificateExpired|CertificateNotYetValid) != 0 {
 		candidates := [][]byte{leaf}

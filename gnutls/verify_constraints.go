@@ -18,8 +18,8 @@ const directoryName = 4 // tag of a GeneralName
 
 // outOfDirectory returns the first certificate of a verified chain whose name an
 // authority above it excludes by a constraint of the kind directoryName (RFC 5280
-// section 4.2.1.10), or nil. GnuTLS overlooks what is permitted, and refuses all chains
-// in which something is excluded.
+// section 4.2.1.10), or nil. GnuTLS ignores permitted subtrees of this kind, and refuses
+// all chains with excluded ones.
 func outOfDirectory(chain []*x509.Certificate) *x509.Certificate {
 	for i, authority := range chain {
 		if i == 0 {
@@ -113,7 +113,7 @@ func directoryNames(cert *x509.Certificate) (names [][]byte) {
 	return names
 }
 
-// isWithin reports whether a name begins as a subtree does.
+// isWithin reports whether a name lies within a subtree.
 func isWithin(name, subtree []byte) bool {
 	n, ok := normalRDNs(name)
 	s, also := normalRDNs(subtree)

@@ -10,7 +10,7 @@ import (
 )
 
 // A CertificateStatus is the set of checks that a certificate failed
-// (gnutls_certificate_status_t). Each bit is also an error to compare with:
+// (gnutls_certificate_status_t). It can be used with errors.Is, as in
 // errors.Is(err, gnutls.CertificateExpired).
 type CertificateStatus uint32
 
@@ -46,10 +46,10 @@ func (s CertificateStatus) Has(other CertificateStatus) bool { return s&other ==
 type CertificateError struct {
 	// Status are all checks that failed, anywhere in the chain.
 	Status CertificateStatus
-	// Certificate is the certificate that failed, and Index its place in the
-	// chain that the peer sent, 0 for its own, or -1 for one that the peer did
-	// not send. Where Status has CertificateExpired or CertificateNotYetValid it is
-	// the one whose time that is, which may be the authority's own.
+	// Certificate is the certificate that failed, and Index its position in the
+	// chain that the peer sent: 0 for the peer's own, -1 for one that the peer did
+	// not send. If Status has CertificateExpired or CertificateNotYetValid, it is
+	// the certificate that is not valid now, possibly an authority's.
 	Certificate *x509.Certificate
 	Index       int
 	// Host is the name that was verified, or empty for a client's certificate.

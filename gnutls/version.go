@@ -6,8 +6,8 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/cgnutls"
 )
 
-// Versions of TLS, as numbered on the wire and in crypto/tls. DTLS is what
-// sessions of package coap may have; this package negotiates TLS alone.
+// Versions of TLS, as numbered on the wire and in crypto/tls. Those of DTLS are for
+// sessions of package coap; this package negotiates TLS only.
 const (
 	VersionTLS10 uint16 = 0x0301
 	VersionTLS11 uint16 = 0x0302
@@ -22,7 +22,7 @@ var versions = []struct {
 	wire     uint16
 	name     string
 	priority string // its name in a priority string
-	datagram string // that of the DTLS that is like it, if there is one
+	datagram string // the name of the corresponding version of DTLS, if there is one
 }{
 	{VersionTLS10, "TLS 1.0", "VERS-TLS1.0", ""},
 	{VersionTLS11, "TLS 1.1", "VERS-TLS1.1", "VERS-DTLS1.0"},

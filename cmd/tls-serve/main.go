@@ -30,9 +30,9 @@
 // other. -tickets 0 turns tickets off; TLS 1.2 clients may then still resume by
 // session ID. Servers that have the same -ticket-key file resume
 // each other's sessions. It holds one to four keys of 64 random bytes, the first
-// of which encrypts new tickets, and whoever reads it can read the sessions: the
-// server makes it when it is missing, with one key and mode 0600, and refuses to
-// start with one that the group or others may access. Servers that start at the
+// of which encrypts new tickets. The keys can decrypt the sessions, so keep the file
+// secret: the server makes it if it is missing, with one key and mode 0600, and refuses
+// to start with one that the group or others may access. Servers that start at the
 // same time agree on one key. The file is read again when it changes; sessions
 // that were made with the key before still resume.
 //
@@ -40,7 +40,7 @@
 //
 // -early-data accepts early data (0-RTT) from clients that resume, up to a number
 // of bytes, once for each ClientHello. Servers that share a -ticket-key do not
-// share the record of them: somebody could replay a client's early data to each of
+// share the record of them: an attacker could replay a client's early data to each of
 // the servers.
 //
 // # Clients' certificates
@@ -59,9 +59,9 @@
 // The log is lines of key=value on standard error. The first has the address,
 // as "msg=listening addr=127.0.0.1:4433"; port 0 in -listen means a free port.
 // Each connection has a line "msg=connection" after its handshake, with peer,
-// version, cipher and resumed, and early_data where there were some, or with peer
-// and error. In mode echo one that
-// breaks later has a line "msg=broken" with peer and error, too.
+// version, cipher and resumed, and early_data if there were any, or with peer
+// and error. In mode echo a connection that breaks later also has a line "msg=broken"
+// with peer and error.
 //
 // # Reload
 //

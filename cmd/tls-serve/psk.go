@@ -14,7 +14,7 @@ type pskKeys map[string][]byte
 
 func (k pskKeys) get(_ context.Context, identity string) ([]byte, error) { return k[identity], nil }
 
-// loadPSK reads lines of identity:hexkey. Its errors do not tell the keys.
+// loadPSK reads lines of identity:hexkey. Its errors do not reveal the keys.
 func loadPSK(file string) (pskKeys, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -36,7 +36,7 @@ func loadPSK(file string) (pskKeys, error) {
 			return nil, fmt.Errorf("line %d: the key is not hexadecimal", i+1)
 		}
 		if keys[identity] != nil {
-			return nil, fmt.Errorf("line %d: %q has a key already", i+1, identity)
+			return nil, fmt.Errorf("line %d: %q already has a key", i+1, identity)
 		}
 		keys[identity] = key
 	}

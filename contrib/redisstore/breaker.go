@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A breaker keeps operations away from a redis that has failed, but for one in
-// each pause, which finds out whether it is back.
+// A breaker keeps operations away from a redis that has failed, except for one after
+// each pause, which finds out whether it works again.
 type breaker struct {
 	pause time.Duration
 

@@ -18,7 +18,7 @@ const sealFormat = 1
 const sealOverhead = 1 + 12 + 16
 
 // A sealer encrypts and authenticates sessions with AES-256-GCM. Each has a key
-// of its own, derived from its ID, so a session is none under another ID, and
+// of its own, derived from its ID, so a session is invalid under another ID, and
 // random nonces do not repeat however many sessions there are. GnuTLS trusts the
 // sessions that it gets from its store, and 3.7.9 crashes on damaged ones.
 type sealer struct {

@@ -25,25 +25,24 @@ const (
 
 // Options configure a Store.
 type Options struct {
-	// Key encrypts and authenticates the sessions in redis, which hold the keys
-	// of connections. It is needed, and the same on all servers. It may be that
-	// of gnutls.Config.TicketKey.
+	// Key encrypts and authenticates the sessions in redis, which contain the keys
+	// of connections. It is required, and must be the same on all servers. It may be
+	// the one in gnutls.Config.TicketKey.
 	Key *gnutls.TicketKey
 	// Prefix begins the names of all keys in redis; empty means "gnucoap:".
 	Prefix string
-	// Timeout bounds each operation; 0 means 250 milliseconds. A redis that
-	// hangs costs this much time the handshakes that are under way when it
-	// begins to, and then one in a second or so.
+	// Timeout bounds each operation; 0 means 250 milliseconds. When redis hangs, it
+	// delays the handshakes in progress by this time, and afterwards about one
+	// handshake a second.
 	Timeout time.Duration
 }
 
 // A Store keeps TLS 1.2 sessions and IDs of ClientHellos in redis, for all
-// servers that use the same one with the same options. Its methods may be
+// servers that use the same redis with the same options. Its methods may be
 // called from any goroutine.
 //
-// An operation that fails, or is not done within Options.Timeout, is an error,
-// and those of the next second fail at once, with ErrDown. Then one is tried
-// again.
+// After an operation has failed, or has not completed within Options.Timeout,
+// operations fail at once for a second, with ErrDown. Then one is tried again.
 type Store struct {
 	client  redis.UniversalClient
 	prefix  string
@@ -57,11 +56,11 @@ var (
 	_ gnutls.AntiReplay   = (*Store)(nil)
 )
 
-// ErrDown is returned by the methods of a Store that has not tried redis,
-// because an operation has just failed.
+// ErrDown is returned by the methods of a Store that do not try redis because an
+// operation has just failed.
 var ErrDown = errors.New("redis has just failed")
 
-// New returns a Store that uses client, which stays the caller's to close.
+// New returns a Store that uses client. The caller closes client.
 func New(client redis.UniversalClient, opts Options) (*Store, error) {
 	switch {
 	case client == nil:
@@ -112,9 +111,9 @@ func (s *Store) Put(ctx context.Context, id, data []byte, expires time.Time) err
 	return failure(what, err)
 }
 
-// Get returns a session (GETRANGE), or nil where there is none. One that Put has
-// not made for this ID with the same Options.Key is an error, and costs a full
-// handshake like one that is not there.
+// Get returns a session (GETRANGE), or nil if there is none. A session that was not
+// stored by Put for this ID with the same Options.Key is an error, and costs a full
+// handshake, like a missing one.
 func (s *Store) Get(ctx context.Context, id []byte) ([]byte, error) {
 	const what = "fetching a session"
 	key, err := s.key("session:", id)
@@ -151,8 +150,8 @@ func (s *Store) Delete(ctx context.Context, id []byte) error {
 	return failure(what, err)
 }
 
-// Add records the ID of a ClientHello, and reports false where it was there
-// already (SET with NX and PX).
+// Add records the ID of a ClientHello, and reports false if it is already recorded
+// (SET with NX and PX).
 func (s *Store) Add(ctx context.Context, id []byte, expires time.Time) (bool, error) {
 	const what = "recording early data"
 	key, err := s.key("early:", id)
@@ -161,7 +160,7 @@ func (s *Store) Add(ctx context.Context, id []byte, expires time.Time) (bool, er
 	}
 	ttl := untilMilli(expires)
 	if ttl <= 0 {
-		return false, failure(what, fmt.Errorf("they expire at %s, which is past", expires.Format(time.RFC3339)))
+		return false, failure(what, fmt.Errorf("they expire at %s, which has passed", expires.Format(time.RFC3339)))
 	}
 	added, err := do(ctx, s, func(ctx context.Context) (bool, error) {
 		return s.client.SetNX(ctx, key, "", ttl).Result()
@@ -189,8 +188,8 @@ func failure(what string, err error) error {
 	return fmt.Errorf("redisstore: %s: %w", what, err)
 }
 
-// do runs one operation of redis. It returns when the time is over also where
-// the client does not, as one without redis.Options.ContextTimeoutEnabled.
+// do runs one operation of redis. It returns in time even if the client does not, as
+// without redis.Options.ContextTimeoutEnabled.
 func do[T any](ctx context.Context, s *Store, operation func(context.Context) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {

@@ -1,5 +1,5 @@
-// Package secretfile reads and writes files that hold secrets: nobody but their
-// owner may have access to them, and they change only as a whole.
+// Package secretfile reads and writes files that contain secrets: only their
+// owner may have access to them, and they are replaced as a whole.
 //
 // All errors name the file.
 package secretfile
@@ -16,9 +16,9 @@ import (
 )
 
 // Open opens a file for reading. It refuses, with an error that matches
-// fs.ErrPermission, what is no regular file, what others than the owner have any
-// access to, and what belongs to someone else than this user or root. A
-// symbolic link is no regular file: Replace would replace the link.
+// fs.ErrPermission, a file that is not a regular file, that others than the owner have any
+// access to, or that belongs to a user other than this one or root. A symbolic link
+// is not a regular file: Replace would replace the link.
 func Open(path string) (*os.File, error) {
 	// Without O_NONBLOCK the opening of a pipe would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
@@ -26,7 +26,7 @@ func Open(path string) (*os.File, error) {
 	case errors.Is(err, syscall.ELOOP):
 		return nil, refused(path, "it is a symbolic link")
 	case errors.Is(err, syscall.ENXIO): // what a socket gives
-		return nil, refused(path, "it is no regular file")
+		return nil, refused(path, "it is not a regular file")
 	case err != nil:
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func check(f *os.File) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return refused(f.Name(), "it is no regular file (%v)", info.Mode())
+		return refused(f.Name(), "it is not a regular file (%v)", info.Mode())
 	}
 	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 && int(uid) != os.Geteuid() {
 		return refused(f.Name(), "it belongs to user %d", uid)
@@ -58,14 +58,14 @@ func refused(path, reason string, args ...any) error {
 	return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w: "+reason, append([]any{fs.ErrPermission}, args...)...)}
 }
 
-// A Pending is a file that is to be replaced or made.
+// A Pending is a file that is about to be replaced or made.
 type Pending struct {
 	path string
 	tmp  *os.File
 }
 
-// Create finds out whether a file can be written, without a change to it. It
-// is followed by Replace or Discard.
+// Create finds out whether a file can be written, without changing it. Call Replace
+// or Discard afterwards.
 func Create(path string) (*Pending, error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
@@ -74,11 +74,11 @@ func Create(path string) (*Pending, error) {
 	return &Pending{path, tmp}, nil
 }
 
-// Replace puts a file with the data and mode 0600 in the place of what was
-// there, at once and so that it survives a loss of power.
+// Replace replaces the file by one with the data and mode 0600, atomically and so
+// that it survives a loss of power.
 func (p *Pending) Replace(data []byte) error { return p.commit(data, os.Rename) }
 
-// commit writes the data and lets place move the temporary file to its place.
+// commit writes the data and has place move the temporary file to its path.
 func (p *Pending) commit(data []byte, place func(from, to string) error) error {
 	defer p.Discard()
 	if _, err := p.tmp.Write(data); err != nil {
@@ -97,14 +97,14 @@ func (p *Pending) commit(data []byte, place func(from, to string) error) error {
 	return nil
 }
 
-// Discard removes what is left when Replace was not called.
+// Discard removes the temporary file if Replace was not called.
 func (p *Pending) Discard() {
 	p.tmp.Close()
 	os.Remove(p.tmp.Name())
 }
 
-// syncDir makes a change in a directory last. By now the change is made, so its
-// failure is no failure of it; not all file systems can do it.
+// syncDir makes a change in a directory durable, best effort: the change itself has
+// been made, and not all file systems can do this.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		d.Sync()
@@ -112,14 +112,14 @@ func syncDir(dir string) {
 	}
 }
 
-// Update replaces a file by what change makes of it. Meanwhile no other Update
-// of it runs, in this and other processes; where one does, Update waits for it,
-// up to wait, and then fails with an error that matches os.ErrDeadlineExceeded.
-// It refuses what Open refuses. A missing file is made with the contents
-// initial first, or is an error where that is nil.
+// Update replaces a file by what change makes of it. No other Update of the file runs
+// at the same time, in this or another process: Update waits up to wait, and then
+// fails with an error that matches os.ErrDeadlineExceeded. It refuses what Open
+// refuses. A missing file is first made with the contents initial, or is an error if
+// initial is nil.
 //
-// The lock is one on the file itself (flock), which only those who may read the
-// file can take. Open does not wait for it.
+// The lock is on the file itself (flock), so only those who may read the file can
+// take it. Open does not wait for it.
 func Update(path string, wait time.Duration, initial []byte, change func(old io.Reader) ([]byte, error)) error {
 	f, err := openLocked(path, time.Now().Add(wait), initial)
 	if err != nil {

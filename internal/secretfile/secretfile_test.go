@@ -67,15 +67,15 @@ func TestRefusedFiles(t *testing.T) {
 		"the group may execute": {chmod(0o710), "its mode is 0710"},
 		"a directory": {func(t *testing.T, path string) {
 			require.NoError(t, os.Mkdir(path, 0o700))
-		}, "no regular file (drwx"},
+		}, "not a regular file (drwx"},
 		"a pipe": {func(t *testing.T, path string) {
 			require.NoError(t, syscall.Mkfifo(path, 0o600))
-		}, "no regular file (prw"},
+		}, "not a regular file (prw"},
 		"a socket": {func(t *testing.T, path string) {
 			ln, err := net.Listen("unix", path)
 			require.NoError(t, err)
 			t.Cleanup(func() { ln.Close() })
-		}, "no regular file"},
+		}, "not a regular file"},
 		"a symbolic link": {func(t *testing.T, path string) {
 			target := filepath.Join(t.TempDir(), "target")
 			write(t, target, "secret")

@@ -16,14 +16,14 @@ import (
 type ClientScript struct {
 	ServerName string
 	// Versions and CipherSuites are what the client claims to have; nil means
-	// TLS 1.3 and AES128GCM. Handshake goes on with those alone.
+	// TLS 1.3 and AES128GCM. Handshake can continue only with those.
 	Versions     []uint16
 	CipherSuites []uint16
 	// Groups of the key exchange; nil means X25519 and P256. The first
 	// ClientHello has a key for the first of them.
 	Groups []uint16
 	// PSKModes are the key exchange modes for tickets; nil means PSKDHE, the only
-	// one that the client has. Where it is empty the extension is not sent.
+	// one that the client implements. If it is empty the extension is not sent.
 	PSKModes []byte
 	// Extra are added to the ClientHello, before pre_shared_key.
 	Extra Extensions

@@ -51,7 +51,7 @@ type schedule struct{ secret []byte }
 // newSchedule starts with a pre-shared key, or nil for none.
 func newSchedule(psk []byte) *schedule { return &schedule{extract(nil, psk)} }
 
-// mix goes on to the next secret with more input, or nil for none.
+// mix derives the next secret with more input, or nil for none.
 func (s *schedule) mix(input []byte) {
 	s.secret = extract(s.derive("derived", nil), input)
 }

@@ -162,14 +162,13 @@ func (c *Conn) queueMessage(raw []byte) {
 	c.queue(recordHandshake, raw)
 }
 
-// SendRecord sends data in records of a type, encrypted where the time for
-// that has come.
+// SendRecord sends data in records of a type, encrypted once this side has a key.
 func (c *Conn) SendRecord(typ byte, data []byte) error {
 	c.queue(typ, data)
 	return c.flush()
 }
 
-// SendMessage sends a handshake message that is no part of the handshake.
+// SendMessage sends a handshake message that is not part of the handshake.
 func (c *Conn) SendMessage(typ byte, body []byte) error {
 	return c.SendRecord(recordHandshake, message(typ, body))
 }
@@ -297,7 +296,7 @@ func (c *Conn) restart(hello []byte) {
 	c.transcript = message(typeMessageHash, sum[:])
 }
 
-// Read reads application data. It returns an Alert that comes as error, and
+// Read reads application data. It returns an Alert that comes as an error, and
 // io.EOF for close_notify.
 func (c *Conn) Read(p []byte) (int, error) {
 	for len(c.data) == 0 {
