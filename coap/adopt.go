@@ -122,8 +122,8 @@ func wrap(native ccoap.Session) (*Session, error) {
 		if c.server {
 			l.idle.add(c)
 		}
-		if c.proto == DTLS && !c.isUp {
-			l.greeting = append(l.greeting, c)
+		if c.proto == DTLS && !c.ready.isUp {
+			l.handshakes.add(c)
 		}
 	}
 	if !c.lent {

@@ -46,7 +46,7 @@ func (c *conn) findBlock(options wire.Options, id OptionID) (v block.Value, ok b
 	}
 	v, err = block.Parse(value)
 	if err == block.ErrReserved && c.proto.Reliable() {
-		c.bert.Store(true)
+		c.transfers.bert.Store(true)
 		err = nil
 	}
 	return v, true, err
@@ -59,7 +59,7 @@ func (o Options) hasBlocks() bool { return o.Has(OptionBlock1) || o.Has(OptionBl
 // libcoap takes no datagram that is larger than the MTU.
 func (c *conn) blockSZX() uint8 {
 	szx := c.l.config.blockSZX()
-	mtu := int(c.mtu.Load())
+	mtu := int(c.transfers.mtu.Load())
 	if mtu == 0 || c.proto.Reliable() {
 		return szx
 	}
@@ -73,7 +73,7 @@ func (c *conn) blockSZX() uint8 {
 // a size.
 func (c *conn) roomFor(options int) int {
 	most := c.native.MaxPDUSize()
-	if mtu := int(c.mtu.Load()); mtu != 0 && c.proto.Reliable() {
+	if mtu := int(c.transfers.mtu.Load()); mtu != 0 && c.proto.Reliable() {
 		most = min(most, mtu-tcpHeader) // what the peer allows replaces it in libcoap
 	}
 	return most - wire.TokenSize - 1 - options - blockOptions
@@ -92,8 +92,8 @@ func (s *Session) room(options int) int {
 // 6): it has said so, or sent one.
 func (s *Session) takesSeveral() bool {
 	c := s.c
-	if c.bert.Load() || !c.proto.Reliable() || s.enter() != nil {
-		return c.bert.Load()
+	if c.transfers.bert.Load() || !c.proto.Reliable() || s.enter() != nil {
+		return c.transfers.bert.Load()
 	}
 	defer s.leave()
 	return c.native.HasBlocks()

@@ -44,7 +44,7 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 	szx := c.blockSZX()
 	if !own && r.Method != MethodGet {
 		options = c.begin(options)
-		defer c.requests.Add(-1)
+		defer c.transfers.requests.Add(-1)
 	}
 	if !own && !c.fitsOneMessage(r, szx) {
 		return newTransfer(ctx, c, r, options).inBlocks(szx)
@@ -63,7 +63,7 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 
 // fitsOneMessage reports whether a request is worth a try in one message.
 func (c *conn) fitsOneMessage(r *Request, szx uint8) bool {
-	return r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.mtu.Load() == 0)
+	return r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.transfers.mtu.Load() == 0)
 }
 
 // doWhole sends a request in one message, and again where the response wants an Echo option. It
@@ -159,7 +159,7 @@ func (s *Session) ready(ctx context.Context) error {
 		return err
 	}
 	select {
-	case <-s.c.connected:
+	case <-s.c.ready.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -307,8 +307,8 @@ func isStale(response, to *ccoap.Message) bool {
 // because only the first request for them says what its body is. For a C program libcoap
 // may add others, to each block another one, where there is none.
 func (c *conn) begin(options Options) Options {
-	if (c.requests.Add(1) > 1 || c.l.shared) && !options.Has(OptionRequestTag) {
-		options = options.with(Option{OptionRequestTag, wire.EncodeUint(c.tags.Add(1))})
+	if (c.transfers.requests.Add(1) > 1 || c.l.shared) && !options.Has(OptionRequestTag) {
+		options = options.with(Option{OptionRequestTag, wire.EncodeUint(c.transfers.tags.Add(1))})
 	}
 	return options
 }

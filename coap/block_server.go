@@ -270,7 +270,7 @@ func (c *conn) slice(w *response, two *block.Value, offset int) *ccoap.Message {
 	switch {
 	case two != nil:
 		szx = c.ownSZX(two.SZX)
-	case szx == block.MaxSZX && c.bert.Load():
+	case szx == block.MaxSZX && c.transfers.bert.Load():
 		szx = block.BERT
 	}
 	if offset > 0 && offset >= len(w.body) {

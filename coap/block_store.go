@@ -41,14 +41,14 @@ type storedBody struct {
 // add begins a body, in place of another one with its key.
 func (s *blockStore) add(c *conn, key string, most int) *storedBody {
 	s.drop(c, key)
-	if c.blocks == nil {
-		c.blocks = make(map[string]*storedBody)
+	if c.transfers.bodies == nil {
+		c.transfers.bodies = make(map[string]*storedBody)
 	}
 	b := &storedBody{c: c, key: key, at: time.Now()}
 	b.elem = s.used.PushBack(b)
 	b.held.owner = b
 	s.shares.add(&b.held, c.holder(), b.weight(most))
-	c.blocks[key] = b
+	c.transfers.bodies[key] = b
 	s.limit(b, most)
 	c.l.timer.arm(exchangeLifetime)
 	return b
@@ -56,7 +56,7 @@ func (s *blockStore) add(c *conn, key string, most int) *storedBody {
 
 // find returns a body, where there is one.
 func (s *blockStore) find(c *conn, key string) *storedBody {
-	b := c.blocks[key]
+	b := c.transfers.bodies[key]
 	if b != nil {
 		b.at = time.Now()
 		s.used.MoveToBack(b.elem)
@@ -67,7 +67,7 @@ func (s *blockStore) find(c *conn, key string) *storedBody {
 
 // drop removes the body with a key, where there is one.
 func (s *blockStore) drop(c *conn, key string) {
-	if b := c.blocks[key]; b != nil {
+	if b := c.transfers.bodies[key]; b != nil {
 		s.remove(b)
 	}
 }
@@ -80,7 +80,7 @@ func (s *blockStore) remove(b *storedBody) {
 	s.shares.remove(&b.held)
 	s.bytes -= b.size
 	b.elem = nil
-	delete(b.c.blocks, b.key)
+	delete(b.c.transfers.bodies, b.key)
 }
 
 // resize notes how many bytes of a body are kept.
@@ -120,7 +120,7 @@ func (s *blockStore) pressed(most int) bool {
 
 // forget removes what belongs to a session.
 func (s *blockStore) forget(c *conn) {
-	for _, b := range c.blocks {
+	for _, b := range c.transfers.bodies {
 		s.remove(b)
 	}
 }

@@ -1,14 +1,11 @@
 package coap
 
 import (
-	"crypto"
 	"errors"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/gnucoap/gnucoap/coap/internal/wire"
-	"github.com/gnucoap/gnucoap/gnutls"
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
@@ -27,20 +24,14 @@ type conn struct {
 
 	ended     error         // why it is over
 	done      chan struct{} // closed when it is over
-	connected chan struct{} // closed when messages can be exchanged, or it is over
-	patient   bool          // its handshake goes on
-	isUp      bool          // connected is closed because messages can be exchanged
+	ready     readiness
 	exchanges map[wire.Token]*exchange
 	pings     []*ping
 	appData   any
 	context   contextOf
 
-	security     *security // of a secured session of a client
-	tls          *gnutls.ConnectionState
-	peerIdentity string
-	peerKey      crypto.PublicKey
-	storing      int           // how often sessions are being put into the cache
-	ticket       chan struct{} // closed when a session to resume has come; made when it is asked for
+	security *security // of a secured session of a client
+	peer     tlsPeer
 
 	links[*conn] // in loop.idle, of a server
 
@@ -51,11 +42,7 @@ type conn struct {
 
 	cork cork
 
-	requests atomic.Int64  // that are under way, but for GET
-	tags     atomic.Uint64 // the last Request-Tag
-	bert     atomic.Bool   // the peer has sent a message of several blocks
-	mtu      atomic.Int32  // that the user has set, or 0
-	blocks   map[string]*storedBody
+	transfers transfers
 
 	observers peerObservers
 }
@@ -65,19 +52,19 @@ const foreignTags = 1 << 32
 
 func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bool) *conn {
 	c := &conn{
-		l:         l,
-		id:        id,
-		native:    native,
-		proto:     protocols[native.Protocol()],
-		server:    server,
-		lent:      lent,
-		done:      make(chan struct{}),
-		connected: make(chan struct{}),
+		l:      l,
+		id:     id,
+		native: native,
+		proto:  protocols[native.Protocol()],
+		server: server,
+		lent:   lent,
+		done:   make(chan struct{}),
+		ready:  readiness{done: make(chan struct{})},
 	}
 	if l.shared {
-		c.tags.Store(foreignTags)
+		c.transfers.tags.Store(foreignTags)
 	}
-	c.mtu.Store(int32(l.config.MTU))
+	c.transfers.mtu.Store(int32(l.config.MTU))
 	c.local, c.remote = native.Addresses()
 	c.session = &Session{c: c}
 	proved := !server || c.proto != UDP
@@ -92,20 +79,27 @@ func (l *loop) newConn(id ccoap.SessionID, native ccoap.Session, server, lent bo
 	return c
 }
 
+// A readiness tells whether messages can be exchanged.
+type readiness struct {
+	done    chan struct{} // closed when they can, or the session is over
+	isUp    bool          // done is closed because they can
+	patient bool          // the handshake goes on
+}
+
 // up notes that messages can be exchanged.
 func (c *conn) up() {
-	if !c.isUp && c.ended == nil {
+	if !c.ready.isUp && c.ended == nil {
 		if c.proto.Secure() {
 			if err := c.established(); err != nil {
 				c.refuse(err)
 				return
 			}
 		}
-		c.isUp = true
-		if c.patient {
+		c.ready.isUp = true
+		if c.ready.patient {
 			c.configure()
 		}
-		close(c.connected)
+		close(c.ready.done)
 	}
 }
 
@@ -115,7 +109,7 @@ func (c *conn) refuse(err error) {
 		c.fail(err)
 		return
 	}
-	c.l.warn("client refused", "peer", c.peer(), "error", err)
+	c.l.warn("client refused", "peer", c.uri(), "error", err)
 	c.l.todo.locked(func() { c.end(ErrHandshake) })
 }
 
@@ -142,8 +136,8 @@ func (c *conn) end(err error) {
 		c.pings[0].end(err)
 	}
 	c.exchanges = nil
-	if !c.isUp {
-		close(c.connected)
+	if !c.ready.isUp {
+		close(c.ready.done)
 	}
 	c.settleResumption()
 	c.l.store.forget(c)
@@ -262,7 +256,7 @@ func (c *conn) changed(event ccoap.Event) {
 
 // lost says why the session was disconnected.
 func (c *conn) lost() error {
-	if c.proto.Secure() && !c.isUp {
+	if c.proto.Secure() && !c.ready.isUp {
 		return c.handshakeError()
 	}
 	return ErrDisconnected

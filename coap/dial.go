@@ -69,7 +69,7 @@ func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fres
 	if err != nil {
 		return nil, false, err
 	}
-	c.l.fresh = fresh
+	c.l.credentials.fresh = fresh
 	if s, err = c.dial(u, addr); err != nil {
 		c.Close()
 		return nil, false, err

@@ -44,20 +44,16 @@ type loop struct {
 	batches   batches
 	outbox    outbox // it has a mutex of its own
 
-	service    service
-	acks       ackQueue
-	secured    secured
-	priority   *priority // of sessions over DTLS and TLS; nil: libcoap's; does not change
-	greeting   []*conn   // over DTLS, whose handshakes are not over
-	opening    *security
-	fresh      bool // client sessions offer no session to resume; does not change
-	tickets    serverTickets
-	observers  observers
-	hearers    map[messageID]hearer // by what it has sent
-	confirmed  map[messageID]*conn  // by what came last
-	store      blockStore           // bodies that are not through
-	validation validation
-	requests   requestLog
+	service     service
+	acks        ackQueue
+	credentials credentials
+	handshakes  handshakes
+	observers   observers
+	hearers     map[messageID]hearer // by what it has sent
+	confirmed   map[messageID]*conn  // by what came last
+	store       blockStore           // bodies that are not through
+	validation  validation
+	requests    requestLog
 
 	lending int // calls of Node.Native that run
 
@@ -82,8 +78,8 @@ func newLoop(config Config) (*loop, error) {
 	native.HearOfTLS(l.config.resumesServers())
 	native.LimitStreams(l.config.streamLimits())
 	native.SetMTU(l.config.MTU)
-	if l.priority != nil {
-		native.SetPriority(l.priority.refs())
+	if l.credentials.priority != nil {
+		native.SetPriority(l.credentials.priority.refs())
 	}
 	l.registerCritical(native)
 	if config.MaxMessage != 0 {
@@ -143,7 +139,7 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 // handled, if any came, and when the next turn is due, which is next at the latest.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
 	l.settle() // what is refused at once is answered before its session may go
-	for _, sweep := range []func() time.Duration{l.greet, l.idle.sweep, l.store.sweep, l.batches.spread, l.acks.send} {
+	for _, sweep := range []func() time.Duration{l.handshakes.sweep, l.idle.sweep, l.store.sweep, l.batches.spread, l.acks.send} {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}

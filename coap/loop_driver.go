@@ -73,7 +73,7 @@ func (d *driver) poll(leads bool) (b *batch, open bool) {
 			return nil, false
 		}
 		if keys != nil {
-			l.tickets.keys = keys
+			l.credentials.tickets.keys = keys
 		}
 		next := time.Duration(-1)
 		if !l.borrowed {

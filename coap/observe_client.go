@@ -101,7 +101,7 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 	}
 	if r.Method != MethodGet {
 		options = s.c.begin(options)
-		defer s.c.requests.Add(-1)
+		defer s.c.transfers.requests.Add(-1)
 	}
 	t := newTransfer(ctx, s.c, r, options.without(OptionObserve))
 	o := &observation{t: t, reg: &registration{t: t, news: make(chan struct{}, 1)}}

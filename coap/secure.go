@@ -4,11 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
-	"fmt"
-	"io"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gnucoap/gnucoap/gnutls"
@@ -19,9 +15,15 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
-// secured is what secures the sessions of a context.
-type secured struct {
-	clients int // kinds of client sessions that there have been
+// The credentials of a loop secure its sessions over DTLS and TLS.
+type credentials struct {
+	priority *priority // of all sessions; nil: libcoap's; does not change
+	roots    *gnutls.CertPool
+
+	// Of clients.
+	clients int       // kinds of sessions that there have been
+	opening *security // of the session that libcoap is just making
+	fresh   bool      // sessions offer no session to resume; does not change
 
 	// Of servers.
 	psk        *ServerPSK
@@ -31,12 +33,11 @@ type secured struct {
 	leaves     []*x509.Certificate
 	clientCAs  bridge.Credentials
 	otherNames int
-
-	roots *gnutls.CertPool
+	tickets    serverTickets
 }
 
 // creds are what clients are verified with.
-func (s *secured) creds() bridge.Credentials {
+func (s *credentials) creds() bridge.Credentials {
 	if s.presented != nil {
 		return s.presented.creds
 	}
@@ -63,7 +64,7 @@ func (c *Node) secureServer(set func() error) error {
 	if err == nil && c.l.shared {
 		err = errNotOurs
 	}
-	if err == nil && c.l.secured.clients != 0 {
+	if err == nil && c.l.credentials.clients != 0 {
 		err = errors.New("the context has client sessions already")
 	}
 	if err == nil && c.l.endpoints.secure {
@@ -81,10 +82,10 @@ func (c *Node) secureServer(set func() error) error {
 // secureEndpoint makes sure that a server has credentials, those of the Config if
 // it was given no others.
 func (l *loop) secureEndpoint() error {
-	if l.shared || l.secured.psk != nil || l.secured.pki != nil {
+	if l.shared || l.credentials.psk != nil || l.credentials.pki != nil {
 		return nil
 	}
-	if l.secured.clients != 0 {
+	if l.credentials.clients != 0 {
 		return errors.New("the context has client sessions already")
 	}
 	if l.config.ServerPSK.GetKey != nil {
@@ -97,7 +98,7 @@ func (l *loop) secureEndpoint() error {
 			return err
 		}
 	}
-	if l.secured.psk == nil && l.secured.pki == nil {
+	if l.credentials.psk == nil && l.credentials.pki == nil {
 		return errors.New("there are neither certificates nor pre-shared keys")
 	}
 	return nil
@@ -112,7 +113,8 @@ type security struct {
 	roots      *gnutls.CertPool   // that pki trusts; nil: the system's
 	creds      bridge.Credentials // of pki
 	resumption bridge.Resumption  // nil: it does not resume
-	declined   bool               // the handshake failed with a session that was offered, for no other known reason
+	arrivals   arrivals
+	declined   bool // the handshake failed with a session that was offered, for no other known reason
 	watched    bool
 	set        bool // what libcoap had set up is replaced
 	verified   bool
@@ -135,31 +137,31 @@ func (l *loop) security(host string) *security {
 
 // open makes the native session.
 func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (native ccoap.Session, id ccoap.SessionID, err error) {
-	kind, others := withPKI, l.secured.psk != nil
+	kind, others := withPKI, l.credentials.psk != nil
 	if s.psk != nil {
-		kind, others = withPSK, l.secured.pki != nil
+		kind, others = withPSK, l.credentials.pki != nil
 	}
-	if others || l.secured.clients&^kind != 0 {
+	if others || l.credentials.clients&^kind != 0 {
 		return native, 0, errors.New("the context has sessions with pre-shared keys or with certificates, and this one is of the other kind")
 	}
-	if err := need(FeatureBothRoles, "secured clients and servers in one context", l.secured.psk != nil || l.secured.pki != nil); err != nil {
+	if err := need(FeatureBothRoles, "secured clients and servers in one context", l.credentials.psk != nil || l.credentials.pki != nil); err != nil {
 		return native, 0, err
 	}
-	l.opening = s
-	defer func() { l.opening = nil }()
+	l.credentials.opening = s
+	defer func() { l.credentials.opening = nil }()
 	if s.psk != nil {
 		if err := s.psk.check(); err != nil {
 			return native, 0, err
 		}
 		native, id, err = s.newPSK(l, local, server, proto)
 	} else {
-		if l.priority != nil {
-			l.native.SetClientPriority(l.priority.pki.Ref())
+		if l.credentials.priority != nil {
+			l.native.SetClientPriority(l.credentials.priority.pki.Ref())
 		}
 		native, id, err = s.newPKI(l, local, server, proto)
 	}
 	if err == nil {
-		l.secured.clients |= kind
+		l.credentials.clients |= kind
 	}
 	return native, id, err
 }
@@ -202,7 +204,7 @@ func (c *conn) watch() {
 		c.fail(gnutls.ErrorCode(code))
 	}
 	if c.proto == DTLS {
-		c.l.greeting = append(c.l.greeting, c)
+		c.l.handshakes.add(c)
 		c.l.timer.arm(time.Millisecond) // a poll learns when to send the ClientHello again
 	}
 }
@@ -250,51 +252,6 @@ func (c *conn) fail(err error) {
 		c.security.failed = err
 	}
 	c.l.todo.locked(func() { c.end(c.handshakeError()) })
-}
-
-// greet finds the sessions over DTLS whose handshakes are over: libcoap tells only
-// of those that fail. It returns when to call it again; 0: it need not.
-func (l *loop) greet() (next time.Duration) {
-	l.greeting = slices.DeleteFunc(l.greeting, func(c *conn) bool {
-		switch {
-		case c.ended != nil:
-		case c.native.State() == ccoap.StateEstablished:
-			c.up()
-		case c.patient:
-			wait := c.patience() - time.Since(c.usage.heard)
-			if wait <= 0 {
-				c.end(c.handshakeError())
-			} else if next == 0 || wait < next {
-				next = wait
-			}
-		}
-		return c.isUp || c.ended != nil
-	})
-	return next
-}
-
-// onHandshake has the handshake of a client go on that the server answers: libcoap would end it when it
-// has had MaxRetransmit timeouts in all, one for each message that is lost or late.
-func (l *loop) onHandshake(id ccoap.SessionID) {
-	c := l.conns[id]
-	if c == nil || c.isUp {
-		return
-	}
-	c.usage.heard = time.Now()
-	if !c.patient {
-		c.patient = true
-		l.todo.locked(func() {
-			if c.ended == nil && !c.isUp {
-				c.native.BePatient()
-			}
-		})
-	}
-}
-
-// patience is how long a server may be silent in a handshake: as long as MaxRetransmit
-// retransmissions of one message take.
-func (c *conn) patience() time.Duration {
-	return (2<<orDefault(c.l.config.MaxRetransmit, defaultMaxRetransmit) - 1) * retransmission
 }
 
 // verify decides on what the server of a client session has sent.
@@ -419,7 +376,7 @@ func (l *loop) onVerify(tls tlsref.Session) bool {
 		c.watch()
 		return c.security.verify(l, id, b)
 	}
-	return l.secured.pki != nil && l.verifyClient(b, l.secured.pki, l.secured.creds())
+	return l.credentials.pki != nil && l.verifyClient(b, l.credentials.pki, l.credentials.creds())
 }
 
 // verifyClient decides about a client of a server.
@@ -452,121 +409,15 @@ func (l *loop) onAccepted(tls tlsref.Session) bool {
 	return false
 }
 
-// established notes what a handshake has settled. It fails where that is not
-// what was asked for: libcoap accepts raw public keys that nobody has verified.
-func (c *conn) established() error {
-	p := c.native.TLS()
-	if p.IsNil() {
-		return ErrDisconnected
-	}
-	b := cgnutls.Borrow(p, c.server)
-	st := b.State()
-	state, err := bridge.Lent.ConnectionState(st)
-	if err != nil {
-		return err
-	}
-	accept := c.acceptServer
-	switch {
-	case c.lent:
-		accept = c.acceptLent
-	case c.server:
-		accept = c.acceptClient
-	}
-	if err := accept(b, st, &state); err != nil {
-		return err
-	}
-	state.HandshakeComplete = true
-	if st.RawKey {
-		if c.peerKey, err = x509.ParsePKIXPublicKey(st.PeerChain[0]); err != nil {
-			return err
-		}
-	}
-	c.tls = &state
-	c.takeTickets()
-	return nil
-}
-
-// acceptLent takes a peer for what it says: the C program has seen to the rest.
-func (c *conn) acceptLent(_ cgnutls.Borrowed, _ cgnutls.State, state *gnutls.ConnectionState) error {
-	c.peerIdentity = state.PSKIdentity
-	return nil
-}
-
-func (c *conn) acceptClient(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
-	if state.DidResume {
-		if err := c.l.acceptResumed(b, st, state); err != nil {
-			return err
-		}
-	}
-	switch {
-	case st.RawKey && c.l.secured.pki.VerifyRawPublicKey == nil:
-		return errRawKey
-	case strings.ContainsRune(state.PSKIdentity, 0):
-		return errors.New("the client's identity holds a NUL byte")
-	}
-	c.peerIdentity = state.PSKIdentity
-	return nil
-}
-
-func (c *conn) acceptServer(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
-	s := c.security
-	state.ServerName = s.name
-	if err := s.settle(b, st, state); err != nil {
-		return err
-	}
-	switch {
-	case s.psk != nil && !state.PSK:
-		return errors.New("the server does not use the pre-shared key")
-	case s.pki != nil && !s.verified && !state.DidResume:
-		return errors.New("the server was not verified")
-	case s.psk != nil:
-		state.PSKIdentity = string(c.native.PSKIdentity())
-		c.peerIdentity = string(c.native.PSKHint())
-	}
-	return nil
-}
-
-// retransmission is after what time libcoap sends the messages of a DTLS
-// handshake again.
-const retransmission = time.Second
-
-// handshakeError says why a handshake failed, as far as that is known.
-func (c *conn) handshakeError() error {
-	e := &HandshakeError{}
-	s := c.security
-	if s == nil {
-		return e
-	}
-	e.Err = s.failed
-	exhausted := time.Duration(orDefault(c.l.config.MaxRetransmit, defaultMaxRetransmit)+1) * retransmission
-	if !ccoap.CountsTimeouts {
-		exhausted = retransmission
-	}
-	switch {
-	case s.sent != 0:
-		e.Alert, e.Sent = s.sent, true
-	case s.failed != nil:
-	case s.received != 0:
-		e.Alert = s.received
-	case c.proto == TLS:
-		e.Err = fmt.Errorf("the peer closed the connection: %w", io.ErrUnexpectedEOF)
-	case time.Since(s.began) >= exhausted:
-		e.Err = ErrRetriesExhausted
-	case !s.heard && !c.patient:
-		return ErrUnreachable
-	}
-	return e
-}
-
 // TLS returns what the DTLS or TLS handshake has settled, with the peer's
 // certificates. It reports false where there was none, or it is not over.
 func (s *Session) TLS() (gnutls.ConnectionState, bool) {
 	s.look()
 	defer s.endLook()
-	if s.c.tls == nil {
+	if s.c.peer.state == nil {
 		return gnutls.ConnectionState{}, false
 	}
-	return *s.c.tls, true
+	return *s.c.peer.state, true
 }
 
 // PeerIdentity returns at a server the identity of the client's pre-shared key, and at a
@@ -574,7 +425,7 @@ func (s *Session) TLS() (gnutls.ConnectionState, bool) {
 func (s *Session) PeerIdentity() string {
 	s.look()
 	defer s.endLook()
-	return s.c.peerIdentity
+	return s.c.peer.identity
 }
 
 // PeerCertificates returns the certificates that the peer sent, its own first, or
@@ -588,5 +439,5 @@ func (s *Session) PeerCertificates() []*x509.Certificate {
 func (s *Session) PeerPublicKey() crypto.PublicKey {
 	s.look()
 	defer s.endLook()
-	return s.c.peerKey
+	return s.c.peer.key
 }

@@ -46,7 +46,7 @@ func TestAnyNumberOfServerNames(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				c := newTestNode(t, server)
 				addr := listenOn(t, c, proto, hello)
-				c.l.secured.otherNames = maxServerNames // so many strangers have been there
+				c.l.credentials.otherNames = maxServerNames // so many strangers have been there
 				for _, name := range []string{"example.test", "x.wild.test", "of.a.stranger"} {
 					client := newTestNode(t, nil)
 					var s *Session

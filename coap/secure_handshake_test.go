@@ -2,9 +2,11 @@ package coap
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -126,4 +128,18 @@ func TestClientHelloIsSentAgain(t *testing.T) {
 	for range 2 {
 		peer.ReceiveRaw(t)
 	}
+}
+
+func TestHandshakesThatAreOverAreForgotten(t *testing.T) {
+	var h handshakes
+	assert.Zero(t, h.sweep())
+	h.add(&conn{ended: net.ErrClosed})
+	assert.Zero(t, h.sweep())
+	assert.Empty(t, h.conns)
+}
+
+func TestPatienceIsThatOfOneMessage(t *testing.T) {
+	patience := func(config Config) time.Duration { return (&conn{l: makeLoop(config)}).patience() }
+	assert.Equal(t, 31*time.Second, patience(Config{}))
+	assert.Equal(t, 3*time.Second, patience(Config{MaxRetransmit: 1}))
 }

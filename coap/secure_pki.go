@@ -98,7 +98,7 @@ func (c *Node) SetPKI(pki *PKI) error {
 // coap_context_set_pki_root_cas.
 func (c *Node) SetRootCAs(pool *gnutls.CertPool) {
 	c.l.look()
-	c.l.secured.roots = pool
+	c.l.credentials.roots = pool
 	c.l.endLook()
 }
 
@@ -106,7 +106,7 @@ func (c *Node) SetRootCAs(pool *gnutls.CertPool) {
 func (n *Node) roots() *gnutls.CertPool {
 	n.l.look()
 	defer n.l.endLook()
-	return n.l.secured.roots
+	return n.l.credentials.roots
 }
 
 // presents reports whether there is something to present.
@@ -141,10 +141,10 @@ func (l *loop) setPKI(pki *PKI) error {
 	if err := pki.checkServer(); err != nil {
 		return err
 	}
-	if pki.RawPublicKey == nil && Supports(FeatureCredentials) && (l.secured.pki == nil || l.secured.presented != nil) {
+	if pki.RawPublicKey == nil && Supports(FeatureCredentials) && (l.credentials.pki == nil || l.credentials.presented != nil) {
 		return l.present(pki)
 	}
-	if l.secured.pki != nil {
+	if l.credentials.pki != nil {
 		return errors.New("the certificates are already set")
 	}
 	var err error
@@ -172,8 +172,8 @@ func (l *loop) setPKI(pki *PKI) error {
 	if !l.native.SetPKI(keys[0], pki.RawPublicKey != nil, pki.requests(), len(keys) > 1) {
 		return errRefused
 	}
-	l.secured.pki, l.secured.leaves = pki, leaves
-	l.secured.clientCAs = creds
+	l.credentials.pki, l.credentials.leaves = pki, leaves
+	l.credentials.clientCAs = creds
 	return nil
 }
 
@@ -213,7 +213,7 @@ func (l *loop) present(pki *PKI) error {
 		return errRefused
 	}
 	l.native.SetServerCredentials(p.creds.Native().Ref())
-	l.secured.pki, l.secured.presented = pki, p
+	l.credentials.pki, l.credentials.presented = pki, p
 	return nil
 }
 
@@ -360,7 +360,7 @@ const maxServerNames = 1000
 // onServerName chooses among a server's certificates, or hints.
 func (l *loop) onServerName(name string) int {
 	name = strings.ToLower(name)
-	s := &l.secured
+	s := &l.credentials
 	if s.pki == nil {
 		if i, ok := slices.BinarySearch(s.hintNames, name); ok {
 			return i + 1
@@ -384,9 +384,9 @@ func (l *loop) otherName(i int) int {
 	if Supports(FeatureCredentials) {
 		return i // it keeps none
 	}
-	if l.secured.otherNames >= maxServerNames {
+	if l.credentials.otherNames >= maxServerNames {
 		return -1
 	}
-	l.secured.otherNames++
+	l.credentials.otherNames++
 	return i
 }

@@ -344,8 +344,8 @@ func TestServerNamesAreBounded(t *testing.T) {
 		return // nothing is kept for each
 	}
 	l := &loop{}
-	l.secured.pki = &PKI{}
-	l.secured.leaves = []*x509.Certificate{pair(t, "alpha").Leaf, pair(t, "server").Leaf}
+	l.credentials.pki = &PKI{}
+	l.credentials.leaves = []*x509.Certificate{pair(t, "alpha").Leaf, pair(t, "server").Leaf}
 	for i := range maxServerNames {
 		require.Equal(t, 1, l.onServerName(fmt.Sprintf("x%d.wild.test", i)))
 	}

@@ -60,9 +60,9 @@ func (l *loop) preparePriority() (err error) {
 	switch {
 	case !Supports(FeatureCredentials):
 	case !l.config.setsPriority() && l.config.PSK.ForHint == nil:
-		l.priority, err = usualPriorities.get()
+		l.credentials.priority, err = usualPriorities.get()
 	default:
-		l.priority, err = newPriority(&l.config)
+		l.credentials.priority, err = newPriority(&l.config)
 	}
 	return err
 }

@@ -161,11 +161,11 @@ func (l *loop) setPSK(psk *ServerPSK) error {
 	if err := psk.check(); err != nil {
 		return err
 	}
-	if old := l.secured.psk; old != nil {
+	if old := l.credentials.psk; old != nil {
 		if old.Hint != psk.Hint || !maps.Equal(old.Hints, psk.Hints) { // libcoap keeps pointers to them
 			return errors.New("the hints are already set, and these are other ones")
 		}
-		l.secured.psk = psk
+		l.credentials.psk = psk
 		return nil
 	}
 	names := slices.Sorted(maps.Keys(psk.Hints))
@@ -176,7 +176,7 @@ func (l *loop) setPSK(psk *ServerPSK) error {
 	if !l.native.SetPSK(hints, len(names) > 0) {
 		return errRefused
 	}
-	l.secured.psk, l.secured.hintNames = psk, names
+	l.credentials.psk, l.credentials.hintNames = psk, names
 	return nil
 }
 
@@ -198,7 +198,7 @@ func (l *loop) onPSK(tls tlsref.Session, identity []byte) []byte {
 
 // pskOf asks the user for the key of a client.
 func (l *loop) pskOf(identity, serverName string) ([]byte, error) {
-	key, err := handle.GuardFor(callbackLimit, func() ([]byte, error) { return l.secured.psk.GetKey(identity, serverName) })
+	key, err := handle.GuardFor(callbackLimit, func() ([]byte, error) { return l.credentials.psk.GetKey(identity, serverName) })
 	switch {
 	case err != nil:
 		return nil, err

@@ -56,11 +56,11 @@ func (l *loop) prepareTickets() error {
 		return fmt.Errorf("resumption of sessions with PSK.ForHint: %w", ErrNotSupported)
 	}
 	var err error
-	if l.tickets.unasked, l.tickets.most, err = bridge.Lent.TicketLimits(c.SessionTickets, c.MaxSessionTickets); err != nil {
+	if l.credentials.tickets.unasked, l.credentials.tickets.most, err = bridge.Lent.TicketLimits(c.SessionTickets, c.MaxSessionTickets); err != nil {
 		return err
 	}
 	if c.resumesServers() {
-		l.tickets.keys, err = bridge.Lent.TicketKeys(c.TicketKey, c.TicketKeyFile)
+		l.credentials.tickets.keys, err = bridge.Lent.TicketKeys(c.TicketKey, c.TicketKeyFile)
 	}
 	return err
 }
@@ -83,7 +83,7 @@ func (l *loop) onTLS(id ccoap.SessionID, tls tlsref.Session, client, datagram bo
 		}
 		return
 	}
-	s := l.opening
+	s := l.credentials.opening
 	if c := l.conns[id]; c != nil {
 		s = c.security
 	}
@@ -95,7 +95,7 @@ func (l *loop) onTLS(id ccoap.SessionID, tls tlsref.Session, client, datagram bo
 // watchClient has a server's session verify its client, choose the certificate and give tickets.
 func (l *loop) watchClient(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
 	w := &cgnutls.Watcher{}
-	presented := l.secured.presented
+	presented := l.credentials.presented
 	if presented != nil { // the session keeps it, also when the server gets others
 		w.Verify = func() bool { return l.verifyClient(b, presented.pki, presented.creds) }
 		w.ClientHello = presented.creds.ForName
@@ -118,10 +118,10 @@ func (l *loop) watchClient(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
 	if !tickets {
 		return cgnutls.OK
 	}
-	if code := b.EnableTicketKeys(l.tickets.keys); code < 0 || l.config.TicketRequestsIgnored {
+	if code := b.EnableTicketKeys(l.credentials.tickets.keys); code < 0 || l.config.TicketRequestsIgnored {
 		return code
 	}
-	return b.AnswerRequests(uint8(l.tickets.most), l.config.LimitTickets != nil)
+	return b.AnswerRequests(uint8(l.credentials.tickets.most), l.config.LimitTickets != nil)
 }
 
 // limitTickets asks the user how many tickets a client gets. The handshake fails where that fails.
@@ -148,7 +148,7 @@ func (l *loop) onSecured(tls tlsref.Session) {
 	if !b.Watched() || !l.config.resumesServers() || b.State().Version != gnutls.VersionTLS13 {
 		return
 	}
-	n := l.tickets.unasked
+	n := l.credentials.tickets.unasked
 	if _, _, expected, answered := b.TicketRequest(); answered {
 		n = expected
 	}
@@ -175,7 +175,7 @@ func (s *security) prepareResumption(l *loop, server netip.AddrPort, proto Proto
 		Datagram:   proto == DTLS,
 		Logger:     config.Logger,
 	})
-	s.resumption.Choose(l.fresh)
+	s.resumption.Choose(l.credentials.fresh)
 }
 
 // trust identifies whom a session trusts, and identity what it presents.
@@ -239,11 +239,11 @@ func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.Co
 // acceptResumed looks at a client that has resumed a session as if it had made a full
 // handshake: the server that gave it its ticket may have known other clients.
 func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
-	pki := l.secured.pki
+	pki := l.credentials.pki
 	state.PSK = state.PSKIdentity != "" // TLS 1.3 resumes with a pre-shared key, too
 	switch {
 	case state.PSK:
-		if l.secured.psk == nil {
+		if l.credentials.psk == nil {
 			return errors.New("it resumes a session with a pre-shared key")
 		}
 		_, err := l.pskOf(state.PSKIdentity, state.ServerName)
@@ -256,13 +256,13 @@ func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls
 	case len(st.PeerChain) == 0:
 		return errors.New("it resumes a session without a certificate")
 	}
-	_, _, err := pki.verify(l, b, l.secured.creds(), "", false)
+	_, _, err := pki.verify(l, b, l.credentials.creds(), "", false)
 	return err
 }
 
 // takeTickets hands sessions that have come to the cache.
 func (c *conn) takeTickets() {
-	if c == nil || c.ended != nil || c.tls == nil || c.security == nil || c.security.resumption == nil {
+	if c == nil || c.ended != nil || c.peer.state == nil || c.security == nil || c.security.resumption == nil {
 		return
 	}
 	p := c.native.TLS()
@@ -273,7 +273,7 @@ func (c *conn) takeTickets() {
 	c.settleResumption() // the cache drops what was declined before it gets what is new
 	sessions := r.Tickets(cgnutls.Borrow(p, false))
 	if len(sessions) > 0 {
-		c.storing++
+		c.security.arrivals.begin()
 		c.l.todo.unlocked(func() {
 			defer c.session.stored()
 			r.Put(sessions)
@@ -281,16 +281,39 @@ func (c *conn) takeTickets() {
 	}
 }
 
+// arrivals are sessions to resume that come for a session of a client.
+type arrivals struct {
+	storing int           // how often sessions are being put into the cache
+	waiting chan struct{} // closed when the next ones are there; nil: nobody waits
+}
+
+func (a *arrivals) begin() { a.storing++ }
+
+// end notes that the cache has got some.
+func (a *arrivals) end() {
+	a.storing--
+	if a.waiting != nil {
+		close(a.waiting)
+		a.waiting = nil
+	}
+}
+
+// coming reports whether the cache is about to get some.
+func (a *arrivals) coming() bool { return a.storing > 0 }
+
+// next returns a channel that is closed when the cache has got the next ones.
+func (a *arrivals) next() <-chan struct{} {
+	if a.waiting == nil {
+		a.waiting = make(chan struct{})
+	}
+	return a.waiting
+}
+
 // stored tells who waits for sessions that the cache has got them.
 func (s *Session) stored() {
 	s.look()
 	defer s.endLook()
-	c := s.c
-	c.storing--
-	if c.ticket != nil {
-		close(c.ticket)
-		c.ticket = nil
-	}
+	s.c.security.arrivals.end()
 }
 
 // settleResumption tells the cache what became of the session that came from it. Over DTLS a server
@@ -298,7 +321,7 @@ func (s *Session) stored() {
 func (c *conn) settleResumption() {
 	s := c.security
 	heard := s != nil && (s.heard || s.received != 0)
-	if s != nil && s.resumption != nil && !c.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
+	if s != nil && s.resumption != nil && !c.ready.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
 		s.declined = s.resumption.Failed(heard) && s.failed == nil
 	}
 	s.abandon(c.l.todo.unlocked)
@@ -356,7 +379,7 @@ func (s *Session) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
 	c := s.c
 	d, over := c.security.resumption.Current()
 	switch {
-	case d != nil && (c.storing == 0 || c.ended != nil):
+	case d != nil && (!c.security.arrivals.coming() || c.ended != nil):
 		return d, nil, nil
 	case d != nil: // the cache gets it first
 	case c.ended != nil:
@@ -364,8 +387,5 @@ func (s *Session) sessionData() (*gnutls.SessionData, <-chan struct{}, error) {
 	case over != nil:
 		return nil, nil, over
 	}
-	if c.ticket == nil {
-		c.ticket = make(chan struct{})
-	}
-	return nil, c.ticket, nil
+	return nil, c.security.arrivals.next(), nil
 }

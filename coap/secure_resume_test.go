@@ -995,3 +995,16 @@ func TestSessionsThatCloseWhileTicketsCome(t *testing.T) {
 		ask(t, config, addr, proto) // the cache is as good as ever
 	})
 }
+
+func TestArrivalsWakeThoseThatWait(t *testing.T) {
+	var a arrivals
+	assert.False(t, a.coming())
+	next := a.next()
+	assert.Equal(t, next, a.next(), "all wait for the same ones")
+	a.begin()
+	assert.True(t, a.coming())
+	a.end()
+	assert.False(t, a.coming())
+	<-next
+	assert.NotEqual(t, next, a.next())
+}

@@ -43,15 +43,15 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if c != nil && c.lent {
 		c.up()
 	}
-	if c != nil && !c.isUp && c.proto.Reliable() { // it came right after the peer's capabilities
+	if c != nil && !c.ready.isUp && c.proto.Reliable() { // it came right after the peer's capabilities
 		l.todo.locked(func() {
-			if c.isUp && c.ended == nil {
+			if c.ready.isUp && c.ended == nil {
 				l.onRequest(id, native, false, multicast, m)
 			}
 		})
 		return
 	}
-	if c == nil || !c.isUp { // it has ended in this poll, or is about to
+	if c == nil || !c.ready.isUp { // it has ended in this poll, or is about to
 		return
 	}
 	if m.Type == ccoap.Acknowledgement && !c.proto.Reliable() { // RFC 7252, section 4.2
@@ -234,7 +234,7 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))
-		c.l.todo.unlocked(func() { c.l.config.logError("response refused", "peer", c.peer(), "error", why) })
+		c.l.todo.unlocked(func() { c.l.config.logError("response refused", "peer", c.uri(), "error", why) })
 		m.Code, m.Options, m.Body = int(CodeInternalServerError), nil, nil
 		_, err = c.send(m)
 	}

@@ -217,10 +217,10 @@ func (s *Session) Ready(ctx context.Context) error {
 		return s.failed("connect", err)
 	}
 	select {
-	case <-s.c.connected:
+	case <-s.c.ready.done:
 	default:
 		select {
-		case <-s.c.connected:
+		case <-s.c.ready.done:
 		case <-ctx.Done():
 			return s.failed("connect", ctx.Err())
 		}
@@ -232,11 +232,11 @@ func (s *Session) Ready(ctx context.Context) error {
 }
 
 func (s *Session) failed(op string, err error) error {
-	return &Error{Op: op, Peer: s.c.peer(), Err: err}
+	return &Error{Op: op, Peer: s.c.uri(), Err: err}
 }
 
-// peer names the other end in errors.
-func (c *conn) peer() string { return c.proto.Scheme() + "://" + c.remote.String() }
+// uri names the other end in errors.
+func (c *conn) uri() string { return c.proto.Scheme() + "://" + c.remote.String() }
 
 // LocalAddr returns this side's address. Over TCP and TLS a client has one when
 // it is connected. It stands for coap_session_get_addr_local.
@@ -358,7 +358,7 @@ func (s *Session) SetMTU(bytes int) error {
 	}
 	defer s.leave()
 	s.c.native.SetMTU(bytes)
-	s.c.mtu.Store(int32(bytes))
+	s.c.transfers.mtu.Store(int32(bytes))
 	return nil
 }
 

@@ -113,7 +113,7 @@ func (c *conn) verify() {
 	c.address.settle()
 	c.address.verified = true
 	c.l.idle.add(c)
-	for _, b := range c.blocks {
+	for _, b := range c.transfers.bodies {
 		c.l.store.shares.move(&b.held, c.holder())
 	}
 	for _, o := range c.observers.byToken {
