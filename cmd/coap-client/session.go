@@ -16,7 +16,7 @@ import (
 )
 
 // A sessionFile is that of --session. As a gnutls.ClientSessionCache it has the one session of the
-// file, whatever the server: the session itself tells what it is for.
+// file, whatever the server: the session itself knows what it is for.
 type sessionFile struct {
 	name    string
 	pending *secretfile.Pending
@@ -71,7 +71,7 @@ func readSession(name string) (*gnutls.SessionData, error) {
 	return d, nil
 }
 
-// Get implements gnutls.ClientSessionCache. What is to be used once leaves the file at
+// Get implements gnutls.ClientSessionCache. A session for one use leaves the file at
 // once: another run may be reading it, and this one may be killed.
 func (f *sessionFile) Get(string) *gnutls.SessionData {
 	f.mu.Lock()

@@ -255,7 +255,11 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 	if isKnown {
 		assert.Contains(t, stdout, "libcoap "+coap.Version()+" lacks nothing that is used.\n")
 	}
-	assert.Regexp(t, `(?m)^all: \d{4} places: \d{4} simple \(8\d %\)`, stdout)
+	simple := `8\d`
+	if coap.Version() == "4.3.5" { // whose programs use OSCORE, WebSockets and its proxy
+		simple = "79"
+	}
+	assert.Regexp(t, `(?m)^all: \d{4} places: \d{4} simple \(`+simple+` %\)`, stdout)
 }
 
 func TestHelp(t *testing.T) {

@@ -75,7 +75,7 @@ func TestServersThatAreThere(t *testing.T) {
 	})
 }
 
-// silent is a listener that nobody accepts from.
+// silent is a listener that never accepts.
 func silent(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func silent(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// mute is a UDP socket that nobody reads from.
+// mute is a UDP socket that is never read from.
 func mute(t testing.TB) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

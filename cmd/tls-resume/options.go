@@ -73,7 +73,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	return o, o.check()
 }
 
-// check finds what is wrong without a look at any file.
+// check checks the flags without reading any file.
 func (o *options) check() error {
 	host, port, err := net.SplitHostPort(o.address)
 	if err != nil || host == "" || port == "" {

@@ -101,7 +101,7 @@ func (o *options) setMaxTickets(value string) error {
 	return nil
 }
 
-// check finds what is wrong without a look at any file.
+// check checks the flags without reading any file.
 func (o *options) check() error {
 	if o.listen == "" {
 		return flags.Bad("listen", o.listen, "no address")

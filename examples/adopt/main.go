@@ -2,7 +2,7 @@
 
 // Adopt shows how a CoAP server in C (server.c) moves to Go while it runs, one resource
 // after another. It prints its URI. Each line of its input (press Enter) is one step; after
-// each it prints what is whose. In between ask it, with any client:
+// each it prints which side has what. In between send it requests, with any client:
 //
 //	go run ./examples/adopt
 //	coap-client -m get coap://127.0.0.1:PORT/led

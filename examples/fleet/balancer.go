@@ -71,7 +71,7 @@ func (b *balancer) forward(client *net.TCPConn, turn int) {
 	}
 }
 
-// pipe copies what comes from one side to the other, with its end.
+// pipe copies from one side to the other until the end, which it passes on.
 func pipe(to, from *net.TCPConn) {
 	if _, err := io.Copy(to, from); err != nil {
 		to.Close()

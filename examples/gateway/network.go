@@ -42,7 +42,7 @@ func (n *network) setTarget(addr netip.AddrPort) {
 	n.target = addr
 }
 
-// receive calls f for what comes until the socket is closed.
+// receive calls f for each datagram until the socket is closed.
 func (n *network) receive(conn *net.UDPConn, f func(b []byte, from netip.AddrPort)) {
 	defer n.work.Done()
 	buf := make([]byte, 1<<16)

@@ -59,7 +59,7 @@ func run(w io.Writer, certFile, keyFile, caFile string) error {
 // connKey is the key of a request's *gnutls.Conn in its context.
 type connKey struct{}
 
-// newServer returns a server whose handler tells what it knows about the
+// newServer returns a server whose handler reports what it knows about the
 // connection. Request.TLS is only for crypto/tls, so ConnContext hands the
 // connection on.
 func newServer() *http.Server {

@@ -40,7 +40,7 @@ func newRelay(server netip.AddrPort) (*relay, error) {
 	return r, nil
 }
 
-// pump passes on what comes a second time, until the socket is closed.
+// pump forwards datagrams that come a second time, until the socket is closed.
 func (r *relay) pump(from *net.UDPConn, pass func([]byte)) {
 	defer r.done.Done()
 	buf := make([]byte, 65536)

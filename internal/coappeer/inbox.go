@@ -52,7 +52,7 @@ func (in *inbox) changed() {
 	in.news = make(chan struct{})
 }
 
-// take returns what comes next. Where that is not here yet it returns a channel
+// take returns the next entry. If there is none yet it returns a channel
 // that is closed at the next change.
 func (in *inbox) take() (r Received, news <-chan struct{}, err error) {
 	in.mu.Lock()
@@ -69,7 +69,7 @@ func (in *inbox) take() (r Received, news <-chan struct{}, err error) {
 
 var errNothing = errors.New("coappeer: nothing came")
 
-// next waits for what comes next.
+// next waits for the next entry.
 func (in *inbox) next(timeout <-chan time.Time) (Received, error) {
 	for {
 		r, news, err := in.take()
@@ -111,7 +111,7 @@ func (in *inbox) ReceiveRaw(t testing.TB) Received {
 	return r
 }
 
-// expect is Receive; what is not as wanted ends the test.
+// expect is Receive, and ends the test if the message is not the expected one.
 func (in *inbox) expect(t testing.TB, want string, ok func(Received) bool) Received {
 	t.Helper()
 	r, err := in.next(time.After(wait))

@@ -284,8 +284,8 @@ func extend(n int) (nibble byte, extended []byte) {
 	panic(fmt.Sprintf("coappeer: %d does not fit", n))
 }
 
-// ParseUDP reads a datagram in the format of RFC 7252, 3. It refuses what is no
-// format, and nothing that has a wrong meaning only.
+// ParseUDP reads a datagram in the format of RFC 7252, 3. It refuses bytes that are
+// not in that format, but no message that only has a wrong meaning.
 func ParseUDP(b []byte) (Message, error) {
 	b = bytes.Clone(b)
 	if len(b) < 4 {

@@ -281,7 +281,7 @@ func TestTCPPeersTalkToEachOther(t *testing.T) {
 	client.Send(Message{Code: GET})
 	assert.Equal(t, client.Addr(), server.Expect(t, GET).From)
 
-	// Past a message whose length nobody can tell there is only garbage.
+	// Past a message of unknown length there is only garbage.
 	require.NoError(t, client.SendRaw([]byte{0x0f, 1}))
 	assert.ErrorContains(t, server.ReceiveRaw(t).Err, "reserved")
 	client.Send(Message{Code: GET})

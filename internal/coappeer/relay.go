@@ -16,10 +16,10 @@ type Verdict int
 const (
 	Forward   Verdict = iota
 	Drop              // it is lost
-	Duplicate         // it goes on twice
+	Duplicate         // it is forwarded twice
 	Hold              // it waits for Relay.Deliver
-	Swap              // it goes on behind the next one of its direction that goes on
-	Repeat            // it goes on, and again where Swap has it go on
+	Swap              // it is forwarded behind the next one of its direction
+	Repeat            // it is forwarded, and again where Swap would forward it
 )
 
 // A Direction is the direction of a datagram.
@@ -59,7 +59,7 @@ type Relay struct {
 	news    chan struct{} // closed when there is more in held
 }
 
-// A pending datagram is one that has not gone on yet.
+// A pending datagram has not been forwarded yet.
 type pending struct {
 	data []byte
 	send func(b []byte)

@@ -67,7 +67,7 @@ func newTCP(t testing.TB, conn net.Conn) *TCP {
 	return p
 }
 
-// read cuts what comes into messages. Where it cannot tell how long one is,
+// read splits the input into messages. If it cannot tell how long one is,
 // that and all that follows are put as they come.
 func (p *TCP) read() error {
 	from := p.conn.RemoteAddr().(*net.TCPAddr).AddrPort()
@@ -136,15 +136,15 @@ func (p *TCP) SendRaw(b []byte) error {
 }
 
 // ExchangeCSM sends a CSM with options and returns that of the other side,
-// which must be what comes first (RFC 8323, 5.3).
+// which must come first (RFC 8323, 5.3).
 func (p *TCP) ExchangeCSM(t testing.TB, options ...Option) Received {
 	t.Helper()
 	p.Send(Message{Code: CSM, Options: options})
 	return p.Expect(t, CSM)
 }
 
-// Answer calls f for every message that nobody has received yet, in order, and
-// sends what it returns. It goes on until the connection ends; nobody else
+// Answer calls f for every message that has not been received yet, in order, and
+// sends what it returns. It continues until the connection ends; nothing else
 // should receive.
 func (p *TCP) Answer(f func(Received) []Message) {
 	p.work.Add(1)
@@ -166,7 +166,7 @@ func (p *TCP) Expect(t testing.TB, code Code) Received {
 	return p.expect(t, code.String(), func(r Received) bool { return r.Code == code })
 }
 
-// ExpectNothing sends a Ping, whose Pong must be what comes next: the other
+// ExpectNothing sends a Ping, whose Pong must come next: the other
 // side has then done with all that it got before, as far as it does things in
 // order.
 func (p *TCP) ExpectNothing(t testing.TB) {

@@ -88,9 +88,9 @@ func (p *UDP) SendRaw(to netip.AddrPort, b []byte) {
 	}
 }
 
-// Answer calls f for every message that nobody has received yet, in order, and
-// sends what it returns to whom the message came from. It goes on until the
-// socket is closed; nobody else should receive.
+// Answer calls f for every message that has not been received yet, in order, and sends what it
+// returns to the sender of the message. It continues until the socket is closed; nothing else should
+// receive meanwhile.
 func (p *UDP) Answer(f func(Received) []Message) {
 	p.work.Add(1)
 	go func() {

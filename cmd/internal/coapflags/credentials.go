@@ -37,7 +37,7 @@ func (c *Credentials) AddFlags(s *Set) {
 	s.StringVarP(&c.pin, "pin", "J", "", "PKCS #11 `pin`: not supported")
 }
 
-// Check finds what is wrong without a look at any file.
+// Check checks the flags without reading any file.
 func (c *Credentials) Check(s *Set) error {
 	for name, file := range map[string]string{"c": c.Cert, "j": c.Key, "M": c.RawKey, "C": c.CA, "R": c.Roots} {
 		if len(file) >= 7 && strings.EqualFold(file[:7], "pkcs11:") {
@@ -169,7 +169,7 @@ const (
 	maxKey      = 64
 )
 
-// CheckIdentity finds what is wrong with an identity.
+// CheckIdentity checks an identity.
 func CheckIdentity(identity string) error {
 	if len(identity) > maxIdentity {
 		return fmt.Errorf("more than %d bytes", maxIdentity)
@@ -177,7 +177,7 @@ func CheckIdentity(identity string) error {
 	return nil
 }
 
-// CheckKey finds what is wrong with a pre-shared key. It does not tell the key.
+// CheckKey checks a pre-shared key. Its error does not contain the key.
 func CheckKey(key string) error {
 	if key == "" || len(key) > maxKey {
 		return fmt.Errorf("a key has 1 to %d bytes", maxKey)

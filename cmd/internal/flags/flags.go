@@ -14,7 +14,7 @@ import (
 // An Error is an error in what the user asked for.
 type Error struct{ error }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the cause.
 func (e Error) Unwrap() error { return e.error }
 
 // Errorf is fmt.Errorf for an Error.
@@ -31,7 +31,7 @@ func Protocols(alpn string) []string {
 	return strings.Split(alpn, ",")
 }
 
-// CheckProtocols finds what is wrong with the value of -alpn.
+// CheckProtocols checks the value of -alpn.
 func CheckProtocols(alpn string) error {
 	for _, p := range Protocols(alpn) {
 		if len(p) == 0 || len(p) > 255 {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// silent listens on a network, udp or tcp, and answers nobody. waits is closed when somebody has come.
+// silent listens on a network, udp or tcp, and never answers. waits is closed when a client has come.
 func silent(t testing.TB, network string) (addr string, waits <-chan struct{}) {
 	t.Helper()
 	came := make(chan struct{})
