@@ -88,8 +88,8 @@ func (s *Session) declined() bool {
 	return s.c.security != nil && s.c.security.declined
 }
 
-func (c *Node) dial(u *URI, addr netip.AddrPort) (*Session, error) {
-	s, err := c.newSessionTo(u.Host, netip.AddrPort{}, addr, u.Protocol)
+func (n *Node) dial(u *URI, addr netip.AddrPort) (*Session, error) {
+	s, err := n.newSessionTo(u.Host, netip.AddrPort{}, addr, u.Protocol)
 	if err != nil {
 		return nil, err
 	}

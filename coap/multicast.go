@@ -34,7 +34,7 @@ var (
 // otherwise the error is ErrNotSupported. It never sends an error to a group.
 //
 // JoinGroup wraps coap_join_mcast_group_intf.
-func (c *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
+func (n *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	failed := func(err error) error { return &Error{Op: "join", Peer: group.String(), Err: err} }
 	network := group.Zone()
 	if ifi != nil {
@@ -44,14 +44,14 @@ func (c *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	if err := checkGroup(group, network, ifi != nil); err != nil {
 		return failed(err)
 	}
-	if err := c.l.enter(); err != nil {
+	if err := n.l.enter(); err != nil {
 		return failed(err)
 	}
-	defer c.l.leave()
-	if !c.l.endpoints.hear(group) {
+	defer n.l.leave()
+	if !n.l.endpoints.hear(group) {
 		return failed(errNoGroupEndpoint)
 	}
-	if err := c.l.native.JoinGroup(group, network); err != nil {
+	if err := n.l.native.JoinGroup(group, network); err != nil {
 		return failed(err)
 	}
 	return nil
@@ -134,15 +134,15 @@ type GroupResponse struct {
 //
 // Any number of goroutines may do this at once: each request has a session of its own.
 // libcoap sends to groups as to anybody else, with coap_send.
-func (c *Node) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
+func (n *Node) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
 	return func(yield func(*GroupResponse, error) bool) {
-		if err := c.multicast(ctx, local, group, r, func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
+		if err := n.multicast(ctx, local, group, r, func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
 			yield(nil, &Error{Op: r.Method.String(), Peer: UDP.Scheme() + "://" + group.String(), Err: cause(err)})
 		}
 	}
 }
 
-func (c *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
+func (n *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
 	if !group.Addr().Unmap().IsMulticast() {
 		return errNoGroup
 	}
@@ -152,10 +152,10 @@ func (c *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Re
 	if err := r.check(r.Options); err != nil {
 		return err
 	}
-	if err := c.l.mayWait(); err != nil {
+	if err := n.l.mayWait(); err != nil {
 		return err
 	}
-	s, err := c.NewClientSession(local, group, UDP)
+	s, err := n.NewClientSession(local, group, UDP)
 	if err != nil {
 		return err
 	}

@@ -48,9 +48,9 @@ func NewNode(config *Config) (*Node, error) {
 // for something in it gets net.ErrClosed. Further calls do nothing. It stands for
 // coap_free_context. A context that is borrowed goes back to its C program instead. Close
 // returns an error in a callback of libcoap that has called Go.
-func (c *Node) Close() error {
-	c.cleanup.Stop()
-	if err := c.l.driver.close(); err != nil {
+func (n *Node) Close() error {
+	n.cleanup.Stop()
+	if err := n.l.driver.close(); err != nil {
 		return &Error{Op: "close", Err: err}
 	}
 	return nil
@@ -63,7 +63,7 @@ var listening sync.Mutex
 // system chose where addr has none. For an unspecified address of IPv6 that
 // means IPv4 too. It stands for coap_new_endpoint: what secures the endpoint must
 // have been set before. Endpoints live as long as the context.
-func (c *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
+func (n *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
 	failed := func(err error) (netip.AddrPort, error) {
 		return netip.AddrPort{}, &Error{Op: "listen", Peer: proto.String() + " " + addr.String(), Err: err}
 	}
@@ -73,24 +73,24 @@ func (c *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, erro
 	if _, ok := nativeProtocols[proto]; !ok {
 		return failed(errNoProtocol)
 	}
-	if err := c.l.enter(); err != nil {
+	if err := n.l.enter(); err != nil {
 		return failed(err)
 	}
-	defer c.l.leave()
+	defer n.l.leave()
 	if proto.Secure() {
-		if err := c.l.secureEndpoint(); err != nil {
+		if err := n.l.secureEndpoint(); err != nil {
 			return failed(err)
 		}
-		c.l.endpoints.secure = true
+		n.l.endpoints.secure = true
 	}
 	listening.Lock()
 	defer listening.Unlock()
-	bound, err := c.l.native.Listen(addr, nativeProtocols[proto])
+	bound, err := n.l.native.Listen(addr, nativeProtocols[proto])
 	if err != nil {
 		return failed(err)
 	}
-	c.l.endpoints.add(bound.Addr(), proto)
-	c.cleanup.Stop() // it serves until Close
+	n.l.endpoints.add(bound.Addr(), proto)
+	n.cleanup.Stop() // it serves until Close
 	return bound, nil
 }
 

@@ -22,15 +22,15 @@ var errNoMemory = errors.New("out of memory")
 // libcoap itself answers requests with 5.05 that have neither a host in Proxy-Uri nor an
 // option Uri-Host. It parses Proxy-Uri, in which it had faults before 4.3.2: a proxy with an
 // older one is for trusted networks.
-func (c *Node) HandleProxy(h Handler) error {
-	if err := c.l.enter(); err != nil {
+func (n *Node) HandleProxy(h Handler) error {
+	if err := n.l.enter(); err != nil {
 		return &Error{Op: "handle", Err: err}
 	}
-	defer c.l.leave()
-	if c.l.service.proxy == nil && !c.l.native.AcceptProxied() {
+	defer n.l.leave()
+	if n.l.service.proxy == nil && !n.l.native.AcceptProxied() {
 		return &Error{Op: "handle", Err: errNoMemory}
 	}
-	c.l.service.proxy = h
+	n.l.service.proxy = h
 	return nil
 }
 

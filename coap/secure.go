@@ -56,18 +56,18 @@ var callbackLimit = 10 * time.Second
 var errRefused = errors.New("libcoap refused the credentials")
 
 // secureServer calls set, which gives the servers of a context credentials.
-func (c *Node) secureServer(set func() error) error {
-	err := c.l.enter()
+func (n *Node) secureServer(set func() error) error {
+	err := n.l.enter()
 	if err == nil {
-		defer c.l.leave()
+		defer n.l.leave()
 	}
-	if err == nil && c.l.shared {
+	if err == nil && n.l.shared {
 		err = errNotOurs
 	}
-	if err == nil && c.l.credentials.clients != 0 {
+	if err == nil && n.l.credentials.clients != 0 {
 		err = errors.New("the context has client sessions already")
 	}
-	if err == nil && c.l.endpoints.secure {
+	if err == nil && n.l.endpoints.secure {
 		err = need(FeatureCredentials, "credentials of a context that listens already", true)
 	}
 	if err == nil {

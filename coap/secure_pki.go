@@ -78,28 +78,28 @@ type PKI struct {
 // context.
 //
 // It stands for coap_new_client_session_pki.
-func (c *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
+func (n *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
 	if pki == nil {
 		pki = &PKI{}
 	}
-	return c.newSession(local, server, proto, &security{pki: pki})
+	return n.newSession(local, server, proto, &security{pki: pki})
 }
 
 // SetPKI gives the context's servers certificates or a raw public key, in place of
 // Config.PKI. Sessions that begin later have what was set last; others go on as
 // they are. Without FeatureCredentials, and with raw public keys, it comes once, before the first
 // Listen. It stands for coap_context_set_pki.
-func (c *Node) SetPKI(pki *PKI) error {
-	return c.secureServer(func() error { return c.l.setPKI(pki) })
+func (n *Node) SetPKI(pki *PKI) error {
+	return n.secureServer(func() error { return n.l.setPKI(pki) })
 }
 
 // SetRootCAs sets the authorities that client sessions trust that are opened from now
 // on with a PKI that names none. Nil means the system's. It stands for
 // coap_context_set_pki_root_cas.
-func (c *Node) SetRootCAs(pool *gnutls.CertPool) {
-	c.l.look()
-	c.l.credentials.roots = pool
-	c.l.endLook()
+func (n *Node) SetRootCAs(pool *gnutls.CertPool) {
+	n.l.look()
+	n.l.credentials.roots = pool
+	n.l.endLook()
 }
 
 // roots returns what SetRootCAs has set last.

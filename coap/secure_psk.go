@@ -145,16 +145,16 @@ func (p *ServerPSK) check() error {
 // because libcoap mixes them up.
 //
 // It stands for coap_new_client_session_psk.
-func (c *Node) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
-	return c.newSession(local, server, proto, &security{psk: &PSK{Identity: identity, Key: key}})
+func (n *Node) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
+	return n.newSession(local, server, proto, &security{psk: &PSK{Identity: identity, Key: key}})
 }
 
 // SetPSK makes the context's servers accept pre-shared keys, in place of
 // Config.ServerPSK. Handshakes that begin later ask the GetKey that was set last; the
 // hints stay what they were first. Without FeatureCredentials it comes before the first
 // Listen. It stands for coap_context_set_psk.
-func (c *Node) SetPSK(psk *ServerPSK) error {
-	return c.secureServer(func() error { return c.l.setPSK(psk) })
+func (n *Node) SetPSK(psk *ServerPSK) error {
+	return n.secureServer(func() error { return n.l.setPSK(psk) })
 }
 
 func (l *loop) setPSK(psk *ServerPSK) error {

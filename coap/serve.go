@@ -9,10 +9,10 @@ import (
 // Handle sends the requests that come over the context's endpoints to h, and
 // those that servers make of it over its client sessions. Requests that come
 // before the first call are answered with 4.04.
-func (c *Node) Handle(h Handler) {
-	c.l.look()
-	c.l.service.handler = h
-	c.l.endLook()
+func (n *Node) Handle(h Handler) {
+	n.l.look()
+	n.l.service.handler = h
+	n.l.endLook()
 }
 
 // serve has a request handled, with those that come together.

@@ -163,10 +163,10 @@ func (s *Server) SetPKI(pki *PKI) error {
 	return nil
 }
 
-func (c *Node) isSecured() bool {
-	c.l.look()
-	defer c.l.endLook()
-	return c.l.endpoints.secure
+func (n *Node) isSecured() bool {
+	n.l.look()
+	defer n.l.endLook()
+	return n.l.endpoints.secure
 }
 
 // Close ends all sessions and frees what the server has. Handlers that run go on, but

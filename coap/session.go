@@ -35,8 +35,8 @@ type Session struct {
 // TLS are secured as Config.PSK or Config.PKI says.
 //
 // It stands for coap_new_client_session.
-func (c *Node) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
-	return c.newSessionTo("", local, server, proto)
+func (n *Node) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
+	return n.newSessionTo("", local, server, proto)
 }
 
 // newSessionTo is NewClientSession for a server whose name is known.
