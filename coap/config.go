@@ -10,9 +10,9 @@ import (
 	"github.com/gnucoap/gnucoap/gnutls"
 )
 
-// A Config configures contexts, and the clients and servers that have one of
+// A Config configures Nodes, and the clients and servers that have one of
 // their own. Its zero value is useful: the transmission parameters are those of
-// RFC 7252, section 4.8. A Config may be used by any number of contexts in any
+// RFC 7252, section 4.8. A Config may be used by any number of Nodes in any
 // goroutines. It must not be changed after the first of them.
 type Config struct {
 	// AckTimeout, AckRandomFactor and MaxRetransmit say when a confirmable
@@ -43,9 +43,9 @@ type Config struct {
 	// that was idle longest, over UDP first one whose peer has not proved its address.
 	// Those that only observe go when none is idle, and those that are in use stay. Zero
 	// means 10000. Of peers over UDP that have not proved their address no more than
-	// 1000 idle sessions are kept. It stands for coap_context_set_max_idle_sessions.
+	// 1000 idle sessions are kept. It wraps coap_context_set_max_idle_sessions.
 	MaxSessions int
-	// MaxRequests is how many requests a context handles at once as a server, and
+	// MaxRequests is how many requests a Node handles at once as a server, and
 	// MaxSessionRequests how many of one session: further ones are answered with 5.03
 	// and a Max-Age of 5 s (RFC 7252, section 5.9.3.4). Peers over UDP that have not
 	// proved their address get no more than three quarters of MaxRequests. Over TCP and
@@ -64,11 +64,11 @@ type Config struct {
 	// MaxBody is the most bytes that a body of many blocks may have that is kept
 	// in memory: that of a request at a server, and that of a response at a
 	// client. Zero means 8 MiB. A server keeps bodies that are not through for 247
-	// s, and forgets those that were not used for longest when a context has
+	// s, and forgets those that were not used for longest when a Node has
 	// more than 8 times MaxBody bytes of them, or 4096.
 	MaxBody int
 
-	// MaxObservers is how many observations a context has as a server: beyond it the
+	// MaxObservers is how many observations a Node has as a server: beyond it the
 	// address that has most of them loses its oldest, and where that is the one that asks
 	// for more, the request is answered as if it were none (RFC 7641, section 4.1). Peers
 	// over UDP that have not proved their address count as one address. Zero means
@@ -100,16 +100,16 @@ type Config struct {
 	// of RFC 7252 and RFC 7959. A message with any other is refused (RFC 7252,
 	// section 5.4.1): a request with 4.02, or a reset where it is not confirmable, and
 	// a response so that its request fails with ErrOption. Responses of 4.02 are
-	// taken with any option. Option 65535 is not supported by libcoap 4.3.5. It stands for
+	// taken with any option. Option 65535 is not supported by libcoap 4.3.5. It wraps
 	// coap_register_option.
 	CriticalOptions []OptionID
 
 	// What follows makes sessions over DTLS and TLS resume (docs/coap-resumption.md). Where that
-	// is not possible, see FeatureSessionResumption, a context of a Config that asks for it is
+	// is not possible, see FeatureSessionResumption, a Node of a Config that asks for it is
 	// ErrNotSupported. The fields have the names and meanings of package gnutls.
 
 	// ClientSessionCache, if set, keeps what client sessions need to resume, and hands it
-	// to later ones. It may be shared by any number of contexts and by package gnutls. A
+	// to later ones. It may be shared by any number of Nodes and by package gnutls. A
 	// Client has one of its own where this is nil. With PSK.ForHint sessions do not resume:
 	// the two together are ErrNotSupported.
 	ClientSessionCache gnutls.ClientSessionCache
@@ -121,7 +121,7 @@ type Config struct {
 	// restart, resume each other's sessions. They must trust the same clients.
 	// TicketKeyFile instead takes the keys from a file, and follows its changes. Without
 	// both of them a server gives tickets only where SessionTickets is positive, under a
-	// random key for each context.
+	// random key for each Node.
 	TicketKey     *gnutls.TicketKey
 	TicketKeyFile *gnutls.TicketKeyFile
 	// SessionTickets is the number of tickets that a server sends after a TLS 1.3 handshake
@@ -144,7 +144,7 @@ type Config struct {
 	Leisure time.Duration
 
 	// MulticastHops is how many hops requests for groups may take, 1 to 255: with 1
-	// no router passes them on. Zero means 1. It stands for coap_mcast_set_hops.
+	// no router passes them on. Zero means 1. It wraps coap_mcast_set_hops.
 	MulticastHops int
 
 	// Logger, if set, gets what no returned error tells, such as the panic of a

@@ -18,7 +18,7 @@ type ping struct {
 
 // Ping asks whether the peer is there: over UDP and DTLS with an empty confirmable
 // message (RFC 7252, section 4.3), and over TCP and TLS with a Ping (RFC 8323,
-// section 5.4). It waits for the connection and the handshake first. It stands for
+// section 5.4). It waits for the connection and the handshake first. It wraps
 // coap_session_send_ping.
 func (s *Session) Ping(ctx context.Context) error {
 	err := s.ready(ctx)

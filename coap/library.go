@@ -34,7 +34,7 @@ const (
 	// FeatureCredentials is Config.Priority, MinVersion and MaxVersion (and that TLS 1.0, 1.1 and
 	// DTLS 1.0 are refused by default), keys that are any crypto.Signer, several certificates of a
 	// client over TLS, any number of names that clients ask for, and other credentials for a
-	// context that listens. It is there where FeatureSessionResumption is.
+	// Node that listens. It is there where FeatureSessionResumption is.
 	FeatureCredentials
 	// FeatureAdoption is Adopt, Borrow and WrapSession of package native.
 	FeatureAdoption

@@ -121,7 +121,7 @@ type GroupResponse struct {
 // Multicast sends a request to a multicast group over UDP, once and not
 // confirmable, and yields the responses as they come, one a peer, until ctx ends:
 // nobody knows who will respond, so that is no error. An error, if any, comes
-// last: the request could not be sent, or the context was closed. Peers take
+// last: the request could not be sent, or the Node was closed. Peers take
 // some seconds to respond, see Config.Leisure, and those that have nothing to say
 // do not.
 //

@@ -45,7 +45,7 @@ func NewNode(config *Config) (*Node, error) {
 }
 
 // Close ends all sessions, stops listening, and frees the node. Whoever waits
-// for something in it gets net.ErrClosed. Further calls do nothing. It stands for
+// for something in it gets net.ErrClosed. Further calls do nothing. It wraps
 // coap_free_context. A context that is borrowed goes back to its C program instead. Close
 // returns an error in a callback of libcoap that has called Go.
 func (n *Node) Close() error {
@@ -61,8 +61,8 @@ var listening sync.Mutex
 
 // Listen takes requests on an address and returns it, with the port that the
 // system chose where addr has none. For an unspecified address of IPv6 that
-// means IPv4 too. It stands for coap_new_endpoint: what secures the endpoint must
-// have been set before. Endpoints live as long as the context.
+// means IPv4 too. It wraps coap_new_endpoint: what secures the endpoint must
+// have been set before. Endpoints live as long as the Node.
 func (n *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
 	failed := func(err error) (netip.AddrPort, error) {
 		return netip.AddrPort{}, &Error{Op: "listen", Peer: proto.String() + " " + addr.String(), Err: err}

@@ -10,7 +10,7 @@ var errNoMemory = errors.New("out of memory")
 
 // HandleProxy sends the requests to h that are for a proxy: those with an option
 // Proxy-Uri or Proxy-Scheme (RFC 7252, section 5.7.2). Without it they are answered with
-// 5.05, whatever Handle says. It stands for coap_resource_proxy_uri_init.
+// 5.05, whatever Handle says. It wraps coap_resource_proxy_uri_init.
 //
 // Such requests may have critical options that nobody here understands, OSCORE among them,
 // where those are safe to forward: h forwards them, or refuses the request, see

@@ -55,7 +55,7 @@ var callbackLimit = 10 * time.Second
 
 var errRefused = errors.New("libcoap refused the credentials")
 
-// secureServer calls set, which gives the servers of a context credentials.
+// secureServer calls set, which gives the servers of a Node credentials.
 func (n *Node) secureServer(set func() error) error {
 	err := n.l.enter()
 	if err == nil {

@@ -28,7 +28,7 @@ import (
 // PKI is how sides prove who they are with certificates or raw public keys. Its zero
 // value is a safe client: it trusts the system's certificate authorities and
 // verifies the server's name or address. Fields have the names and meanings of package
-// gnutls where that has them. It stands for coap_dtls_pki_t.
+// gnutls where that has them. It wraps coap_dtls_pki_t.
 type PKI struct {
 	// Certificates are the key pairs to present. A server picks the first whose names
 	// match what the client asks for, and otherwise the first of all. Its keys may be any
@@ -73,11 +73,11 @@ type PKI struct {
 
 // NewClientSessionPKI opens a session to a server over DTLS or TLS that proves with
 // a certificate, or a raw public key, who it is. A nil pki means the zero PKI. See
-// NewClientSession for the rest. Sessions of a context may have different
+// NewClientSession for the rest. Sessions of a Node may have different
 // names, authorities and certificates; there are none with pre-shared keys in the
-// context.
+// Node.
 //
-// It stands for coap_new_client_session_pki.
+// It wraps coap_new_client_session_pki.
 func (n *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
 	if pki == nil {
 		pki = &PKI{}
@@ -85,16 +85,16 @@ func (n *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol,
 	return n.newSession(local, server, proto, &security{pki: pki})
 }
 
-// SetPKI gives the context's servers certificates or a raw public key, in place of
+// SetPKI gives the Node's servers certificates or a raw public key, in place of
 // Config.PKI. Sessions that begin later have what was set last; others go on as
 // they are. Without FeatureCredentials, and with raw public keys, it comes once, before the first
-// Listen. It stands for coap_context_set_pki.
+// Listen. It wraps coap_context_set_pki.
 func (n *Node) SetPKI(pki *PKI) error {
 	return n.secureServer(func() error { return n.l.setPKI(pki) })
 }
 
 // SetRootCAs sets the authorities that client sessions trust that are opened from now
-// on with a PKI that names none. Nil means the system's. It stands for
+// on with a PKI that names none. Nil means the system's. It wraps
 // coap_context_set_pki_root_cas.
 func (n *Node) SetRootCAs(pool *gnutls.CertPool) {
 	n.l.look()

@@ -16,7 +16,7 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/tlsref"
 )
 
-// PSK is a client's pre-shared key (RFC 4279, RFC 7925 section 4.2). It stands for
+// PSK is a client's pre-shared key (RFC 4279, RFC 7925 section 4.2). It wraps
 // coap_dtls_cpsk_t.
 type PSK struct {
 	// Identity says which key it is, in 1 to 65535 bytes without NUL, and Key is 1
@@ -35,7 +35,7 @@ type PSK struct {
 // isSet reports whether a client is to use a pre-shared key.
 func (p *PSK) isSet() bool { return p.Identity != "" || len(p.Key) > 0 || p.ForHint != nil }
 
-// ServerPSK makes a server accept pre-shared keys. It stands for
+// ServerPSK makes a server accept pre-shared keys. It wraps
 // coap_dtls_spsk_t. A client that has another key for its identity is not accepted; with
 // DTLS that shows in the Config's Logger alone, when the handshake has timed out, and with
 // libcoap 4.3.1 alone.
@@ -141,18 +141,18 @@ func (p *ServerPSK) check() error {
 
 // NewClientSessionPSK opens a session to a server over DTLS or TLS with a
 // pre-shared key: see PSK for what identity and key may be, and NewClientSession for the
-// rest. A context has client sessions either with pre-shared keys or with certificates,
+// rest. A Node has client sessions either with pre-shared keys or with certificates,
 // because libcoap mixes them up.
 //
-// It stands for coap_new_client_session_psk.
+// It wraps coap_new_client_session_psk.
 func (n *Node) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
 	return n.newSession(local, server, proto, &security{psk: &PSK{Identity: identity, Key: key}})
 }
 
-// SetPSK makes the context's servers accept pre-shared keys, in place of
+// SetPSK makes the Node's servers accept pre-shared keys, in place of
 // Config.ServerPSK. Handshakes that begin later ask the GetKey that was set last; the
 // hints stay what they were first. Without FeatureCredentials it comes before the first
-// Listen. It stands for coap_context_set_psk.
+// Listen. It wraps coap_context_set_psk.
 func (n *Node) SetPSK(psk *ServerPSK) error {
 	return n.secureServer(func() error { return n.l.setPSK(psk) })
 }

@@ -344,7 +344,7 @@ func (s *security) abandon(later func(func())) {
 // ends if none has come. Where no ticket comes the error matches gnutls.ErrNoTicket and the
 // reason.
 //
-// It stands for gnutls_session_get_data2.
+// It wraps gnutls_session_get_data2.
 func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) {
 	const op = "session data"
 	if s.c.security == nil || s.c.security.resumption == nil {

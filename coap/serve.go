@@ -6,7 +6,7 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// Handle sends the requests that come over the context's endpoints to h, and
+// Handle sends the requests that come over the Node's endpoints to h, and
 // those that servers make of it over its client sessions. Requests that come
 // before the first call are answered with 4.04.
 func (n *Node) Handle(h Handler) {
@@ -28,8 +28,8 @@ func (l *loop) serve(in *incoming) {
 
 // Inline marks a handler that is so cheap that a goroutine of its own would cost
 // more: it must return at once, without waiting for anything. It is called by the
-// goroutine that reads from the network: until it has returned, the context does
-// nothing else. The mark counts for a context's handler and for those in its Mux.
+// goroutine that reads from the network: until it has returned, the Node does
+// nothing else. The mark counts for a Node's handler and for those in its Mux.
 func Inline(h Handler) Handler { return inline{h} }
 
 type inline struct{ Handler }

@@ -19,12 +19,12 @@ import (
 // A client's session is open until Close or the last Release, or until it ends
 // by itself: Done tells. A server keeps a session while it is used and for the
 // idle time (Config.IdleTimeout) after that. The methods may be called from any
-// goroutine. A Session stands for libcoap's coap_session_t, of which it holds one
+// goroutine. A Session wraps libcoap's coap_session_t, of which it holds one
 // reference.
 type Session struct {
 	c       *conn
 	node    *Node  // keeps it reachable; nil for sessions of a server
-	owned   bool   // Close closes context too
+	owned   bool   // Close closes the Node too
 	host    string // the name that it was dialled with
 	cleanup runtime.Cleanup
 }
@@ -34,7 +34,7 @@ type Session struct {
 // address to the system. It does not wait for the connection, see Ready. DTLS and
 // TLS are secured as Config.PSK or Config.PKI says.
 //
-// It stands for coap_new_client_session.
+// It wraps coap_new_client_session.
 func (n *Node) NewClientSession(local, server netip.AddrPort, proto Protocol) (*Session, error) {
 	return n.newSessionTo("", local, server, proto)
 }
@@ -148,7 +148,7 @@ func (s *Session) close() {
 }
 
 // Reference increments the reference count, and returns s. A session with
-// references is not evicted when it is idle. It stands for
+// references is not evicted when it is idle. It wraps
 // coap_session_reference.
 func (s *Session) Reference() *Session {
 	s.look()
@@ -159,7 +159,7 @@ func (s *Session) Reference() *Session {
 
 // Release decrements the reference count. A client's session is closed when that
 // gets to 0; a server's is kept for the idle time. Where there is no reference
-// left to give back, or the session is over, the error is net.ErrClosed. It stands for
+// left to give back, or the session is over, the error is net.ErrClosed. It wraps
 // coap_session_release.
 func (s *Session) Release() error {
 	last, err := s.release()
@@ -239,7 +239,7 @@ func (s *Session) failed(op string, err error) error {
 func (c *conn) uri() string { return c.proto.Scheme() + "://" + c.remote.String() }
 
 // LocalAddr returns this side's address. Over TCP and TLS a client has one when
-// it is connected. It stands for coap_session_get_addr_local.
+// it is connected. It wraps coap_session_get_addr_local.
 func (s *Session) LocalAddr() netip.AddrPort {
 	s.look()
 	defer s.endLook()
@@ -249,7 +249,7 @@ func (s *Session) LocalAddr() netip.AddrPort {
 	return s.c.local
 }
 
-// RemoteAddr returns the peer's address. It stands for
+// RemoteAddr returns the peer's address. It wraps
 // coap_session_get_addr_remote.
 func (s *Session) RemoteAddr() netip.AddrPort { return s.c.remote }
 
@@ -293,7 +293,7 @@ var states = map[ccoap.State]State{
 	ccoap.StateEstablished: StateEstablished,
 }
 
-// State returns how far the session is. It stands for coap_session_get_state.
+// State returns how far the session is. It wraps coap_session_get_state.
 func (s *Session) State() State {
 	if s.enter() != nil {
 		return StateClosed
@@ -348,7 +348,7 @@ func (c *contextOf) end(err error) {
 }
 
 // SetMTU bounds the size of messages, in bytes without the headers of IP, UDP and
-// TCP, from 64 to 65535. It stands for coap_session_set_mtu.
+// TCP, from 64 to 65535. It wraps coap_session_set_mtu.
 func (s *Session) SetMTU(bytes int) error {
 	if bytes < minMTU || bytes > maxMTU {
 		return s.failed("set MTU", errors.New("the MTU must be from 64 to 65535"))
@@ -364,7 +364,7 @@ func (s *Session) SetMTU(bytes int) error {
 
 // MaxPDUSize returns the most bytes that a message to the peer may have, with its
 // header, token and options; 0 when the session is over. Over TCP and TLS it is
-// 1152 until the peer has told (RFC 8323, section 5.3.1). It stands for
+// 1152 until the peer has told (RFC 8323, section 5.3.1). It wraps
 // coap_session_max_pdu_size.
 func (s *Session) MaxPDUSize() int {
 	if s.enter() != nil {
@@ -374,7 +374,7 @@ func (s *Session) MaxPDUSize() int {
 	return s.c.native.MaxPDUSize()
 }
 
-// SetAppData keeps any value with the session. It stands for
+// SetAppData keeps any value with the session. It wraps
 // coap_session_set_app_data.
 func (s *Session) SetAppData(v any) {
 	s.look()
@@ -382,7 +382,7 @@ func (s *Session) SetAppData(v any) {
 	s.endLook()
 }
 
-// AppData returns what SetAppData was given last, or nil. It stands for
+// AppData returns what SetAppData was given last, or nil. It wraps
 // coap_session_get_app_data.
 func (s *Session) AppData() any {
 	s.look()
@@ -394,7 +394,7 @@ func (s *Session) AppData() any {
 var describing sync.Mutex
 
 // String describes the session: both addresses, the interface and the protocol,
-// as libcoap writes them. It stands for coap_session_str.
+// as libcoap writes them. It wraps coap_session_str.
 func (s *Session) String() string {
 	if s.enter() != nil {
 		return s.c.remote.String() + " " + s.c.proto.String() + " (closed)"
