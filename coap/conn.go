@@ -133,7 +133,7 @@ func (c *conn) end(err error) {
 		x.fail(err)
 	}
 	for len(c.pings) > 0 {
-		c.pings[0].end(err)
+		c.pings[0].settle(err)
 	}
 	c.exchanges = nil
 	if !c.ready.isUp {
@@ -196,7 +196,7 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 	}
 	if o := c.observers.byToken[string(m.Token)]; o != nil {
 		if nackErrors[reason] != nil || reason == ccoap.TLSFailed { // else it was acknowledged, with something odd
-			o.end()
+			o.remove()
 		}
 		return true
 	}

@@ -84,8 +84,8 @@ func (p *ping) drop() {
 	}
 }
 
-// end says what became of a ping.
-func (p *ping) end(err error) {
+// settle says what became of a ping.
+func (p *ping) settle(err error) {
 	p.drop()
 	if err == nil {
 		if p.told != nil {
@@ -104,12 +104,12 @@ func (p *ping) end(err error) {
 // order of the pings.
 func (l *loop) onPong(id ccoap.SessionID) {
 	if c := l.conns[id]; c != nil && len(c.pings) > 0 {
-		c.pings[0].end(nil)
+		c.pings[0].settle(nil)
 	}
 }
 
 // acknowledged takes the answer of go-coap 3.8.1, which should be a reset.
-func (p *ping) acknowledged() { p.end(nil) }
+func (p *ping) acknowledged() { p.settle(nil) }
 
 // rejected has nothing to do: onNack comes.
 func (p *ping) rejected() {}
@@ -125,9 +125,9 @@ func (c *conn) pinged(reason ccoap.Reason, m ccoap.Message) bool {
 			continue
 		}
 		if reason == ccoap.WasReset {
-			p.end(nil)
+			p.settle(nil)
 		} else {
-			p.end(nackError(reason))
+			p.settle(nackError(reason))
 		}
 		break
 	}

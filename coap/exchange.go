@@ -56,33 +56,33 @@ func (x *exchange) open(to receiver) error {
 	return nil
 }
 
-// close ends the exchange without a word to its receiver.
-func (x *exchange) close() {
+// forget ends the exchange without telling its receiver.
+func (x *exchange) forget() {
 	if x.c != nil && x.c.exchanges[x.token] == x {
 		delete(x.c.exchanges, x.token)
 	}
 }
 
 func (x *exchange) fail(err error) {
-	x.close()
+	x.forget()
 	x.to.fail(err)
 }
 
-// begin sends a request, under a new message ID. Where it cannot, the exchange is
-// closed.
+// begin sends a request, under a new message ID. If that fails, the exchange is
+// forgotten.
 func (x *exchange) begin(m *ccoap.Message) error {
 	m.ID = ccoap.NewID
-	err := x.send(m)
+	err := x.post(m)
 	if err == nil {
 		return nil
 	}
-	x.close()
+	x.forget()
 	x.c.l.settle() // it may tell the reason
 	return orDefault(x.c.ended, err)
 }
 
-// send sends a message of an exchange.
-func (x *exchange) send(m *ccoap.Message) error {
+// post sends a message of the exchange.
+func (x *exchange) post(m *ccoap.Message) error {
 	if x.c.ended != nil {
 		return x.c.ended
 	}
@@ -131,94 +131,94 @@ type call struct {
 	done     chan struct{} // gets an element then
 }
 
-func (c *call) receive(m ccoap.Message) bool {
+func (k *call) receive(m ccoap.Message) bool {
 	switch {
-	case c.ended:
-	case isStale(&m, &c.request):
-		l := c.exchange.c.l
-		l.todo.locked(c.again)
+	case k.ended:
+	case isStale(&m, &k.request):
+		l := k.exchange.c.l
+		l.todo.locked(k.again)
 	default:
-		c.response = m
-		if c.next == nil {
-			c.end()
+		k.response = m
+		if k.next == nil {
+			k.finish()
 			break
 		}
-		c.exchange.close()
-		l := c.exchange.c.l
-		l.todo.locked(c.goOn)
+		k.exchange.forget()
+		l := k.exchange.c.l
+		l.todo.locked(k.goOn)
 	}
 	return true
 }
 
 // again sends the message again, because libcoap does no longer: a late response had
 // its token.
-func (c *call) again() {
-	if c.ended {
+func (k *call) again() {
+	if k.ended {
 		return
 	}
-	if err := c.exchange.begin(&c.request); err != nil {
-		c.fail(err)
+	if err := k.exchange.begin(&k.request); err != nil {
+		k.fail(err)
 	}
 }
 
 // goOn sends what is to follow the response.
-func (c *call) goOn() {
-	if c.ended {
+func (k *call) goOn() {
+	if k.ended {
 		return
 	}
-	m, err := c.next(c.response)
+	m, err := k.next(k.response)
 	switch {
 	case err != nil:
-		c.fail(err)
+		k.fail(err)
 	case m == nil:
-		c.end()
+		k.finish()
 	default:
-		c.request = *m
-		c.exchange.choose(m.Token)
-		c.send()
+		k.request = *m
+		k.exchange.choose(m.Token)
+		k.deliver()
 	}
 }
 
-func (c *call) fail(err error) {
-	if !c.ended {
-		c.err = err
-		c.end()
+func (k *call) fail(err error) {
+	if !k.ended {
+		k.err = err
+		k.finish()
 	}
 }
 
-// end is the last use of the call by the loop.
-func (c *call) end() {
-	c.ended = true
-	c.exchange.close()
-	c.done <- struct{}{}
+// finish is the last use of the call by the loop.
+func (k *call) finish() {
+	k.ended = true
+	k.exchange.forget()
+	k.done <- struct{}{}
 }
 
 func newCall() *call { return &call{done: make(chan struct{}, 1)} }
 
 var calls = sync.Pool{New: func() any { return newCall() }}
 
-func (c *call) free() {
-	*c = call{done: c.done}
-	calls.Put(c)
+func (k *call) free() {
+	*k = call{done: k.done}
+	calls.Put(k)
 }
 
-func (c *call) over() *conn { return c.exchange.c }
+func (k *call) over() *conn { return k.exchange.c }
 
-// send makes a call of a conn.
-func (c *call) send() {
-	if c.ended { // its context has ended
+// deliver sends the message.
+func (k *call) deliver() {
+	if k.ended { // its context has ended
 		return
 	}
-	if err := c.exchange.start(&c.request, c); err != nil {
-		c.fail(err)
+	if err := k.exchange.start(&k.request, k); err != nil {
+		k.fail(err)
 	}
 }
 
 // wait returns what came, or the error of ctx.
-func (c *call) wait(ctx context.Context) (ccoap.Message, error) {
+func (k *call) wait(ctx context.Context) (ccoap.Message, error) {
 	select {
-	case <-c.done:
-		return c.response, c.err
+	case <-k.done:
+		return k.response, k.err
 	case <-ctx.Done():
 		return ccoap.Message{}, ctx.Err()
 	}
@@ -251,7 +251,7 @@ func (s *Session) converse(ctx context.Context, m *ccoap.Message, next func(ccoa
 	case <-ctx.Done():
 		c.l.look()
 		waiting.ended = true
-		waiting.exchange.close()
+		waiting.exchange.forget()
 		c.l.endLook()
 		return ccoap.Message{}, ctx.Err()
 	}

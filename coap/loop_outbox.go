@@ -17,10 +17,10 @@ type outbox struct {
 	spare  []sender // for reuse
 }
 
-// A sender has something to send. Its send is called once, with the loop locked, also
+// A sender has something to send. Its deliver is called once, with the loop locked, also
 // when the session or the loop is over.
 type sender interface {
-	send()
+	deliver()
 	over() *conn
 }
 
@@ -72,7 +72,7 @@ func (l *loop) flush() {
 		for _, s := range taken {
 			c := s.over()
 			c.cork.queued--
-			s.send() // the last use of s
+			s.deliver() // the last use of s
 			corked = corked || c.cork.isStuck()
 		}
 		if corked && l.native != nil {

@@ -105,7 +105,7 @@ func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response,
 	}
 	t := newTransfer(ctx, s.c, r, options.without(OptionObserve))
 	o := &observation{t: t, reg: &registration{t: t, news: make(chan struct{}, 1)}}
-	defer o.end()
+	defer o.deregister()
 	return o.run(yield)
 }
 
@@ -228,12 +228,12 @@ func (o *observation) forget() {
 	c := o.t.c
 	c.l.look()
 	defer c.l.endLook()
-	o.reg.x.close()
+	o.reg.x.forget()
 	o.reg.x = nil
 }
 
-// end tells the server that nobody observes any more, confirmably.
-func (o *observation) end() {
+// deregister tells the server that nobody observes any more, confirmably.
+func (o *observation) deregister() {
 	g := o.reg
 	m := g.farewell()
 	c := o.t.c
@@ -377,10 +377,10 @@ func (f *farewell) receive(m ccoap.Message) bool {
 		f.g = nil
 		c.l.todo.locked(f.again)
 	case !notifies || m.Type == ccoap.Acknowledgement:
-		f.x.close()
+		f.x.forget()
 	case c.proto.Reliable():
 	case ccoap.Rejects:
-		f.x.close()
+		f.x.forget()
 		return false
 	default:
 		c.l.todo.locked(f.again)

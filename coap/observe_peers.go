@@ -17,7 +17,7 @@ func (s *observers) makeRoom(c *conn) bool {
 		if own := s.shares.byAddr[c.holder()]; own != nil && !c.address.unproved() && own.weight >= s.shares.heap[0].weight {
 			return false
 		}
-		s.shares.largest().(*observer).end()
+		s.shares.largest().(*observer).remove()
 	}
 	return true
 }
@@ -93,7 +93,7 @@ func (s *peerObservers) answered(there bool) {
 
 func (s *peerObservers) endAll() {
 	for _, o := range s.byToken {
-		o.end()
+		o.remove()
 	}
 }
 

@@ -121,7 +121,7 @@ func (res *Resource) observe(r *Request) {
 	defer l.leave()
 	token := string(in.m.Token)
 	if old := c.observers.byToken[token]; old != nil {
-		old.end()
+		old.remove()
 	}
 	if c.ended != nil || value == observeDeregister || !l.observers.makeRoom(c) {
 		return
@@ -177,7 +177,7 @@ func (res *Resource) cancel(o *observer, w *response) {
 	}
 	m := o.c.publish(o.key, w, o.block)
 	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
-	o.end()
+	o.remove()
 	_, _ = o.c.transmit(m)
 }
 
@@ -220,8 +220,8 @@ func (in *incoming) begin() {
 	o.ready()
 }
 
-// end removes the observer.
-func (o *observer) end() {
+// remove removes the observer.
+func (o *observer) remove() {
 	if o.ended {
 		return
 	}
@@ -273,18 +273,18 @@ func (n *notification) reply(_ *Request, w *response) {
 		o.ready()
 	default:
 		o.sequence = n.sequence
-		o.send(w)
+		o.tell(w)
 	}
 }
 
-// send sends a notification.
-func (o *observer) send(w *response) {
+// tell sends a notification.
+func (o *observer) tell(w *response) {
 	m := o.c.publish(o.key, w, o.block)
 	m.Token, m.ID, m.Type = []byte(o.token), ccoap.NewID, ccoap.Confirmable
 	switch {
 	case o.c.proto.Reliable():
 	case o.c.address.overdrawn(creditBytes): // and the last ones have not been acknowledged
-		o.end()
+		o.remove()
 		return
 	case o.res.NonConfirmable && !o.c.address.overdrawn(creditProof) && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
 		m.Type = ccoap.NonConfirmable
@@ -294,7 +294,7 @@ func (o *observer) send(w *response) {
 	}
 	mid, err := o.c.transmit(m)
 	if err != nil {
-		o.end()
+		o.remove()
 		return
 	}
 	if o.c.proto.Reliable() {
@@ -319,4 +319,4 @@ func (o *observer) acknowledged() {
 	o.ready()
 }
 
-func (o *observer) rejected() { o.end() }
+func (o *observer) rejected() { o.remove() }

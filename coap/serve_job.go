@@ -82,7 +82,7 @@ func (j *job) mark(w *response) {
 	}
 	in.observer = nil
 	if o.c.l.enter() == nil {
-		o.end()
+		o.remove()
 		o.c.l.leave()
 	}
 }

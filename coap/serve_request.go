@@ -170,8 +170,8 @@ func (in *incoming) sendEmpty() {
 
 func (in *incoming) over() *conn { return in.c }
 
-// send sends the response of the handler.
-func (in *incoming) send() {
+// deliver sends the response of the handler.
+func (in *incoming) deliver() {
 	if in.c.l.native == nil {
 		return
 	}

@@ -172,15 +172,15 @@ func (n *Node) isSecured() bool {
 // Close ends all sessions and frees what the server has. Handlers that run go on, but
 // nobody gets their answer. Further calls do nothing.
 func (s *Server) Close() error {
-	for _, c := range s.close() {
+	for _, c := range s.shut() {
 		c.Close()
 	}
 	return nil
 }
 
-// close marks the server as closed and returns its nodes, also when another call
+// shut marks the server as closed and returns its nodes, also when another call
 // waits for them to be done.
-func (s *Server) close() []*Node {
+func (s *Server) shut() []*Node {
 	done := s.ended()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +195,7 @@ func (s *Server) close() []*Node {
 // closes the server. When ctx ends before they do, it closes at once and returns
 // the error of ctx. Close ends it too.
 func (s *Server) Shutdown(ctx context.Context) error {
-	nodes := s.close()
+	nodes := s.shut()
 	var err error
 	for _, c := range nodes {
 		select {
