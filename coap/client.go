@@ -18,7 +18,7 @@ import (
 type Client struct {
 	uri    string
 	config *Config
-	turn   chan struct{} // whoever has it may dial
+	turn   chan struct{} // its holder may dial
 
 	mu      sync.Mutex // guards what follows
 	session *Session   // with a reference of the client; nil: to be dialled
@@ -47,7 +47,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Do sends a request, dialling where that is due. See Session.Do.
+// Do sends a request, and dials first if there is no session. See Session.Do.
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	s, err := c.Session(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 	return s.Reference(), nil
 }
 
-// current returns the session with a reference, or nil where there is none.
+// current returns the session with a reference, or nil if there is none.
 func (c *Client) current() (*Session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

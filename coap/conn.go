@@ -158,7 +158,7 @@ func (c *conn) send(m *ccoap.Message) (mid int, err error) {
 	return c.transmit(m)
 }
 
-// sendError says why libcoap did not take a message.
+// sendError explains why libcoap did not take a message.
 func (c *conn) sendError(err error) error {
 	switch {
 	case err == nil:

@@ -14,7 +14,7 @@ import (
 type exchange struct {
 	c     *conn
 	token wire.Token
-	size  int                  // of the token in bytes; 0: there is none yet
+	size  int                  // of the token in bytes; 0: not chosen yet
 	bytes [wire.TokenSize]byte // of the token
 	mid   int
 	to    receiver
@@ -31,12 +31,12 @@ type receiver interface {
 	fail(err error)
 }
 
-// choose takes the token of a message, or a random one later where it has none.
+// choose takes the token of a message. If that is empty, open takes a random one.
 func (x *exchange) choose(b []byte) { x.token, x.size = wire.ParseToken(b), len(b) }
 
 var errTokenInUse = errors.New("another request has the same token")
 
-// open has what comes for an exchange's token go to a receiver.
+// open makes a receiver get what comes for the exchange's token.
 func (x *exchange) open(to receiver) error {
 	c := x.c
 	switch {
@@ -93,7 +93,7 @@ func (x *exchange) post(m *ccoap.Message) error {
 	return x.c.sendError(err)
 }
 
-// dispatch hands a response to whoever waits for it.
+// dispatch hands a response to the exchange that waits for it.
 func (l *loop) dispatch(id ccoap.SessionID, m ccoap.Message) bool {
 	x := l.exchange(id, m.Token)
 	// A piggybacked response must match in its message ID too (RFC 7252, section
@@ -150,8 +150,8 @@ func (k *call) receive(m ccoap.Message) bool {
 	return true
 }
 
-// again sends the message again, because libcoap does no longer: a late response had
-// its token.
+// again sends the message again. libcoap has stopped doing so, because a late response had its
+// token.
 func (k *call) again() {
 	if k.ended {
 		return
@@ -161,7 +161,7 @@ func (k *call) again() {
 	}
 }
 
-// goOn sends what is to follow the response.
+// goOn sends the message that follows the response.
 func (k *call) goOn() {
 	if k.ended {
 		return
@@ -230,10 +230,11 @@ func (s *Session) exchange(ctx context.Context, m *ccoap.Message) (ccoap.Message
 }
 
 // converse is exchange for several messages: next is called for each response, with
-// the loop locked, and returns the message that is to be sent then. Where it returns
-// none, the response is the last one. After the context has ended it is not called
-// again.
-func (s *Session) converse(ctx context.Context, m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error)) (ccoap.Message, error) {
+// the loop locked, and returns the next message to send, or nil if the response is the last
+// one. It is not called after the context has ended.
+func (s *Session) converse(
+	ctx context.Context, m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error),
+) (ccoap.Message, error) {
 	c := s.c
 	c.l.outbox.users.Add(1)
 	defer c.l.outbox.users.Add(-1)

@@ -135,11 +135,18 @@ func (l *loop) callbacks() *ccoap.Callbacks {
 	}
 }
 
-// turn does what follows I/O, and is due at other times. It returns requests to be
-// handled, if any came, and when the next turn is due, which is next at the latest.
+// turn does the work that follows I/O, and the work whose time has come. It returns the requests
+// to handle, if any came, and the time until the next turn, which is at most next.
 func (l *loop) turn(next time.Duration, leads bool) (*batch, time.Duration) {
 	l.settle() // what is refused at once is answered before its session may go
-	for _, sweep := range []func() time.Duration{l.handshakes.sweep, l.idle.sweep, l.store.sweep, l.batches.spread, l.acks.send} {
+	sweeps := []func() time.Duration{
+		l.handshakes.sweep,
+		l.idle.sweep,
+		l.store.sweep,
+		l.batches.spread,
+		l.acks.send,
+	}
+	for _, sweep := range sweeps {
 		if wait := sweep(); wait > 0 && (next < 0 || wait < next) {
 			next = wait
 		}

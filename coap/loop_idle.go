@@ -105,7 +105,8 @@ func (s *idleSessions) sweep() time.Duration {
 		}
 	}
 	s.strangers.shrink(s.strangers.n-s.config.maxStrangers(), (*conn).idle)
-	for _, dispensable := range []func(*conn) bool{(*conn).idle, func(c *conn) bool { return !c.usage.isOn() }} {
+	unused := func(c *conn) bool { return !c.usage.isOn() }
+	for _, dispensable := range []func(*conn) bool{(*conn).idle, unused} {
 		for _, list := range lists {
 			list.shrink(s.tooMany(), dispensable)
 		}

@@ -35,7 +35,7 @@ func (o *outbox) put(s sender) (called bool) {
 	return called
 }
 
-// add leaves something to whoever leaves the loop next.
+// add adds something that is sent when a goroutine next leaves the loop.
 func (o *outbox) add(s sender) {
 	o.mu.Lock()
 	o.queued = append(o.queued, s)

@@ -7,10 +7,10 @@ type todo struct {
 	outside []func()
 }
 
-// locked has f called with the loop locked, when libcoap is not in a callback any more.
+// locked has f called with the loop locked, once libcoap is not in a callback.
 func (t *todo) locked(f func()) { t.inside = append(t.inside, f) }
 
-// unlocked has f called when the loop is not locked any more.
+// unlocked has f called once the loop is unlocked.
 func (t *todo) unlocked(f func()) { t.outside = append(t.outside, f) }
 
 // run calls what is to be called with the loop locked, and what that leaves.
@@ -27,7 +27,7 @@ func (t *todo) run() {
 // drop forgets what is to be called with the loop locked.
 func (t *todo) drop() { t.inside = nil }
 
-// takeUnlocked returns what is to be called now that the loop gets free.
+// takeUnlocked returns the functions to call once the loop is unlocked.
 func (t *todo) takeUnlocked() []func() {
 	outside := t.outside
 	t.outside = nil

@@ -255,7 +255,7 @@ func (o *observation) deregister() {
 }
 
 // A registration is what the loop knows of an observation: the request, which is sent again
-// when that is due, and what has come for it. The loop guards it.
+// after a silence, and what has come for it. The loop guards it.
 type registration struct {
 	t    *transfer
 	news chan struct{} // has an element when latest or err is set

@@ -10,7 +10,7 @@ type observers struct {
 	asked  int // peers that are asked whether they are there
 }
 
-// makeRoom reports whether a session may observe one more time. Where there is no room,
+// makeRoom reports whether a session may observe one more time. If there is no room,
 // the address that has most observers loses its oldest, unless it is the session's own.
 func (s *observers) makeRoom(c *conn) bool {
 	for s.n >= s.config.maxObservers() {

@@ -45,7 +45,7 @@ func (res *Resource) ServeCoAP(w ResponseWriter, r *Request) {
 // handler is called for each observer, with the request that it has sent, on a
 // goroutine of its own, and what it answers goes to the observer. An answer that is
 // no success ends the observation. An observer that has not acknowledged the last
-// notification gets the next one when it has, in the state of then: so it may not
+// notification gets the next one when it has, with the state at that time: so it may not
 // see every change, but it sees the last one (RFC 7641, section 4.5).
 func (res *Resource) Notify() {
 	res.mu.Lock()

@@ -54,7 +54,7 @@ func TestRequestsNeedAMethod(t *testing.T) {
 	s := connect(t, nil, peer.Addr(), UDP)
 	for _, code := range []Code{CodeEmpty, CodeContent, CodePing, 255} {
 		_, err := s.Do(waitContext(t), &Request{Method: code})
-		assert.ErrorContains(t, err, "code "+code.String()+" is no method")
+		assert.ErrorContains(t, err, "code "+code.String()+" is not a method")
 	}
 	assert.Empty(t, peer.Captured())
 }

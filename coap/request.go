@@ -24,7 +24,7 @@ type Request struct {
 	NonConfirmable bool
 
 	// Token, if not empty, is the token of a client's request, of up to 8 bytes, in place
-	// of a random one (RFC 7252, section 5.3.1): over UDP, whoever guesses it can answer.
+	// of a random one (RFC 7252, section 5.3.1): over UDP, anybody who guesses it can answer.
 	// No two requests that a session has under way can have the same, and an
 	// observation is under way until the server knows of its end. Where a response comes in
 	// blocks, the requests for further ones have random tokens, and so has a request that is
@@ -38,7 +38,7 @@ type Request struct {
 
 	// Source, if set, is read for the body in place of Body, in a client. Where the
 	// server makes the transfer start again, or wants an Echo option when it has all of
-	// the body's blocks, and Source is no io.Seeker, the
+	// the body's blocks, and Source is not an io.Seeker, the
 	// server's response is returned. A size that Len, Stat or Seek tells has two uses:
 	// the server hears of it, and over TCP and TLS what fits goes in one message.
 	Source io.Reader
@@ -60,7 +60,7 @@ type Request struct {
 	origin *incoming         // of a request that came
 }
 
-// PathValue returns what a wildcard of the pattern stands for that the request was
+// PathValue returns the value of a wildcard of the pattern that the request was
 // matched with, or "".
 func (r *Request) PathValue(name string) string { return r.values[name] }
 
@@ -132,7 +132,7 @@ func (s *Session) Do(ctx context.Context, r *Request) (*Response, error) {
 // check refuses what must not be sent as a request.
 func (r *Request) check(options Options) error {
 	if !r.Method.IsRequest() {
-		return fmt.Errorf("code %v is no method", r.Method)
+		return fmt.Errorf("code %v is not a method", r.Method)
 	}
 	if len(r.Token) > wire.TokenSize {
 		return fmt.Errorf("a token of %d bytes; %d are the most", len(r.Token), wire.TokenSize)

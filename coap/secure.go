@@ -259,7 +259,7 @@ func (s *security) verify(l *loop, id ccoap.SessionID, b cgnutls.Borrowed) bool 
 	if s.pki == nil {
 		return false
 	}
-	if s.verified || s.failed != nil { // it was asked before: GnuTLS sees to it that the certificate stays the same
+	if s.verified || s.failed != nil { // it was asked before: GnuTLS ensures that the certificate stays the same
 		return s.verified
 	}
 	s.chains, s.verifyErr, s.failed = s.pki.verify(l, b, s.creds, s.name, true)
@@ -421,7 +421,7 @@ func (s *Session) TLS() (gnutls.ConnectionState, bool) {
 }
 
 // PeerIdentity returns at a server the identity of the client's pre-shared key, and at a
-// client the hint of the server. It is empty where there is none.
+// client the hint of the server. It is empty if there is none.
 func (s *Session) PeerIdentity() string {
 	s.look()
 	defer s.endLook()

@@ -139,7 +139,7 @@ func (c *conn) established() error {
 	return nil
 }
 
-// acceptLent takes a peer for what it says: the C program has seen to the rest.
+// acceptLent takes a peer for what it says: the C program has checked the rest.
 func (c *conn) acceptLent(_ cgnutls.Borrowed, _ cgnutls.State, state *gnutls.ConnectionState) error {
 	c.peer.identity = state.PSKIdentity
 	return nil

@@ -40,7 +40,7 @@ func (p *PSK) isSet() bool { return p.Identity != "" || len(p.Key) > 0 || p.ForH
 // DTLS that shows in the Config's Logger alone, when the handshake has timed out, and with
 // libcoap 4.3.1 alone.
 type ServerPSK struct {
-	// GetKey returns the key of a client's identity, or nil where there is none:
+	// GetKey returns the key of a client's identity, or nil if there is none:
 	// then the handshake fails, as it does with an error. serverName is the name that the
 	// client asked for (SNI), or empty. It is called as Node says of callbacks.
 	GetKey func(identity, serverName string) ([]byte, error)

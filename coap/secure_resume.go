@@ -74,7 +74,7 @@ func (c *Config) reloadTicketKeys() []cgnutls.TicketKey {
 	return bridge.Lent.TicketKeysIn(c.TicketKeyFile, c.Logger)
 }
 
-// onTLS sees to what a session needs that libcoap has just made, before its handshake.
+// onTLS prepares a session that libcoap has just made for its handshake.
 func (l *loop) onTLS(id ccoap.SessionID, tls tlsref.Session, client, datagram bool) {
 	b := cgnutls.Borrow(tls, !client)
 	if !client {
@@ -155,7 +155,7 @@ func (l *loop) onSecured(tls tlsref.Session) {
 	const batch = 16 // GnuTLS queues no more than 32 messages
 	for ; n > 0; n -= batch {
 		if code := b.SendTickets(min(n, batch)); code < 0 {
-			return // the connection is broken, or the client does not read: libcoap sees to it
+			return // the connection is broken, or the client does not read: libcoap handles it
 		}
 	}
 }
@@ -207,7 +207,7 @@ func (s *security) identity() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// settle notes whether a client has resumed, and sees to it that then nothing is taken for
+// settle notes whether a client has resumed, and makes sure that then nothing is taken for
 // granted that a full handshake would have had to show.
 func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
 	if s.resumption == nil || !b.Watched() {

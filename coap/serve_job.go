@@ -68,8 +68,8 @@ func (j *job) silence() {
 	in.begin()
 }
 
-// mark marks the response to a request for observation. One that is no success
-// makes no observer.
+// mark marks the response to a request for observation. One that is not a success
+// does not make an observer.
 func (j *job) mark(w *response) {
 	in := j.in
 	o := in.observer

@@ -139,7 +139,7 @@ func (l *loop) overloaded(c *conn) bool {
 	return l.service.handling >= most || c.usage.requests >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
 }
 
-// refuseForNow answers a request that there is no room for.
+// refuseForNow answers a request when there are too many.
 func (in *incoming) refuseForNow() {
 	if in.multicast { // RFC 7252, section 8.1
 		return

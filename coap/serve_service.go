@@ -3,13 +3,13 @@ package coap
 // A service is what a loop does with requests: who answers them, and how many are being
 // answered.
 type service struct {
-	handler  Handler       // nil: there is no server
-	proxy    Handler       // nil: there is none
+	handler  Handler       // nil: the node is not a server
+	proxy    Handler       // nil: the node is not a proxy
 	handling int           // requests that wait for their answer
 	drained  chan struct{} // not nil: new requests are refused; closed when the old ones are answered
 }
 
-// choose returns the handler of a request, which is no Mux.
+// choose returns the handler of a request, after resolving any Mux.
 func (s *service) choose(r *Request) Handler {
 	h := s.handler
 	switch {
