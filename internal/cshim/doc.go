@@ -1,10 +1,11 @@
-// Package cshim holds the C side of this module: handle carries Go values
-// through C, cgnutls calls libgnutls, ccoap calls libcoap. No package outside
-// this directory says import "C"; a test in this package enforces it.
+// Package cshim holds the C side of this module: handle carries Go values through C, cgnutls calls
+// libgnutls, ccoap calls libcoap, and tlsref names what one of these hands to the other. No package
+// outside this directory imports "C"; a test in this package enforces it.
 //
-// A shim translates types and nothing else. It returns the library's own
-// result codes and Go values that own their memory. Policy, locks, cleanups
-// and error texts belong to the public packages above it.
+// A shim translates, extends and mends. What translates returns the library's own result codes and
+// Go values that own their memory. Files named ext_… add what the library lacks, and files named
+// fix_… mend its faults: they name the fault, and the versions that have it. Policy, cleanups and
+// error texts belong to the public packages above.
 //
 // # How to add a wrapper
 //
@@ -20,8 +21,8 @@
 //  4. A callback from C into Go is an //export function named goGnutls… or
 //     goCoap…. It looks its handle up, calls one Go function that recovers
 //     from panics, and returns.
-//  5. A new kind of native object gets a counter in live.go; its New adds
-//     one, its Free takes one away.
+//  5. A new kind of native object gets a counter in live.go, which its New
+//     increments and its Free decrements.
 //  6. Add the method of the public type, with "defer runtime.KeepAlive(x)"
-//     as its first line where it hands x's native object down.
+//     as its first line if it passes x's native object on.
 package cshim
