@@ -40,9 +40,9 @@ bool cshim_adoption_cancel_observe(coap_session_t *session, const uint8_t *token
 	struct cshim_streams *outer;
 	int cancelled;
 
-	outer = cshim_streams_enter(&c->streams);
+	outer = cshim_fix_streams_enter(&c->streams);
 	cancelled = coap_cancel_observe(session, &t, COAP_MESSAGE_CON);
-	cshim_streams_leave(outer);
+	cshim_fix_streams_leave(outer);
 	return cancelled;
 }
 
@@ -51,7 +51,8 @@ bool cshim_adoption_processing(const cshim_context *c)
 	return c->adoption->processing;
 }
 
-coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
+coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *session,
+					const coap_pdu_t *sent,
 					const coap_pdu_t *received, coap_mid_t mid)
 {
 	if (c->adoption->handlers.response == NULL)
@@ -59,7 +60,8 @@ coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *sessio
 	return c->adoption->handlers.response(session, sent, received, mid);
 }
 
-void cshim_adoption_nack(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent, coap_nack_reason_t reason,
+void cshim_adoption_nack(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
+			 coap_nack_reason_t reason,
 			 coap_mid_t mid)
 {
 	const coap_session_t *outer = c->adoption->leaving;

@@ -25,7 +25,8 @@ bool cshim_adoption_processing(const cshim_context *c);
 #ifdef CSHIM_HAVE_ADOPTION
 
 /* Call the program's handler, if it has one. */
-coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
+coap_response_t cshim_adoption_response(cshim_context *c, coap_session_t *session,
+					const coap_pdu_t *sent,
 					const coap_pdu_t *received, coap_mid_t mid);
 void cshim_adoption_nack(cshim_context *c, coap_session_t *session, const coap_pdu_t *sent,
 			 coap_nack_reason_t reason, coap_mid_t mid);

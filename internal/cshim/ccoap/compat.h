@@ -48,13 +48,13 @@ typedef struct {
 #define CSHIM_EVENT_ACCEPTED COAP_EVENT_TCP_CONNECTED
 
 /* fix_libcoap2.c does what this version does not. */
-#define CSHIM_CONTEXT_HOOKS(ctx) cshim_libcoap2_hooks(ctx)
-#define CSHIM_CONNECTED(session) cshim_libcoap2_connected(session)
-#define CSHIM_BEFORE_SEND(session, nstart) cshim_libcoap2_before_send(session, nstart)
+#define CSHIM_CONTEXT_HOOKS(ctx) cshim_fix_libcoap2_hooks(ctx)
+#define CSHIM_CONNECTED(session) cshim_fix_libcoap2_connected(session)
+#define CSHIM_BEFORE_SEND(session, nstart) cshim_fix_libcoap2_before_send(session, nstart)
 #define coap_session_set_nstart(session, value) ((void)(session), (void)(value))
 
 /* Nothing may be read in the call that makes a TLS session of a client. */
-#define CSHIM_MUST_WAIT(fd) cshim_libcoap2_must_wait(fd)
+#define CSHIM_MUST_WAIT(fd) cshim_fix_libcoap2_must_wait(fd)
 
 /* Any response ends the retransmission of all messages with its token. */
 #define CSHIM_TOKEN_IS_OF_ONE_MESSAGE 1
@@ -66,21 +66,21 @@ typedef struct {
 /* What else is replaced in it, see interpose.h. */
 #define CSHIM_REPLACED_OLD(X)                                                                       \
 	/* DTLS sends again after 1 s, not 5. */                                                    \
-	X(gnutls_dtls_set_timeouts, cshim_libcoap2_timeouts)                                        \
+	X(gnutls_dtls_set_timeouts, cshim_fix_libcoap2_timeouts)                                        \
 	/* Handshakes that are over are not started again. */                                       \
-	X(gnutls_dtls_get_timeout, cshim_libcoap2_timeout)                                          \
+	X(gnutls_dtls_get_timeout, cshim_fix_libcoap2_timeout)                                          \
 	/* The end of a session does not read on. */                                                \
-	X(gnutls_bye, cshim_libcoap2_bye)
+	X(gnutls_bye, cshim_fix_libcoap2_bye)
 
-void cshim_libcoap2_do_events(coap_context_t *ctx);
-int cshim_libcoap2_must_wait(int fd);
+void cshim_fix_libcoap2_do_events(coap_context_t *ctx);
+int cshim_fix_libcoap2_must_wait(int fd);
 /* Replace gnutls_dtls_set_timeouts, gnutls_dtls_get_timeout and gnutls_bye in libcoap. */
-void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total);
-unsigned cshim_libcoap2_timeout(void *tls);
-int cshim_libcoap2_bye(void *tls, int how);
-void cshim_libcoap2_hooks(coap_context_t *ctx);
-void cshim_libcoap2_connected(coap_session_t *session);
-void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
+void cshim_fix_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total);
+unsigned cshim_fix_libcoap2_timeout(void *tls);
+int cshim_fix_libcoap2_bye(void *tls, int how);
+void cshim_fix_libcoap2_hooks(coap_context_t *ctx);
+void cshim_fix_libcoap2_connected(coap_session_t *session);
+void cshim_fix_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 
 /* It sends the wrong bytes after a part of a message. */
 #define CSHIM_SENDS_WRONG_REST
@@ -97,14 +97,15 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 #define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
 
 /* It lacks this. */
-int cshim_libcoap2_set_hops(coap_session_t *session, int hops);
-#define coap_mcast_set_hops(session, hops) cshim_libcoap2_set_hops(session, hops)
+int cshim_fix_libcoap2_set_hops(coap_session_t *session, int hops);
+#define coap_mcast_set_hops(session, hops) cshim_fix_libcoap2_set_hops(session, hops)
 
 /* Contexts of a C program are left to it. */
 #define CSHIM_ADOPTS 0
 
 /* The loop is not divided: it looks for the events itself. */
-#define CSHIM_DO_EVENTS(ctx, events, n) ((void)(events), (void)(n), cshim_libcoap2_do_events(ctx))
+#define CSHIM_DO_EVENTS(ctx, events, n) \
+	((void)(events), (void)(n), cshim_fix_libcoap2_do_events(ctx))
 #define CSHIM_DIVIDED 0
 
 #define CSHIM_ON_REQUEST(name, session, request, response)                                                         \

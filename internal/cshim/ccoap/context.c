@@ -26,9 +26,9 @@ cshim_context *cshim_context_new(void *handle)
 	c->handle = handle;
 	c->sockets.handle = handle;
 	c->streams.foreign = !CSHIM_WORKS(epoll_ctl);
-	outer = cshim_sockets_enter(&c->sockets);
+	outer = cshim_fix_sockets_enter(&c->sockets);
 	c->ctx = coap_new_context(NULL);
-	cshim_sockets_leave(outer);
+	cshim_fix_sockets_leave(outer);
 	if (c->ctx == NULL) {
 		free(c);
 		return NULL;
@@ -51,9 +51,9 @@ static void release(cshim_context *c)
 	cshim_pki_free(&c->pki);
 	cshim_psk_free(&c->psk);
 	free(c->options.bytes);
-	cshim_sockets_free(&c->sockets);
-	cshim_streams_free(&c->streams);
-	cshim_datagrams_free(&c->datagrams);
+	cshim_fix_sockets_free(&c->sockets);
+	cshim_fix_streams_free(&c->streams);
+	cshim_ext_datagrams_free(&c->datagrams);
 	free(c);
 }
 
@@ -134,7 +134,8 @@ static bool can_bind(const coap_address_t *address, coap_proto_t proto)
 	return result == 0;
 }
 
-coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto)
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address,
+				    coap_proto_t proto)
 {
 	struct cshim_sockets *outer;
 	coap_endpoint_t *endpoint;
@@ -143,11 +144,11 @@ coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address
 	cshim_address_to(address, &a);
 	if (!can_bind(&a, proto))
 		return NULL;
-	outer = cshim_sockets_enter(&c->sockets);
+	outer = cshim_fix_sockets_enter(&c->sockets);
 	c->sockets.dtls = proto == COAP_PROTO_DTLS;
 	endpoint = coap_new_endpoint(c->ctx, &a, proto);
 	c->sockets.dtls = false;
-	cshim_sockets_leave(outer);
+	cshim_fix_sockets_leave(outer);
 	if (endpoint != NULL && c->mtu > COAP_DEFAULT_MTU && proto <= COAP_PROTO_DTLS)
 		coap_endpoint_set_default_mtu(endpoint, c->mtu); /* else the first message would have to be as small */
 	return endpoint;

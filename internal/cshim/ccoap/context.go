@@ -101,7 +101,7 @@ func (c *Context) Poll() (next time.Duration) {
 }
 
 // Push sends what waits for more.
-func (c *Context) Push() { C.cshim_streams_push(&c.c.streams) }
+func (c *Context) Push() { C.cshim_fix_streams_push(&c.c.streams) }
 
 // SetIdleTimeout says after how many seconds without traffic a server session
 // that nobody refers to is freed; 0 means 300.

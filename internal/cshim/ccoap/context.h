@@ -33,6 +33,7 @@ static inline void cshim_context_set_max_message(cshim_context *c, uint32_t byte
 	c->streams.most = bytes;
 }
 
-coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address, coap_proto_t proto);
+coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address *address,
+				    coap_proto_t proto);
 
 #endif

@@ -6,7 +6,7 @@
 
 typedef int get_function(const void *filter, uint16_t number);
 
-int cshim_critical_filter_get(const void *filter, uint16_t number)
+int cshim_ext_critical_filter_get(const void *filter, uint16_t number)
 {
 	get_function *get = CSHIM_NEXT(get_function, coap_option_filter_get);
 	int known = get(filter, number);
@@ -16,7 +16,7 @@ int cshim_critical_filter_get(const void *filter, uint16_t number)
 	return get(filter, CSHIM_ALL_OPTIONS) > 0 ? 1 : known;
 }
 
-bool cshim_critical_works(void)
+bool cshim_ext_critical_works(void)
 {
 	return CSHIM_WORKS(coap_option_filter_get);
 }

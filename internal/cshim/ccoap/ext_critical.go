@@ -13,5 +13,5 @@ const AllOptions = C.CSHIM_ALL_OPTIONS
 // where libcoap is a shared library. It may be called from any goroutine.
 var PassesCritical = sync.OnceValue(func() bool {
 	interpose()
-	return bool(C.cshim_critical_works())
+	return bool(C.cshim_ext_critical_works())
 })

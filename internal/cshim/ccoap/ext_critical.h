@@ -12,9 +12,9 @@
 enum { CSHIM_ALL_OPTIONS = 65535 };
 
 /* Reports whether libcoap's calls come here. */
-bool cshim_critical_works(void);
+bool cshim_ext_critical_works(void);
 
 /* Replaces coap_option_filter_get in libcoap. */
-int cshim_critical_filter_get(const void *filter, uint16_t number);
+int cshim_ext_critical_filter_get(const void *filter, uint16_t number);
 
 #endif

@@ -4,23 +4,23 @@
 
 #include "ext_datagram.h"
 
-void cshim_datagrams_begin(struct cshim_datagrams *d, bool ahead)
+void cshim_ext_datagrams_begin(struct cshim_datagrams *d, bool ahead)
 {
 	d->ahead = ahead;
 	d->drained = false;
 }
 
-unsigned cshim_datagrams_waiting(const struct cshim_datagrams *d)
+unsigned cshim_ext_datagrams_waiting(const struct cshim_datagrams *d)
 {
 	return d->count - d->next;
 }
 
-void cshim_datagrams_drop(struct cshim_datagrams *d)
+void cshim_ext_datagrams_drop(struct cshim_datagrams *d)
 {
 	d->next = d->count = 0;
 }
 
-void cshim_datagrams_free(struct cshim_datagrams *d)
+void cshim_ext_datagrams_free(struct cshim_datagrams *d)
 {
 	free(d->read);
 }
@@ -76,12 +76,12 @@ static int read_ahead(struct cshim_datagrams *d, int fd)
 	return n;
 }
 
-ssize_t cshim_datagrams_receive(struct cshim_datagrams *d, int fd, struct msghdr *message,
+ssize_t cshim_ext_datagrams_receive(struct cshim_datagrams *d, int fd, struct msghdr *message,
 				cshim_receive_message *receive)
 {
 	int n;
 
-	if (cshim_datagrams_waiting(d) > 0 && d->fd == fd)
+	if (cshim_ext_datagrams_waiting(d) > 0 && d->fd == fd)
 		return take(d, message);
 	if (d->ahead && d->read == NULL)
 		d->read = malloc(CSHIM_DATAGRAMS * sizeof(*d->read));

@@ -34,16 +34,16 @@ struct cshim_datagrams {
 
 /* Begins to read what one event tells of. Only if ahead more is read than libcoap
  * asks for. */
-void cshim_datagrams_begin(struct cshim_datagrams *d, bool ahead);
+void cshim_ext_datagrams_begin(struct cshim_datagrams *d, bool ahead);
 /* How many datagrams wait for libcoap. */
-unsigned cshim_datagrams_waiting(const struct cshim_datagrams *d);
+unsigned cshim_ext_datagrams_waiting(const struct cshim_datagrams *d);
 /* Drops them. */
-void cshim_datagrams_drop(struct cshim_datagrams *d);
-void cshim_datagrams_free(struct cshim_datagrams *d);
+void cshim_ext_datagrams_drop(struct cshim_datagrams *d);
+void cshim_ext_datagrams_free(struct cshim_datagrams *d);
 
 /* Do what recvmsg does. */
 typedef ssize_t cshim_receive_message(int fd, struct msghdr *message, int flags);
-ssize_t cshim_datagrams_receive(struct cshim_datagrams *d, int fd, struct msghdr *message,
+ssize_t cshim_ext_datagrams_receive(struct cshim_datagrams *d, int fd, struct msghdr *message,
 				cshim_receive_message *receive);
 
 #endif

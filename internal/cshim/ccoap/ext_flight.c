@@ -38,7 +38,7 @@ static size_t room(const coap_session_t *session)
 typedef unsigned get_mtu_function(void *tls);
 typedef void set_mtu_function(void *tls, unsigned mtu);
 
-unsigned cshim_flight_bound(const coap_session_t *session, void *tls)
+unsigned cshim_ext_flight_bound(const coap_session_t *session, void *tls)
 {
 	static void *get, *set;
 	unsigned mtu = ((get_mtu_function *)cshim_interpose_known(&get, "gnutls_dtls_get_mtu"))(tls);
@@ -49,14 +49,14 @@ unsigned cshim_flight_bound(const coap_session_t *session, void *tls)
 	return mtu;
 }
 
-void cshim_flight_unbound(void *tls, unsigned mtu)
+void cshim_ext_flight_unbound(void *tls, unsigned mtu)
 {
 	static void *set;
 
 	((set_mtu_function *)cshim_interpose_known(&set, "gnutls_dtls_set_mtu"))(tls, mtu);
 }
 
-bool cshim_flight_begin(void)
+bool cshim_ext_flight_begin(void)
 {
 	bool outer = flight.gathers;
 
@@ -64,7 +64,7 @@ bool cshim_flight_begin(void)
 	return outer;
 }
 
-ssize_t cshim_flight_end(bool outer, ssize_t ret)
+ssize_t cshim_ext_flight_end(bool outer, ssize_t ret)
 {
 	flight.gathers = outer;
 	return flush() < 0 && errno != EAGAIN && ret == CSHIM_TLS_AGAIN ? CSHIM_TLS_PUSH_ERROR : ret;
@@ -86,9 +86,9 @@ static ssize_t on_push(void *transport, const void *data, size_t size)
 	return size;
 }
 
-void cshim_flight_set_push(void *session, cshim_flight_push *push)
+void cshim_ext_flight_set_push(void *session, cshim_flight_push *push)
 {
-	if (cshim_tls_is_datagram() && cshim_tls_current() != NULL) {
+	if (cshim_ext_tls_is_datagram() && cshim_ext_tls_current() != NULL) {
 		__atomic_store_n(&push_datagram, push, __ATOMIC_RELAXED);
 		push = on_push;
 	}

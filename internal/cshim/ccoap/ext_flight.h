@@ -17,21 +17,21 @@
  * datagram. */
 enum { CSHIM_FLIGHT_RECORDS = 6 };
 
-/* On this thread, until cshim_flight_end, datagrams are gathered. Returns whether they were. */
-bool cshim_flight_begin(void);
+/* On this thread, until cshim_ext_flight_end, datagrams are gathered. Returns whether they were. */
+bool cshim_ext_flight_begin(void);
 
 /* Sends what is left, and returns what GnuTLS's function is to return, which gave ret. */
-ssize_t cshim_flight_end(bool outer, ssize_t ret);
+ssize_t cshim_ext_flight_end(bool outer, ssize_t ret);
 
 /* GnuTLS has the messages of a server in parts that fit into the session's datagrams, until
- * cshim_flight_unbound, which gets what this returns. Those of a client are short but for its
+ * cshim_ext_flight_unbound, which gets what this returns. Those of a client are short but for its
  * certificates, and a ClientHello in parts would get no cookie. */
-unsigned cshim_flight_bound(const coap_session_t *session, void *tls);
-void cshim_flight_unbound(void *tls, unsigned mtu);
+unsigned cshim_ext_flight_bound(const coap_session_t *session, void *tls);
+void cshim_ext_flight_unbound(void *tls, unsigned mtu);
 
 typedef ssize_t cshim_flight_push(void *transport, const void *data, size_t size);
 
 /* Replaces gnutls_transport_set_push_function in libcoap. */
-void cshim_flight_set_push(void *session, cshim_flight_push *push);
+void cshim_ext_flight_set_push(void *session, cshim_flight_push *push);
 
 #endif

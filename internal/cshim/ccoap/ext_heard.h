@@ -16,10 +16,11 @@ enum {
 };
 
 /* What a datagram of version 1 (RFC 7252, section 3) says that Go must hear, or 0. */
-int cshim_heard(const cshim_context *c, const uint8_t *bytes, size_t size);
+int cshim_ext_heard(const cshim_context *c, const uint8_t *bytes, size_t size);
 
 /* Tells Go, with the number of the session, or its address. What Go deals with alone becomes a
  * message of no version. */
-void cshim_heard_tell(const cshim_context *c, uint64_t id, const coap_address_t *from, int what, uint8_t *bytes);
+void cshim_ext_heard_tell(const cshim_context *c, uint64_t id, const coap_address_t *from,
+			  int what, uint8_t *bytes);
 
 #endif

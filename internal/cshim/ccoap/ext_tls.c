@@ -8,7 +8,7 @@
 
 typedef void *pointer_function(void *tls);
 
-void *cshim_tls_transport(void *tls)
+void *cshim_ext_tls_transport(void *tls)
 {
 	static void *known;
 
@@ -17,21 +17,21 @@ void *cshim_tls_transport(void *tls)
 
 #ifdef CSHIM_NO_RESUMPTION
 
-cshim_context *cshim_tls_enter(cshim_context *c)
+cshim_context *cshim_ext_tls_enter(cshim_context *c)
 {
 	return NULL;
 }
 
-void cshim_tls_leave(cshim_context *outer)
+void cshim_ext_tls_leave(cshim_context *outer)
 {
 }
 
-bool cshim_tls_supported(void)
+bool cshim_ext_tls_supported(void)
 {
 	return false;
 }
 
-bool cshim_tls_sets_up(void)
+bool cshim_ext_tls_sets_up(void)
 {
 	return false;
 }
@@ -41,7 +41,7 @@ bool cshim_tls_sets_up(void)
 static __thread cshim_context *current;
 static __thread bool is_datagram; /* gnutls_init was called for DTLS */
 
-cshim_context *cshim_tls_enter(cshim_context *c)
+cshim_context *cshim_ext_tls_enter(cshim_context *c)
 {
 	cshim_context *outer = current;
 
@@ -49,24 +49,24 @@ cshim_context *cshim_tls_enter(cshim_context *c)
 	return outer;
 }
 
-void cshim_tls_leave(cshim_context *outer)
+void cshim_ext_tls_leave(cshim_context *outer)
 {
 	current = outer;
 }
 
-cshim_context *cshim_tls_current(void)
+cshim_context *cshim_ext_tls_current(void)
 {
 	return current;
 }
 
-bool cshim_tls_is_datagram(void)
+bool cshim_ext_tls_is_datagram(void)
 {
 	return is_datagram;
 }
 
 typedef int init_function(void **session, unsigned flags);
 
-int cshim_tls_init(void **session, unsigned flags)
+int cshim_ext_tls_init(void **session, unsigned flags)
 {
 	init_function *init = CSHIM_NEXT(init_function, gnutls_init);
 	cshim_context *c = current;
@@ -95,7 +95,7 @@ int cshim_tls_init(void **session, unsigned flags)
 	return ret;
 }
 
-const struct cshim_tls *cshim_tls_of(const void *tls)
+const struct cshim_tls *cshim_ext_tls_of(const void *tls)
 {
 	return current != NULL && current->tls.made == tls ? &current->tls : NULL;
 }
@@ -106,9 +106,9 @@ typedef int credentials_function(void *tls, int type, void *credentials);
 typedef void set_hello_function(void *tls, cshim_hello_function *f);
 typedef int server_name_function(void *tls, void *name, size_t *size, unsigned *type, unsigned i);
 
-int cshim_tls_set_priority(void *tls, void *priority)
+int cshim_ext_tls_set_priority(void *tls, void *priority)
 {
-	const struct cshim_tls *own = cshim_tls_of(tls);
+	const struct cshim_tls *own = cshim_ext_tls_of(tls);
 
 	if (own != NULL && own->is_client && own->client_priority != NULL)
 		priority = own->client_priority;
@@ -117,27 +117,27 @@ int cshim_tls_set_priority(void *tls, void *priority)
 	return CSHIM_NEXT(priority_function, gnutls_priority_set)(tls, priority);
 }
 
-int cshim_tls_set_priority_direct(void *tls, const char *text, const char **error)
+int cshim_ext_tls_set_priority_direct(void *tls, const char *text, const char **error)
 {
-	const struct cshim_tls *own = cshim_tls_of(tls);
+	const struct cshim_tls *own = cshim_ext_tls_of(tls);
 
 	if (own != NULL && own->hint_priority != NULL)
 		return CSHIM_NEXT(priority_function, gnutls_priority_set)(tls, own->hint_priority);
 	return CSHIM_NEXT(direct_function, gnutls_priority_set_direct)(tls, text, error);
 }
 
-int cshim_tls_set_credentials(void *tls, int type, void *credentials)
+int cshim_ext_tls_set_credentials(void *tls, int type, void *credentials)
 {
-	const struct cshim_tls *own = cshim_tls_of(tls);
+	const struct cshim_tls *own = cshim_ext_tls_of(tls);
 
 	if (type == CSHIM_TLS_CERTIFICATE && own != NULL && own->credentials != NULL)
 		credentials = own->credentials;
 	return CSHIM_NEXT(credentials_function, gnutls_credentials_set)(tls, type, credentials);
 }
 
-void cshim_tls_set_hello_function(void *tls, cshim_hello_function *f)
+void cshim_ext_tls_set_hello_function(void *tls, cshim_hello_function *f)
 {
-	const struct cshim_tls *own = cshim_tls_of(tls);
+	const struct cshim_tls *own = cshim_ext_tls_of(tls);
 
 	if (own == NULL || own->credentials == NULL || (CSHIM_HEARS_OF_HELLO && own->is_datagram))
 		CSHIM_NEXT(set_hello_function, gnutls_handshake_set_post_client_hello_function)(tls, f);
@@ -145,7 +145,7 @@ void cshim_tls_set_hello_function(void *tls, cshim_hello_function *f)
 
 /* libcoap asks in order to choose a hint, and keeps one for each name: those that Go has none
  * for are one. */
-int cshim_tls_server_name(void *tls, void *name, size_t *size, unsigned *type, unsigned i)
+int cshim_ext_tls_server_name(void *tls, void *name, size_t *size, unsigned *type, unsigned i)
 {
 	cshim_context *c = current;
 	size_t room = *size;
@@ -158,12 +158,12 @@ int cshim_tls_server_name(void *tls, void *name, size_t *size, unsigned *type, u
 	return ret;
 }
 
-bool cshim_tls_supported(void)
+bool cshim_ext_tls_supported(void)
 {
 	return CSHIM_WORKS(gnutls_init);
 }
 
-bool cshim_tls_sets_up(void)
+bool cshim_ext_tls_sets_up(void)
 {
 	return CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) && CSHIM_WORKS(gnutls_credentials_set) &&
 	       CSHIM_WORKS(gnutls_handshake_set_post_client_hello_function) && CSHIM_WORKS(gnutls_server_name_get);

@@ -15,14 +15,14 @@ import (
 // calls of gnutls_init come to this package. It may be called from any goroutine.
 var HearsOfTLS = sync.OnceValue(func() bool {
 	interpose()
-	return bool(C.cshim_tls_supported())
+	return bool(C.cshim_ext_tls_supported())
 })
 
 // SetsUpTLS reports whether SetPriority, SetServerCredentials and the credentials of
 // NewSessionPKI have an effect. It may be called from any goroutine.
 var SetsUpTLS = sync.OnceValue(func() bool {
 	interpose()
-	return bool(C.cshim_tls_sets_up())
+	return bool(C.cshim_ext_tls_sets_up())
 })
 
 // HearOfTLS has Callbacks.TLS called for the sessions of GnuTLS that libcoap makes. With tickets

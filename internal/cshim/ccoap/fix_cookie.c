@@ -18,12 +18,15 @@ struct state {
  * number. */
 enum { RECORD = 13, HEADER = 12, RANDOM = RECORD + HEADER + 2, SMALLEST = 60 };
 
-typedef int verify_function(struct cshim_cookie_key *key, void *client, size_t client_size, void *message, size_t size,
+typedef int verify_function(struct cshim_cookie_key *key, void *client, size_t client_size,
+			    void *message, size_t size,
 			    void *state);
 typedef ssize_t push_function(void *to, const void *bytes, size_t size);
-typedef int send_function(struct cshim_cookie_key *key, void *client, size_t client_size, struct state *state, void *to,
+typedef int send_function(struct cshim_cookie_key *key, void *client, size_t client_size,
+			  struct state *state, void *to,
 			  push_function *push);
-typedef void random_function(void *tls, struct cshim_cookie_key *client, struct cshim_cookie_key *server);
+typedef void random_function(void *tls, struct cshim_cookie_key *client,
+			     struct cshim_cookie_key *server);
 
 static void make_key(struct cshim_cookie *cookie)
 {
@@ -85,7 +88,8 @@ static ssize_t push(void *to, const void *bytes, size_t size)
 	return sendmsg(reply->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void ask(struct cshim_cookie *cookie, int fd, const struct msghdr *message, const uint8_t *bytes)
+static void ask(struct cshim_cookie *cookie, int fd, const struct msghdr *message,
+		const uint8_t *bytes)
 {
 	struct cshim_cookie_key key = { cookie->keys[0], CSHIM_COOKIE_KEY };
 	struct state state = { .record_seq = bytes[10] };
@@ -96,7 +100,8 @@ static void ask(struct cshim_cookie *cookie, int fd, const struct msghdr *messag
 	send(&key, message->msg_name, message->msg_namelen, &state, &reply, push);
 }
 
-static bool is_good(struct cshim_cookie *cookie, const struct msghdr *message, uint8_t *bytes, size_t size)
+static bool is_good(struct cshim_cookie *cookie, const struct msghdr *message, uint8_t *bytes,
+		    size_t size)
 {
 	struct state state;
 	int i;
@@ -112,7 +117,8 @@ static bool is_good(struct cshim_cookie *cookie, const struct msghdr *message, u
 	return false;
 }
 
-static const struct cshim_hello *note(struct cshim_cookie *cookie, const struct msghdr *message, const uint8_t *bytes)
+static const struct cshim_hello *note(struct cshim_cookie *cookie, const struct msghdr *message,
+				      const uint8_t *bytes)
 {
 	struct cshim_hello *hello = &cookie->hellos[cookie->next++ % CSHIM_HELLOS];
 
@@ -140,12 +146,12 @@ static bool is_known(const struct cshim_cookie *cookie, const struct msghdr *mes
 	return false;
 }
 
-bool cshim_cookie_works(void)
+bool cshim_fix_cookie_works(void)
 {
 	return CSHIM_WORKS(gnutls_dtls_cookie_verify);
 }
 
-bool cshim_cookie_admits(cshim_context *c, int fd, const struct msghdr *message, size_t size)
+bool cshim_fix_cookie_admits(cshim_context *c, int fd, const struct msghdr *message, size_t size)
 {
 	struct cshim_cookie *cookie = &c->cookie;
 	uint8_t *bytes = message->msg_iov[0].iov_base;
@@ -154,7 +160,7 @@ bool cshim_cookie_admits(cshim_context *c, int fd, const struct msghdr *message,
 	cookie->admitted = NULL;
 	if (size <= RECORD || bytes[0] != handshake || bytes[3] != 0 || bytes[4] != 0 || bytes[RECORD] != client_hello)
 		return true;
-	if (!cshim_cookie_works())
+	if (!cshim_fix_cookie_works())
 		return true;
 	if (size < SMALLEST || message->msg_namelen > sizeof(struct sockaddr_storage))
 		return false;
@@ -169,7 +175,8 @@ bool cshim_cookie_admits(cshim_context *c, int fd, const struct msghdr *message,
 	return true;
 }
 
-int cshim_cookie_verify(struct cshim_cookie_key *key, void *client, size_t client_size, void *message, size_t size,
+int cshim_fix_cookie_verify(struct cshim_cookie_key *key, void *client, size_t client_size,
+			    void *message, size_t size,
 			void *state)
 {
 	verify_function *verify = CSHIM_NEXT(verify_function, gnutls_dtls_cookie_verify);
@@ -213,7 +220,7 @@ static void settle(cshim_context *c, const struct cshim_hello *hello)
 	coap_session_release(session);
 }
 
-void cshim_cookie_settle(cshim_context *c)
+void cshim_fix_cookie_settle(cshim_context *c)
 {
 	int i;
 

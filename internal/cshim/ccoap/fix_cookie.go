@@ -9,5 +9,5 @@ import "sync"
 // is checked before libcoap has the ClientHello: fix_cookie.h. It may be called from any goroutine.
 var ChecksCookies = sync.OnceValue(func() bool {
 	interpose()
-	return bool(C.cshim_cookie_works())
+	return bool(C.cshim_fix_cookie_works())
 })

@@ -24,7 +24,7 @@ struct cshim_hello {
 	socklen_t from_size;
 	unsigned interface;
 	uint8_t random[CSHIM_HELLO_RANDOM];
-	bool waits; /* for cshim_cookie_settle */
+	bool waits; /* for cshim_fix_cookie_settle */
 };
 
 struct cshim_cookie {
@@ -38,13 +38,14 @@ struct cshim_cookie {
 };
 
 /* Whether libcoap asks for cookies, and its check comes here. */
-bool cshim_cookie_works(void);
+bool cshim_fix_cookie_works(void);
 
 /* Whether libcoap may have a datagram that has come to an endpoint for DTLS. */
-bool cshim_cookie_admits(struct cshim_context *c, int fd, const struct msghdr *message, size_t size);
+bool cshim_fix_cookie_admits(struct cshim_context *c, int fd, const struct msghdr *message,
+			     size_t size);
 
 /* Ends the sessions of clients that have started again. Not inside a call of libcoap. */
-void cshim_cookie_settle(struct cshim_context *c);
+void cshim_fix_cookie_settle(struct cshim_context *c);
 
 struct cshim_cookie_key {
 	unsigned char *data;
@@ -52,7 +53,8 @@ struct cshim_cookie_key {
 };
 
 /* Replaces gnutls_dtls_cookie_verify in libcoap. */
-int cshim_cookie_verify(struct cshim_cookie_key *key, void *client, size_t client_size, void *message, size_t size,
+int cshim_fix_cookie_verify(struct cshim_cookie_key *key, void *client, size_t client_size,
+			    void *message, size_t size,
 			void *state);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "fix_crossing.h"
 
-void cshim_crossing_sent(struct cshim_crossing *crossing, uint16_t id)
+void cshim_fix_crossing_sent(struct cshim_crossing *crossing, uint16_t id)
 {
 	crossing->ids[crossing->next++ % CSHIM_CROSSING] = id;
 	if (crossing->count < CSHIM_CROSSING)
@@ -20,7 +20,7 @@ static bool has(const struct cshim_crossing *crossing, uint16_t id)
 	return false;
 }
 
-void cshim_crossing_received(const struct cshim_crossing *crossing, void *bytes, size_t size)
+void cshim_fix_crossing_received(const struct cshim_crossing *crossing, void *bytes, size_t size)
 {
 	uint8_t *message = bytes;
 	uint16_t id;

@@ -17,10 +17,10 @@ struct cshim_crossing {
 	unsigned next, count;
 };
 
-void cshim_crossing_sent(struct cshim_crossing *crossing, uint16_t id);
+void cshim_fix_crossing_sent(struct cshim_crossing *crossing, uint16_t id);
 
 /* Changes the ID of a datagram that was received, if it is non-confirmable and has
  * one of these. */
-void cshim_crossing_received(const struct cshim_crossing *crossing, void *bytes, size_t size);
+void cshim_fix_crossing_received(const struct cshim_crossing *crossing, void *bytes, size_t size);
 
 #endif

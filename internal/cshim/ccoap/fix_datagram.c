@@ -50,5 +50,5 @@ void cshim_fix_datagram(cshim_context *c, void *bytes, size_t size)
 		*(uint8_t *)bytes &= ~DATAGRAM_VERSION;
 	take_code(bytes, size);
 	take_method(c, bytes, size);
-	cshim_crossing_received(&c->crossing, bytes, size);
+	cshim_fix_crossing_received(&c->crossing, bytes, size);
 }

@@ -3,7 +3,7 @@
 
 typedef size_t size_function(const coap_session_t *session);
 
-size_t cshim_early_max_pdu_size(const coap_session_t *session)
+size_t cshim_fix_early_max_pdu_size(const coap_session_t *session)
 {
 	if (coap_session_get_proto(session) >= COAP_PROTO_TCP &&
 	    coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT &&

@@ -12,6 +12,6 @@
  * here: with what any peer must take (RFC 8323, section 5.3.1). */
 
 /* Replaces coap_session_max_pdu_size in libcoap. */
-size_t cshim_early_max_pdu_size(const coap_session_t *session);
+size_t cshim_fix_early_max_pdu_size(const coap_session_t *session);
 
 #endif

@@ -29,7 +29,7 @@ static ssize_t read_network(coap_socket_t *sock, coap_packet_t *packet)
 	return n;
 }
 
-void cshim_libcoap2_hooks(coap_context_t *ctx)
+void cshim_fix_libcoap2_hooks(coap_context_t *ctx)
 {
 	ctx->network_read = read_network;
 }
@@ -38,13 +38,13 @@ static __thread const coap_session_t *connected;
 
 /* libcoap uses what it makes here too early where the server is so fast that the
  * handshake is over at once. */
-int cshim_libcoap2_must_wait(int fd)
+int cshim_fix_libcoap2_must_wait(int fd)
 {
 	return connected != NULL && connected->sock.fd == fd && connected->tls == NULL &&
 	       connected->proto == COAP_PROTO_TLS;
 }
 
-void cshim_libcoap2_do_events(coap_context_t *ctx)
+void cshim_fix_libcoap2_do_events(coap_context_t *ctx)
 {
 	connected = NULL;
 	coap_run_once(ctx, COAP_RUN_NONBLOCK);
@@ -52,7 +52,7 @@ void cshim_libcoap2_do_events(coap_context_t *ctx)
 }
 
 /* libcoap would still wait for it to be writable, and never wait then. */
-void cshim_libcoap2_connected(coap_session_t *session)
+void cshim_fix_libcoap2_connected(coap_session_t *session)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = &session->sock };
 
@@ -62,7 +62,7 @@ void cshim_libcoap2_connected(coap_session_t *session)
 
 /* libcoap sends a confirmable message while con_active is 0, and one that waits
  * when it becomes 0. */
-void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart)
+void cshim_fix_libcoap2_before_send(coap_session_t *session, unsigned nstart)
 {
 	unsigned active = 0;
 
@@ -75,7 +75,7 @@ void cshim_libcoap2_before_send(coap_session_t *session, unsigned nstart)
 	session->con_active = active >= nstart;
 }
 
-int cshim_libcoap2_set_hops(coap_session_t *session, int hops)
+int cshim_fix_libcoap2_set_hops(coap_session_t *session, int hops)
 {
 	const bool ipv4 = session->addr_info.remote.addr.sa.sa_family == AF_INET;
 
@@ -86,7 +86,7 @@ int cshim_libcoap2_set_hops(coap_session_t *session, int hops)
 typedef void timeouts_function(void *tls, unsigned retransmission, unsigned total);
 
 /* libcoap has DTLS send a message again after 5 s. Later versions do so after 1 s. */
-void cshim_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total)
+void cshim_fix_libcoap2_timeouts(void *tls, unsigned retransmission, unsigned total)
 {
 	const unsigned too_long = 5000, better = 1000;
 
@@ -99,10 +99,11 @@ typedef unsigned timeout_function(void *tls);
 /* libcoap starts a handshake whenever this is 0, also when the last one is over. While it is 0 it
  * does so again and again, and gives up: it stays 0 for a server that has a part of what the
  * client sends. */
-unsigned cshim_libcoap2_timeout(void *tls)
+unsigned cshim_fix_libcoap2_timeout(void *tls)
 {
 	const unsigned day = 24 * 60 * 60 * 1000;
-	const coap_session_t *session = cshim_streams_current() != NULL ? cshim_tls_transport(tls) : NULL;
+	const coap_session_t *session =
+		cshim_fix_streams_current() != NULL ? cshim_ext_tls_transport(tls) : NULL;
 	unsigned timeout;
 	coap_tick_t now, next;
 
@@ -119,11 +120,12 @@ unsigned cshim_libcoap2_timeout(void *tls)
 typedef int bye_function(void *tls, int how);
 
 /* libcoap reads on when it ends a session, and forgets the alert that it ended for. */
-int cshim_libcoap2_bye(void *tls, int how)
+int cshim_fix_libcoap2_bye(void *tls, int how)
 {
 	const int write_only = 1; /* GNUTLS_SHUT_WR */
+	const bool ours = cshim_fix_streams_current() != NULL;
 
-	return CSHIM_NEXT(bye_function, gnutls_bye)(tls, cshim_streams_current() != NULL ? write_only : how);
+	return CSHIM_NEXT(bye_function, gnutls_bye)(tls, ours ? write_only : how);
 }
 
 void *cshim_session_tls(const coap_session_t *session)

@@ -99,7 +99,8 @@ static uint8_t *put(uint8_t *out, unsigned delta, const struct option *option)
 /* Copies a datagram without the options whose lengths are wrong. It gets no longer: the first
  * byte of one that is left out makes room for a larger distance to the next. Returns its
  * size, or 0 where there is nothing to be left out, or no datagram that can be read. */
-static size_t mend(struct cshim_odd_options *odd, const uint8_t *data, size_t length, uint8_t *mended)
+static size_t mend(struct cshim_odd_options *odd, const uint8_t *data, size_t length,
+		   uint8_t *mended)
 {
 	size_t head = HEADER + (data[0] & 15);
 	const uint8_t *p = data + head, *end = data + length;
@@ -129,7 +130,7 @@ static size_t mend(struct cshim_odd_options *odd, const uint8_t *data, size_t le
 	return out - mended + (end - p);
 }
 
-int cshim_options_parse(coap_proto_t proto, const uint8_t *data, size_t length, coap_pdu_t *pdu)
+int cshim_fix_options_parse(coap_proto_t proto, const uint8_t *data, size_t length, coap_pdu_t *pdu)
 {
 	parse_function *parse = CSHIM_NEXT(parse_function, coap_pdu_parse);
 	cshim_context *c = cshim_reading();
@@ -149,12 +150,12 @@ int cshim_options_parse(coap_proto_t proto, const uint8_t *data, size_t length, 
 	return parse(proto, mended, size, pdu);
 }
 
-bool cshim_options_works(void)
+bool cshim_fix_options_works(void)
 {
 	return CSHIM_WORKS(coap_pdu_parse);
 }
 
-void cshim_options_probe(void)
+void cshim_fix_options_probe(void)
 {
 	static const uint8_t request[] = { 0x40, COAP_REQUEST_GET, 0, 0, 0xe0, 0xfe, 0xf2 }; /* with option 65535 */
 	parse_function *parse = CSHIM_NEXT(parse_function, coap_pdu_parse);
@@ -167,12 +168,12 @@ void cshim_options_probe(void)
 	coap_delete_pdu(pdu);
 }
 
-unsigned cshim_options_max(void)
+unsigned cshim_fix_options_max(void)
 {
 	return max_number;
 }
 
-bool cshim_options_last_block(const uint8_t *data, size_t length)
+bool cshim_fix_options_last_block(const uint8_t *data, size_t length)
 {
 	const uint8_t *p, *end = data + length;
 	struct option option = { 0, NULL, 0 };

@@ -18,18 +18,19 @@ struct cshim_odd_options {
 };
 
 /* Replaces coap_pdu_parse in libcoap. */
-int cshim_options_parse(coap_proto_t proto, const uint8_t *data, size_t length, coap_pdu_t *pdu);
+int cshim_fix_options_parse(coap_proto_t proto, const uint8_t *data, size_t length,
+			    coap_pdu_t *pdu);
 
 /* Reports whether libcoap's calls come here. */
-bool cshim_options_works(void);
+bool cshim_fix_options_works(void);
 
 /* Asks libcoap for the highest number that an option may have. */
-void cshim_options_probe(void);
+void cshim_fix_options_probe(void);
 /* What it is. */
-unsigned cshim_options_max(void);
+unsigned cshim_fix_options_max(void);
 
 /* Reports whether a datagram is a confirmable request with the last block of a body, and no
  * other. */
-bool cshim_options_last_block(const uint8_t *data, size_t length);
+bool cshim_fix_options_last_block(const uint8_t *data, size_t length);
 
 #endif

@@ -11,7 +11,7 @@ typedef void timeout_function(void *tls, unsigned milliseconds);
 
 void cshim_fix_patience_timeout(void *tls, unsigned milliseconds)
 {
-	const struct cshim_tls *own = cshim_tls_of(tls);
+	const struct cshim_tls *own = cshim_ext_tls_of(tls);
 
 	CSHIM_NEXT(timeout_function, gnutls_handshake_set_timeout)
 	(tls, own != NULL && own->is_client ? PATIENCE : milliseconds);
@@ -23,7 +23,7 @@ typedef void timeouts_function(void *tls, unsigned retransmission, unsigned tota
 
 void cshim_fix_patience_timeouts(void *tls, unsigned retransmission, unsigned total)
 {
-	const struct cshim_tls *own = cshim_tls_of(tls);
+	const struct cshim_tls *own = cshim_ext_tls_of(tls);
 
 	/* A server does not send its last flight again before its time, though the client asks,
 	 * whose time is the same or a little earlier. */

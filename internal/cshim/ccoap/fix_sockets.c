@@ -11,7 +11,7 @@
 
 static __thread struct cshim_sockets *current;
 
-struct cshim_sockets *cshim_sockets_enter(struct cshim_sockets *sockets)
+struct cshim_sockets *cshim_fix_sockets_enter(struct cshim_sockets *sockets)
 {
 	struct cshim_sockets *outer = current;
 
@@ -19,12 +19,12 @@ struct cshim_sockets *cshim_sockets_enter(struct cshim_sockets *sockets)
 	return outer;
 }
 
-void cshim_sockets_leave(struct cshim_sockets *outer)
+void cshim_fix_sockets_leave(struct cshim_sockets *outer)
 {
 	current = outer;
 }
 
-void cshim_sockets_free(struct cshim_sockets *sockets)
+void cshim_fix_sockets_free(struct cshim_sockets *sockets)
 {
 	free(sockets->listeners);
 }
@@ -61,14 +61,14 @@ static int note(int fd, enum cshim_socket_kind kind)
 	return fd;
 }
 
-uint64_t cshim_socket_number(int fd)
+uint64_t cshim_fix_socket_number(int fd)
 {
 	const uint64_t *e = entry(fd, false);
 
 	return e == NULL ? 0 : __atomic_load_n(e, __ATOMIC_RELAXED) >> KIND_BITS;
 }
 
-enum cshim_socket_kind cshim_socket_kind(int fd)
+enum cshim_socket_kind cshim_fix_socket_kind(int fd)
 {
 	const uint64_t *e = entry(fd, false);
 	enum cshim_socket_kind kind = e == NULL ? CSHIM_SOCKET_UNKNOWN :
@@ -83,7 +83,7 @@ enum cshim_socket_kind cshim_socket_kind(int fd)
 	return type == SOCK_STREAM ? CSHIM_SOCKET_STREAM : CSHIM_SOCKET_DATAGRAM;
 }
 
-int cshim_sockets_socket(int domain, int type, int protocol)
+int cshim_fix_sockets_socket(int domain, int type, int protocol)
 {
 	enum cshim_socket_kind kind = (type & SOCK_STREAM) != 0 ? CSHIM_SOCKET_STREAM : CSHIM_SOCKET_DATAGRAM;
 	typedef int function(int domain, int type, int protocol);
@@ -95,16 +95,16 @@ int cshim_sockets_socket(int domain, int type, int protocol)
 
 /* A server that starts again must have the port of connections that have just ended, and
  * for those the option has that meaning alone. */
-int cshim_sockets_bind(int fd, const struct sockaddr *address, socklen_t size)
+int cshim_fix_sockets_bind(int fd, const struct sockaddr *address, socklen_t size)
 {
 	typedef int function(int fd, const struct sockaddr *address, socklen_t size);
 
-	if (current != NULL && cshim_socket_kind(fd) != CSHIM_SOCKET_STREAM)
+	if (current != NULL && cshim_fix_socket_kind(fd) != CSHIM_SOCKET_STREAM)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 0 }, sizeof(int));
 	return CSHIM_NEXT(function, bind)(fd, address, size);
 }
 
-int cshim_sockets_listen(int fd, int backlog)
+int cshim_fix_sockets_listen(int fd, int backlog)
 {
 	typedef int function(int fd, int backlog);
 
@@ -113,14 +113,14 @@ int cshim_sockets_listen(int fd, int backlog)
 	return CSHIM_NEXT(function, listen)(fd, current == NULL ? backlog : SOMAXCONN);
 }
 
-int cshim_sockets_epoll_create1(int flags)
+int cshim_fix_sockets_epoll_create1(int flags)
 {
 	typedef int function(int flags);
 
 	return CSHIM_NEXT(function, epoll_create1)(current == NULL ? flags : flags | EPOLL_CLOEXEC);
 }
 
-int cshim_sockets_timerfd_create(int clock, int flags)
+int cshim_fix_sockets_timerfd_create(int clock, int flags)
 {
 	typedef int function(int clock, int flags);
 
@@ -138,11 +138,11 @@ static struct cshim_paused *listener(int fd)
 	return NULL;
 }
 
-void cshim_sockets_added(int fd, const struct epoll_event *event)
+void cshim_fix_sockets_added(int fd, const struct epoll_event *event)
 {
 	struct cshim_paused *l;
 
-	if (current == NULL || cshim_socket_kind(fd) != CSHIM_SOCKET_LISTENER)
+	if (current == NULL || cshim_fix_socket_kind(fd) != CSHIM_SOCKET_LISTENER)
 		return;
 	l = realloc(current->listeners, (current->n_listeners + 1) * sizeof(*l));
 	if (l != NULL) {
@@ -163,7 +163,7 @@ static void pause_listener(struct cshim_paused *l)
 	errno = error;
 }
 
-int cshim_sockets_accept(int fd, struct sockaddr *address, socklen_t *size)
+int cshim_fix_sockets_accept(int fd, struct sockaddr *address, socklen_t *size)
 {
 	typedef int function(int fd, struct sockaddr *address, socklen_t *size);
 	struct cshim_paused *l = listener(fd);
@@ -179,7 +179,7 @@ int cshim_sockets_accept(int fd, struct sockaddr *address, socklen_t *size)
 	return note(accepted, CSHIM_SOCKET_STREAM);
 }
 
-int cshim_sockets_resume(struct cshim_sockets *sockets, int epoll)
+int cshim_fix_sockets_resume(struct cshim_sockets *sockets, int epoll)
 {
 	int64_t now = 0;
 	int next = -1;

@@ -36,29 +36,29 @@ struct cshim_sockets {
 	size_t n_listeners;
 };
 
-/* Until cshim_sockets_leave, which gets what cshim_sockets_enter has returned, what this
+/* Until cshim_fix_sockets_leave, which gets what cshim_fix_sockets_enter has returned, what this
  * thread has libcoap make is for the context. */
-struct cshim_sockets *cshim_sockets_enter(struct cshim_sockets *sockets);
-void cshim_sockets_leave(struct cshim_sockets *outer);
-void cshim_sockets_free(struct cshim_sockets *sockets);
+struct cshim_sockets *cshim_fix_sockets_enter(struct cshim_sockets *sockets);
+void cshim_fix_sockets_leave(struct cshim_sockets *outer);
+void cshim_fix_sockets_free(struct cshim_sockets *sockets);
 
 /* Listens again where that was paused for long enough. Returns in how many milliseconds
  * to call again, or -1. */
-int cshim_sockets_resume(struct cshim_sockets *sockets, int epoll);
+int cshim_fix_sockets_resume(struct cshim_sockets *sockets, int epoll);
 
 /* Notes that libcoap has added a descriptor to epoll. */
-void cshim_sockets_added(int fd, const struct epoll_event *event);
+void cshim_fix_sockets_added(int fd, const struct epoll_event *event);
 
 /* Another number for each socket that has a descriptor. */
-uint64_t cshim_socket_number(int fd);
-enum cshim_socket_kind cshim_socket_kind(int fd);
+uint64_t cshim_fix_socket_number(int fd);
+enum cshim_socket_kind cshim_fix_socket_kind(int fd);
 
 /* Replace the functions of these names in libcoap. */
-int cshim_sockets_socket(int domain, int type, int protocol);
-int cshim_sockets_bind(int fd, const struct sockaddr *address, socklen_t size);
-int cshim_sockets_listen(int fd, int backlog);
-int cshim_sockets_accept(int fd, struct sockaddr *address, socklen_t *size);
-int cshim_sockets_epoll_create1(int flags);
-int cshim_sockets_timerfd_create(int clock, int flags);
+int cshim_fix_sockets_socket(int domain, int type, int protocol);
+int cshim_fix_sockets_bind(int fd, const struct sockaddr *address, socklen_t size);
+int cshim_fix_sockets_listen(int fd, int backlog);
+int cshim_fix_sockets_accept(int fd, struct sockaddr *address, socklen_t *size);
+int cshim_fix_sockets_epoll_create1(int flags);
+int cshim_fix_sockets_timerfd_create(int clock, int flags);
 
 #endif

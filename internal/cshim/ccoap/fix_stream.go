@@ -46,7 +46,7 @@ func (c *Context) LimitStreams(limits StreamLimits) {
 
 // StreamBytes returns how many bytes are taken for what is known of the context's
 // connections.
-func (c *Context) StreamBytes() int { return int(C.cshim_streams_size(&c.c.streams)) }
+func (c *Context) StreamBytes() int { return int(C.cshim_fix_streams_size(&c.c.streams)) }
 
 // StreamWaiting returns about how many bytes wait to be taken by peers.
 func (c *Context) StreamWaiting() int { return int(c.c.streams.waiting) }
@@ -57,7 +57,9 @@ type Wire struct{ w C.struct_cshim_wire }
 // Take takes what has come over the connection, what was kept first, and returns
 // how many bytes of it are ready.
 func (w *Wire) Take(bytes []byte) (ready int) {
-	return int(C.cshim_wire_take(&w.w, (*C.uint8_t)(unsafe.SliceData(bytes)), C.size_t(len(bytes)), ^C.unsigned(0)))
+	const any = ^C.unsigned(0)
+	p, n := (*C.uint8_t)(unsafe.SliceData(bytes)), C.size_t(len(bytes))
+	return int(C.cshim_fix_wire_take(&w.w, p, n, any))
 }
 
 // StreamCalls returns how many times libcoap has read from a connection. It may be

@@ -36,7 +36,7 @@ static void abort_connection(struct cshim_stream *s, void *tls)
 {
 	static void *known;
 	uint8_t message[CSHIM_WIRE_ABORT];
-	size_t size = cshim_wire_abort(&s->wire, message);
+	size_t size = cshim_fix_wire_abort(&s->wire, message);
 	uint8_t trash[4096];
 	int i;
 
@@ -80,7 +80,8 @@ struct source {
 
 /* Reads for libcoap what it may have. Returns how many bytes, NOTHING_YET, or OVER; or what
  * the source has returned, of which 0 is the end. */
-static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, const struct source *source,
+static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s,
+			 const struct source *source,
 			 uint8_t *buffer, size_t size, ssize_t *result)
 {
 	size_t have = s->kept_size < size ? s->kept_size : size, taken = 0;
@@ -91,19 +92,19 @@ static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, 
 	streams->last = s;
 	if (s->over || s->wire.ended)
 		return OVER;
-	if (cshim_stream_holds(streams, s)) {
+	if (cshim_fix_stream_holds(streams, s)) {
 		s->refused = true;
 		return is_broken(s->fd) ? OVER : NOTHING_YET;
 	}
 	if (have > 0) {
 		memcpy(buffer, s->kept, have);
-		taken = cshim_wire_take(&s->wire, buffer, have, requests);
+		taken = cshim_fix_wire_take(&s->wire, buffer, have, requests);
 	}
 	if (taken == 0 && s->wire.fault == CSHIM_WIRE_GOOD && !s->wire.ended && have < size) {
 		n = s->eof ? 0 : source->read(source->from, buffer + have, size - have);
 		if (n == 0 && s->handled > 0) { /* it wants the answers */
 			s->eof = true;
-			cshim_stream_set_interest(streams, s, 0);
+			cshim_fix_stream_set_interest(streams, s, 0);
 			return NOTHING_YET;
 		}
 		if (n <= 0) {
@@ -111,18 +112,18 @@ static ssize_t read_some(struct cshim_streams *streams, struct cshim_stream *s, 
 			return n == 0 ? OVER : 0;
 		}
 		have += n;
-		taken = cshim_wire_take(&s->wire, buffer, have, requests);
+		taken = cshim_fix_wire_take(&s->wire, buffer, have, requests);
 	}
 	if (!keep(s, buffer, taken, have))
 		return OVER;
 	if (s->wire.greeted)
-		cshim_stream_end_greeting(streams, s);
+		cshim_fix_stream_end_greeting(streams, s);
 	if (taken == 0 && s->wire.fault != CSHIM_WIRE_GOOD)
 		abort_connection(s, source->tls);
 	if (taken == 0 && (s->wire.fault != CSHIM_WIRE_GOOD || s->wire.ended))
 		return OVER;
 	if (s->wire.fault != CSHIM_WIRE_GOOD || s->wire.ended || s->wire.held)
-		cshim_stream_read_again(streams, s);
+		cshim_fix_stream_read_again(streams, s);
 	return taken > 0 ? (ssize_t)taken : NOTHING_YET;
 }
 
@@ -135,7 +136,8 @@ static ssize_t read_socket(void *from, void *buffer, size_t size)
 	return next_receive()(((struct socket *)from)->fd, buffer, size, 0);
 }
 
-ssize_t cshim_stream_read(struct cshim_streams *streams, struct cshim_stream *s, void *buffer, size_t size)
+ssize_t cshim_fix_stream_read(struct cshim_streams *streams, struct cshim_stream *s, void *buffer,
+			      size_t size)
 {
 	struct socket socket = { s->fd };
 	const struct source source = { read_socket, &socket, NULL };
@@ -155,7 +157,7 @@ ssize_t cshim_stream_read(struct cshim_streams *streams, struct cshim_stream *s,
 	return n != 0 ? n : result;
 }
 
-bool cshim_stream_enter_tls(bool now)
+bool cshim_fix_stream_enter_tls(bool now)
 {
 	bool outer = in_tls;
 
@@ -163,10 +165,11 @@ bool cshim_stream_enter_tls(bool now)
 	return outer;
 }
 
-ssize_t cshim_stream_record(const coap_session_t *session, void *tls, cshim_stream_reader *reader, void *buffer, size_t size)
+ssize_t cshim_fix_stream_record(const coap_session_t *session, void *tls,
+				cshim_stream_reader *reader, void *buffer, size_t size)
 {
-	struct cshim_streams *streams = cshim_streams_current();
-	struct cshim_stream *s = streams != NULL ? cshim_streams_of(streams, session) : NULL;
+	struct cshim_streams *streams = cshim_fix_streams_current();
+	struct cshim_stream *s = streams != NULL ? cshim_fix_streams_of(streams, session) : NULL;
 	const struct source source = { reader, tls, tls };
 	ssize_t n, result = 0;
 	bool outer = in_tls;

@@ -18,12 +18,12 @@ static send_function *next_send(void)
 	return CSHIM_NEXT(send_function, send);
 }
 
-void cshim_streams_gather(struct cshim_streams *streams, bool more)
+void cshim_fix_streams_gather(struct cshim_streams *streams, bool more)
 {
 	gathering = more ? streams : NULL;
 }
 
-void cshim_streams_push(struct cshim_streams *streams)
+void cshim_fix_streams_push(struct cshim_streams *streams)
 {
 	struct cshim_stream *s;
 
@@ -48,17 +48,19 @@ static int gather(struct cshim_stream *s)
 }
 
 /* Notes how much of what was to be sent a connection has taken. */
-static void note(struct cshim_streams *streams, struct cshim_stream *s, ssize_t n, size_t size, int error)
+static void note(struct cshim_streams *streams, struct cshim_stream *s, ssize_t n, size_t size,
+		 int error)
 {
-	bool held = cshim_stream_holds(streams, s), stuck = n < (ssize_t)size && (n >= 0 || error == EAGAIN);
+	bool held = cshim_fix_stream_holds(streams, s);
+	bool stuck = n < (ssize_t)size && (n >= 0 || error == EAGAIN);
 
 	if (n > 0)
-		cshim_stream_set_waiting(streams, s, s->waiting > (size_t)n ? s->waiting - n : 0);
+		cshim_fix_stream_set_waiting(streams, s, s->waiting > (size_t)n ? s->waiting - n : 0);
 	if (stuck && (!s->stuck || n > 0))
 		s->since = cshim_milliseconds();
 	if (stuck != s->stuck)
-		cshim_stream_set_stuck(streams, s, stuck);
-	cshim_stream_release(streams, s, held);
+		cshim_fix_stream_set_stuck(streams, s, stuck);
+	cshim_fix_stream_release(streams, s, held);
 }
 
 #ifdef CSHIM_SENDS_WRONG_REST
@@ -69,7 +71,8 @@ static ssize_t send_stream(int fd, const void *buffer, size_t size, int flags)
 {
 	ssize_t n = next_send()(fd, buffer, size, flags | MSG_NOSIGNAL);
 
-	if (n >= 0 || errno == EAGAIN || errno == EINTR || cshim_socket_kind(fd) != CSHIM_SOCKET_STREAM)
+	if (n >= 0 || errno == EAGAIN || errno == EINTR ||
+	    cshim_fix_socket_kind(fd) != CSHIM_SOCKET_STREAM)
 		return n;
 	return size;
 }
@@ -81,7 +84,7 @@ static ssize_t send_next(struct cshim_stream *s, int fd, const void *buffer, siz
 	const uint8_t *bytes = buffer;
 	ssize_t n;
 
-	if (cshim_streams_current() == NULL)
+	if (cshim_fix_streams_current() == NULL)
 		return next_send()(fd, buffer, size, flags);
 	if (s == NULL || s->kind != CSHIM_STREAM_COAP)
 		return send_stream(fd, buffer, size, flags);
@@ -108,10 +111,10 @@ static ssize_t send_next(struct cshim_stream *s, int fd, const void *buffer, siz
 
 #endif
 
-ssize_t cshim_stream_send(int fd, const void *buffer, size_t size, int flags)
+ssize_t cshim_fix_stream_send(int fd, const void *buffer, size_t size, int flags)
 {
-	struct cshim_streams *streams = cshim_streams_current();
-	struct cshim_stream *s = streams != NULL ? cshim_stream_find(streams, fd) : NULL;
+	struct cshim_streams *streams = cshim_fix_streams_current();
+	struct cshim_stream *s = streams != NULL ? cshim_fix_stream_find(streams, fd) : NULL;
 	ssize_t n = send_next(s, fd, buffer, size, flags | gather(s));
 	int error = errno;
 

@@ -16,7 +16,7 @@ enum { FIRST_REQUESTS = 8 };
 /* The most bytes of a message that libcoap takes, whatever it says. */
 enum { LARGEST = (8 << 20) + 256 };
 
-struct cshim_streams *cshim_streams_enter(struct cshim_streams *streams)
+struct cshim_streams *cshim_fix_streams_enter(struct cshim_streams *streams)
 {
 	struct cshim_streams *outer = current;
 
@@ -24,12 +24,12 @@ struct cshim_streams *cshim_streams_enter(struct cshim_streams *streams)
 	return outer;
 }
 
-void cshim_streams_leave(struct cshim_streams *outer)
+void cshim_fix_streams_leave(struct cshim_streams *outer)
 {
 	current = outer;
 }
 
-struct cshim_streams *cshim_streams_current(void)
+struct cshim_streams *cshim_fix_streams_current(void)
 {
 	return current;
 }
@@ -39,12 +39,13 @@ static struct cshim_stream **fd_bucket(const struct cshim_streams *streams, int 
 	return &streams->by_fd[(size_t)fd & (streams->buckets - 1)];
 }
 
-static struct cshim_stream **session_bucket(const struct cshim_streams *streams, const coap_session_t *session)
+static struct cshim_stream **session_bucket(const struct cshim_streams *streams,
+					    const coap_session_t *session)
 {
 	return &streams->by_session[(uintptr_t)session / 64 & (streams->buckets - 1)];
 }
 
-struct cshim_stream *cshim_stream_look_up(const struct cshim_streams *streams, int fd)
+struct cshim_stream *cshim_fix_stream_look_up(const struct cshim_streams *streams, int fd)
 {
 	struct cshim_stream *s;
 
@@ -55,7 +56,8 @@ struct cshim_stream *cshim_stream_look_up(const struct cshim_streams *streams, i
 	return s;
 }
 
-struct cshim_stream *cshim_streams_of(struct cshim_streams *streams, const coap_session_t *session)
+struct cshim_stream *cshim_fix_streams_of(struct cshim_streams *streams,
+					  const coap_session_t *session)
 {
 	struct cshim_stream *s;
 
@@ -115,9 +117,10 @@ static void forget_session(struct cshim_streams *streams, struct cshim_stream *s
 	s->session = NULL;
 }
 
-static void set_session(struct cshim_streams *streams, struct cshim_stream *s, const coap_session_t *session)
+static void set_session(struct cshim_streams *streams, struct cshim_stream *s,
+			const coap_session_t *session)
 {
-	struct cshim_stream *old = cshim_streams_of(streams, session), **at;
+	struct cshim_stream *old = cshim_fix_streams_of(streams, session), **at;
 
 	if (old != NULL)
 		forget_session(streams, old);
@@ -129,7 +132,7 @@ static void set_session(struct cshim_streams *streams, struct cshim_stream *s, c
 }
 
 /* It is among those that have yet to greet no more. */
-void cshim_stream_end_greeting(struct cshim_streams *streams, struct cshim_stream *s)
+void cshim_fix_stream_end_greeting(struct cshim_streams *streams, struct cshim_stream *s)
 {
 	if (!s->greeting)
 		return;
@@ -139,21 +142,22 @@ void cshim_stream_end_greeting(struct cshim_streams *streams, struct cshim_strea
 	*(s->newer != NULL ? &s->newer->older : &streams->newest) = s->older;
 }
 
-void cshim_stream_set_waiting(struct cshim_streams *streams, struct cshim_stream *s, size_t waiting)
+void cshim_fix_stream_set_waiting(struct cshim_streams *streams, struct cshim_stream *s,
+				  size_t waiting)
 {
 	streams->waiting = streams->waiting - s->waiting + waiting;
 	s->waiting = waiting;
 }
 
-void cshim_stream_set_stuck(struct cshim_streams *streams, struct cshim_stream *s, bool stuck)
+void cshim_fix_stream_set_stuck(struct cshim_streams *streams, struct cshim_stream *s, bool stuck)
 {
 	streams->n_stuck = streams->n_stuck - s->stuck + stuck;
 	s->stuck = stuck;
 	if (!stuck)
-		cshim_stream_set_waiting(streams, s, 0);
+		cshim_fix_stream_set_waiting(streams, s, 0);
 }
 
-void cshim_stream_drop(struct cshim_streams *streams, struct cshim_stream *s)
+void cshim_fix_stream_drop(struct cshim_streams *streams, struct cshim_stream *s)
 {
 	struct cshim_stream **at;
 
@@ -162,8 +166,8 @@ void cshim_stream_drop(struct cshim_streams *streams, struct cshim_stream *s)
 	*at = s->next;
 	streams->n--;
 	forget_session(streams, s);
-	cshim_stream_end_greeting(streams, s);
-	cshim_stream_set_stuck(streams, s, false);
+	cshim_fix_stream_end_greeting(streams, s);
+	cshim_fix_stream_set_stuck(streams, s, false);
 	for (at = &streams->again; s->again && *at != NULL; at = &(*at)->next_again) {
 		if (*at == s) {
 			*at = s->next_again;
@@ -182,31 +186,31 @@ void cshim_stream_drop(struct cshim_streams *streams, struct cshim_stream *s)
 	free(s);
 }
 
-void cshim_streams_free(struct cshim_streams *streams)
+void cshim_fix_streams_free(struct cshim_streams *streams)
 {
 	size_t i;
 
 	for (i = 0; i < streams->buckets; i++) {
 		while (streams->by_fd[i] != NULL)
-			cshim_stream_drop(streams, streams->by_fd[i]);
+			cshim_fix_stream_drop(streams, streams->by_fd[i]);
 	}
 	free(streams->by_fd);
 	free(streams->by_session);
 	memset(streams, 0, sizeof(*streams));
 }
 
-size_t cshim_streams_size(const struct cshim_streams *streams)
+size_t cshim_fix_streams_size(const struct cshim_streams *streams)
 {
 	return streams->buckets * 2 * sizeof(*streams->by_fd) + streams->n * sizeof(struct cshim_stream);
 }
 
 /* Makes an entry for a socket, in place of what had its number before. */
-struct cshim_stream *cshim_stream_add(struct cshim_streams *streams, int fd)
+struct cshim_stream *cshim_fix_stream_add(struct cshim_streams *streams, int fd)
 {
-	struct cshim_stream *s = cshim_stream_look_up(streams, fd), **at;
+	struct cshim_stream *s = cshim_fix_stream_look_up(streams, fd), **at;
 
 	if (s != NULL)
-		cshim_stream_drop(streams, s);
+		cshim_fix_stream_drop(streams, s);
 	if (!grow(streams))
 		return NULL;
 	s = calloc(1, sizeof(*s));
@@ -214,14 +218,14 @@ struct cshim_stream *cshim_stream_add(struct cshim_streams *streams, int fd)
 		return NULL;
 	s->fd = fd;
 	s->window = FIRST_REQUESTS;
-	s->wire.max_number = cshim_options_max();
+	s->wire.max_number = cshim_fix_options_max();
 	s->wire.most = streams->most > 0 && streams->most < LARGEST ? streams->most : LARGEST;
 	at = fd_bucket(streams, fd);
 	s->next = *at;
 	*at = s;
 	streams->n++;
-	s->number = cshim_socket_number(fd);
-	if (cshim_socket_kind(fd) != CSHIM_SOCKET_STREAM)
+	s->number = cshim_fix_socket_number(fd);
+	if (cshim_fix_socket_kind(fd) != CSHIM_SOCKET_STREAM)
 		s->kind = CSHIM_STREAM_DATAGRAM;
 	else /* a message must not wait for the acknowledgement of the last one */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -229,22 +233,22 @@ struct cshim_stream *cshim_stream_add(struct cshim_streams *streams, int fd)
 }
 
 /* The entry of a socket, or NULL where memory is short. */
-struct cshim_stream *cshim_stream_find(struct cshim_streams *streams, int fd)
+struct cshim_stream *cshim_fix_stream_find(struct cshim_streams *streams, int fd)
 {
 	struct cshim_stream *s;
 
 	if (fd < 0) /* libcoap reads on after the end */
 		return NULL;
-	s = cshim_stream_look_up(streams, fd);
-	if (s != NULL && s->number == cshim_socket_number(fd))
+	s = cshim_fix_stream_look_up(streams, fd);
+	if (s != NULL && s->number == cshim_fix_socket_number(fd))
 		return s;
-	s = cshim_stream_add(streams, fd); /* another socket has got the descriptor */
+	s = cshim_fix_stream_add(streams, fd); /* another socket has got the descriptor */
 	if (s != NULL)
 		s->wire.greeted = true;
 	return s;
 }
 
-void cshim_streams_belongs(struct cshim_streams *streams, const coap_session_t *session)
+void cshim_fix_streams_belongs(struct cshim_streams *streams, const coap_session_t *session)
 {
 	struct cshim_stream *s = streams->last;
 
@@ -252,9 +256,9 @@ void cshim_streams_belongs(struct cshim_streams *streams, const coap_session_t *
 		set_session(streams, s, session);
 }
 
-bool cshim_stream_has_blocks(struct cshim_streams *streams, const coap_session_t *session)
+bool cshim_fix_stream_has_blocks(struct cshim_streams *streams, const coap_session_t *session)
 {
-	const struct cshim_stream *s = cshim_streams_of(streams, session);
+	const struct cshim_stream *s = cshim_fix_streams_of(streams, session);
 
 	return s != NULL && s->wire.has_blocks;
 }

@@ -84,35 +84,37 @@ struct cshim_streams {
 	struct cshim_stream *last; /* that libcoap has added or read from */
 };
 
-/* Until cshim_streams_leave, which gets what cshim_streams_enter has returned, the calls by
+/* Until cshim_fix_streams_leave, which gets what cshim_fix_streams_enter has returned, the calls by
  * this thread are those of libcoap for this context. */
-struct cshim_streams *cshim_streams_enter(struct cshim_streams *streams);
-void cshim_streams_leave(struct cshim_streams *outer);
+struct cshim_streams *cshim_fix_streams_enter(struct cshim_streams *streams);
+void cshim_fix_streams_leave(struct cshim_streams *outer);
 /* The connections in between, else NULL. */
-struct cshim_streams *cshim_streams_current(void);
-void cshim_streams_free(struct cshim_streams *streams);
+struct cshim_streams *cshim_fix_streams_current(void);
+void cshim_fix_streams_free(struct cshim_streams *streams);
 
 /* Notes that the connection that libcoap has added or read from last is of a session. */
-void cshim_streams_belongs(struct cshim_streams *streams, const coap_session_t *session);
-struct cshim_stream *cshim_streams_of(struct cshim_streams *streams, const coap_session_t *session);
+void cshim_fix_streams_belongs(struct cshim_streams *streams, const coap_session_t *session);
+struct cshim_stream *cshim_fix_streams_of(struct cshim_streams *streams,
+					  const coap_session_t *session);
 
 /* Whether the peer has said that it does block-wise transfers (RFC 8323, section 5.3.2). */
-bool cshim_stream_has_blocks(struct cshim_streams *streams, const coap_session_t *session);
+bool cshim_fix_stream_has_blocks(struct cshim_streams *streams, const coap_session_t *session);
 
 /* How many bytes are taken for what is known of the connections. */
-size_t cshim_streams_size(const struct cshim_streams *streams);
+size_t cshim_fix_streams_size(const struct cshim_streams *streams);
 
 /* For the other files of this topic. An entry is found by its socket and made where there is
  * none; look_up does not make one. NULL where memory is short. */
-struct cshim_stream *cshim_stream_look_up(const struct cshim_streams *streams, int fd);
-struct cshim_stream *cshim_stream_find(struct cshim_streams *streams, int fd);
+struct cshim_stream *cshim_fix_stream_look_up(const struct cshim_streams *streams, int fd);
+struct cshim_stream *cshim_fix_stream_find(struct cshim_streams *streams, int fd);
 /* Makes an entry for a socket, in place of what had its number before. */
-struct cshim_stream *cshim_stream_add(struct cshim_streams *streams, int fd);
-void cshim_stream_drop(struct cshim_streams *streams, struct cshim_stream *s);
+struct cshim_stream *cshim_fix_stream_add(struct cshim_streams *streams, int fd);
+void cshim_fix_stream_drop(struct cshim_streams *streams, struct cshim_stream *s);
 /* It is not among those any more that have yet to greet. */
-void cshim_stream_end_greeting(struct cshim_streams *streams, struct cshim_stream *s);
+void cshim_fix_stream_end_greeting(struct cshim_streams *streams, struct cshim_stream *s);
 /* How many bytes wait to be taken, about; and whether any do. */
-void cshim_stream_set_waiting(struct cshim_streams *streams, struct cshim_stream *s, size_t waiting);
-void cshim_stream_set_stuck(struct cshim_streams *streams, struct cshim_stream *s, bool stuck);
+void cshim_fix_stream_set_waiting(struct cshim_streams *streams, struct cshim_stream *s,
+				  size_t waiting);
+void cshim_fix_stream_set_stuck(struct cshim_streams *streams, struct cshim_stream *s, bool stuck);
 
 #endif

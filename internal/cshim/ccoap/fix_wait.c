@@ -35,7 +35,7 @@ static int on_wait(void *transport, unsigned milliseconds)
 static ssize_t on_pull(void *transport, void *data, size_t size)
 {
 	const coap_session_t *session = transport;
-	const cshim_context *c = cshim_tls_current();
+	const cshim_context *c = cshim_ext_tls_current();
 	ssize_t n = __atomic_load_n(&pull_datagram, __ATOMIC_RELAXED)(transport, data, size);
 
 	if (n > 0 && c != NULL && c->tls.heard && cshim_session_is_client(session) &&
@@ -44,19 +44,19 @@ static ssize_t on_pull(void *transport, void *data, size_t size)
 	return n;
 }
 
-void cshim_wait_set_pull(void *session, pull_function *pull)
+void cshim_fix_wait_set_pull(void *session, pull_function *pull)
 {
-	if (cshim_tls_is_datagram() && cshim_tls_current() != NULL) {
+	if (cshim_ext_tls_is_datagram() && cshim_ext_tls_current() != NULL) {
 		__atomic_store_n(&pull_datagram, pull, __ATOMIC_RELAXED);
 		pull = on_pull;
 	}
 	CSHIM_NEXT(set_pull_function, gnutls_transport_set_pull_function)(session, pull);
 }
 
-void cshim_wait_set_wait(void *session, wait_function *wait)
+void cshim_fix_wait_set_wait(void *session, wait_function *wait)
 {
 	CSHIM_NEXT(set_wait_function, gnutls_transport_set_pull_timeout_function)
-	(session, cshim_tls_current() != NULL ? on_wait : wait);
+	(session, cshim_ext_tls_current() != NULL ? on_wait : wait);
 }
 
 #endif

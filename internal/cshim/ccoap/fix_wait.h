@@ -15,7 +15,7 @@ typedef int cshim_wait_timeout(void *transport, unsigned milliseconds);
 
 /* Replace gnutls_transport_set_pull_function and gnutls_transport_set_pull_timeout_function
  * in libcoap. */
-void cshim_wait_set_pull(void *session, cshim_wait_pull *pull);
-void cshim_wait_set_wait(void *session, cshim_wait_timeout *wait);
+void cshim_fix_wait_set_pull(void *session, cshim_wait_pull *pull);
+void cshim_fix_wait_set_wait(void *session, cshim_wait_timeout *wait);
 
 #endif

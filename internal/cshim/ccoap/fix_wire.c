@@ -153,13 +153,14 @@ static size_t look(struct cshim_wire *w, const uint8_t *bytes, size_t size)
 	return n;
 }
 
-size_t cshim_wire_take(struct cshim_wire *w, const uint8_t *bytes, size_t size, unsigned requests)
+size_t cshim_fix_wire_take(struct cshim_wire *w, const uint8_t *bytes, size_t size,
+			   unsigned requests)
 {
 	size_t at = 0, n;
 
 	w->held = false;
 	while (at < size && w->fault == CSHIM_WIRE_GOOD && !w->ended) {
-		if (cshim_wire_within(w)) {
+		if (cshim_fix_wire_within(w)) {
 			n = look(w, bytes + at, size - at);
 			at += w->fault == CSHIM_WIRE_GOOD ? n : 0;
 			continue;
@@ -181,7 +182,7 @@ size_t cshim_wire_take(struct cshim_wire *w, const uint8_t *bytes, size_t size, 
 	return at;
 }
 
-size_t cshim_wire_abort(const struct cshim_wire *w, uint8_t message[CSHIM_WIRE_ABORT])
+size_t cshim_fix_wire_abort(const struct cshim_wire *w, uint8_t message[CSHIM_WIRE_ABORT])
 {
 	static const char *const reasons[] = {
 		[CSHIM_WIRE_GOOD] = "",

@@ -46,16 +46,17 @@ struct cshim_wire {
 
 /* Returns how many bytes libcoap may have, of which requests may begin. The others are
  * for the next time, or there is a fault where they begin. */
-size_t cshim_wire_take(struct cshim_wire *w, const uint8_t *bytes, size_t size, unsigned requests);
+size_t cshim_fix_wire_take(struct cshim_wire *w, const uint8_t *bytes, size_t size,
+			   unsigned requests);
 
 /* Whether a message has begun and is not complete. */
-static inline bool cshim_wire_within(const struct cshim_wire *w)
+static inline bool cshim_fix_wire_within(const struct cshim_wire *w)
 {
 	return w->phase != CSHIM_WIRE_HEADER;
 }
 
 /* Writes an Abort for the fault, and returns its size. */
 enum { CSHIM_WIRE_ABORT = 64 };
-size_t cshim_wire_abort(const struct cshim_wire *w, uint8_t message[CSHIM_WIRE_ABORT]);
+size_t cshim_fix_wire_abort(const struct cshim_wire *w, uint8_t message[CSHIM_WIRE_ABORT]);
 
 #endif

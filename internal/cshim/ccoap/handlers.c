@@ -36,8 +36,8 @@ static void handle_request(coap_session_t *session, const coap_pdu_t *request, c
 	}
 	if (is_new)
 		id = number(c, session);
-	cshim_streams_belongs(&c->streams, session);
-	cshim_stream_handling(&c->streams, session);
+	cshim_fix_streams_belongs(&c->streams, session);
+	cshim_fix_stream_handling(&c->streams, session);
 	goCoapRequest(c->handle, id, session, is_new, coap_is_mcast(coap_session_get_addr_local(session)), &m);
 }
 
@@ -123,7 +123,7 @@ CSHIM_ON_EVENT(on_event, session, event)
 		cshim_session_set_max_retransmit(session, CSHIM_SERVER_RETRANSMITS);
 	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) >= COAP_PROTO_TCP)
-		cshim_streams_belongs(&c->streams, session);
+		cshim_fix_streams_belongs(&c->streams, session);
 	if (event == CSHIM_EVENT_ACCEPTED && !cshim_session_is_client(session) &&
 	    coap_session_get_proto(session) == COAP_PROTO_TLS && c->n_accepted < CSHIM_EVENTS)
 		c->accepted[c->n_accepted++] = coap_session_reference(session);
@@ -133,7 +133,7 @@ CSHIM_ON_EVENT(on_event, session, event)
 	if (id == 0 && event == COAP_EVENT_SESSION_CONNECTED && c->adoption == NULL &&
 	    coap_session_get_type(session) == COAP_SESSION_TYPE_SERVER && coap_session_get_proto(session) >= COAP_PROTO_TCP) {
 		id = number(c, session);
-		cshim_streams_belongs(&c->streams, session);
+		cshim_fix_streams_belongs(&c->streams, session);
 		goCoapSession(c->handle, id, session);
 	}
 	if (id == 0 && (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_DTLS_ERROR) &&

@@ -21,7 +21,7 @@
  * Ours calls the function that libcoap would have called with
  * CSHIM_NEXT(type, symbol)(…). It is also called for contexts of C programs in the same
  * process, and has to pass straight on while the thread is not inside a context of ours:
- * cshim_streams_current(), cshim_tls_current() and the like tell.
+ * cshim_fix_streams_current(), cshim_ext_tls_current() and the like tell.
  * A symbol that this libcoap does not call is not replaced: that is no error, and
  * cshim_interpose_works tells. So does it where nothing can be replaced: with the build tag
  * nointerpose, on processors other than amd64 and arm64, where the table cannot be made
@@ -35,67 +35,67 @@
 	X(recv, cshim_receive_recv)                                                               \
 	/* Gathers messages into one segment. Speed, all versions. 4.2.1 also sends the wrong rest  \
 	 * of a message, and raises SIGPIPE. */                                                     \
-	X(send, cshim_stream_send)                                                                  \
+	X(send, cshim_fix_stream_send)                                                                  \
 	/* Tells of acknowledgements and resets, reads ahead, and drops what libcoap takes wrongly: \
 	 * empty.h, ext_datagram.h, fix_crossing.h. Feature and faults, all versions. */                    \
 	X(recvmsg, cshim_receive_recvmsg)                                                             \
 	/* Takes the cookies that were checked before libcoap sees a ClientHello: fix_cookie.h. Fault,  \
 	 * 4.3.1 and later. */                                                                      \
-	X(gnutls_dtls_cookie_verify, cshim_cookie_verify)                                           \
+	X(gnutls_dtls_cookie_verify, cshim_fix_cookie_verify)                                           \
 	/* The same as recvmsg for datagrams over DTLS; as recv for connections over TLS. */        \
 	X(gnutls_record_recv, cshim_receive_record)                                              \
 	/* Says that recv is called for TLS: stream.h. Bounds a flight over DTLS: ext_flight.h. */      \
 	X(gnutls_handshake, cshim_receive_handshake)                                                 \
 	/* Tells of connections to be read from again, where libcoap asks itself: stream.h. Fault,  \
 	 * 4.2.1. */                                                                                \
-	X(epoll_wait, cshim_stream_epoll_wait)
+	X(epoll_wait, cshim_fix_stream_epoll_wait)
 
 /* libcoap's own functions, as it calls them itself. */
 #define CSHIM_REPLACED_LIBCOAP(X)                                                                   \
 	/* Does not wait for the capabilities of a server: fix_early.c. Fault, 4.3.4 and later. */      \
-	X(coap_session_max_pdu_size, cshim_early_max_pdu_size)                                      \
+	X(coap_session_max_pdu_size, cshim_fix_early_max_pdu_size)                                      \
 	/* Lets critical options through to Go, however many: ext_critical.h. Feature, all versions. */ \
-	X(coap_option_filter_get, cshim_critical_filter_get)                                        \
+	X(coap_option_filter_get, cshim_ext_critical_filter_get)                                        \
 	/* Leaves options of wrong lengths out of datagrams: fix_options.h. Fault, all versions. */     \
-	X(coap_pdu_parse, cshim_options_parse)
+	X(coap_pdu_parse, cshim_fix_options_parse)
 
 /* libcoap's file descriptors: fix_sockets.h. All versions. */
 #define CSHIM_REPLACED_SOCKETS(X)                                                                   \
 	/* Is not inherited by child processes (as accept, epoll_create1 and timerfd_create), and   \
 	 * its kind is known. */                                                                    \
-	X(socket, cshim_sockets_socket)                                                             \
+	X(socket, cshim_fix_sockets_socket)                                                             \
 	/* Clears SO_REUSEADDR of UDP sockets: anybody could share their ports. */                  \
-	X(bind, cshim_sockets_bind)                                                                 \
+	X(bind, cshim_fix_sockets_bind)                                                                 \
 	/* As many connections wait as the system allows, not 5. */                                 \
-	X(listen, cshim_sockets_listen)                                                             \
+	X(listen, cshim_fix_sockets_listen)                                                             \
 	/* Pauses where no descriptor is left: libcoap would try again without end. */              \
-	X(accept, cshim_sockets_accept)                                                             \
+	X(accept, cshim_fix_sockets_accept)                                                             \
 	/* Knows how to pause a listener, which connections there are, and when they are read from: \
 	 * also stream.h. */                                                                        \
-	X(epoll_ctl, cshim_stream_epoll_ctl)                                                       \
-	X(epoll_create1, cshim_sockets_epoll_create1)                                               \
-	X(timerfd_create, cshim_sockets_timerfd_create)
+	X(epoll_ctl, cshim_fix_stream_epoll_ctl)                                                       \
+	X(epoll_create1, cshim_fix_sockets_epoll_create1)                                               \
+	X(timerfd_create, cshim_fix_sockets_timerfd_create)
 
 #ifdef CSHIM_NO_RESUMPTION
 #define CSHIM_REPLACED_TLS(X)
 #else
 #define CSHIM_REPLACED_TLS(X)                                                                       \
 	/* Shows Go each session before its handshake: ext_tls.h. Feature, all versions. */         \
-	X(gnutls_init, cshim_tls_init)                                                              \
+	X(gnutls_init, cshim_ext_tls_init)                                                              \
 	/* Learn how libcoap reads a datagram, tell of those of handshakes, and ask that in place   \
 	 * of select whether there is something to read: fix_wait.h. Fault, all versions. */                                    \
-	X(gnutls_transport_set_pull_function, cshim_wait_set_pull)                                  \
-	X(gnutls_transport_set_pull_timeout_function, cshim_wait_set_wait)                          \
+	X(gnutls_transport_set_pull_function, cshim_fix_wait_set_pull)                                  \
+	X(gnutls_transport_set_pull_timeout_function, cshim_fix_wait_set_wait)                          \
 	/* A flight of a handshake over DTLS goes in few datagrams: ext_flight.h. Speed and loss, all   \
 	 * versions. */                                                                             \
-	X(gnutls_transport_set_push_function, cshim_flight_set_push)                                \
+	X(gnutls_transport_set_push_function, cshim_ext_flight_set_push)                                \
 	/* Give sessions the versions, ciphers and certificates that Go has for them, and names    \
 	 * no credentials that are kept: ext_tls.h. Features and fault, all versions. */           \
-	X(gnutls_priority_set, cshim_tls_set_priority)                                              \
-	X(gnutls_priority_set_direct, cshim_tls_set_priority_direct)                                \
-	X(gnutls_credentials_set, cshim_tls_set_credentials)                                        \
-	X(gnutls_handshake_set_post_client_hello_function, cshim_tls_set_hello_function)            \
-	X(gnutls_server_name_get, cshim_tls_server_name)                                            \
+	X(gnutls_priority_set, cshim_ext_tls_set_priority)                                              \
+	X(gnutls_priority_set_direct, cshim_ext_tls_set_priority_direct)                                \
+	X(gnutls_credentials_set, cshim_ext_tls_set_credentials)                                        \
+	X(gnutls_handshake_set_post_client_hello_function, cshim_ext_tls_set_hello_function)            \
+	X(gnutls_server_name_get, cshim_ext_tls_server_name)                                            \
 	/* Gives a client the time that it needs. Fault, all versions. */                           \
 	X(gnutls_handshake_set_timeout, cshim_fix_patience_timeout)
 #endif

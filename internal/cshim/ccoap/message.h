@@ -30,7 +30,8 @@ struct cshim_buffer {
 
 /* Reads a message. The options go to the buffer. Returns 0 where memory is
  * short. */
-int cshim_message_read(const coap_pdu_t *pdu, struct cshim_message *m, struct cshim_buffer *options);
+int cshim_message_read(const coap_pdu_t *pdu, struct cshim_message *m,
+		       struct cshim_buffer *options);
 
 /* Makes a PDU of a message for a session. With a mid of -1 it gets a new one.
  * Returns NULL where it is larger than the session's messages may be. */

@@ -62,7 +62,8 @@ static coap_dtls_key_t native_key(const struct cshim_key *from)
 }
 
 /* Called with every raw public key, and with certificates first. */
-static int on_raw_key(const char *name, const uint8_t *der, size_t size, coap_session_t *session, unsigned depth,
+static int on_raw_key(const char *name, const uint8_t *der, size_t size, coap_session_t *session,
+		      unsigned depth,
 		      int validated, void *arg)
 {
 	cshim_context *c = arg;
@@ -154,7 +155,7 @@ int cshim_pki_set(cshim_context *c, struct cshim_key *key, bool raw, bool reques
 	pki->set = true;
 	pki->setup = lenient(c, raw);
 	set_peer(&pki->setup, &pki->key, raw, request);
-	if (by_name && !(CSHIM_HEARS_OF_HELLO && cshim_tls_sets_up()))
+	if (by_name && !(CSHIM_HEARS_OF_HELLO && cshim_ext_tls_sets_up()))
 		pki->setup.validate_sni_call_back = on_name;
 	pki->setup.pki_key = native_key(&pki->key);
 	return coap_context_set_pki(c->ctx, &pki->setup);

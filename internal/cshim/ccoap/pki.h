@@ -22,7 +22,8 @@ struct cshim_context;
 /* Sets servers up for certificates, or for raw public keys. It takes the key over.
  * request: they ask their clients for certificates. by_name: they choose the
  * certificate by the name that a client asks for. Returns 0 where libcoap refuses. */
-int cshim_pki_set(struct cshim_context *c, struct cshim_key *key, bool raw, bool request, bool by_name);
+int cshim_pki_set(struct cshim_context *c, struct cshim_key *key, bool raw, bool request,
+		  bool by_name);
 
 /* Adds a key to choose by name, and takes it over. Returns 0 where memory is short. */
 int cshim_pki_add(struct cshim_context *c, struct cshim_key *key);

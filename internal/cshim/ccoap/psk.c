@@ -36,7 +36,8 @@ static coap_bin_const_t text(const char *s)
 	return (coap_bin_const_t){ .length = strlen(s), .s = (const uint8_t *)s };
 }
 
-static const coap_bin_const_t *on_identity(coap_bin_const_t *identity, coap_session_t *session, void *arg)
+static const coap_bin_const_t *on_identity(coap_bin_const_t *identity, coap_session_t *session,
+					   void *arg)
 {
 	cshim_context *c = arg;
 	struct cshim_psk *psk = &c->psk;
@@ -49,7 +50,8 @@ static const coap_bin_const_t *on_identity(coap_bin_const_t *identity, coap_sess
 }
 
 /* Called once for each name. */
-static const coap_dtls_spsk_info_t *on_psk_name(const char *name, coap_session_t *session, void *arg)
+static const coap_dtls_spsk_info_t *on_psk_name(const char *name, coap_session_t *session,
+						void *arg)
 {
 	cshim_context *c = arg;
 	int i = goCoapServerName(c->handle, (char *)name);
@@ -77,7 +79,8 @@ int cshim_psk_set(cshim_context *c, char **hints, size_t n, bool by_name)
 	return coap_context_set_psk2(c->ctx, &setup);
 }
 
-static const coap_dtls_cpsk_info_t *on_hint(coap_str_const_t *hint, coap_session_t *session, void *arg)
+static const coap_dtls_cpsk_info_t *on_hint(coap_str_const_t *hint, coap_session_t *session,
+					    void *arg)
 {
 	cshim_context *c = arg;
 	struct cshim_psk *psk = &c->psk;
@@ -116,11 +119,11 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_open
 	if (bound)
 		cshim_address_to(&opening->local, &from);
 	c->new_client = client->id;
-	outer = cshim_tls_enter(c);
-	outer_sockets = cshim_sockets_enter(&c->sockets);
+	outer = cshim_ext_tls_enter(c);
+	outer_sockets = cshim_fix_sockets_enter(&c->sockets);
 	session = coap_new_client_session_psk2(c->ctx, bound ? &from : NULL, &to, opening->proto, &setup);
-	cshim_sockets_leave(outer_sockets);
-	cshim_tls_leave(outer);
+	cshim_fix_sockets_leave(outer_sockets);
+	cshim_ext_tls_leave(outer);
 	return cshim_session_number(c, session);
 }
 
@@ -142,7 +145,8 @@ const uint8_t *cshim_session_hint(const coap_session_t *session, size_t *size)
 
 #else
 
-static size_t on_identity(const coap_session_t *session, const uint8_t *identity, size_t size, uint8_t *key,
+static size_t on_identity(const coap_session_t *session, const uint8_t *identity, size_t size,
+			  uint8_t *key,
 			  size_t max)
 {
 	cshim_context *c = cshim_context_of(session);
@@ -184,13 +188,13 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_open
 	if (bound)
 		cshim_address_to(&opening->local, &from);
 	c->new_client = ++c->last_session;
-	outer = cshim_tls_enter(c);
-	outer_sockets = cshim_sockets_enter(&c->sockets);
+	outer = cshim_ext_tls_enter(c);
+	outer_sockets = cshim_fix_sockets_enter(&c->sockets);
 	if (text != NULL)
 		session = coap_new_client_session_psk(c->ctx, bound ? &from : NULL, &to, opening->proto, text,
 						      secret.key, secret.key_size);
-	cshim_sockets_leave(outer_sockets);
-	cshim_tls_leave(outer);
+	cshim_fix_sockets_leave(outer_sockets);
+	cshim_ext_tls_leave(outer);
 	free(text);
 	return cshim_session_number(c, session);
 }

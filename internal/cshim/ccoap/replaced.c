@@ -22,5 +22,5 @@ static const struct cshim_replacement replacements[CSHIM_N_REPLACED] = {
 void cshim_replace(void)
 {
 	cshim_interpose_apply(replacements);
-	cshim_options_probe();
+	cshim_fix_options_probe();
 }

@@ -37,18 +37,18 @@ coap_session_t *cshim_session_open(cshim_context *c, const struct cshim_opening 
 	if (bound)
 		cshim_address_to(&opening->local, &from);
 	c->new_client = ++c->last_session;
-	outer = cshim_tls_enter(c);
-	sockets = cshim_sockets_enter(&c->sockets);
-	streams = cshim_streams_enter(&c->streams);
+	outer = cshim_ext_tls_enter(c);
+	sockets = cshim_fix_sockets_enter(&c->sockets);
+	streams = cshim_fix_streams_enter(&c->streams);
 	c->streams.opening = true;
 	c->streams.last = NULL;
 	session = coap_new_client_session(c->ctx, bound ? &from : NULL, &to, opening->proto);
 	c->streams.opening = false;
 	if (session != NULL)
-		cshim_streams_belongs(&c->streams, session);
-	cshim_streams_leave(streams);
-	cshim_sockets_leave(sockets);
-	cshim_tls_leave(outer);
+		cshim_fix_streams_belongs(&c->streams, session);
+	cshim_fix_streams_leave(streams);
+	cshim_fix_sockets_leave(sockets);
+	cshim_ext_tls_leave(outer);
 	return cshim_session_number(c, session);
 }
 
@@ -109,22 +109,22 @@ void *cshim_session_tls(const coap_session_t *session)
 
 void cshim_session_close(coap_session_t *session)
 {
-	struct cshim_streams *outer = cshim_streams_enter(&cshim_context_of(session)->streams);
+	struct cshim_streams *outer = cshim_fix_streams_enter(&cshim_context_of(session)->streams);
 
 	coap_session_disconnected(session, COAP_NACK_NOT_DELIVERABLE);
 	cshim_session_forget(session);
-	cshim_streams_leave(outer);
+	cshim_fix_streams_leave(outer);
 }
 
 void cshim_session_forget(coap_session_t *session)
 {
 	cshim_context *c = cshim_context_of(session);
-	struct cshim_streams *outer = cshim_streams_enter(&c->streams);
+	struct cshim_streams *outer = cshim_fix_streams_enter(&c->streams);
 
 	drop(c, cshim_session_id(session));
 	cshim_session_set_id(session, 0);
 	coap_session_release(session);
-	cshim_streams_leave(outer);
+	cshim_fix_streams_leave(outer);
 }
 
 int cshim_session_send(coap_session_t *session, struct cshim_outgoing outgoing)
@@ -141,27 +141,28 @@ int cshim_session_send(coap_session_t *session, struct cshim_outgoing outgoing)
 	if (pdu == NULL)
 		return CSHIM_TOO_LARGE;
 	CSHIM_BEFORE_SEND(session, c->nstart);
-	outer = cshim_streams_enter(&c->streams);
+	outer = cshim_fix_streams_enter(&c->streams);
 	c->streams.opening = cshim_session_is_client(session);
-	cshim_streams_gather(&c->streams, outgoing.more);
+	cshim_fix_streams_gather(&c->streams, outgoing.more);
 	sent = coap_send(session, pdu);
-	cshim_streams_gather(&c->streams, false);
+	cshim_fix_streams_gather(&c->streams, false);
 	c->streams.opening = false;
 	if (coap_session_get_proto(session) >= COAP_PROTO_TCP) {
-		cshim_stream_sent(&c->streams, session, m->options_size + m->body_size);
+		cshim_fix_stream_sent(&c->streams, session, m->options_size + m->body_size);
 		if (outgoing.answer)
-			cshim_stream_handled(&c->streams, session, m->body_size);
+			cshim_fix_stream_handled(&c->streams, session, m->body_size);
 	}
-	cshim_streams_leave(outer);
+	cshim_fix_streams_leave(outer);
 	if (sent == COAP_INVALID_MID)
 		return CSHIM_NOT_SENT;
 	if (m->type == COAP_MESSAGE_CON)
-		cshim_crossing_sent(&c->crossing, sent);
+		cshim_fix_crossing_sent(&c->crossing, sent);
 	c->responds |= m->type == COAP_MESSAGE_CON && m->code >= COAP_RESPONSE_CODE(200);
 	return sent;
 }
 
-void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote)
+void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local,
+			     struct cshim_address *remote)
 {
 	cshim_address_from(coap_session_get_addr_local(session), local);
 	cshim_address_from(coap_session_get_addr_remote(session), remote);
@@ -169,23 +170,23 @@ void cshim_session_addresses(const coap_session_t *session, struct cshim_address
 
 coap_mid_t cshim_session_ping(coap_session_t *session)
 {
-	struct cshim_streams *outer = cshim_streams_enter(&cshim_context_of(session)->streams);
+	struct cshim_streams *outer = cshim_fix_streams_enter(&cshim_context_of(session)->streams);
 	coap_mid_t id = coap_session_send_ping(session);
 
-	cshim_streams_leave(outer);
+	cshim_fix_streams_leave(outer);
 	return id;
 }
 
 bool cshim_session_has_blocks(coap_session_t *session)
 {
-	return cshim_stream_has_blocks(&cshim_context_of(session)->streams, session);
+	return cshim_fix_stream_has_blocks(&cshim_context_of(session)->streams, session);
 }
 
 void cshim_session_handled(coap_session_t *session)
 {
 	cshim_context *c = cshim_context_of(session);
-	struct cshim_streams *outer = cshim_streams_enter(&c->streams);
+	struct cshim_streams *outer = cshim_fix_streams_enter(&c->streams);
 
-	cshim_stream_handled(&c->streams, session, 0);
-	cshim_streams_leave(outer);
+	cshim_fix_stream_handled(&c->streams, session, 0);
+	cshim_fix_streams_leave(outer);
 }

@@ -120,7 +120,7 @@ void cshim_session_forget(coap_session_t *session);
 
 struct cshim_outgoing {
 	struct cshim_message message;
-	bool more;   /* the next message follows at once: see cshim_streams_gather */
+	bool more;   /* the next message follows at once: see cshim_fix_streams_gather */
 	bool answer; /* a request is handled with it */
 };
 
@@ -137,6 +137,7 @@ void cshim_session_handled(coap_session_t *session);
 
 coap_mid_t cshim_session_ping(coap_session_t *session);
 
-void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local, struct cshim_address *remote);
+void cshim_session_addresses(const coap_session_t *session, struct cshim_address *local,
+			     struct cshim_address *remote);
 
 #endif

@@ -49,7 +49,8 @@ struct cshim_ticket_request {
 /* Looks at a handshake message, before and after GnuTLS deals with it. Returns 0, or what the
  * handshake fails with. */
 struct cshim_session;
-typedef int cshim_message_hook(struct cshim_session *s, unsigned htype, unsigned when, bool incoming,
+typedef int cshim_message_hook(struct cshim_session *s, unsigned htype, unsigned when,
+			       bool incoming,
 			       const gnutls_datum_t *msg);
 
 /* What a gnutls_session_t needs beside it. The address is stable: the session

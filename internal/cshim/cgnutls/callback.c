@@ -11,7 +11,8 @@ extern int goGnutlsStorePut(void *handle, void *id, size_t id_size, void *data, 
 extern int goGnutlsStoreGet(void *handle, void *id, size_t id_size, gnutls_datum_t *data);
 extern int goGnutlsStoreDelete(void *handle, void *id, size_t id_size);
 extern int goGnutlsLimitTickets(void *handle, int new_session, int resumption, int resumed, int n);
-extern int goGnutlsBorrowedLimit(void *handle, int new_session, int resumption, int resumed, int n); /* ext_borrow.go */
+extern int goGnutlsBorrowedLimit(void *handle, int new_session, int resumption, int resumed,
+				 int n); /* ext_borrow.go */
 
 static int psk_key(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
 {
@@ -97,7 +98,8 @@ void cshim_store_attach(cshim_session *s)
 	gnutls_db_set_remove_function(s->tls, store_delete);
 }
 
-int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed, int n)
+int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed,
+			int n)
 {
 	if (s->borrowed)
 		return goGnutlsBorrowedLimit(s->handle, asked->new_session, asked->resumption, resumed, n);

@@ -17,6 +17,7 @@ int cshim_client_hello_message(cshim_session *s, unsigned htype, const gnutls_da
 
 /* What a server's Callbacks.LimitTickets makes of the n tickets that it would
  * send, or a negative number where that fails. */
-int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed, int n);
+int cshim_limit_tickets(cshim_session *s, const struct cshim_ticket_counts *asked, bool resumed,
+			int n);
 
 #endif

@@ -10,7 +10,8 @@
 extern int goGnutlsSign(void *session_handle, void *signer, int algo, int hash, int prehashed,
 			void *data, size_t size, gnutls_datum_t *signature);
 
-int cshim_credentials_trust(gnutls_certificate_credentials_t cred, const gnutls_datum_t *certs, int n)
+int cshim_credentials_trust(gnutls_certificate_credentials_t cred, const gnutls_datum_t *certs,
+			    int n)
 {
 	int ret = 0;
 
@@ -33,7 +34,8 @@ struct signer {
 	int bits;
 };
 
-static int sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *userdata, unsigned int flags,
+static int sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *userdata,
+		     unsigned int flags,
 		     const gnutls_datum_t *data, gnutls_datum_t *signature)
 {
 	struct signer *s = userdata;
@@ -44,7 +46,8 @@ static int sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *u
 			    data->data, data->size, signature);
 }
 
-static int sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *userdata, unsigned int flags,
+static int sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *userdata,
+		     unsigned int flags,
 		     const gnutls_datum_t *hash, gnutls_datum_t *signature)
 {
 	struct signer *s = userdata;
@@ -122,7 +125,7 @@ int cshim_credentials_key(gnutls_certificate_credentials_t cred, const gnutls_da
 		goto fail;
 	/* cred owns the contents of pcerts and the key now. */
 	int index = ret;
-	ret = cshim_choose_add(cred, pcerts, n, key);
+	ret = cshim_fix_choose_add(cred, pcerts, n, key);
 	if (ret != 1)
 		gnutls_free(pcerts);
 	return ret < 0 ? ret : index;

@@ -64,7 +64,7 @@ const dhStrength = C.GNUTLS_SEC_PARAM_MEDIUM
 //	int gnutls_sign_algorithm_get_requested(gnutls_session_t session, size_t indx,
 //		gnutls_sign_algorithm_t *algo);
 func (c *CertificateCredentials) ChooseForClient() Code {
-	return Code(C.cshim_choose_attach(c.c))
+	return Code(C.cshim_fix_choose_attach(c.c))
 }
 
 // Ref refers to the credentials, for a library that sets them by itself.
@@ -78,7 +78,7 @@ func (c *CertificateCredentials) Ref() tlsref.Credentials {
 //
 //	void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t sc);
 func (c *CertificateCredentials) Free() {
-	C.cshim_choose_detach(c.c)
+	C.cshim_fix_choose_detach(c.c)
 	C.gnutls_certificate_free_credentials(c.c)
 	c.c = nil
 	for i := range c.signers {

@@ -7,7 +7,8 @@
 #include "library.h"
 
 /* One certificate or CRL each, in DER. */
-int cshim_credentials_trust(gnutls_certificate_credentials_t cred, const gnutls_datum_t *certs, int n);
+int cshim_credentials_trust(gnutls_certificate_credentials_t cred, const gnutls_datum_t *certs,
+			    int n);
 int cshim_credentials_crl(gnutls_certificate_credentials_t cred, const gnutls_datum_t *der);
 
 /* chain: n certificates in DER, the leaf first. The private key is pkcs8 when

@@ -41,7 +41,8 @@ static void on_end(gnutls_ext_priv_data_t data)
 	cshim_session_discard(s);
 }
 
-int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool datagram, bool verify)
+int cshim_ext_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool datagram,
+			   bool verify)
 {
 	cshim_session *s = calloc(1, sizeof(*s));
 	int ret;
@@ -67,21 +68,21 @@ int cshim_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool dat
 	return 0;
 }
 
-void cshim_borrow_keep_tickets(cshim_session *s)
+void cshim_ext_borrow_keep_tickets(cshim_session *s)
 {
 	s->keep_tickets = true;
 	cshim_hook_attach(s);
 }
 
-int cshim_borrow_know_requests(cshim_session *s)
+int cshim_ext_borrow_know_requests(cshim_session *s)
 {
 	if (s->datagram)
 		return 0; /* there is none before TLS 1.3 */
 	cshim_hook_attach(s);
-	return cshim_ticket_request_attach(s);
+	return cshim_ext_ticket_request_attach(s);
 }
 
-void cshim_borrow_any_key_usage(cshim_session *s)
+void cshim_ext_borrow_any_key_usage(cshim_session *s)
 {
 	s->any_key_usage = true;
 	cshim_hook_attach(s);

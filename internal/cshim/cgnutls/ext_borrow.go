@@ -81,7 +81,8 @@ type Watcher struct {
 //		gnutls_ext_pack_func pack_func, gnutls_ext_unpack_func unpack_func, unsigned flags);
 func (b Borrowed) Watch(w *Watcher, datagram bool) Code {
 	w.h = handle.New(w)
-	code := Code(C.cshim_borrow_watch(b.tls, w.h.Pointer(), C.bool(b.server), C.bool(datagram), C.bool(w.Verify != nil)))
+	server, verify := C.bool(b.server), C.bool(w.Verify != nil)
+	code := Code(C.cshim_ext_borrow_watch(b.tls, w.h.Pointer(), server, C.bool(datagram), verify))
 	if code < 0 {
 		w.h.Delete()
 	}
@@ -156,14 +157,14 @@ func (b Borrowed) watched() *Session { return &Session{C.cshim_session_of(b.tls)
 // before the handshake.
 //
 // Implements: see Session.TakeTickets.
-func (b Borrowed) KeepTickets() { C.cshim_borrow_keep_tickets(b.watched().s) }
+func (b Borrowed) KeepTickets() { C.cshim_ext_borrow_keep_tickets(b.watched().s) }
 
 // TakeAnyKeyUsage is Options.AnyKeyUsage for a watched client. It comes before the handshake.
 //
 // Implements:
 //
 //	void gnutls_session_enable_compatibility_mode(gnutls_session_t session);
-func (b Borrowed) TakeAnyKeyUsage() { C.cshim_borrow_any_key_usage(b.watched().s) }
+func (b Borrowed) TakeAnyKeyUsage() { C.cshim_ext_borrow_any_key_usage(b.watched().s) }
 
 // TakeTickets is as for Session.
 func (b Borrowed) TakeTickets() []Ticket { return b.watched().TakeTickets() }
@@ -188,7 +189,7 @@ func (b Borrowed) Data() ([]byte, Code) {
 func (b Borrowed) RequestTickets(n TicketCounts) Code {
 	s := b.watched()
 	s.RequestTickets(n)
-	return Code(C.cshim_borrow_know_requests(s.s))
+	return Code(C.cshim_ext_borrow_know_requests(s.s))
 }
 
 // AnswerRequests makes a watched server answer ticket requests, with limit tickets
@@ -198,7 +199,7 @@ func (b Borrowed) AnswerRequests(limit uint8, callback bool) Code {
 	s.s.ticket_request.modes = allModes
 	s.s.ticket_request.limit = C.uint8_t(limit)
 	s.s.ticket_request.limited = C.bool(callback)
-	return Code(C.cshim_borrow_know_requests(s.s))
+	return Code(C.cshim_ext_borrow_know_requests(s.s))
 }
 
 // ChooseByName has Watcher.ClientHello called for the session of a server, which must be

@@ -9,7 +9,8 @@ extern void *goGnutlsEarlyData(void *handle);
 
 /* GnuTLS's key begins with the time at which its window began, which differs
  * among objects and processes: it is no use for a record that they share. */
-static int replay_add(void *ptr, time_t expires, const gnutls_datum_t *key, const gnutls_datum_t *data)
+static int replay_add(void *ptr, time_t expires, const gnutls_datum_t *key,
+		      const gnutls_datum_t *data)
 {
 	(void)ptr;
 	(void)expires;
@@ -18,7 +19,7 @@ static int replay_add(void *ptr, time_t expires, const gnutls_datum_t *key, cons
 	return goGnutlsReplayAdd(cshim_current_handle()) < 0 ? GNUTLS_E_DB_ENTRY_EXISTS : 0;
 }
 
-int cshim_anti_replay_new(gnutls_anti_replay_t *out, unsigned window_ms)
+int cshim_ext_anti_replay_new(gnutls_anti_replay_t *out, unsigned window_ms)
 {
 	int ret = gnutls_anti_replay_init(out);
 
@@ -29,7 +30,7 @@ int cshim_anti_replay_new(gnutls_anti_replay_t *out, unsigned window_ms)
 	return 0;
 }
 
-void cshim_early_data_attach(cshim_session *s, gnutls_priority_t priority, bool precedence)
+void cshim_ext_early_data_attach(cshim_session *s, gnutls_priority_t priority, bool precedence)
 {
 	s->early_priority = priority;
 	s->early_precedence = precedence;
@@ -107,7 +108,7 @@ static unsigned choose_group(const cshim_session *s, struct cshim_bytes list)
 	return chosen;
 }
 
-void cshim_early_data_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
+void cshim_ext_early_data_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
 	struct cshim_bytes list, body;
 

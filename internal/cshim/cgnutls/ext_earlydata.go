@@ -25,7 +25,7 @@ type AntiReplay struct{ a C.gnutls_anti_replay_t }
 //		gnutls_db_add_func add_func);
 func NewAntiReplay(window time.Duration) (*AntiReplay, Code) {
 	a := new(AntiReplay)
-	if code := Code(C.cshim_anti_replay_new(&a.a, C.uint(window.Milliseconds()))); code < 0 {
+	if code := Code(C.cshim_ext_anti_replay_new(&a.a, C.uint(window.Milliseconds()))); code < 0 {
 		return nil, code
 	}
 	liveAntiReplays.Add(1)
@@ -52,7 +52,7 @@ func (a *AntiReplay) Free() {
 //	void gnutls_anti_replay_enable(gnutls_session_t session, gnutls_anti_replay_t anti_replay);
 //	int gnutls_priority_group_list(gnutls_priority_t pcache, const unsigned int **list);
 func (s *Session) AcceptEarlyData(p *Priority, precedence bool) {
-	C.cshim_early_data_attach(s.s, p.p, C.bool(precedence))
+	C.cshim_ext_early_data_attach(s.s, p.p, C.bool(precedence))
 }
 
 // DropAntiReplay makes a server forget what Callbacks.EarlyData returned.

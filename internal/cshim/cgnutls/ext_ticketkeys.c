@@ -17,7 +17,7 @@ static int use(cshim_session *s, const struct cshim_ticket_key *k)
 	return gnutls_session_ticket_enable_server(s->tls, &key);
 }
 
-int cshim_ticket_keys_set(cshim_session *s, const struct cshim_ticket_key *keys, size_t n)
+int cshim_ext_ticket_keys_set(cshim_session *s, const struct cshim_ticket_key *keys, size_t n)
 {
 	int ret = use(s, &keys[0]);
 
@@ -32,7 +32,7 @@ int cshim_ticket_keys_set(cshim_session *s, const struct cshim_ticket_key *keys,
 	return 0;
 }
 
-void cshim_ticket_keys_clear(cshim_session *s)
+void cshim_ext_ticket_keys_clear(cshim_session *s)
 {
 	if (s->ticket_keys == NULL)
 		return;
@@ -41,7 +41,8 @@ void cshim_ticket_keys_clear(cshim_session *s)
 	s->ticket_keys = NULL;
 }
 
-static const struct cshim_ticket_key *key_of(const struct cshim_ticket_keys *keys, struct cshim_bytes ticket)
+static const struct cshim_ticket_key *key_of(const struct cshim_ticket_keys *keys,
+					     struct cshim_bytes ticket)
 {
 	if (ticket.n < CSHIM_TICKET_NAME_SIZE)
 		return NULL;
@@ -53,7 +54,8 @@ static const struct cshim_ticket_key *key_of(const struct cshim_ticket_keys *key
 }
 
 /* The key of the first ticket in a ClientHello that has one. */
-static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys, struct cshim_bytes b,
+static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys,
+					   struct cshim_bytes b,
 					   bool datagram)
 {
 	const size_t ticket_age = 4;
@@ -68,7 +70,7 @@ static const struct cshim_ticket_key *find(const struct cshim_ticket_keys *keys,
 	return k;
 }
 
-void cshim_tickets_decline(cshim_session *s, bool on)
+void cshim_ext_tickets_decline(cshim_session *s, bool on)
 {
 	const int another = 25;
 
@@ -90,20 +92,20 @@ static bool outdated(struct cshim_bytes list)
 	return false;
 }
 
-void cshim_ticket_keys_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
+void cshim_ext_ticket_keys_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
 	const struct cshim_ticket_key *k;
 
 	if (s->declines && htype == GNUTLS_HANDSHAKE_FINISHED)
-		cshim_tickets_decline(s, false);
+		cshim_ext_tickets_decline(s, false);
 	if (htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
 		return;
 	if (s->tls13 && outdated(cshim_hello_extensions((struct cshim_bytes){ msg->data, msg->size }, s->datagram)))
-		cshim_tickets_decline(s, true);
+		cshim_ext_tickets_decline(s, true);
 	if (s->ticket_keys == NULL)
 		return;
 	k = find(s->ticket_keys, (struct cshim_bytes){ msg->data, msg->size }, s->datagram);
 	if (k != NULL)
 		use(s, k); /* where it fails the first key stays */
-	cshim_ticket_keys_clear(s);
+	cshim_ext_ticket_keys_clear(s);
 }

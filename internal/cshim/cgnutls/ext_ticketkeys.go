@@ -57,7 +57,7 @@ func TicketLifetime() time.Duration {
 //		const gnutls_datum_t *key);
 func (s *Session) EnableTicketKeys(keys []TicketKey) Code {
 	list := (*C.struct_cshim_ticket_key)(unsafe.Pointer(unsafe.SliceData(keys)))
-	return Code(C.cshim_ticket_keys_set(s.s, list, C.size_t(len(keys))))
+	return Code(C.cshim_ext_ticket_keys_set(s.s, list, C.size_t(len(keys))))
 }
 
 // DeclineTickets makes a server that has ticket keys resume with no ticket in this
@@ -66,4 +66,4 @@ func (s *Session) EnableTicketKeys(keys []TicketKey) Code {
 // Implements:
 //
 //	void gnutls_db_set_cache_expiration(gnutls_session_t session, int seconds);
-func (s *Session) DeclineTickets() { C.cshim_tickets_decline(s.s, true) }
+func (s *Session) DeclineTickets() { C.cshim_ext_tickets_decline(s.s, true) }

@@ -93,7 +93,7 @@ static int on_recv(gnutls_session_t tls, const unsigned char *data, size_t size)
 	return s->server ? server_recv(s, data, size) : client_recv(s, data, size);
 }
 
-int cshim_ticket_request_attach(cshim_session *s)
+int cshim_ext_ticket_request_attach(cshim_session *s)
 {
 	/* A client registers for the messages in which it refuses the
 	 * extension, and for those that it did not ask for. */
@@ -169,7 +169,7 @@ static int client_hello(struct cshim_ticket_request *t, struct cshim_bytes list)
 	return 0;
 }
 
-int cshim_ticket_request_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
+int cshim_ext_ticket_request_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
 	struct cshim_bytes b = { msg->data, msg->size };
 	bool found = false;

@@ -6,7 +6,7 @@
 
 enum { HEADER = 5, APPLICATION_DATA = 23, ALERT = 21, NONCE = 12, TEXT = 3 /* level, description, type */ };
 
-size_t cshim_alert_suspect(const cshim_session *s, const uint8_t *record)
+size_t cshim_fix_alert_suspect(const cshim_session *s, const uint8_t *record)
 {
 	size_t size = record[3] << 8 | record[4];
 
@@ -40,7 +40,7 @@ static bool decrypt(cshim_session *s, const uint8_t *record, size_t size, const 
 	return ret >= 0 && n == TEXT;
 }
 
-bool cshim_alert_ignore(cshim_session *s, const uint8_t *record, size_t size)
+bool cshim_fix_alert_ignore(cshim_session *s, const uint8_t *record, size_t size)
 {
 	uint8_t seq[8], text[TEXT];
 

@@ -14,10 +14,10 @@
 
 /* How many bytes of record, of which the header is there, must be seen before
  * GnuTLS does: those of the header, or all. */
-size_t cshim_alert_suspect(const cshim_session *s, const uint8_t *record);
+size_t cshim_fix_alert_suspect(const cshim_session *s, const uint8_t *record);
 
-/* Whether the record, which is as long as cshim_alert_suspect said, is to be
+/* Whether the record, which is as long as cshim_fix_alert_suspect said, is to be
  * left out. GnuTLS then expects the next. */
-bool cshim_alert_ignore(cshim_session *s, const uint8_t *record, size_t size);
+bool cshim_fix_alert_ignore(cshim_session *s, const uint8_t *record, size_t size);
 
 #endif

@@ -111,7 +111,8 @@ static bool signs_with(const struct pair *p, gnutls_sign_algorithm_t algo, bool 
 	}
 }
 
-static bool suits(gnutls_session_t tls, const struct gnutls_cert_retr_st *info, const struct pair *p)
+static bool suits(gnutls_session_t tls, const struct gnutls_cert_retr_st *info,
+		  const struct pair *p)
 {
 	gnutls_protocol_t version = gnutls_protocol_get_version(tls);
 	bool tls13 = version == GNUTLS_TLS1_3;
@@ -130,7 +131,8 @@ static bool suits(gnutls_session_t tls, const struct gnutls_cert_retr_st *info, 
 	return false;
 }
 
-static int choose(gnutls_session_t tls, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs, unsigned *n,
+static int choose(gnutls_session_t tls, const struct gnutls_cert_retr_st *info,
+		  gnutls_pcert_st **certs, unsigned *n,
 		  gnutls_ocsp_data_st **ocsp, unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
 {
 	const struct chooser *c = find(info->cred);
@@ -151,7 +153,7 @@ static int choose(gnutls_session_t tls, const struct gnutls_cert_retr_st *info, 
 	return 0;
 }
 
-int cshim_choose_attach(gnutls_certificate_credentials_t cred)
+int cshim_fix_choose_attach(gnutls_certificate_credentials_t cred)
 {
 	struct chooser *c = calloc(1, sizeof(*c)), **first = bucket(cred);
 
@@ -225,7 +227,8 @@ static int pair_read(struct pair *p)
 	return 0;
 }
 
-int cshim_choose_add(gnutls_certificate_credentials_t cred, gnutls_pcert_st *certs, unsigned n, gnutls_privkey_t key)
+int cshim_fix_choose_add(gnutls_certificate_credentials_t cred, gnutls_pcert_st *certs,
+			 unsigned n, gnutls_privkey_t key)
 {
 	struct chooser *c = find(cred);
 	struct pair p = { .certs = certs, .n = n, .key = key }, *pairs;
@@ -245,7 +248,7 @@ int cshim_choose_add(gnutls_certificate_credentials_t cred, gnutls_pcert_st *cer
 	return 1;
 }
 
-void cshim_choose_detach(gnutls_certificate_credentials_t cred)
+void cshim_fix_choose_detach(gnutls_certificate_credentials_t cred)
 {
 	struct chooser **at, *c;
 

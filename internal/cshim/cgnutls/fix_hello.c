@@ -17,7 +17,7 @@ static bool selects_tls13(struct cshim_bytes b)
 	       cshim_u16(version.p) == TLS1_3;
 }
 
-int cshim_hello_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
+int cshim_fix_hello_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg)
 {
 	struct cshim_bytes b = { msg->data, msg->size };
 	struct cshim_bytes id;

@@ -12,6 +12,6 @@
  * earlier version (RFC 8446 section 4.2.10). GnuTLS 3.7.9 must also give up when
  * the server asks for another hello: it would encrypt that with the key of the
  * early data. Both are GNUTLS_E_EARLY_DATA_REJECTED. */
-int cshim_hello_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg);
+int cshim_fix_hello_message(cshim_session *s, unsigned htype, const gnutls_datum_t *msg);
 
 #endif

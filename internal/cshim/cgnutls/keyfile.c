@@ -17,7 +17,8 @@ static int no_password(void *userdata, int attempt, const char *token_url, const
 	return GNUTLS_E_DECRYPTION_FAILED;
 }
 
-int cshim_key_decode(const gnutls_datum_t *in, bool pem, const char *password, gnutls_datum_t *pkcs8)
+int cshim_key_decode(const gnutls_datum_t *in, bool pem, const char *password,
+		     gnutls_datum_t *pkcs8)
 {
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_fmt_t format = pem ? GNUTLS_X509_FMT_PEM : GNUTLS_X509_FMT_DER;

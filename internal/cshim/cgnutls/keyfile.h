@@ -6,7 +6,8 @@
 
 #include "library.h"
 
-int cshim_key_decode(const gnutls_datum_t *in, bool pem, const char *password, gnutls_datum_t *pkcs8);
+int cshim_key_decode(const gnutls_datum_t *in, bool pem, const char *password,
+		     gnutls_datum_t *pkcs8);
 
 /* certs: an array of n datums; the caller frees it and each of them with
  * gnutls_free, as it does pkcs8. */

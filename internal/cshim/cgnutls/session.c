@@ -6,7 +6,8 @@
 #include "transport.h"
 #include "verify.h"
 
-int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool ticket_requests,
+int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets,
+		      bool ticket_requests,
 		      bool keylog)
 {
 	cshim_session *s = calloc(1, sizeof(*s));
@@ -23,7 +24,7 @@ int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tic
 	}
 	gnutls_session_set_ptr(s->tls, s);
 	if (ticket_requests)
-		ret = cshim_ticket_request_attach(s);
+		ret = cshim_ext_ticket_request_attach(s);
 	if (ret < 0) {
 		gnutls_deinit(s->tls);
 		free(s);
@@ -55,7 +56,7 @@ void cshim_session_free(cshim_session *s)
 
 void cshim_session_discard(cshim_session *s)
 {
-	cshim_ticket_keys_clear(s);
+	cshim_ext_ticket_keys_clear(s);
 	if (s->ticket != NULL)
 		cshim_item_free(s->ticket);
 	queue_free(&s->tickets);

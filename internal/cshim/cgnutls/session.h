@@ -5,7 +5,8 @@
 
 /* What makes and frees a session, with all that it has. */
 
-int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets, bool ticket_requests,
+int cshim_session_new(cshim_session **out, bool server, unsigned flags, bool tickets,
+		      bool ticket_requests,
 		      bool keylog);
 void cshim_session_free(cshim_session *s);
 

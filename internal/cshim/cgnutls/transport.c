@@ -52,14 +52,14 @@ static bool fill_head(cshim_session *s)
 
 	for (;;) {
 		if (s->head_len >= RECORD_HEADER)
-			need = cshim_alert_suspect(s, s->head);
+			need = cshim_fix_alert_suspect(s, s->head);
 		if (s->head_len < need) {
 			size_t n = take(s, s->head + s->head_len, need - s->head_len);
 
 			s->head_len += n;
 			if (n == 0)
 				return false;
-		} else if (need > RECORD_HEADER && cshim_alert_ignore(s, s->head, need)) {
+		} else if (need > RECORD_HEADER && cshim_fix_alert_ignore(s, s->head, need)) {
 			s->head_len = 0;
 			need = RECORD_HEADER;
 		} else {
@@ -119,7 +119,8 @@ void cshim_transport_attach(cshim_session *s)
 	gnutls_transport_set_pull_timeout_function(s->tls, pull_timeout);
 }
 
-static void begin(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *out, size_t out_cap)
+static void begin(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *out,
+		  size_t out_cap)
 {
 	s->in = in;
 	s->in_len = in_len;
@@ -175,7 +176,8 @@ static bool skipped_record(const cshim_session *s, int ret, size_t before)
 	       s->verify != CSHIM_VERIFY_WAITING;
 }
 
-cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, size_t in_len, bool eof,
+cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, size_t in_len,
+			     bool eof,
 			     uint8_t *out, size_t out_cap)
 {
 	size_t before;
@@ -196,7 +198,8 @@ cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, 
 	return end(s, ret, in_len, 0);
 }
 
-cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *p, size_t len)
+cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *p,
+			size_t len)
 {
 	size_t n = 0;
 	unsigned flags = 0;
@@ -250,7 +253,8 @@ cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool
 	return r;
 }
 
-cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, uint8_t *out, size_t out_cap)
+cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, uint8_t *out,
+			size_t out_cap)
 {
 	size_t n = 0;
 	int code = 0;
@@ -323,7 +327,8 @@ cshim_result cshim_send_tickets(cshim_session *s, unsigned n, uint8_t *out, size
 	return end(s, gnutls_session_ticket_send(s->tls, n, 0), 0, 0);
 }
 
-cshim_result cshim_session_data(cshim_session *s, const uint8_t *in, size_t in_len, gnutls_datum_t *data)
+cshim_result cshim_session_data(cshim_session *s, const uint8_t *in, size_t in_len,
+				gnutls_datum_t *data)
 {
 	begin(s, in, in_len, false, NULL, 0);
 	return end(s, gnutls_session_get_data2(s->tls, data), in_len, 0);

@@ -32,18 +32,23 @@ typedef struct cshim_result {
 
 void cshim_transport_attach(cshim_session *s);
 
-cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, size_t in_len, bool eof,
+cshim_result cshim_handshake(cshim_session *s, void *handle, const uint8_t *in, size_t in_len,
+			     bool eof,
 			     uint8_t *out, size_t out_cap);
 /* p is the program's own memory: not void *, of which cgo would check all that
  * lies around it for pointers. */
-cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *p, size_t len);
-cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, uint8_t *out, size_t out_cap);
+cshim_result cshim_recv(cshim_session *s, const uint8_t *in, size_t in_len, bool eof, uint8_t *p,
+			size_t len);
+cshim_result cshim_send(cshim_session *s, const uint8_t *p, size_t len, uint8_t *out,
+			size_t out_cap);
 cshim_result cshim_bye(cshim_session *s, uint8_t *out, size_t out_cap);
-cshim_result cshim_alert(cshim_session *s, int level, int description, uint8_t *out, size_t out_cap);
+cshim_result cshim_alert(cshim_session *s, int level, int description, uint8_t *out,
+			 size_t out_cap);
 cshim_result cshim_alert_for(cshim_session *s, int code, uint8_t *out, size_t out_cap);
 cshim_result cshim_send_tickets(cshim_session *s, unsigned n, uint8_t *out, size_t out_cap);
 
-cshim_result cshim_session_data(cshim_session *s, const uint8_t *in, size_t in_len, gnutls_datum_t *data);
+cshim_result cshim_session_data(cshim_session *s, const uint8_t *in, size_t in_len,
+				gnutls_datum_t *data);
 
 void cshim_set_pull_timeout(cshim_session *s, bool on);
 

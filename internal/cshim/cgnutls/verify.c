@@ -32,7 +32,8 @@ void cshim_verify_accept(cshim_session *s)
  * is recording. */
 static __thread struct cshim_path *recording;
 
-static int on_link(gnutls_x509_crt_t cert, gnutls_x509_crt_t issuer, gnutls_x509_crl_t crl, unsigned status)
+static int on_link(gnutls_x509_crt_t cert, gnutls_x509_crt_t issuer, gnutls_x509_crl_t crl,
+		   unsigned status)
 {
 	struct cshim_path *path = recording;
 	struct cshim_link link = { .status = status };

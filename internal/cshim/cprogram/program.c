@@ -98,7 +98,8 @@ static void use_tls(coap_resource_t *resource, coap_session_t *session, const co
 }
 
 /* Reads from a connection of the program's own, out of a callback. */
-static void use_socket(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *request,
+static void use_socket(coap_resource_t *resource, coap_session_t *session,
+		       const coap_pdu_t *request,
 		       const coap_string_t *query, coap_pdu_t *response)
 {
 	int ends[2];
@@ -113,14 +114,16 @@ static void use_socket(coap_resource_t *resource, coap_session_t *session, const
 	close(ends[1]);
 }
 
-static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent, const coap_pdu_t *received,
+static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent,
+				   const coap_pdu_t *received,
 				   coap_mid_t mid)
 {
 	count(&program_of(session)->responses);
 	return COAP_RESPONSE_OK;
 }
 
-static void on_nack(coap_session_t *session, const coap_pdu_t *sent, coap_nack_reason_t reason, coap_mid_t mid)
+static void on_nack(coap_session_t *session, const coap_pdu_t *sent, coap_nack_reason_t reason,
+		    coap_mid_t mid)
 {
 	count(&program_of(session)->nacks);
 }
@@ -146,7 +149,8 @@ static void on_pong(coap_session_t *session, const coap_pdu_t *received, coap_mi
 
 static const gnucoap_handlers_t handlers = { on_response, on_nack, on_event, on_ping, on_pong };
 
-static coap_resource_t *add(coap_context_t *context, const char *path, coap_method_handler_t handler)
+static coap_resource_t *add(coap_context_t *context, const char *path,
+			    coap_method_handler_t handler)
 {
 	coap_resource_t *resource = coap_resource_init(coap_make_str_const(path), 0);
 	int method;
