@@ -64,12 +64,14 @@ typedef struct {
 #define CSHIM_STOPS_ITS_TIMER 1
 
 /* What else is replaced in it, see interpose.h. */
-#define CSHIM_REPLACED_OLD(X)                                                                       \
-	/* DTLS sends again after 1 s, not 5. */                                                    \
-	X(gnutls_dtls_set_timeouts, cshim_fix_libcoap2_timeouts)                                        \
-	/* Handshakes that are over are not started again. */                                       \
-	X(gnutls_dtls_get_timeout, cshim_fix_libcoap2_timeout)                                          \
-	/* The end of a session does not read on. */                                                \
+#define CSHIM_REPLACED_OLD(X)                                                               \
+	/* Sends again after 1 s, not 5. Fault. In: 4.2.1. Test: TestHandshakeSurvivesLoss. Until: \
+	 * 4.3.1. */                                                                               \
+	X(gnutls_dtls_set_timeouts, cshim_fix_libcoap2_timeouts)                                   \
+	/* Keeps handshakes that are over from being started again. Fault. In: 4.2.1. Test:        \
+	 * TestFlightsGoInOneDatagram, TestObservationsOfAClientMoveTogether. Until: 4.3.1. */     \
+	X(gnutls_dtls_get_timeout, cshim_fix_libcoap2_timeout)                                     \
+	/* Keeps the end of a session from reading on. Fault. In: 4.2.1. Test: none. Until: 4.3.1. */\
 	X(gnutls_bye, cshim_fix_libcoap2_bye)
 
 void cshim_fix_libcoap2_do_events(coap_context_t *ctx);
@@ -94,7 +96,8 @@ void cshim_fix_libcoap2_before_send(coap_session_t *session, unsigned nstart);
 
 /* Groups of IPv6 alone, on the system's choice of an interface. */
 #define CSHIM_JOINS_ANY_GROUP 0
-#define coap_join_mcast_group_intf(ctx, group, interface) ((void)(interface), coap_join_mcast_group(ctx, group))
+#define coap_join_mcast_group_intf(ctx, group, interface) \
+	((void)(interface), coap_join_mcast_group(ctx, group))
 
 /* It lacks this. */
 int cshim_fix_libcoap2_set_hops(coap_session_t *session, int hops);
@@ -108,17 +111,17 @@ int cshim_fix_libcoap2_set_hops(coap_session_t *session, int hops);
 	((void)(events), (void)(n), cshim_fix_libcoap2_do_events(ctx))
 #define CSHIM_DIVIDED 0
 
-#define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
-	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, coap_session_t *session,      \
-			 coap_pdu_t *request, coap_binary_t *cshim_token, coap_string_t *cshim_query,              \
+#define CSHIM_ON_REQUEST(name, session, request, response) \
+	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, coap_session_t *session, \
+			 coap_pdu_t *request, coap_binary_t *cshim_token, coap_string_t *cshim_query, \
 			 coap_pdu_t *response)
 /* Every response is acknowledged before its handler is called. */
 #define CSHIM_REJECTS 0
 #define CSHIM_CONFIRMS_AGAIN 1
 #define CSHIM_COUNTS_BAD_CODES 0
 #define CSHIM_FORGETS_BODIES 0
-#define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
-	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent,               \
+#define CSHIM_ON_RESPONSE(name, session, received) \
+	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *cshim_sent, \
 			 coap_pdu_t *received, const coap_tid_t cshim_mid)
 #define CSHIM_PASS_RESPONSE(c, session, received) ((void)(c))
 #define CSHIM_PASS_NACK(c, session, sent, reason) ((void)(c))
@@ -126,13 +129,13 @@ int cshim_fix_libcoap2_set_hops(coap_session_t *session, int hops);
 #define CSHIM_PASS_EVENT(c, session, event) ((void)(c))
 #define CSHIM_ACCEPT_RESPONSE return
 #define CSHIM_REJECT_RESPONSE return
-#define CSHIM_ON_NACK(name, session, sent, reason)                                                                 \
-	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *sent,                     \
+#define CSHIM_ON_NACK(name, session, sent, reason) \
+	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *sent, \
 			 coap_nack_reason_t reason, const coap_tid_t cshim_mid)
-#define CSHIM_ON_PING(name, session, received)                                                                     \
-	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *received,                 \
+#define CSHIM_ON_PING(name, session, received) \
+	static void name(coap_context_t *cshim_ctx, coap_session_t *session, coap_pdu_t *received, \
 			 const coap_tid_t cshim_mid)
-#define CSHIM_ON_EVENT(name, session, event)                                                                       \
+#define CSHIM_ON_EVENT(name, session, event) \
 	static int name(coap_context_t *cshim_ctx, coap_event_t event, coap_session_t *session)
 
 #else
@@ -186,41 +189,42 @@ typedef coap_bin_const_t cshim_token;
 /* The last block of a body that is complete, when it comes again, begins another body. */
 #define CSHIM_FORGETS_BODIES (LIBCOAP_VERSION >= 4003005U)
 
-#define CSHIM_ON_REQUEST(name, session, request, response)                                                         \
-	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request,      \
+#define CSHIM_ON_REQUEST(name, session, request, response) \
+	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request, \
 			 const coap_string_t *cshim_query, coap_pdu_t *response)
-#define CSHIM_ON_RESPONSE(name, session, received)                                                                 \
-	static coap_response_t name(coap_session_t *session, const coap_pdu_t *cshim_sent,                         \
+#define CSHIM_ON_RESPONSE(name, session, received) \
+	static coap_response_t name(coap_session_t *session, const coap_pdu_t *cshim_sent, \
 				    const coap_pdu_t *received, const coap_mid_t cshim_mid)
 /* What is not for Go goes to the handler of the C program, if it has one. */
-#define CSHIM_PASS_RESPONSE(c, session, received)                                                                  \
-	if ((c)->adoption != NULL)                                                                                 \
+#define CSHIM_PASS_RESPONSE(c, session, received) \
+	if ((c)->adoption != NULL) \
 	return cshim_adoption_response(c, session, cshim_sent, received, cshim_mid)
-#define CSHIM_PASS_NACK(c, session, sent, reason)                                                                  \
-	do {                                                                                                       \
-		if ((c)->adoption != NULL)                                                                         \
-			cshim_adoption_nack(c, session, sent, reason, cshim_mid);                                  \
+#define CSHIM_PASS_NACK(c, session, sent, reason) \
+	do { \
+		if ((c)->adoption != NULL) \
+			cshim_adoption_nack(c, session, sent, reason, cshim_mid); \
 	} while (0)
-#define CSHIM_PASS_PING(kind, session, received)                                                                   \
-	do {                                                                                                       \
-		const cshim_context *cshim_c = cshim_context_of(session);                                          \
-                                                                                                                   \
-		if (cshim_c->adoption != NULL && cshim_c->adoption->handlers.kind != NULL)                         \
-			cshim_c->adoption->handlers.kind(session, received, cshim_mid);                            \
+#define CSHIM_PASS_PING(kind, session, received) \
+	do { \
+		const cshim_context *cshim_c = cshim_context_of(session); \
+\
+		if (cshim_c->adoption != NULL && cshim_c->adoption->handlers.kind != NULL) \
+			cshim_c->adoption->handlers.kind(session, received, cshim_mid); \
 	} while (0)
-#define CSHIM_PASS_EVENT(c, session, event)                                                                        \
-	do {                                                                                                       \
-		if ((c)->adoption != NULL)                                                                         \
-			cshim_adoption_event(c, session, event);                                                   \
+#define CSHIM_PASS_EVENT(c, session, event) \
+	do { \
+		if ((c)->adoption != NULL) \
+			cshim_adoption_event(c, session, event); \
 	} while (0)
 #define CSHIM_ACCEPT_RESPONSE return COAP_RESPONSE_OK
 #define CSHIM_REJECT_RESPONSE return COAP_RESPONSE_FAIL
-#define CSHIM_ON_NACK(name, session, sent, reason)                                                                 \
-	static void name(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,         \
+#define CSHIM_ON_NACK(name, session, sent, reason) \
+	static void name(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason, \
 			 const coap_mid_t cshim_mid)
-#define CSHIM_ON_PING(name, session, received)                                                                     \
+#define CSHIM_ON_PING(name, session, received) \
 	static void name(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t cshim_mid)
-#define CSHIM_ON_EVENT(name, session, event) static int name(coap_session_t *session, const coap_event_t event)
+#define CSHIM_ON_EVENT(name, session, event) \
+	static int name(coap_session_t *session, const coap_event_t event)
 
 #endif
 

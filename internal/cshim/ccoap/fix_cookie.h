@@ -1,3 +1,14 @@
+/* Mends: libcoap makes a session for the first ClientHello of an address, before that has sent a
+ * cookie back, and takes no more of them when 100 are open: so 102 datagrams with made-up
+ * addresses close a server over DTLS for half a minute. And it gives the ClientHello of a client
+ * that has started again from its port to the session of before.
+ *
+ * So the cookie is asked for and checked here, without a state, before libcoap sees the datagram
+ * (RFC 6347, section 4.2.1). A good one from an address that has a session ends that (section
+ * 4.2.8): the client sends again and gets a new one.
+ *
+ * In: 4.3.1 and later. Until: none yet. Test: TestClientHellosOfAddressesThatDoNotAnswer,
+ * TestDTLSClientThatRestartsFromTheSamePort. */
 #ifndef CSHIM_FIX_COOKIE_H
 #define CSHIM_FIX_COOKIE_H
 
@@ -5,14 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
-
-/* libcoap makes a session for the first ClientHello of an address, before that has
- * sent a cookie back, and takes no more of them when 100 are open: so 102 datagrams with
- * made-up addresses close a server over DTLS for half a minute. And it gives the
- * ClientHello of a client that has started again from its port to the session of before.
- * So the cookie is asked for and checked here, without a state, before libcoap
- * sees the datagram (RFC 6347, section 4.2.1). A good one from an address that has a
- * session ends that (section 4.2.8): the client sends again and gets a new one. */
 
 struct cshim_context;
 

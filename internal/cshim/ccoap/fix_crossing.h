@@ -1,13 +1,14 @@
+/* Mends: the two sides of a session number their messages independently, but libcoap takes a
+ * non-confirmable message for the end of one of its own confirmable ones that has the same ID, no
+ * longer sends that again, and continues to count it for NSTART: with an NSTART of 1 it sends no
+ * other. So such messages get another ID.
+ *
+ * In: 4.3.1 and later. Until: none yet. Test: TestMessagesOfBothSidesMayHaveTheSameID. */
 #ifndef CSHIM_FIX_CROSSING_H
 #define CSHIM_FIX_CROSSING_H
 
 #include <stddef.h>
 #include <stdint.h>
-
-/* The two sides of a session number their messages independently. But libcoap from
- * 4.3.1 on takes a non-confirmable message for the end of one of its own confirmable
- * ones that has the same ID, no longer sends that again, and goes on counting it for
- * NSTART: with an NSTART of 1 it sends no other. So such messages get another ID. */
 
 enum { CSHIM_CROSSING = 64 };
 

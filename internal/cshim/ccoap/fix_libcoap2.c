@@ -1,5 +1,13 @@
 //go:build libcoap2
 
+/* Mends what libcoap 4.2.1 alone does wrong: confirmable messages that the peer's host refuses are
+ * sent to the end; a TLS session is used before it is made; NSTART is 1; a DTLS flight is sent
+ * again after 5 s; handshakes that are over are started again; and the end of a session reads on.
+ * compat.h declares it.
+ *
+ * In: 4.2.1. Until: 4.3.1. Test: TestNobodyThereIsTheOutcome,
+ * TestContextEndsARequestAndItsLateAnswerIsDropped, TestHandshakeSurvivesLoss. */
+
 #define _GNU_SOURCE
 #include <netinet/in.h>
 #include <stdbool.h>

@@ -1,3 +1,9 @@
+/* Mends: libcoap rejects a whole datagram for an option whose length is wrong, also where that is
+ * elective and to be ignored (RFC 7252, section 5.4.3), and takes the empty Uri-Query for one,
+ * which is legal. 4.3.5 rejects it for the option 65535 too. So these options are left out of what
+ * libcoap parses. The context notes what Go has to know of the message.
+ *
+ * In: all versions. Until: none yet. Test: TestOptionsOfWrongLengths, TestHighestOption. */
 #ifndef CSHIM_FIX_OPTIONS_H
 #define CSHIM_FIX_OPTIONS_H
 
@@ -6,11 +12,6 @@
 #include <stdint.h>
 
 #include "compat.h"
-
-/* libcoap rejects a whole datagram for an option whose length is wrong, also where that is
- * elective and to be ignored (RFC 7252, section 5.4.3), and takes the empty Uri-Query for
- * one, which is legal. 4.3.5 rejects it for the option 65535. So these options are left out of what libcoap parses. The context
- * notes what Go has to know of the message. */
 
 struct cshim_odd_options {
 	uint16_t critical; /* the first one that is critical; 0: there is none */

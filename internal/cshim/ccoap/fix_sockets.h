@@ -1,3 +1,12 @@
+/* Mends: libcoap's file descriptors are inherited by child processes; any program can share its
+ * UDP ports, and take their messages, because it sets SO_REUSEADDR; five connections wait to be
+ * accepted, and where no file descriptor is left for one, its loop turns without end.
+ *
+ * So its calls for sockets come here (interpose.h), which also notes what kind of socket a
+ * descriptor is.
+ *
+ * In: all versions. Until: none yet. Test: TestChildrenInheritNothing, TestNobodySharesAPort,
+ * TestManyConnectionsWaitToBeAccepted, TestServerWithoutDescriptors. */
 #ifndef CSHIM_FIX_SOCKETS_H
 #define CSHIM_FIX_SOCKETS_H
 
@@ -5,12 +14,6 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
-/* libcoap's file descriptors are inherited by child processes; any program can share
- * its UDP ports, and take their messages, because it sets SO_REUSEADDR; five
- * connections wait to be accepted, and where no file descriptor is left for one, its
- * loop turns without end. So its calls for sockets come here (interpose.h), which also
- * notes what kind of socket a descriptor is. */
 
 enum cshim_socket_kind {
 	CSHIM_SOCKET_UNKNOWN, /* made before there was anything of ours */

@@ -1,9 +1,13 @@
+/* Mends: libcoap reads from a connection as long as there is something, whether its peer takes the
+ * answers or not. This says when a connection is read from, and when it is ended:
+ * fix_stream_table.h.
+ *
+ * In: all versions. Until: none yet. Test: TestConnectionThatIsNotReadIsNotReadFrom,
+ * TestSilentConnectionsEnd. */
 #ifndef CSHIM_FIX_STREAM_FLOW_H
 #define CSHIM_FIX_STREAM_FLOW_H
 
 #include "fix_stream_table.h"
-
-/* When a connection is read from, and when it is ended. */
 
 /* Events for connections to be read from, of which epoll does not tell. Returns their
  * number. */

@@ -1,3 +1,8 @@
+/* Mends: libcoap loses bytes that it reads from a connection, and acts on messages that do not
+ * count. It gets what fix_wire.h lets it have, and the rest is kept for the next time.
+ *
+ * In: all versions. Until: none yet. Test: TestTCPMessagesThatComeInPieces,
+ * TestClientAbortsConnections. */
 #ifndef CSHIM_FIX_STREAM_READ_H
 #define CSHIM_FIX_STREAM_READ_H
 

@@ -1,3 +1,25 @@
+/* Mends: libcoap reads from a connection as long as there is something, queues what the connection
+ * does not take, and bounds neither connections nor their time. So what it does with connections
+ * (interpose.h) goes through the files fix_stream_…: this one knows the connections, _flow says
+ * when they are read from and ended, _read what libcoap gets of them, and _send what it sends.
+ *
+ * - fix_wire.h says what libcoap may have of what has come. The rest is kept. What may not
+ *   come is answered with an Abort (RFC 8323, section 5.6), and the connection ends.
+ * - A connection that a peer has made is not read from while it takes nothing, nor while
+ *   so many of its requests are being handled as may be, or fewer where the answers are large.
+ *   Where it takes nothing for long, or too much waits, it is ended.
+ * - A peer that has sent all that it will is answered before the connection ends.
+ * - Connections whose peer has not sent its capabilities are bounded in number and time.
+ * - TCP_NODELAY is set: without that a message waits for the acknowledgement of the last
+ *   one, 40 ms and more.
+ *
+ * A connection is known from when libcoap adds its socket to epoll, until it takes it
+ * out, by the number of that socket (fix_sockets.h). In a context of a C program libcoap may
+ * do that elsewhere: there all are read from at any time.
+ *
+ * In: all versions. Until: none yet. Test: TestConnectionThatIsNotReadIsNotReadFrom,
+ * TestConnectionThatTakesNothingIsEnded, TestSilentConnectionsAreBounded,
+ * TestClientThatHasSentAllIsAnswered. */
 #ifndef CSHIM_FIX_STREAM_TABLE_H
 #define CSHIM_FIX_STREAM_TABLE_H
 
@@ -9,24 +31,6 @@
 
 #include "compat.h"
 #include "fix_wire.h"
-
-/* What libcoap does with connections goes through here (interpose.h): recv, send and
- * epoll_ctl, and for TLS gnutls_handshake and gnutls_record_recv.
- *
- * - fix_wire.h says what libcoap may have of what has come. The rest is kept. What may not
- *   come is answered with an Abort (RFC 8323, section 5.6), and the connection ends.
- * - libcoap reads as long as there is something, and queues what a connection does not
- *   take. So one that a peer has made is not read from while it takes nothing, nor while
- *   so many of its requests are being handled as may be, or fewer where the answers are large.
- *   Where it takes nothing for long, or too much waits, it is ended.
- * - A peer that has sent all that it will is answered before the connection ends.
- * - Connections whose peer has not sent its capabilities are bounded in number and time.
- * - TCP_NODELAY is set: without that a message waits for the acknowledgement of the last
- *   one, 40 ms and more.
- *
- * A connection is known from when libcoap adds its socket to epoll, until it takes it
- * out, by the number of that socket (fix_sockets.h). In a context of a C program libcoap may
- * do that elsewhere: there all are read from at any time. */
 
 /* What connections that peers have made may do. 0: anything. */
 struct cshim_stream_limits {

@@ -1,14 +1,16 @@
+/* Mends: libcoap loses bytes of a connection when what it reads ends within a header, and deals
+ * with messages before the capabilities of the peer, behind the end that the peer has announced,
+ * and with options of any number. This looks at the messages that come (RFC 8323, section 3.2) and
+ * says what libcoap may have of them.
+ *
+ * In: all versions. Until: none yet. Test: TestStreamKeepsHeadersTogether,
+ * TestTCPMessagesThatComeInPieces, TestServerAbortsConnections, TestNothingCountsBehindTheEnd. */
 #ifndef CSHIM_FIX_WIRE_H
 #define CSHIM_FIX_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The messages that come over a connection (RFC 8323, section 3.2), as far as libcoap
- * needs help with them. It loses bytes when what it reads ends within a header, and
- * deals with messages before the capabilities of the peer, behind the end that the peer
- * has announced, and with options of any number: all that is kept from it. */
 
 /* What a message may have. Beyond it the connection is aborted. */
 enum { CSHIM_WIRE_OPTIONS = 1024, CSHIM_WIRE_OPTION_BYTES = 128 << 10 };

@@ -1,13 +1,12 @@
+/* Mends: GnuTLS takes every alert of TLS 1.3 but close_notify for a fatal one, also user_canceled,
+ * which means nothing and which Java sends before each close_notify. So a record that may be one
+ * is decrypted here first, and left out if it is.
+ *
+ * In: all versions. Until: none yet. Test: TestUserCanceled. */
 #ifndef CSHIM_FIX_ALERT_H
 #define CSHIM_FIX_ALERT_H
 
 #include "base.h"
-
-/* Alerts that mean nothing, and that are still no error.
- *
- * Under TLS 1.3 that is user_canceled, which Java sends before each
- * close_notify: GnuTLS takes every alert but close_notify for a fatal one. So a
- * record that may be one is decrypted here first, and left out if it is. */
 
 /* How many such alerts may come in a row. */
 #define CSHIM_MAX_WARNINGS 16

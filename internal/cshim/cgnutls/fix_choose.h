@@ -1,3 +1,8 @@
+/* Mends: GnuTLS by itself picks a client's key pair in ways that leave peers without one: it takes
+ * a list without PKCS #1 for one without RSA, knows no Ed25519 below TLS 1.3, and of two pairs
+ * takes none where the server names no authorities.
+ *
+ * In: all versions. Until: none yet. Test: TestClientChoosesAmongItsCertificates. */
 #ifndef CSHIM_FIX_CHOOSE_H
 #define CSHIM_FIX_CHOOSE_H
 
@@ -5,10 +10,7 @@
 
 #include "library.h"
 
-/* GnuTLS by itself picks a client's key pair in ways that leave peers without one:
- * it takes a list without PKCS #1 for one without RSA, knows no Ed25519 below TLS
- * 1.3, and of two pairs takes none where the server names no authorities. Makes
- * clients with cred present the first pair that suits the server's authorities and
+/* Makes clients with cred present the first pair that suits the server's authorities and
  * signature algorithms. It comes before cshim_credentials_key. */
 int cshim_fix_choose_attach(gnutls_certificate_credentials_t cred);
 
