@@ -62,11 +62,17 @@ func TestResumptionHoweverLibcoapIsLinked(t *testing.T) {
 		{"loaded for all after libcoap", []string{load, coapFile, library + "+"}},
 		{"loaded after GnuTLS", []string{load, gnutlsFile + "+", library}},
 		{"loaded for all after GnuTLS", []string{load, gnutlsFile + "+", library + "+"}},
+		{"loaded, unloaded and loaded again", []string{load, library, "-", library}},
+		{"loaded after libcoap was unloaded", []string{load, coapFile, "-", library}},
+		{"loaded before a plugin with libcoap that is unloaded", []string{load, library, coapFile, "-", library}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want := "false 0 0\n"
 			if Supports(FeatureSessionResumption) {
 				want = "true 2 2\n"
+			}
+			if slices.Equal(tc.command[1:], []string{library, "-", library}) {
+				want += want
 			}
 			assert.Equal(t, want, output(t, tc.command[0], tc.command[1:]...))
 		})

@@ -225,7 +225,8 @@ func TestCirclesAreFound(t *testing.T) {
 		},
 		"a name in a comment, a structure, an enumeration and a declaration": {
 			files: []source{
-				{"a.c", "/* cshim_b() */\nstruct s { int cshim_b; };\nenum { A = 1, cshim_b };\nvoid cshim_b(void);\nvoid cshim_a(void)\n{\n}\n"},
+				{"a.c", "/* cshim_b() */\nstruct s { int cshim_b; };\nenum { A, cshim_b };\n" +
+					"void cshim_b(void);\nvoid cshim_a(void)\n{\n}\n"},
 				{"b.c", "void cshim_b(void)\n{\n\tcshim_a();\n}\n"},
 			},
 		},
