@@ -25,7 +25,8 @@ func missing(description string, tests []string) []string {
 	var problems []string
 	values := map[string]string{}
 	for _, label := range []string{"In", "Test", "Until"} {
-		m := regexp.MustCompile(`\b` + label + `: (.*?)(?:\.$|\. (?:In|Test|Until): )`).FindStringSubmatch(text)
+		value := regexp.MustCompile(`\b` + label + `: (.*?)(?:\.$|\. (?:In|Test|Until): )`)
+		m := value.FindStringSubmatch(text)
 		if m == nil {
 			problems = append(problems, label)
 			continue

@@ -15,9 +15,9 @@
  *
  * That is the image in which the dynamic linker has found libcoap for this package, and no other: a
  * copy that a plugin has linked statically, or brings with dlmopen, keeps its calls
- * (TestCopiesOfLibcoapAreLeftAlone). A plugin with the same libcoap shares the image, which is never
- * unloaded: what this package is in depends on it, and a library in Go stays when it is closed
- * (TestResumptionHoweverLibcoapIsLinked).
+ * (TestCopiesOfLibcoapAreLeftAlone). A plugin with the same libcoap shares the image, which is
+ * never unloaded: what this package is in depends on it, and a library in Go stays when it is
+ * closed (TestResumptionHoweverLibcoapIsLinked).
  *
  * To add one:
  *   1. a line below: the symbol and our function, with a comment in this form, which a test
