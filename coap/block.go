@@ -5,29 +5,28 @@ import (
 	"github.com/gnucoap/gnucoap/coap/internal/wire"
 )
 
-// What can go wrong in a block-wise transfer (RFC 7959). errors.Is finds them in what
-// Session.Do returns.
+// Errors of block-wise transfers (RFC 7959). Session.Do returns errors that match them.
 var (
-	// ErrBodyChanged says that the body of a response changed while its blocks
-	// were fetched, again and again, or where it could not be fetched anew.
+	// ErrBodyChanged says that the body of a response changed while its blocks were fetched, and
+	// that it could not be fetched anew, or changed again each time.
 	ErrBodyChanged = block.ErrChanged
-	// ErrBodyTooLarge says that the body of a response exceeds Config.MaxBody, or
-	// that a body has more blocks than can be numbered.
+	// ErrBodyTooLarge says that the body of a response exceeds Config.MaxBody, or that a body
+	// has more blocks than can be numbered.
 	ErrBodyTooLarge = block.ErrTooLarge
-	// ErrBadBlock says that the peer sent a block that was not asked for, or one
-	// that contradicts its own options.
+	// ErrBadBlock says that the peer sent a block that was not asked for, or that does not
+	// match its own options.
 	ErrBadBlock = block.ErrBad
 )
 
 const (
 	blockOptions = 24 // bytes that the options of a block-wise transfer may add
-	otherOptions = 48 // bytes that are left for the options of a block that is asked for
+	otherOptions = 48 // bytes that are reserved for the options of a block that is asked for
 	tcpHeader    = 6
 	headSize     = 4 + wire.TokenSize + 1
 	dtlsOverhead = 37 // bytes of a record besides its content, at most
 )
 
-// blockSZX is the size exponent of Config.BlockSize.
+// blockSZX returns the size exponent of Config.BlockSize.
 func (c *Config) blockSZX() uint8 {
 	if c.BlockSize == 0 {
 		return block.MaxSZX
@@ -37,8 +36,8 @@ func (c *Config) blockSZX() uint8 {
 
 func (c *Config) maxBody() int { return orDefault(c.MaxBody, defaultMaxBody) }
 
-// findBlock returns the value of a block option, where there is one. A block size of 7 is
-// allowed over reliable transports only.
+// findBlock returns the value of a block option, if there is one. The size exponent 7 is allowed
+// over reliable transports only.
 func (c *conn) findBlock(options wire.Options, id OptionID) (v block.Value, ok bool, err error) {
 	value, ok := findOption(options, id)
 	if !ok {
@@ -55,8 +54,8 @@ func (c *conn) findBlock(options wire.Options, id OptionID) (v block.Value, ok b
 // hasBlocks reports whether there are options of block-wise transfers.
 func (o Options) hasBlocks() bool { return o.Has(OptionBlock1) || o.Has(OptionBlock2) }
 
-// blockSZX is the size exponent of the blocks that this side sends and asks for.
-// libcoap takes no datagram that is larger than the MTU.
+// blockSZX returns the size exponent of the blocks that this side sends and asks for. libcoap does
+// not receive datagrams that are larger than the MTU.
 func (c *conn) blockSZX() uint8 {
 	szx := c.l.config.blockSZX()
 	mtu := int(c.transfers.mtu.Load())
@@ -69,12 +68,11 @@ func (c *conn) blockSZX() uint8 {
 	return block.Shrink(szx, mtu-headSize-otherOptions)
 }
 
-// roomFor returns how many bytes of body a message may have besides options of
-// a size.
+// roomFor returns how many bytes of body fit into a message besides so many bytes of options.
 func (c *conn) roomFor(options int) int {
 	most := c.native.MaxPDUSize()
 	if mtu := int(c.transfers.mtu.Load()); mtu != 0 && c.proto.Reliable() {
-		most = min(most, mtu-tcpHeader) // what the peer allows replaces it in libcoap
+		most = min(most, mtu-tcpHeader) // libcoap replaces it by what the peer allows
 	}
 	return most - wire.TokenSize - 1 - options - blockOptions
 }
@@ -88,8 +86,8 @@ func (s *Session) room(options int) int {
 	return s.c.roomFor(options)
 }
 
-// takesSeveral reports whether the peer takes messages of several blocks (RFC 8323, section
-// 6): it has said so, or sent one.
+// takesSeveral reports whether the peer accepts messages with several blocks (RFC 8323, section
+// 6): it has said so, or has sent one.
 func (s *Session) takesSeveral() bool {
 	c := s.c
 	if c.transfers.bert.Load() || !c.proto.Reliable() || s.enter() != nil {

@@ -54,20 +54,20 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 	case err == nil && (own || r.isSimple(&m)):
 		return &Response{Code: Code(m.Code), Options: decodeOptions(m.Options), Body: m.Body}, nil
 	case err == nil:
-		return newTransfer(ctx, c, r, options).goOn(m, szx)
+		return newTransfer(ctx, c, r, options).finish(m, szx)
 	case !own && errors.Is(err, ErrTooLarge) && len(r.Body) > 0:
 		return newTransfer(ctx, c, r, options).sendAndReceive(block.FromBytes(r.Body), szx, true)
 	}
 	return nil, err
 }
 
-// fitsOneMessage reports whether a request is worth a try in one message.
+// fitsOneMessage reports whether a request is tried in one message first.
 func (c *conn) fitsOneMessage(r *Request, szx uint8) bool {
 	return r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.transfers.mtu.Load() == 0)
 }
 
-// doWhole sends a request in one message, and again where the response wants an Echo option. It
-// returns the options of the last one.
+// doWhole sends a request in one message, and once more if the response asks for an Echo option.
+// It returns the options of the last request.
 func (s *Session) doWhole(ctx context.Context, r *Request, options Options, asksEarly bool, szx uint8) (
 	m ccoap.Message, _ Options, err error,
 ) {
@@ -90,7 +90,7 @@ func (s *Session) doWhole(ctx context.Context, r *Request, options Options, asks
 	return m, options, err
 }
 
-// newTransfer copies the request, so that one that needs no transfer can stay on its
+// newTransfer copies the request, so that a request that needs no transfer can stay on the
 // caller's stack.
 func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *transfer {
 	t := &transfer{c: c, ctx: ctx, r: *r, options: options.Clone(), progress: Progress{ReceiveTotal: -1}}
@@ -110,9 +110,9 @@ func (t *transfer) inBlocks(szx uint8) (*Response, error) {
 	return t.sendAndReceive(source, szx, false)
 }
 
-// goOn returns the response that m begins, after a request that went in one message. Where the
-// server wants smaller blocks, the request is made again.
-func (t *transfer) goOn(m ccoap.Message, szx uint8) (*Response, error) {
+// finish returns the response whose first part is m, after a request that went in one message. If
+// the server wants smaller blocks, the request is sent again.
+func (t *transfer) finish(m ccoap.Message, szx uint8) (*Response, error) {
 	if hint, ok := t.smaller(&m, szx); ok && hint.Size() < len(t.r.Body) {
 		return t.sendAndReceive(block.FromBytes(t.r.Body), hint.SZX, true)
 	}
@@ -120,7 +120,7 @@ func (t *transfer) goOn(m ccoap.Message, szx uint8) (*Response, error) {
 	return t.receive(m)
 }
 
-// smaller returns the block size that a server asks for when it finds one of size szx too large.
+// smaller returns the block size that the server asks for when a block of size szx is too large.
 func (t *transfer) smaller(m *ccoap.Message, szx uint8) (block.Value, bool) {
 	if Code(m.Code) != CodeRequestEntityTooLarge {
 		return block.Value{}, false
@@ -147,7 +147,7 @@ func (r *Request) message(options wire.Options, body []byte) *ccoap.Message {
 	return m
 }
 
-// isSimple reports whether a response only has to be returned.
+// isSimple reports whether a response can be returned as it is.
 func (r *Request) isSimple(response *ccoap.Message) bool {
 	return r.Sink == nil && r.OnProgress == nil && Code(response.Code) != CodeRequestEntityTooLarge &&
 		!block.Mentioned(response.Options)
@@ -166,9 +166,9 @@ func (s *Session) ready(ctx context.Context) error {
 	}
 }
 
-// converse sends a message and what next returns for each response, until that is nil, and
-// returns the last response. Unless there is something of the caller's to be called, that does
-// not wake this goroutine up for each response.
+// converse sends a message, and then what next returns for each response, until that is nil. It
+// returns the last response. Unless next may call the caller's code, this goroutine does not wake
+// up for each response.
 func (t *transfer) converse(
 	m *ccoap.Message, next func(ccoap.Message) (*ccoap.Message, error),
 ) (ccoap.Message, error) {
@@ -186,16 +186,16 @@ func (t *transfer) converse(
 	}
 }
 
-// early asks for a response in blocks of a size (RFC 7959, section 2.4).
+// early is the option that asks for a response in blocks of a size (RFC 7959, section 2.4).
 func early(szx uint8) Option { return Option{OptionBlock2, block.Value{SZX: szx}.Encode()} }
 
-// asksEarly reports whether requests ask for blocks: where the user has set a size that
-// is not the server's choice anyway.
+// asksEarly reports whether requests ask for blocks of a size: if the user has set one that the
+// server would not choose anyway.
 func (c *conn) asksEarly(szx uint8) bool {
 	return szx < block.MaxSZX || c.l.config.BlockSize != 0 && !c.proto.Reliable()
 }
 
-// send sends the body in blocks, or in one message where it fits and that is allowed, and
+// send sends the body in blocks, or in one message if it fits and blocks are not required. It
 // returns the response, or its first block.
 func (t *transfer) send(source *block.Source, szx uint8, blocks bool) (m ccoap.Message, err error) {
 	own := t.c.blockSZX()
@@ -223,7 +223,7 @@ type upload struct {
 	t      *transfer
 	body   *block.Upload
 	ownSZX uint8  // of this side, for the response
-	token  []byte // of all blocks: there are servers that put them together by it
+	token  []byte // of all blocks: some servers put them together by it
 }
 
 // next returns the message with the next block.
@@ -260,8 +260,8 @@ func (u *upload) options(v block.Value) wire.Options {
 	return t.options.encode(added...)
 }
 
-// add takes the response to the last message, and returns the next one, or nil where the
-// response is that to the whole request.
+// add takes the response to the last message, and returns the next message, or nil if it is the
+// response to the whole request.
 func (u *upload) add(m ccoap.Message) (*ccoap.Message, error) {
 	t := u.t
 	got, has, err := t.c.findBlock(m.Options, OptionBlock1)
@@ -288,8 +288,8 @@ func (u *upload) add(m ccoap.Message) (*ccoap.Message, error) {
 	return u.next()
 }
 
-// isStale reports whether a response is to an earlier block than a message has, under
-// the same token. Piggybacked ones have the message's ID.
+// isStale reports whether a response answers an earlier block than that of a message with the same
+// token. Piggybacked responses need no such check: they have the message's ID.
 func isStale(response, to *ccoap.Message) bool {
 	if response.Type == ccoap.Acknowledgement {
 		return false
@@ -302,10 +302,11 @@ func isStale(response, to *ccoap.Message) bool {
 	return ok && wire.ParseUint(got)>>4 < wire.ParseUint(sent)>>4
 }
 
-// begin counts a request, and adds a Request-Tag where another one is under way, whose
-// blocks could mix with this one's (RFC 9175, section 3.4): those of responses as well,
-// because only the first request for them says what its body is. For a C program libcoap
-// may add others, to each block another one, where there is none.
+// begin counts a request, and adds a Request-Tag if another one is under way, whose blocks could
+// be confused with this one's (RFC 9175, section 3.4). That applies to the blocks of responses as
+// well, because only the first request for them carries the request's body. In the context of a C
+// program libcoap adds a Request-Tag of its own, a different one for each block, to messages
+// without one.
 func (c *conn) begin(options Options) Options {
 	if (c.transfers.requests.Add(1) > 1 || c.l.shared) && !options.Has(OptionRequestTag) {
 		options = options.with(Option{OptionRequestTag, wire.EncodeUint(c.transfers.tags.Add(1))})
@@ -319,7 +320,7 @@ func (t *transfer) report() {
 	}
 }
 
-// receive returns the response of which m is all, or the first block.
+// receive returns the response that m is, or of which it is the first block.
 func (t *transfer) receive(m ccoap.Message) (*Response, error) {
 	d := &download{
 		t:       t,
@@ -349,7 +350,7 @@ type download struct {
 	next     block.Value
 }
 
-// add takes a response, and returns the request for what follows, or nil where that was all.
+// add takes a response, and returns the request for the next block, or nil if that was the last.
 func (d *download) add(m ccoap.Message) (*ccoap.Message, error) {
 	again := false
 	if d.asked {

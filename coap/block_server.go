@@ -10,10 +10,11 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// A response of so many bytes goes in one message whatever the MTU is.
+// smallResponse is the size in bytes up to which a response goes in one message whatever the MTU
+// is.
 const smallResponse = 64 - 4 - wire.TokenSize - 1
 
-// A blockRequest is what a request says about blocks.
+// A blockRequest is what the options of a request say about blocks.
 type blockRequest struct {
 	key        string // tells the bodies of a session apart
 	has1, has2 bool
@@ -21,29 +22,28 @@ type blockRequest struct {
 	upload     *storedBody // whose last block this is
 }
 
-// accept deals with what a request says about blocks. It reports whether there is
-// something left to be done by a handler.
+// accept processes the block options of a request. It reports whether a handler has to be called.
 func (in *incoming) accept() bool {
 	if in.c.ended != nil {
 		in.done()
 		return false
 	}
-	b := &blockRequest{}
+	blocks := &blockRequest{}
 	var err error
-	if b.one, b.has1, err = in.c.findBlock(in.m.Options, OptionBlock1); err == nil {
-		b.two, b.has2, err = in.c.findBlock(in.m.Options, OptionBlock2)
+	if blocks.one, blocks.has1, err = in.c.findBlock(in.m.Options, OptionBlock1); err == nil {
+		blocks.two, blocks.has2, err = in.c.findBlock(in.m.Options, OptionBlock2)
 	}
 	if err != nil {
 		in.concludeWith(CodeBadRequest, err.Error())
 		return false
 	}
-	b.key = block.RequestKey(uint8(in.m.Code), in.m.Options)
-	in.blocks = b
-	if b.has1 && !in.assemble() {
+	blocks.key = block.RequestKey(uint8(in.m.Code), in.m.Options)
+	in.blocks = blocks
+	if blocks.has1 && !in.assemble() {
 		return false
 	}
-	if b.has2 && b.two.Num > 0 && !b.has1 {
-		return !in.goOn()
+	if blocks.has2 && blocks.two.Num > 0 && !blocks.has1 {
+		return !in.answerFromStore()
 	}
 	return true
 }
@@ -53,7 +53,7 @@ func (in *incoming) concludeWith(code Code, why string, options ...Option) {
 	in.conclude(&response{code: code, options: options, body: []byte(why)})
 }
 
-// conclude ends a request with a response that is not a handler's.
+// conclude ends a request with a response that does not come from a handler.
 func (in *incoming) conclude(w *response) {
 	in.done()
 	if in.multicast { // RFC 7252, section 8.1
@@ -62,13 +62,13 @@ func (in *incoming) conclude(w *response) {
 	_ = in.respond(&ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body})
 }
 
-// block1 is the option that acknowledges a block.
+// block1 returns the option that acknowledges a block.
 func (in *incoming) block1(more bool) Option {
-	b := in.blocks.one
-	return Option{OptionBlock1, block.Value{Num: b.Num, More: more, SZX: in.c.ownSZX(b.SZX)}.Encode()}
+	one := in.blocks.one
+	return Option{OptionBlock1, block.Value{Num: one.Num, More: more, SZX: in.c.ownSZX(one.SZX)}.Encode()}
 }
 
-// ownSZX is the size exponent that this side uses where the other one uses szx.
+// ownSZX returns the size exponent that this side uses when the peer uses szx.
 func (c *conn) ownSZX(szx uint8) uint8 {
 	own := c.blockSZX()
 	if szx == block.BERT && own == block.MaxSZX {
@@ -77,33 +77,32 @@ func (c *conn) ownSZX(szx uint8) uint8 {
 	return min(szx, own)
 }
 
-// assemble takes a block of a request's body. It reports whether the body is
-// complete.
+// assemble takes a block of a request's body. It reports whether the body is complete.
 func (in *incoming) assemble() bool {
-	b, store, most := in.blocks, &in.c.l.store, in.c.l.config.maxBody()
+	blocks, store, most := in.blocks, &in.c.l.store, in.c.l.config.maxBody()
 	if !in.admitsBlock(most) {
 		return false
 	}
-	if b.one.Num == 0 && !b.one.More {
-		store.drop(in.c, b.key)
+	if blocks.one.Num == 0 && !blocks.one.More {
+		store.drop(in.c, blocks.key)
 		return true
 	}
-	s := in.storedRequest(most)
+	body := in.storedRequest(most)
 	verdict := block.Misses
-	if s != nil {
-		verdict = s.assembly.Add(b.one, in.m.Body)
+	if body != nil {
+		verdict = body.assembly.Add(blocks.one, in.m.Body)
 	}
 	switch verdict {
 	case block.Taken, block.Lags:
-		store.resize(s, s.assembly.Len(), most)
+		store.resize(body, body.assembly.Len(), most)
 		in.concludeWith(CodeContinue, "", in.block1(true))
 	case block.Completes:
-		in.m.Body = s.assembly.Take()
-		store.resize(s, 0, most)
-		b.upload = s
+		in.m.Body = body.assembly.Take()
+		store.resize(body, 0, most)
+		blocks.upload = body
 		return true
 	case block.Repeats:
-		in.repeat(s)
+		in.repeat(body)
 	case block.LagsAgain:
 		in.done()
 		in.acknowledgeOnly()
@@ -113,18 +112,18 @@ func (in *incoming) assemble() bool {
 	return false
 }
 
-// admitsBlock refuses a block that contradicts itself, or that belongs to a body of more than
-// most bytes.
+// admitsBlock reports whether a block agrees with its option and belongs to a body of at most so
+// many bytes. Otherwise it ends the request.
 func (in *incoming) admitsBlock(most int) bool {
-	b, size := in.blocks, len(in.m.Body)
+	blocks, size := in.blocks, len(in.m.Body)
 	total, _ := findOption(in.m.Options, OptionSize1)
 	switch {
-	case !b.one.Fits(size):
+	case !blocks.one.Fits(size):
 		in.concludeWith(CodeBadRequest, "the block has another size than it says", in.block1(false))
 		return false
-	case int(b.one.Offset())+size > most || wire.ParseUint(total) > uint64(most):
-		in.c.l.store.drop(in.c, b.key)
-		echo := block.Value{Num: b.one.Num, SZX: b.one.SZX} // a smaller size would not help
+	case int(blocks.one.Offset())+size > most || wire.ParseUint(total) > uint64(most):
+		in.c.l.store.drop(in.c, blocks.key)
+		echo := block.Value{Num: blocks.one.Num, SZX: blocks.one.SZX} // a smaller size would not help
 		in.concludeWith(CodeRequestEntityTooLarge, "",
 			Option{OptionBlock1, echo.Encode()}, Option{OptionSize1, wire.EncodeUint(uint64(most))})
 		return false
@@ -134,11 +133,11 @@ func (in *incoming) admitsBlock(most int) bool {
 
 // storedRequest returns the body that a block belongs to, or nil.
 func (in *incoming) storedRequest(most int) *storedBody {
-	store, b := &in.c.l.store, in.blocks
-	if b.one.Num == 0 {
-		return store.add(in.c, b.key, most)
+	store, blocks := &in.c.l.store, in.blocks
+	if blocks.one.Num == 0 {
+		return store.add(in.c, blocks.key, most)
 	}
-	return store.find(in.c, b.key)
+	return store.find(in.c, blocks.key)
 }
 
 // acknowledgeOnly ends a request without a response.
@@ -153,34 +152,33 @@ func (in *incoming) acknowledgeOnly() {
 	in.forget()
 }
 
-// repeat answers the last block of a request's body that comes again in another
-// message.
-func (in *incoming) repeat(s *storedBody) {
-	if s.response == nil {
-		s.waiting = append(s.waiting, in)
+// repeat answers the last block of a request's body, which has come again in another message.
+func (in *incoming) repeat(body *storedBody) {
+	if body.response == nil {
+		body.waiting = append(body.waiting, in)
 		return
 	}
-	in.conclude(s.response)
+	in.conclude(body.response)
 }
 
-// finished notes the response to a request.
-func (s *storedBody) finished(w *response) {
-	s.response = w
-	for _, in := range s.waiting {
+// answered keeps the response to the request with the body, and sends it to those that wait.
+func (b *storedBody) answered(w *response) {
+	b.response = w
+	for _, in := range b.waiting {
 		in.conclude(w)
 	}
-	s.waiting = nil
+	b.waiting = nil
 }
 
-// goOn answers the request for a further block of a response. It reports false
-// where that must be made anew.
-func (in *incoming) goOn() bool {
-	b := in.blocks
-	s := in.c.l.store.find(in.c, block.ResponseKey(b.key))
+// answerFromStore answers the request for a further block of a response. It reports false if a
+// handler has to make the response anew.
+func (in *incoming) answerFromStore() bool {
+	blocks := in.blocks
+	body := in.c.l.store.find(in.c, block.ResponseKey(blocks.key))
 	switch {
-	case s != nil && !in.multicast:
+	case body != nil && !in.multicast:
 		in.done()
-		_ = in.respond(in.c.slice(s.response, &b.two, int(b.two.Offset())))
+		_ = in.respond(in.c.slice(body.response, &blocks.two, int(blocks.two.Offset())))
 		return true
 	case Code(in.m.Code) == MethodGet, Code(in.m.Code) == MethodFetch && len(in.m.Body) > 0:
 		return false
@@ -190,36 +188,35 @@ func (in *incoming) goOn() bool {
 	}
 }
 
-// blockwise is the message that answers a request: the response, or one block of
-// it.
+// blockwise returns the message that answers a request: the response, or one block of it.
 func (in *incoming) blockwise(w *response) *ccoap.Message {
 	if in.c.ended != nil {
 		return &ccoap.Message{}
 	}
-	b := in.blocks
+	blocks := in.blocks
 	switch {
-	case b == nil && (len(w.body)+w.options.wireSize() <= smallResponse || in.c.whole(w, nil)):
+	case blocks == nil && (len(w.body)+w.options.wireSize() <= smallResponse || in.c.whole(w, nil)):
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
-	case b == nil:
+	case blocks == nil:
 		return in.c.publish(block.RequestKey(uint8(in.m.Code), in.m.Options), w, nil)
 	}
-	if b.has1 {
+	if blocks.has1 {
 		w.options = w.options.without(OptionBlock1).with(in.block1(false))
 	}
 	var two *block.Value
-	if b.has2 {
-		two = &b.two
+	if blocks.has2 {
+		two = &blocks.two
 	}
-	m := in.c.publish(b.key, w, two)
-	if b.upload != nil {
-		b.upload.finished(&response{code: Code(m.Code), options: decodeOptions(m.Options), body: m.Body})
+	m := in.c.publish(blocks.key, w, two)
+	if blocks.upload != nil {
+		blocks.upload.answered(&response{code: Code(m.Code), options: decodeOptions(m.Options), body: m.Body})
 	}
 	return m
 }
 
-// publish returns the message for a response to a request, and keeps what does not
-// fit into it for the requests of further blocks. key is the request's. The
-// session is not over.
+// publish returns the message for the response to a request with a key. If the response does not
+// fit into one message, it is kept for the requests that ask for further blocks. The session is
+// not over.
 func (c *conn) publish(key string, w *response, two *block.Value) *ccoap.Message {
 	if w.code == CodeValid || c.whole(w, two) { // 2.03 is about all of the body
 		return &ccoap.Message{Code: int(w.code), Options: w.options.encode(), Body: w.body}
@@ -228,9 +225,9 @@ func (c *conn) publish(key string, w *response, two *block.Value) *ccoap.Message
 	kept := *w
 	kept.options = w.options.without(OptionBlock1, OptionObserve)
 	most := c.l.config.maxBody()
-	s := c.l.store.add(c, block.ResponseKey(key), most)
-	s.response = &kept
-	c.l.store.resize(s, len(w.body), most)
+	stored := c.l.store.add(c, block.ResponseKey(key), most)
+	stored.response = &kept
+	c.l.store.resize(stored, len(w.body), most)
 	offset := 0
 	if two != nil && w.code.IsSuccess() {
 		offset = int(two.Offset())
@@ -238,7 +235,7 @@ func (c *conn) publish(key string, w *response, two *block.Value) *ccoap.Message
 	return c.slice(w, two, offset)
 }
 
-// tag adds an ETag made of the body, unless there is one.
+// tag adds an ETag that is computed from the body, unless the response has one.
 func (w *response) tag() {
 	if _, ok := w.options.Get(OptionETag); !ok {
 		tag := binary.BigEndian.AppendUint64(nil, maphash.Bytes(messageSeed, w.body))
@@ -246,8 +243,7 @@ func (w *response) tag() {
 	}
 }
 
-// whole reports whether a response goes in one message, without a word about
-// blocks.
+// whole reports whether a response goes in one message, without block options.
 func (c *conn) whole(w *response, two *block.Value) bool {
 	most := c.roomFor(w.options.wireSize())
 	size := most
@@ -263,8 +259,8 @@ func (c *conn) whole(w *response, two *block.Value) bool {
 	return len(w.body) <= min(size, most)
 }
 
-// slice returns the message with the block at an offset, of the size that was asked
-// for, if any was.
+// slice returns the message with the block at an offset, of the size that was asked for, if any
+// was.
 func (c *conn) slice(w *response, two *block.Value, offset int) *ccoap.Message {
 	szx := c.blockSZX()
 	switch {

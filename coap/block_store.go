@@ -7,18 +7,19 @@ import (
 	"github.com/gnucoap/gnucoap/coap/internal/block"
 )
 
-// A server keeps so many bodies at most, of all its sessions, and so many times Config.MaxBody
-// bytes of them. The address that has most loses what it used longest ago.
+// A server keeps at most maxStored bodies for all its sessions together, and at most
+// maxStoredTimes times Config.MaxBody bytes of them. When there are more, the address that has
+// most loses the body that it used longest ago.
 const (
 	maxStored      = 4096
 	maxStoredTimes = 8
 )
 
-// A blockStore holds the bodies of requests that are being put together, and those
-// of responses that are being fetched, of all sessions. The loop guards it.
+// A blockStore holds the bodies of requests that are being put together, and those of responses
+// that are being fetched, for all sessions. The loop guards it.
 type blockStore struct {
-	used   list.List // of *storedBody, the one that was used last at the end
-	shares shares    // by bytes, and each body counts as some
+	used   list.List // of *storedBody, the most recently used one at the end
+	shares shares    // by bytes; each body counts as some by itself
 	bytes  int
 }
 
@@ -26,7 +27,7 @@ type blockStore struct {
 type storedBody struct {
 	c    *conn
 	key  string
-	at   time.Time // it was used last
+	at   time.Time // when it was used last
 	elem *list.Element
 	held holding
 	size int // bytes
@@ -38,7 +39,7 @@ type storedBody struct {
 	response *response
 }
 
-// add begins a body, in place of another one with its key.
+// add adds an empty body. It replaces another one with the same key.
 func (s *blockStore) add(c *conn, key string, most int) *storedBody {
 	s.drop(c, key)
 	if c.transfers.bodies == nil {
@@ -54,7 +55,7 @@ func (s *blockStore) add(c *conn, key string, most int) *storedBody {
 	return b
 }
 
-// find returns a body, where there is one.
+// find returns the body with a key, or nil.
 func (s *blockStore) find(c *conn, key string) *storedBody {
 	b := c.transfers.bodies[key]
 	if b != nil {
@@ -65,7 +66,7 @@ func (s *blockStore) find(c *conn, key string) *storedBody {
 	return b
 }
 
-// drop removes the body with a key, where there is one.
+// drop removes the body with a key, if there is one.
 func (s *blockStore) drop(c *conn, key string) {
 	if b := c.transfers.bodies[key]; b != nil {
 		s.remove(b)
@@ -94,13 +95,13 @@ func (s *blockStore) resize(b *storedBody, size, most int) {
 	s.limit(b, most)
 }
 
-// weight is what a body counts for: when there are as many as there may be, they count as
-// much as all bytes may.
+// weight is how much a body counts in the shares: its bytes, and a constant for the place that it
+// takes. The constants of the largest number of bodies add up to the largest number of bytes.
 func (b *storedBody) weight(most int) int {
 	return b.size + 1 + int(min(int64(most), 1<<40)*maxStoredTimes/maxStored)
 }
 
-// limit removes bodies until there are few enough, but the one that is in use stays.
+// limit removes bodies until there are few enough. It keeps the one that is in use.
 func (s *blockStore) limit(inUse *storedBody, most int) {
 	for s.used.Len() > 1 && (s.used.Len() > maxStored || s.bytes/maxStoredTimes > most) {
 		b := s.shares.largest().(*storedBody)
@@ -118,15 +119,15 @@ func (s *blockStore) pressed(most int) bool {
 	return s.used.Len() > maxStored/2 || s.bytes/(maxStoredTimes/2) > most
 }
 
-// forget removes what belongs to a session.
+// forget removes the bodies of a session.
 func (s *blockStore) forget(c *conn) {
 	for _, b := range c.transfers.bodies {
 		s.remove(b)
 	}
 }
 
-// release is called when a request is handled. One that got no response is
-// forgotten, and those that wait for that get none either.
+// release is called when a request with the body has been handled. If there was no response, the
+// body is removed, and the requests that wait for the response get none either.
 func (s *blockStore) release(b *storedBody) {
 	if b.response != nil {
 		return
@@ -139,7 +140,8 @@ func (s *blockStore) release(b *storedBody) {
 	b.waiting = nil
 }
 
-// sweep removes what is too old, and returns when to call again; 0: never.
+// sweep removes bodies that are too old. It returns after how long to call it again, or 0 for
+// never.
 func (s *blockStore) sweep() time.Duration {
 	for s.used.Len() > 0 {
 		b := s.used.Front().Value.(*storedBody)

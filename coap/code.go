@@ -2,7 +2,7 @@ package coap
 
 import "fmt"
 
-// A Code is the code of a message: a method, or what became of a request. It is
+// A Code is the code of a message: the method of a request, or the result in a response. It is
 // written as class.detail, such as 2.05 (RFC 7252, section 3).
 type Code uint8
 
@@ -18,7 +18,7 @@ const (
 	MethodIPatch Code = 7
 )
 
-// Codes of responses, as IANA has registered them.
+// Codes of responses that IANA has registered.
 const (
 	CodeCreated  Code = 2<<5 | 1
 	CodeDeleted  Code = 2<<5 | 2
@@ -107,8 +107,8 @@ var codeNames = map[Code]string{
 	CodeAbort:   "Abort",
 }
 
-// String returns the name of a method, such as "GET", and the number of other
-// codes with their name where they have one, such as "2.05 Content".
+// String returns the name of a method, such as "GET". For other codes it returns the number, and
+// the name if there is one, such as "2.05 Content".
 func (c Code) String() string {
 	name := codeNames[c]
 	switch {
@@ -120,8 +120,8 @@ func (c Code) String() string {
 	return fmt.Sprintf("%d.%02d", c.Class(), c.Detail())
 }
 
-// Class returns the number before the point: 0 for requests, 2 for success, 4 for
-// errors of the client, 5 for those of the server, 7 for signalling messages.
+// Class returns the number before the point: 0 for requests, 2 for success, 4 for errors of the
+// client, 5 for errors of the server, 7 for signalling messages.
 func (c Code) Class() int { return int(c >> 5) }
 
 // Detail returns the number after the point.
@@ -130,7 +130,7 @@ func (c Code) Detail() int { return int(c & 31) }
 // IsRequest reports whether c is a method.
 func (c Code) IsRequest() bool { return c.Class() == 0 && c != CodeEmpty }
 
-// IsResponse reports whether c is what became of a request (2.00 to 5.31).
+// IsResponse reports whether c is the code of a response (2.00 to 5.31).
 func (c Code) IsResponse() bool { return c.Class() >= 2 && c.Class() <= 5 }
 
 // IsSuccess reports whether c says that a request succeeded (2.xx).

@@ -5,10 +5,10 @@ import "strconv"
 // A ContentFormat is the number of a media type (RFC 7252, section 12.3).
 type ContentFormat uint16
 
-// Formats that IANA has registered.
+// Content formats that IANA has registered.
 const (
 	TextPlain      ContentFormat = 0
-	COSEEncrypt0   ContentFormat = 16 // RFC 9052, as the others of COSE
+	COSEEncrypt0   ContentFormat = 16 // RFC 9052, as are the other COSE formats
 	COSEMac0       ContentFormat = 17
 	COSESign1      ContentFormat = 18
 	ACECBOR        ContentFormat = 19 // RFC 9200
@@ -28,7 +28,7 @@ const (
 	COSESign       ContentFormat = 98
 	COSEKey        ContentFormat = 101
 	COSEKeySet     ContentFormat = 102
-	SenMLJSON      ContentFormat = 110 // RFC 8428, as the others of SenML
+	SenMLJSON      ContentFormat = 110 // RFC 8428, as are the other SenML formats
 	SensMLJSON     ContentFormat = 111
 	SenMLCBOR      ContentFormat = 112
 	SensMLCBOR     ContentFormat = 113
@@ -78,7 +78,7 @@ var mediaTypes = map[ContentFormat]string{
 	SenMLETCHCBOR:  "application/senml-etch+cbor",
 }
 
-// String returns the media type, or the number of one that has no name here.
+// String returns the media type, or the number if this package does not know the type.
 func (f ContentFormat) String() string {
 	if name, ok := mediaTypes[f]; ok {
 		return name

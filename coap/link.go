@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// A Link describes a resource, as a server lists it in /.well-known/core (RFC
-// 6690).
+// A Link describes a resource in a list such as /.well-known/core (RFC 6690).
 type Link struct {
 	// Target is a URI reference such as "/sensors/1".
 	Target     string
@@ -20,12 +19,11 @@ type Link struct {
 type Attribute struct {
 	Name  string // a token, without spaces and delimiters
 	Value string // without quotation marks
-	// Flag says that the attribute has no value at all, such as obs.
+	// Flag says that the attribute has no value, such as obs.
 	Flag bool
 }
 
-// Get returns the value of the first attribute with a name, without regard to
-// case.
+// Get returns the value of the first attribute with a name. It ignores case.
 func (l Link) Get(name string) (value string, ok bool) {
 	for _, a := range l.Attributes {
 		if strings.EqualFold(a.Name, name) {
@@ -35,8 +33,8 @@ func (l Link) Get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// String returns the link in the link format. In the target, it percent-encodes
-// what a URI reference cannot have.
+// String returns the link in the link format. In the target it percent-encodes characters that a
+// URI reference cannot contain.
 func (l Link) String() string {
 	var b strings.Builder
 	b.WriteByte('<')
@@ -68,8 +66,8 @@ func (l Link) String() string {
 	return b.String()
 }
 
-// bare reports whether the value stands without quotation marks: where that is the
-// only form that a single value has (RFC 6690, section 2; RFC 7252, section 7.2.1).
+// bare reports whether the value is written without quotation marks. It is if a single value has no
+// other form (RFC 6690, section 2; RFC 7252, section 7.2.1).
 func (a Attribute) bare() bool {
 	switch name := strings.ToLower(a.Name); {
 	case name == "ct", name == "sz", name == "hreflang", strings.HasSuffix(name, "*"):
@@ -90,13 +88,13 @@ func FormatLinks(links []Link) []byte {
 	return b.Bytes()
 }
 
-// The characters that end a name of an attribute, and a value that is not quoted.
+// The characters that end the name of an attribute, and a value without quotation marks.
 const (
 	nameEnds  = "=" + valueEnds
 	valueEnds = ";, \t\r\n\"<>"
 )
 
-// ParseLinks parses the link format. The error says at which byte it is broken.
+// ParseLinks parses the link format. The error says at which byte it is malformed.
 func ParseLinks(data []byte) ([]Link, error) {
 	p := &linkParser{rest: string(data)}
 	links, err := p.links()
@@ -160,7 +158,7 @@ func (p *linkParser) link() (l Link, err error) {
 func (p *linkParser) attribute() (a Attribute, err error) {
 	p.space()
 	if a.Name = p.word(nameEnds); a.Name == "" {
-		return a, errors.New("no name of an attribute")
+		return a, errors.New("expected the name of an attribute")
 	}
 	if !p.accept('=') {
 		a.Flag = true
@@ -207,11 +205,11 @@ func (p *linkParser) quoted() (string, error) {
 // listAttributes hold several values, separated by spaces (RFC 6690, section 3).
 var listAttributes = []string{"rt", "if", "rel", "rev", "ct"}
 
-// FilterLinks returns the links that match all query arguments of the form
-// name=value, where a value may end with * (RFC 6690, section 4.1). The name href
-// means the target. Of attributes that are lists, such as rt="a b", one of the values
-// must match. A name alone asks for the attribute with any value or none, such as
-// obs.
+// FilterLinks returns the links that match all query arguments (RFC 6690, section 4.1). An argument
+// has the form name=value; a value that ends with * matches every value with that prefix. The name
+// href stands for the target. If an attribute is a list, such as rt="a b", one of its values must
+// match. An argument that is only a name, such as obs, matches links that have the attribute, with
+// any value or none.
 func FilterLinks(links []Link, queries []string) []Link {
 	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool {
 		return slices.ContainsFunc(queries, func(query string) bool { return !l.matches(query) })

@@ -7,39 +7,37 @@ import (
 	"sync"
 )
 
-// A Mux is a Handler that hands requests on by their method and path. The zero
+// A Mux is a Handler that passes requests to other handlers by their method and path. The zero
 // value is ready for use.
 //
-// A pattern is a path, with a method before it where it is for that method alone:
-// "/time", "GET /sensors/{name}", "PUT /files/{path...}". {name} stands for one
-// segment, and {path...}, at the end, for all segments that are left, also none:
-// Request.PathValue returns them. What is written out is percent-encoded as in a URI;
-// {$} at the end stands for nothing, as in "/{$}". A segment that is written out wins over one that
-// is not, and that over the rest of a path. Two patterns for the same requests are an
-// error of the program.
+// A pattern is a path, optionally with a method before it: "/time", "GET /sensors/{name}", "PUT
+// /files/{path...}". {name} matches one segment, and {path...}, at the end, matches all remaining
+// segments, of which there may be none: Request.PathValue returns them. Literal segments are
+// percent-encoded as in a URI; {$} at the end matches the empty string, as in "/{$}". A literal
+// segment takes precedence over {name}, and {name} over {path...}. Registering two patterns for the
+// same requests panics.
 //
-// A request for a path that no pattern matches is answered with 4.04, and one with
-// a method that no pattern for its path has with 4.05. One whose path has a segment
-// "." or ".." is answered with 4.00 (RFC 7252, section 5.10.1). A GET of
-// /.well-known/core is answered with the list of what the Mux has, unless there is a
-// pattern without wildcards for it.
+// A request for a path that no pattern matches is answered with 4.04, and one whose method no
+// pattern for its path has with 4.05. One whose path has a segment "." or ".." is answered with
+// 4.00 (RFC 7252, section 5.10.1). A GET of /.well-known/core is answered with the list of
+// resources, unless there is a pattern without wildcards for it.
 //
 // The methods may be called from any goroutine.
 type Mux struct {
 	mu   sync.RWMutex
-	root node
+	root branch
 	list []*route // in the order of registration
 }
 
-// A node is a place in the tree of paths.
-type node struct {
-	literal map[string]*node
-	one     *node           // for {name}
+// A branch is a place in the tree of paths.
+type branch struct {
+	literal map[string]*branch
+	one     *branch         // for {name}
 	rest    map[Code]*route // for {name...}; CodeEmpty: any method
 	routes  map[Code]*route // for paths that end here
 }
 
-// A route is what a pattern leads to.
+// A route is a pattern with its handler.
 type route struct {
 	pattern    string
 	method     Code
@@ -50,13 +48,13 @@ type route struct {
 
 // A segment is a part of a pattern between slashes.
 type segment struct {
-	text       string // a wildcard's name, or what is written out, decoded
+	text       string // the name of a wildcard, or a literal, decoded
 	wild, rest bool   // {text}, {text...}
 }
 
 // Handle registers a handler for a pattern. The attributes describe the resource in
-// /.well-known/core. It panics if the pattern is not valid or there is one for the
-// same requests.
+// /.well-known/core. Handle panics if the pattern is not valid, or if there is one for the same
+// requests already.
 func (m *Mux) Handle(pattern string, h Handler, attributes ...Attribute) {
 	r, err := parsePattern(pattern)
 	if err == nil && h == nil {
@@ -79,7 +77,7 @@ func (m *Mux) Handle(pattern string, h Handler, attributes ...Attribute) {
 	m.list = append(m.list, r)
 }
 
-// HandleFunc registers a function for a pattern, see Handle.
+// HandleFunc registers a function as a handler, see Handle.
 func (m *Mux) HandleFunc(pattern string, f func(w ResponseWriter, r *Request), attributes ...Attribute) {
 	m.Handle(pattern, HandlerFunc(f), attributes...)
 }
@@ -116,7 +114,7 @@ func parsePattern(pattern string) (*route, error) {
 			return nil, err
 		case next.rest && !last:
 			return nil, fmt.Errorf("%s is not at the end", part)
-		case next.wild && slices.ContainsFunc(r.segments, func(s segment) bool { return s.wild && s.text == next.text }):
+		case next.wild && r.hasName(next.text):
 			return nil, fmt.Errorf("two wildcards have the name %q", next.text)
 		}
 		r.segments = append(r.segments, next)
@@ -147,39 +145,39 @@ func parseSegment(part string) (segment, error) {
 	return segment{text: name, wild: true, rest: rest}, nil
 }
 
-// at returns the routes for a pattern, making the way to them.
-func (n *node) at(segments []segment) *map[Code]*route {
+// at returns the routes for a pattern. It makes the branches that lead to them.
+func (b *branch) at(segments []segment) *map[Code]*route {
 	for _, s := range segments {
 		switch {
 		case s.rest:
-			return &n.rest
+			return &b.rest
 		case s.wild:
-			if n.one == nil {
-				n.one = &node{}
+			if b.one == nil {
+				b.one = &branch{}
 			}
-			n = n.one
+			b = b.one
 		default:
-			if n.literal == nil {
-				n.literal = make(map[string]*node)
+			if b.literal == nil {
+				b.literal = make(map[string]*branch)
 			}
-			if n.literal[s.text] == nil {
-				n.literal[s.text] = &node{}
+			if b.literal[s.text] == nil {
+				b.literal[s.text] = &branch{}
 			}
-			n = n.literal[s.text]
+			b = b.literal[s.text]
 		}
 	}
-	return &n.routes
+	return &b.routes
 }
 
-// find returns the route for a request. Where there is none, known says that there
-// is one for another method.
-func (n *node) find(method Code, path []string) (r *route, known bool) {
+// find returns the route for a request. If there is none, known reports whether there is one for
+// another method.
+func (b *branch) find(method Code, path []string) (r *route, known bool) {
 	if len(path) == 0 {
-		if r, known = pick(n.routes, method); r != nil {
+		if r, known = pick(b.routes, method); r != nil {
 			return r, true
 		}
 	} else {
-		for _, next := range []*node{n.literal[path[0]], n.one} {
+		for _, next := range []*branch{b.literal[path[0]], b.one} {
 			if next == nil {
 				continue
 			}
@@ -190,7 +188,7 @@ func (n *node) find(method Code, path []string) (r *route, known bool) {
 			known = known || k
 		}
 	}
-	r, k := pick(n.rest, method)
+	r, k := pick(b.rest, method)
 	return r, known || k
 }
 
@@ -201,12 +199,17 @@ func pick(routes map[Code]*route, method Code) (r *route, known bool) {
 	return r, len(routes) > 0
 }
 
-// hasWildcard reports whether the pattern is for more than one path.
+// hasWildcard reports whether the pattern matches more than one path.
 func (r *route) hasWildcard() bool {
 	return slices.ContainsFunc(r.segments, func(s segment) bool { return s.wild })
 }
 
-// values returns what the wildcards of the pattern stand for in a path.
+// hasName reports whether a wildcard of the pattern has a name.
+func (r *route) hasName(name string) bool {
+	return slices.ContainsFunc(r.segments, func(s segment) bool { return s.wild && s.text == name })
+}
+
+// values returns what the wildcards of the pattern match in a path.
 func (r *route) values(path []string) (values map[string]string) {
 	for i, s := range r.segments {
 		if !s.wild {
@@ -224,8 +227,8 @@ func (r *route) values(path []string) (values map[string]string) {
 	return values
 }
 
-// Handler returns the handler for a request, and its pattern: "" where no pattern
-// matches. It sets what PathValue returns.
+// Handler returns the handler for a request, and its pattern, or "" if no pattern matches. It sets
+// the values that Request.PathValue returns.
 func (m *Mux) Handler(r *Request) (h Handler, pattern string) {
 	path := r.Options.PathSegments()
 	if len(path) == 1 && path[0] == "" { // the same URI (RFC 7252, section 6.5)
@@ -254,7 +257,7 @@ type answer Code
 
 func (a answer) ServeCoAP(w ResponseWriter, r *Request) { w.SetCode(Code(a)) }
 
-// ServeCoAP hands the request on.
+// ServeCoAP passes the request to the handler that Handler returns.
 func (m *Mux) ServeCoAP(w ResponseWriter, r *Request) {
 	h, _ := m.Handler(r)
 	h.ServeCoAP(w, r)

@@ -8,14 +8,15 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// understood are the critical options that every program understands: those that this
-// library, or libcoap, deals with, and those that handlers read.
+// understood are the critical options that every program understands: this library or libcoap
+// processes them, or handlers read them.
 var understood = []OptionID{
-	OptionIfMatch, OptionURIHost, OptionIfNoneMatch, OptionURIPort, OptionURIPath, OptionURIQuery, OptionAccept,
-	OptionBlock2, OptionBlock1, OptionProxyURI, OptionProxyScheme,
+	OptionIfMatch, OptionURIHost, OptionIfNoneMatch, OptionURIPort, OptionURIPath, OptionURIQuery,
+	OptionAccept, OptionBlock2, OptionBlock1, OptionProxyURI, OptionProxyScheme,
 }
 
-// What libcoap has room for where it decides which options are known.
+// The numbers of critical options that libcoap can register, in versions in which it decides which
+// options are known.
 const (
 	shortOptions    = 6
 	longOptions     = 2
@@ -29,7 +30,7 @@ func (c *Config) checkCritical() error {
 			return fmt.Errorf("Config.CriticalOptions: %v is not critical", id)
 		}
 		if id > OptionID(ccoap.MaxOption()) {
-			return fmt.Errorf("Config.CriticalOptions: %v, which this libcoap drops messages for: %w", id, ErrNotSupported)
+			return fmt.Errorf("Config.CriticalOptions: this libcoap drops messages with %v: %w", id, ErrNotSupported)
 		}
 	}
 	if ccoap.PassesCritical() {
@@ -57,7 +58,7 @@ func (l *loop) registerCritical(native *ccoap.Context) {
 	}
 }
 
-// A refusal is an option that a message is refused for, and why.
+// A refusal says which option a message is refused for, and why.
 type refusal struct {
 	id  OptionID
 	why string
@@ -67,14 +68,14 @@ const (
 	notUnderstood = "not understood"
 	notSafe       = "not understood and unsafe to forward"
 	tooOften      = "there more than once"
-	wrongLength   = "of a wrong length" // which counts as not understood (RFC 7252, section 5.4.3)
+	wrongLength   = "of a wrong length" // treated as not understood (RFC 7252, section 5.4.3)
 )
 
-// refuses judges the options of a message: critical ones that are not understood, and those
-// that occur twice where they must not (RFC 7252, sections 5.4.1 and 5.4.5). Of what a proxy
-// does not know it may forward what is safe, and must refuse the rest, also where it is
-// elective (section 5.7.1). own are the options of the request that a response is for:
-// whoever sends one understands it.
+// refuses reports whether a message is refused because of its options: a critical one that is not
+// understood, or one that occurs more often than it may (RFC 7252, sections 5.4.1 and 5.4.5). A
+// proxy may forward unknown options that are safe to forward, and must refuse all others, also
+// elective ones (section 5.7.1). own are the options of the request that a response answers: the
+// program understands what it sends.
 func (l *loop) refuses(m *ccoap.Message, proxied bool, own wire.Options) (r refusal, ok bool) {
 	if id := OptionID(m.OddOption); id > OptionID(ccoap.MaxOption()) {
 		return refusal{id, notUnderstood}, true
@@ -104,16 +105,17 @@ func (l *loop) understands(id OptionID) bool {
 	return slices.Contains(understood, id) || slices.Contains(l.config.CriticalOptions, id)
 }
 
-// unforwardable reports whether a proxy must not forward a message with the option: it is
-// unsafe to forward, and this package does not know it.
+// unforwardable reports whether a proxy must not forward a message with the option, because it is
+// unsafe to forward and this package does not know it.
 func (id OptionID) unforwardable() bool {
 	known := slices.Contains(understood, id) || !id.Critical() && id.definition().name != ""
 	return id.UnsafeToForward() && !known
 }
 
-// Unforwardable returns the first option that a proxy must not forward because it is unsafe
-// to forward and this package does not know it (RFC 7252, section 5.7.1). In a response it
-// means 5.02. Requests with such options do not get to handlers of Node.HandleProxy.
+// Unforwardable returns the first option that a proxy must not forward, because it is unsafe to
+// forward and this package does not know it (RFC 7252, section 5.7.1). A proxy that gets such a
+// response answers with 5.02. Requests with such options do not reach handlers of
+// Node.HandleProxy.
 func (o Options) Unforwardable() (OptionID, bool) {
 	for _, option := range o {
 		if option.ID.unforwardable() {
@@ -123,10 +125,10 @@ func (o Options) Unforwardable() (OptionID, bool) {
 	return 0, false
 }
 
-// Unrecognized returns the first critical option of a request to a server that is understood
-// neither by this package nor, as Config.CriticalOptions says, by the program. Only requests
-// for a proxy have any, see Node.HandleProxy: a handler that does not forward such a
-// request has to answer it with CodeBadOption.
+// Unrecognized returns the first critical option of a request to a server that neither this
+// package understands nor, according to Config.CriticalOptions, the program. Only requests to a
+// proxy can have one, see Node.HandleProxy: a handler that does not forward such a request must
+// answer it with CodeBadOption.
 func (r *Request) Unrecognized() (OptionID, bool) {
 	if r.Session == nil {
 		return 0, false
@@ -139,7 +141,7 @@ func (r *Request) Unrecognized() (OptionID, bool) {
 	return 0, false
 }
 
-// refuseOption answers a request that is refused for an option.
+// refuseOption answers a request that is refused because of an option.
 func (in *incoming) refuseOption(r refusal) {
 	switch {
 	case in.multicast || in.c.ended != nil:
@@ -151,8 +153,8 @@ func (in *incoming) refuseOption(r refusal) {
 	}
 }
 
-// acceptable returns what is wrong with the options of a response to a request with others.
-// One that says that an option is bad may contain that one.
+// acceptable returns an error if a response is refused because of its options. own are the options
+// of the request. A 4.02 may contain the option that it complains about.
 func (l *loop) acceptable(m *ccoap.Message, own wire.Options) error {
 	if Code(m.Code) == CodeBadOption {
 		return nil

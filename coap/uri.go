@@ -21,19 +21,18 @@ type URI struct {
 	Query    []string // decoded
 }
 
-// maxText is the most bytes that a host, a segment of a path and an argument of a
-// query may have: those of their options (RFC 7252, section 5.10).
+// maxText is the largest number of bytes in a host, a path segment or a query argument: that of
+// their options (RFC 7252, section 5.10).
 const maxText = 255
 
-// ParseURI parses an absolute URI with one of the schemes coap, coaps, coap+tcp
-// and coaps+tcp. It decodes what is percent-encoded and resolves the path segments
-// "." and "..". It fails with another scheme, user information, an empty host or
-// one that is neither a name nor an address, a port that is not one of 1 to 65535, a
-// bad percent-encoding, a fragment, and a host, a path segment or a query argument
-// of more than 255 bytes. The error says which of them it is.
+// ParseURI parses an absolute URI with the scheme coap, coaps, coap+tcp or coaps+tcp. It decodes
+// percent-encoded characters and resolves the path segments "." and "..". It returns an error,
+// which says what is wrong, if the URI has another scheme, user information, a host that is empty
+// or neither a name nor an address, a port that is not between 1 and 65535, a bad
+// percent-encoding, a fragment, or a host, path segment or query argument of more than 255 bytes.
 func ParseURI(uri string) (*URI, error) {
 	scheme, rest, _ := strings.Cut(uri, ":")
-	// The authority is empty where no "//" comes first.
+	// The authority is empty unless "//" comes first.
 	authority, reference := "", rest
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		authority = after
@@ -43,7 +42,7 @@ func ParseURI(uri string) (*URI, error) {
 		reference = after[len(authority):]
 	}
 	if strings.Contains(authority, "@") {
-		// The URI stays out of the error: there may be a password in it.
+		// The error does not quote the URI, which may contain a password.
 		return nil, errors.New("coap: URI: user information is not allowed")
 	}
 	u, err := parseParts(scheme, authority, reference)
@@ -59,7 +58,7 @@ func parseParts(scheme, authority, reference string) (u *URI, err error) {
 	if u.Protocol, ok = schemes[strings.ToLower(scheme)]; !ok {
 		return nil, errors.New("the scheme is none of coap, coaps, coap+tcp, coaps+tcp")
 	}
-	// The last colon is that of the port, unless it is within brackets.
+	// The last colon precedes the port, unless it is inside brackets.
 	host, port := authority, ""
 	switch bracket := strings.HasPrefix(host, "["); {
 	case bracket && !strings.Contains(host, "]"):
@@ -118,7 +117,7 @@ func parseName(s string) (string, error) {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// lower is for ASCII alone (RFC 7252, section 6.4).
+// lower converts ASCII letters only (RFC 7252, section 6.4).
 func lower(r rune) rune {
 	if 'A' <= r && r <= 'Z' {
 		return r - 'A' + 'a'
@@ -126,8 +125,8 @@ func lower(r rune) rune {
 	return r
 }
 
-// parseLiteral parses an IPv6 address in brackets. The "%" before a zone is encoded
-// itself (RFC 6874), or stands as it is, as many programs write it.
+// parseLiteral parses an IPv6 address in brackets. The "%" before a zone is itself percent-encoded
+// (RFC 6874), or not, as in the URIs of many programs.
 func parseLiteral(s string) (string, error) {
 	literal, ok := strings.CutSuffix(s[1:], "]")
 	if !ok {
@@ -185,7 +184,7 @@ func splitPath(path string) ([]string, error) {
 			segments = append(segments, part)
 			continue
 		}
-		if i == len(parts)-1 { // what is left ends with "/"
+		if i == len(parts)-1 { // the result ends with "/"
 			segments = append(segments, "")
 		}
 	}
@@ -212,7 +211,7 @@ func unescape(what string, parts []string) ([]string, error) {
 	return parts, nil
 }
 
-// setReference sets the path and the query as they stand in a URI.
+// setReference sets the path and the query from their form in a URI.
 func (o *Options) setReference(reference string) error {
 	segments, arguments, err := splitReference(reference)
 	if err != nil {
@@ -223,9 +222,8 @@ func (o *Options) setReference(reference string) error {
 	return nil
 }
 
-// Options returns the options of a request for the resource: the path, the query,
-// and the host where it is a name (RFC 7252, section 6.4). The port is that of the
-// session.
+// Options returns the options of a request for the resource: the path, the query, and the host if
+// it is a name (RFC 7252, section 6.4). The port is that of the session.
 func (u *URI) Options() Options {
 	var o Options
 	if _, err := netip.ParseAddr(u.Host); err != nil {
@@ -279,9 +277,8 @@ func joinPath(segments []string) string {
 	return b.String()
 }
 
-// escape writes s with all bytes percent-encoded but those of more, and those that
-// need it nowhere in a host, a path or a query: the unreserved ones and the
-// sub-delims of RFC 3986 without "&".
+// escape writes s and percent-encodes all bytes except those in more and those that never need it
+// in a host, a path or a query: the unreserved ones and the sub-delims of RFC 3986 without "&".
 func escape(b *strings.Builder, s, more string) {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$'()*+,;="
 	for i := range len(s) {
