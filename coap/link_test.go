@@ -51,10 +51,10 @@ func TestBadLinks(t *testing.T) {
 		"</a>,":           "coap: links: expected < at byte 5",
 		",</a>":           "coap: links: expected < at byte 0",
 		"</a>,,</b>":      "coap: links: expected < at byte 5",
-		"</a>;":           "coap: links: no name of an attribute at byte 5",
-		"</a>;;obs":       "coap: links: no name of an attribute at byte 5",
-		"</a>;=x":         "coap: links: no name of an attribute at byte 5",
-		`</a>;"x"`:        "coap: links: no name of an attribute at byte 5",
+		"</a>;":           "coap: links: expected the name of an attribute at byte 5",
+		"</a>;;obs":       "coap: links: expected the name of an attribute at byte 5",
+		"</a>;=x":         "coap: links: expected the name of an attribute at byte 5",
+		`</a>;"x"`:        "coap: links: expected the name of an attribute at byte 5",
 		`</a>;rt="x`:      "coap: links: no closing quotation mark at byte 9",
 		`</a>;rt="x\"`:    "coap: links: no closing quotation mark at byte 9",
 		`</a>;rt="x\`:     "coap: links: no closing quotation mark at byte 9",
@@ -62,7 +62,7 @@ func TestBadLinks(t *testing.T) {
 		`</a>;rt=x y`:     "coap: links: expected a comma at byte 10",
 		`</a>;rt=x"y"`:    "coap: links: expected a comma at byte 9",
 		"</a>\x00":        "coap: links: expected a comma at byte 4",
-		"</a>;obs;;</b>,": "coap: links: no name of an attribute at byte 9",
+		"</a>;obs;;</b>,": "coap: links: expected the name of an attribute at byte 9",
 	} {
 		links, err := ParseLinks([]byte(text))
 		assert.EqualError(t, err, want, text)
