@@ -72,7 +72,8 @@ test: deps ## run the tests; REQUIRE_PEERS=1 fails where a peer program is missi
 	$(call each,$(MODULES) $(ONCE),$(GOTEST) ./...)
 
 noresume: deps ## run the tests of CoAP without resumption (build tag noresume)
-	GOFLAGS="$(call and_tag,noresume)" $(GOTEST) ./internal/cshim/... ./coap/... ./cmd/... ./examples/...
+	GOFLAGS="$(call and_tag,noresume)" $(GOTEST) ./internal/cshim/... ./coap/... ./cmd/... \
+		./examples/...
 
 nointerpose: deps ## run those of a libcoap that is left as it is (build tag nointerpose)
 	GOFLAGS="$(call and_tag,nointerpose)" $(GOTEST) -run 'Replaced' ./coap
@@ -98,9 +99,10 @@ vet: deps-build ## go vet, and C warnings as errors
 	CGO_CFLAGS='$(WARNINGS)' go build ./internal/cshim/...
 	$(call each,$(MODULES) $(ONCE),go vet ./...)
 
-lint: vet ## vet, gofmt and staticcheck
+lint: vet ## vet, gofmt, the width of lines and staticcheck
 	@files=$$(find . -path ./.build -prune -o -name '*.go' -print | xargs gofmt -l) || exit; \
 	[ -z "$$files" ] || { echo "gofmt -w is due:" $$files; exit 1; }
+	scripts/width.sh
 	$(call each,$(MODULES) $(ONCE),go run $(STATICCHECK) ./...)
 
 bench: deps-build ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)

@@ -31,7 +31,8 @@ func footprint() (Footprint, error) {
 	if _, err := fmt.Sscan(string(data), &size, &resident); err != nil {
 		return Footprint{}, err
 	}
-	return Footprint{float64(resident * os.Getpagesize()), float64(m.HeapInuse), float64(m.StackInuse)}, nil
+	return Footprint{float64(resident * os.Getpagesize()), float64(m.HeapInuse),
+		float64(m.StackInuse)}, nil
 }
 
 // Idle returns what one end of an idle connection holds: n connections are

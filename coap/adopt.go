@@ -16,7 +16,8 @@ var (
 	errOwnThread  = errors.New("the call would wait for itself: its thread has the context locked")
 	errInCallback = errors.New("libcoap, or the C program, uses the context on this thread")
 	errNotLent    = errors.New("the context is not borrowed")
-	errNotOurs    = errors.New("the C program secures this context; another Node may have sessions with DTLS and TLS")
+	errNotOurs    = errors.New(
+		"the C program secures this context; another Node may have sessions with DTLS and TLS")
 )
 
 func init() {

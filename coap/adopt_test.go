@@ -47,8 +47,10 @@ func TestLastBlockThatComesAgainIsAnsweredAgain(t *testing.T) {
 			peer, to := coappeer.NewUDP(t), netip.AddrPortFrom(loopback.Addr(), p.Port())
 			block := func(id uint16, b coappeer.Block, body string) coappeer.Message {
 				options := append(coappeer.Path("go"), b.Option(coappeer.Block1),
-					coappeer.Uint(coappeer.Size1, 16+uint32(len("the end")))) // else libcoap does not put the body together
-				return coappeer.Message{Type: coappeer.CON, Code: coappeer.PUT, ID: id, Token: []byte{1}, Options: options, Payload: []byte(body)}
+					// else libcoap does not put the body together
+					coappeer.Uint(coappeer.Size1, 16+uint32(len("the end"))))
+				return coappeer.Message{Type: coappeer.CON, Code: coappeer.PUT, ID: id, Token: []byte{1},
+					Options: options, Payload: []byte(body)}
 			}
 			last := block(2, coappeer.Block{Num: 1}, "the end")
 			peer.Send(to, block(1, coappeer.Block{More: true}, "0123456789abcdef"))

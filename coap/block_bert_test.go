@@ -42,7 +42,8 @@ func acceptOneBlock(t *testing.T) (*Session, *coappeer.TCP) {
 
 // exchangeCSM says that messages may have 5000 bytes, and bodies several blocks in each.
 func exchangeCSM(t *testing.T, p *coappeer.TCP) {
-	p.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 5000), coappeer.Option{Number: coappeer.BlockWiseTransfer})
+	p.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 5000),
+		coappeer.Option{Number: coappeer.BlockWiseTransfer})
 }
 
 func TestServerTakesSeveralBlocksInAMessage(t *testing.T) {
@@ -61,13 +62,16 @@ func TestServerTakesSeveralBlocksInAMessage(t *testing.T) {
 
 func TestServerSendsSeveralBlocksInAMessage(t *testing.T) {
 	body := string(randomBytes(10_000))
-	c := dialStream(t, listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(body)) })))
+	c := dialStream(t,
+		listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(body)) })))
 	plain := askStream(t, c, message(coappeer.GET, ""))
 	two, _ := plain.Option(coappeer.Block2)
 	assert.Equal(t, block2(0, true, 1024).Value, two, "the client has not said that it can do more")
 	var received string
-	for _, want := range []coappeer.Option{block2(0, true, several), block2(4, true, several), block2(8, false, several)} {
-		got := askStream(t, c, message(coappeer.GET, "", block2(uint32(len(received)/1024), false, several)))
+	for _, want := range []coappeer.Option{block2(0, true, several), block2(4, true, several),
+		block2(8, false, several)} {
+		got := askStream(t,
+			c, message(coappeer.GET, "", block2(uint32(len(received)/1024), false, several)))
 		two, _ := got.Option(coappeer.Block2)
 		assert.Equal(t, want.Value, two)
 		received += string(got.Payload)
@@ -114,7 +118,8 @@ func TestClientSendsSeveralBlocksInAMessage(t *testing.T) {
 		}
 		got := serveStream(t, server, message(code, "", block1(num, num < 9, 1024)))
 		one, _ := got.Option(coappeer.Block1)
-		assert.Equal(t, block1(num, num < 9, 1024).Value, one, "the server has not said that it can do more")
+		assert.Equal(t, block1(num, num < 9, 1024).Value, one,
+			"the server has not said that it can do more")
 	}
 	require.NoError(t, receive(t, c).err)
 
@@ -173,7 +178,8 @@ func TestSourceThatFitsGoesInOneMessage(t *testing.T) {
 			ln := coappeer.ListenTCP(t)
 			s := connect(t, nil, ln.Addr(), TCP)
 			server := ln.Accept(t)
-			server.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20), coappeer.Option{Number: coappeer.BlockWiseTransfer})
+			server.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20),
+				coappeer.Option{Number: coappeer.BlockWiseTransfer})
 			c := start(waitContext(t), s, &Request{Method: MethodPut, Source: test.source})
 			got := serveStream(t, server, message(coappeer.Changed, ""))
 			assert.Empty(t, got.Options)

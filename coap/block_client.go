@@ -29,7 +29,8 @@ type transfer struct {
 	progress Progress
 }
 
-var errOwnBlocks = errors.New("a request with block options of its own cannot have a Source or a Sink")
+var errOwnBlocks = errors.New(
+	"a request with block options of its own cannot have a Source or a Sink")
 
 // do sends a request, with options in place of its own, and returns its response.
 func (s *Session) do(ctx context.Context, r *Request, options Options) (*Response, error) {
@@ -63,12 +64,14 @@ func (s *Session) do(ctx context.Context, r *Request, options Options) (*Respons
 
 // fitsOneMessage reports whether a request is tried in one message first.
 func (c *conn) fitsOneMessage(r *Request, szx uint8) bool {
-	return r.Source == nil && (len(r.Body) <= 16<<szx || c.proto.Reliable() && c.transfers.mtu.Load() == 0)
+	return r.Source == nil &&
+		(len(r.Body) <= 16<<szx || c.proto.Reliable() && c.transfers.mtu.Load() == 0)
 }
 
 // doWhole sends a request in one message, and once more if the response asks for an Echo option.
 // It returns the options of the last request.
-func (s *Session) doWhole(ctx context.Context, r *Request, options Options, asksEarly bool, szx uint8) (
+func (s *Session) doWhole(ctx context.Context, r *Request, options Options, asksEarly bool,
+	szx uint8) (
 	m ccoap.Message, _ Options, err error,
 ) {
 	token := r.Token
@@ -93,7 +96,8 @@ func (s *Session) doWhole(ctx context.Context, r *Request, options Options, asks
 // newTransfer copies the request, so that a request that needs no transfer can stay on the
 // caller's stack.
 func newTransfer(ctx context.Context, c *conn, r *Request, options Options) *transfer {
-	t := &transfer{c: c, ctx: ctx, r: *r, options: options.Clone(), progress: Progress{ReceiveTotal: -1}}
+	t := &transfer{c: c, ctx: ctx, r: *r, options: options.Clone(),
+		progress: Progress{ReceiveTotal: -1}}
 	t.r.Options = nil
 	return t
 }

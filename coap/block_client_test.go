@@ -26,11 +26,16 @@ type turn struct {
 
 func TestUploadFollowsTheServer(t *testing.T) {
 	const code408, code413 = CodeRequestEntityIncomplete, CodeRequestEntityTooLarge
-	on := func(options ...coappeer.Option) coappeer.Message { return message(coappeer.Continue, "", options...) }
-	done := func(options ...coappeer.Option) coappeer.Message { return message(coappeer.Changed, "", options...) }
+	on := func(options ...coappeer.Option) coappeer.Message {
+		return message(coappeer.Continue, "", options...)
+	}
+	done := func(options ...coappeer.Option) coappeer.Message {
+		return message(coappeer.Changed, "", options...)
+	}
 	restart := []turn{
 		{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
-		{one: block1(1, true, 1024), body: 1024, answer: message(coappeer.RequestEntityIncomplete, "", block1(1, false, 1024))},
+		{one: block1(1, true, 1024), body: 1024,
+			answer: message(coappeer.RequestEntityIncomplete, "", block1(1, false, 1024))},
 	}
 	for _, test := range []struct {
 		name  string
@@ -54,7 +59,8 @@ func TestUploadFollowsTheServer(t *testing.T) {
 			{one: block1(1, false, 1024), body: 476, answer: done(block1(1, false, 1024))},
 		}, CodeChanged, nil},
 		{"that finds a block too large", 1500, []turn{
-			{one: block1(0, true, 1024), body: 1024, answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 512))},
+			{one: block1(0, true, 1024), body: 1024,
+				answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 512))},
 			{one: block1(0, true, 512), body: 512, answer: on(block1(0, true, 512))},
 			{one: block1(1, true, 512), body: 512, answer: on(block1(1, true, 512))},
 			{one: block1(2, false, 512), body: 476, answer: done(block1(2, false, 512))},
@@ -65,7 +71,8 @@ func TestUploadFollowsTheServer(t *testing.T) {
 			{one: block1(1, false, 64), body: 36, answer: done(block1(1, false, 64))},
 		}, CodeChanged, nil},
 		{"that finds the body too large", 1500, []turn{
-			{one: block1(0, true, 1024), body: 1024, answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 1024))},
+			{one: block1(0, true, 1024), body: 1024,
+				answer: message(coappeer.RequestEntityTooLarge, "", block1(0, false, 1024))},
 		}, code413, nil},
 		{"that has enough", 2500, []turn{
 			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
@@ -76,7 +83,9 @@ func TestUploadFollowsTheServer(t *testing.T) {
 			{one: block1(1, true, 1024), body: 1024, answer: on(block1(1, true, 1024))},
 			{one: block1(2, false, 1024), body: 452, answer: done(block1(2, false, 1024))},
 		}...), CodeChanged, nil},
-		{"that always forgets", 2500, append(append(append(append([]turn{}, restart...), restart...), restart...), restart...), code408, nil},
+		{"that always forgets", 2500,
+			append(append(append(append([]turn{}, restart...), restart...), restart...), restart...),
+			code408, nil},
 		{"that goes on after the end", 1500, []turn{
 			{one: block1(0, true, 1024), body: 1024, answer: on(block1(0, true, 1024))},
 			{one: block1(1, false, 1024), body: 476, answer: on(block1(1, true, 1024))},
@@ -234,9 +243,11 @@ func TestDownloadFollowsTheServer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server := coappeer.NewUDP(t)
 			s := connect(t, &Config{MaxBody: 2048}, server.Addr(), UDP)
-			c := start(waitContext(t), s, &Request{Method: MethodGet, Options: Options{{OptionURIPath, []byte("x")}}})
+			c := start(waitContext(t),
+				s, &Request{Method: MethodGet, Options: Options{{OptionURIPath, []byte("x")}}})
 			for _, m := range playServer(t, server, test.turns) {
-				assert.Equal(t, coappeer.String(coappeer.URIPath, "x"), m.Options[0], "each request has the options of the first")
+				assert.Equal(t, coappeer.String(coappeer.URIPath, "x"), m.Options[0],
+					"each request has the options of the first")
 			}
 			outcome := receive(t, c)
 			if test.err != nil {
@@ -254,8 +265,10 @@ func TestPostWhoseResponseChangesIsNotRepeated(t *testing.T) {
 	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	c := start(waitContext(t), s, &Request{Method: MethodPost})
-	serve(t, server, message(coappeer.Changed, kilobyte, coappeer.String(coappeer.ETag, "1"), block2(0, true, 1024)))
-	serve(t, server, message(coappeer.Changed, kilobyte, coappeer.String(coappeer.ETag, "2"), block2(1, true, 1024)))
+	serve(t, server,
+		message(coappeer.Changed, kilobyte, coappeer.String(coappeer.ETag, "1"), block2(0, true, 1024)))
+	serve(t, server,
+		message(coappeer.Changed, kilobyte, coappeer.String(coappeer.ETag, "2"), block2(1, true, 1024)))
 	assert.ErrorIs(t, receive(t, c).err, ErrBodyChanged)
 }
 
@@ -265,7 +278,8 @@ func TestSmallBlockSizeIsAskedFor(t *testing.T) {
 	c := start(waitContext(t), s, &Request{Method: MethodPost, Body: []byte(kilobyte[:100])})
 	playServer(t, server, []turn{
 		{one: block1(0, true, 64), body: 64, answer: message(coappeer.Continue, "", block1(0, true, 64))},
-		{one: block1(1, false, 64), two: block2(0, false, 64), body: 36, answer: message(coappeer.Changed, kilobyte[:64], block1(1, false, 64), block2(0, true, 64))},
+		{one: block1(1, false, 64), two: block2(0, false, 64), body: 36,
+			answer: message(coappeer.Changed, kilobyte[:64], block1(1, false, 64), block2(0, true, 64))},
 		{two: block2(1, false, 64), answer: message(coappeer.Changed, "end", block2(1, false, 64))},
 	})
 	outcome := receive(t, c)
@@ -278,7 +292,8 @@ func TestLargestBlockSizeIsAskedForWhereItIsSet(t *testing.T) {
 	server := coappeer.NewUDP(t)
 	s := connect(t, &Config{BlockSize: 1024}, server.Addr(), UDP)
 	c := start(waitContext(t), s, &Request{Method: MethodGet})
-	playServer(t, server, []turn{{two: block2(0, false, 1024), answer: message(coappeer.Content, "all")}})
+	playServer(t, server,
+		[]turn{{two: block2(0, false, 1024), answer: message(coappeer.Content, "all")}})
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
 	assert.Equal(t, "all", string(outcome.Body))
@@ -287,16 +302,19 @@ func TestLargestBlockSizeIsAskedForWhereItIsSet(t *testing.T) {
 func TestOwnBlockOptionsAreOneExchange(t *testing.T) {
 	server := coappeer.NewUDP(t)
 	s := connect(t, &Config{BlockSize: 16}, server.Addr(), UDP)
-	r := &Request{Method: MethodPut, Body: []byte(kilobyte[:64]), Options: Options{{OptionBlock1, block1(3, true, 64).Value}}}
+	r := &Request{Method: MethodPut, Body: []byte(kilobyte[:64]),
+		Options: Options{{OptionBlock1, block1(3, true, 64).Value}}}
 	c := start(waitContext(t), s, r)
-	got := serve(t, server, message(coappeer.Continue, kilobyte[:16], block1(3, true, 64), block2(0, true, 16)))
+	got := serve(t, server,
+		message(coappeer.Continue, kilobyte[:16], block1(3, true, 64), block2(0, true, 16)))
 	assert.Equal(t, message(coappeer.PUT, kilobyte[:64], block1(3, true, 64)), said(got.Message))
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
 	assert.Equal(t, &Response{
-		Code:    CodeContinue,
-		Options: Options{{OptionBlock2, block2(0, true, 16).Value}, {OptionBlock1, block1(3, true, 64).Value}},
-		Body:    []byte(kilobyte[:16]),
+		Code: CodeContinue,
+		Options: Options{{OptionBlock2, block2(0, true, 16).Value},
+			{OptionBlock1, block1(3, true, 64).Value}},
+		Body: []byte(kilobyte[:16]),
 	}, outcome.Response)
 
 	r.Sink = io.Discard
@@ -316,7 +334,8 @@ func TestTransfersAtTheSameTimeAreTagged(t *testing.T) {
 	assert.Equal(t, "", tag(serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))))
 	lastOfFirst := server.Receive(t)
 	second := start(waitContext(t), s, big)
-	assert.Equal(t, "\x01", tag(serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))))
+	assert.Equal(t, "\x01",
+		tag(serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))))
 	assert.Equal(t, "\x01", tag(serve(t, server, message(coappeer.Changed, ""))))
 	require.NoError(t, receive(t, second).err)
 	server.Send(lastOfFirst.From, lastOfFirst.Respond(coappeer.Changed, nil))
@@ -329,7 +348,8 @@ func TestTransfersAtTheSameTimeAreTagged(t *testing.T) {
 // Only the first request for a body of blocks says what it is.
 func TestLargeResponsesToRequestsAtTheSameTimeDoNotMix(t *testing.T) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, nil, proto, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(bytes.Repeat(r.Body, 3000)) }))
+		addr := listen(t, nil, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(bytes.Repeat(r.Body, 3000)) }))
 		s := connect(t, &Config{NSTART: 4, MTU: 1152}, addr, proto)
 		errs := make(chan error, 4)
 		for i := range 4 {
@@ -402,7 +422,8 @@ func TestBodiesAreStreamed(t *testing.T) {
 					assert.Equal(t, Progress{Sent: n, SendTotal: n, Received: n, ReceiveTotal: n}, last)
 					if proto == UDP {
 						blocks := max(1, (size+1023)/1024)
-						assert.Equal(t, 2*blocks-1, calls, "once for each block, the last ones of both bodies together")
+						assert.Equal(t, 2*blocks-1, calls,
+							"once for each block, the last ones of both bodies together")
 					}
 				})
 			}
@@ -461,8 +482,10 @@ func TestChangeAfterTheSinkGotSomething(t *testing.T) {
 	s := connect(t, nil, server.Addr(), UDP)
 	var sink bytes.Buffer
 	c := start(waitContext(t), s, &Request{Method: MethodGet, Sink: &sink})
-	serve(t, server, message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "1"), block2(0, true, 1024)))
-	serve(t, server, message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "2"), block2(1, true, 1024)))
+	serve(t, server,
+		message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "1"), block2(0, true, 1024)))
+	serve(t, server,
+		message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "2"), block2(1, true, 1024)))
 	assert.ErrorIs(t, receive(t, c).err, ErrBodyChanged)
 	assert.Equal(t, kilobyte, sink.String())
 }
@@ -478,7 +501,8 @@ func TestRestartNeedsASourceThatSeeks(t *testing.T) {
 			r.Seek(7, io.SeekStart)
 			return r
 		}, CodeChanged},
-		"reader": {func() io.Reader { return onlyReader{bytes.NewReader(body)} }, CodeRequestEntityIncomplete},
+		"reader": {func() io.Reader { return onlyReader{bytes.NewReader(body)} },
+			CodeRequestEntityIncomplete},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := coappeer.NewUDP(t)
@@ -487,7 +511,8 @@ func TestRestartNeedsASourceThatSeeks(t *testing.T) {
 			serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024)))
 			serve(t, server, message(coappeer.RequestEntityIncomplete, ""))
 			if test.code == CodeChanged {
-				assert.Equal(t, body[:1024], serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024))).Payload)
+				assert.Equal(t, body[:1024],
+					serve(t, server, message(coappeer.Continue, "", block1(0, true, 1024))).Payload)
 				assert.Equal(t, body[1024:], serve(t, server, message(coappeer.Changed, "")).Payload)
 			}
 			outcome := receive(t, c)

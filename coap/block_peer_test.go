@@ -51,7 +51,8 @@ func TestLibcoapClientSendsAndFetchesABody(t *testing.T) {
 			require.NoError(t, os.WriteFile(sent, body, 0o600))
 			uri := transport.proto.Scheme() + "://" + addr.String() + "/x"
 			run := func(args ...string) {
-				client := testenv.Start(t, "coap-client-gnutls", append(append(args, transport.flags...), "-B", "10", uri)...)
+				client := testenv.Start(t, "coap-client-gnutls",
+					append(append(args, transport.flags...), "-B", "10", uri)...)
 				assert.Zero(t, client.Wait(t), client.Output())
 			}
 			run("-m", "put", "-f", sent)

@@ -39,7 +39,8 @@ func block2(num uint32, more bool, size int) coappeer.Option {
 }
 
 func blockOption(number uint16, num uint32, more bool, size int) coappeer.Option {
-	return coappeer.Block{Num: num, More: more, SZX: byte(bits.TrailingZeros(uint(size / 16)))}.Option(number)
+	return coappeer.Block{Num: num, More: more,
+		SZX: byte(bits.TrailingZeros(uint(size / 16)))}.Option(number)
 }
 
 // several is the size in a block option that says that there are several blocks

@@ -65,7 +65,8 @@ func (in *incoming) conclude(w *response) {
 // block1 returns the option that acknowledges a block.
 func (in *incoming) block1(more bool) Option {
 	one := in.blocks.one
-	return Option{OptionBlock1, block.Value{Num: one.Num, More: more, SZX: in.c.ownSZX(one.SZX)}.Encode()}
+	return Option{OptionBlock1,
+		block.Value{Num: one.Num, More: more, SZX: in.c.ownSZX(one.SZX)}.Encode()}
 }
 
 // ownSZX returns the size exponent that this side uses when the peer uses szx.
@@ -107,7 +108,8 @@ func (in *incoming) assemble() bool {
 		in.done()
 		in.acknowledgeOnly()
 	case block.Misses:
-		in.concludeWith(CodeRequestEntityIncomplete, "the blocks before this one are not here", in.block1(false))
+		in.concludeWith(CodeRequestEntityIncomplete, "the blocks before this one are not here",
+			in.block1(false))
 	}
 	return false
 }
@@ -209,7 +211,8 @@ func (in *incoming) blockwise(w *response) *ccoap.Message {
 	}
 	m := in.c.publish(blocks.key, w, two)
 	if blocks.upload != nil {
-		blocks.upload.answered(&response{code: Code(m.Code), options: decodeOptions(m.Options), body: m.Body})
+		blocks.upload.answered(&response{code: Code(m.Code), options: decodeOptions(m.Options),
+			body: m.Body})
 	}
 	return m
 }

@@ -16,7 +16,8 @@ import (
 var kilobyte = strings.Repeat("0123456789abcdef", 64)
 
 func TestServerRefusesBlocks(t *testing.T) {
-	const code400, code408, code413 = coappeer.BadRequest, coappeer.RequestEntityIncomplete, coappeer.RequestEntityTooLarge
+	const code400, code408, code413 = coappeer.BadRequest, coappeer.RequestEntityIncomplete,
+		coappeer.RequestEntityTooLarge
 	short := kilobyte[:64]
 	type step struct {
 		request coappeer.Message
@@ -85,7 +86,8 @@ func TestServerRefusesBlocks(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newScriptedClient(t, listen(t, &Config{MaxBody: 2048}, UDP, HandlerFunc(func(ResponseWriter, *Request) {})))
+			c := newScriptedClient(t,
+				listen(t, &Config{MaxBody: 2048}, UDP, HandlerFunc(func(ResponseWriter, *Request) {})))
 			for _, s := range test.steps {
 				got := c.ask(t, s.request)
 				require.Equal(t, s.code, got.Code, got)
@@ -107,10 +109,11 @@ func TestServerRefusesBlocks(t *testing.T) {
 
 func TestServerAsksForSmallerBlocks(t *testing.T) {
 	body := kilobyte + "end"
-	c := newScriptedClient(t, listen(t, &Config{BlockSize: 256}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
-		assert.Equal(t, body, string(r.Body))
-		w.SetCode(CodeCreated)
-	})))
+	c := newScriptedClient(t,
+		listen(t, &Config{BlockSize: 256}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
+			assert.Equal(t, body, string(r.Body))
+			w.SetCode(CodeCreated)
+		})))
 	got := c.ask(t, put(body[:1024], block1(0, true, 1024)))
 	assert.Equal(t, message(coappeer.Continue, "", block1(0, true, 256)), got)
 	got = c.ask(t, put(body[1024:], block1(4, false, 256)))
@@ -118,7 +121,8 @@ func TestServerAsksForSmallerBlocks(t *testing.T) {
 }
 
 func TestErrorsAcknowledgeTheLastBlock(t *testing.T) {
-	c := newScriptedClient(t, listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.SetCode(CodeNotFound) })))
+	c := newScriptedClient(t,
+		listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.SetCode(CodeNotFound) })))
 	c.ask(t, put(kilobyte, block1(0, true, 1024)))
 	got := c.ask(t, put("1", block1(1, false, 1024)))
 	assert.Equal(t, message(coappeer.NotFound, "", block1(1, false, 1024)), got)
@@ -131,7 +135,8 @@ func TestRepeatedBlocksGetTheSameAnswer(t *testing.T) {
 		assert.Len(t, r.Body, 2048+3)
 		w.Write([]byte("done"))
 	})))
-	for _, b := range []coappeer.Message{put(kilobyte, block1(0, true, 1024)), put(kilobyte, block1(1, true, 1024)), put("end", block1(2, false, 1024))} {
+	for _, b := range []coappeer.Message{put(kilobyte, block1(0, true, 1024)),
+		put(kilobyte, block1(1, true, 1024)), put("end", block1(2, false, 1024))} {
 		first := c.ask(t, b)
 		assert.Equal(t, first, c.ask(t, b), "in another message")
 		c.id-- // the same message
@@ -154,7 +159,8 @@ func TestLastBlockThatComesAgainWaitsForTheResponse(t *testing.T) {
 		c.Send(c.server, last)
 	}
 	receive(t, called)
-	assert.Equal(t, coappeer.BadRequest, c.ask(t, put("", coappeer.Uint(coappeer.Block2, 7))).Code, "what was sent before is taken")
+	assert.Equal(t, coappeer.BadRequest, c.ask(t, put("", coappeer.Uint(coappeer.Block2, 7))).Code,
+		"what was sent before is taken")
 	close(go1)
 	tokens := map[byte]bool{}
 	for range 2 {
@@ -167,7 +173,8 @@ func TestLastBlockThatComesAgainWaitsForTheResponse(t *testing.T) {
 
 func TestTransfersOfTwoClientsDoNotMix(t *testing.T) {
 	bodies := make(chan string, 2)
-	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { bodies <- string(r.Body) }))
+	addr := listen(t, nil, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { bodies <- string(r.Body) }))
 	a, b := newScriptedClient(t, addr), newScriptedClient(t, addr)
 	a.ask(t, put(strings.Repeat("a", 64), block1(0, true, 64)))
 	b.ask(t, put(strings.Repeat("b", 64), block1(0, true, 64)))
@@ -214,7 +221,8 @@ func TestBlocksOfAResponseAreOfOneRepresentation(t *testing.T) {
 }
 
 func TestServerHonoursTheBlockSizeAskedFor(t *testing.T) {
-	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(kilobyte)) }))
+	addr := listen(t, nil, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(kilobyte)) }))
 	c := newScriptedClient(t, addr)
 	got := c.ask(t, message(coappeer.GET, "", block2(0, false, 64)))
 	two, _ := got.Option(coappeer.Block2)

@@ -40,7 +40,8 @@ func TestBodiesAreForgotten(t *testing.T) {
 
 	age(exchangeLifetime)
 	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, put("1", block1(2, false, 16))).Code)
-	assert.Equal(t, coappeer.RequestEntityIncomplete, c.ask(t, message(coappeer.POST, "", block2(1, false, 16))).Code, "a POST is not handled twice")
+	assert.Equal(t, coappeer.RequestEntityIncomplete,
+		c.ask(t, message(coappeer.POST, "", block2(1, false, 16))).Code, "a POST is not handled twice")
 	again := c.ask(t, message(coappeer.GET, "", block2(1, false, 16)))
 	assert.Equal(t, coappeer.Content, again.Code, "a GET may be")
 	etag, _ := first.Option(coappeer.ETag)
@@ -49,7 +50,8 @@ func TestBodiesAreForgotten(t *testing.T) {
 	assert.EqualValues(t, 3, calls.Load())
 
 	for i := range byte(100) {
-		c.ask(t, message(coappeer.GET, "", coappeer.Option{Number: coappeer.URIPath, Value: []byte{i}}, block2(0, false, 16)))
+		c.ask(t, message(coappeer.GET, "", coappeer.Option{Number: coappeer.URIPath, Value: []byte{i}},
+			block2(0, false, 16)))
 	}
 	l.look()
 	defer l.endLook()
@@ -89,7 +91,8 @@ func TestRequestThatGetsNoResponseIsForgotten(t *testing.T) {
 		c.Send(c.server, last)
 	}
 	r := receive(t, requests)
-	assert.Equal(t, coappeer.BadRequest, c.ask(t, put("", coappeer.Uint(coappeer.Block2, 7))).Code, "what was sent before is taken")
+	assert.Equal(t, coappeer.BadRequest, c.ask(t, put("", coappeer.Uint(coappeer.Block2, 7))).Code,
+		"what was sent before is taken")
 	close(goOn)
 	for range 2 {
 		m := c.Receive(t)

@@ -26,7 +26,8 @@ func newTestClient(t testing.TB, uri string, config *Config) *Client {
 func TestEachMethod(t *testing.T) {
 	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
 		format, ok := r.Options.ContentFormat()
-		fmt.Fprintf(w, "%v %s %v %d %v %s", r.Method, r.Options.Path(), r.Options.Queries(), format, ok, r.Body)
+		fmt.Fprintf(w, "%v %s %v %d %v %s", r.Method, r.Options.Path(), r.Options.Queries(), format, ok,
+			r.Body)
 	}))
 	s, c := connect(t, nil, addr, UDP), newTestClient(t, "coap://"+addr.String(), nil)
 	type send = func(context.Context, string, ContentFormat, []byte) (*Response, error)
@@ -84,7 +85,8 @@ func TestClientDialsAgain(t *testing.T) {
 func TestClientLeavesASessionThatNobodyAcknowledges(t *testing.T) {
 	t.Parallel()
 	silent := coappeer.NewUDP(t)
-	c := newTestClient(t, "coap://"+silent.Addr().String(), &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1})
+	c := newTestClient(t, "coap://"+silent.Addr().String(),
+		&Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1})
 	ports := map[uint16]bool{}
 	for range 2 {
 		_, err := c.Get(waitContext(t), "/")

@@ -31,9 +31,9 @@ type Config struct {
 	// and TCP. Zero means 1152 over UDP and DTLS, and what the peer allows over
 	// TCP and TLS.
 	MTU int
-	// MaxMessage is the most bytes that a message may have that is received over TCP
-	// and TLS, from 64 to 8388864, which is as much as libcoap can take: peers are told
-	// (RFC 8323, section 5.3.1). Zero means 8388864. libcoap 4.2.1 cannot change it: others are ErrNotSupported there.
+	// MaxMessage is the most bytes that a message may have that is received over TCP and TLS, from 64
+	// to 8388864, which is as much as libcoap can take: peers are told (RFC 8323, section 5.3.1). Zero
+	// means 8388864. libcoap 4.2.1 cannot change it: others are ErrNotSupported there.
 	MaxMessage int
 	// IdleTimeout is how long a server keeps a session that nobody uses, in whole
 	// seconds, 1 s at least. Zero means 5 minutes. A client over DTLS that was restarted without
@@ -179,11 +179,12 @@ const (
 
 // check names the first field that has a bad value.
 func (c *Config) check() error {
-	return cmp.Or(c.checkTransmission(), c.checkCounts(), c.checkChoices(), c.checkMaxMessage(), c.checkCritical(), c.checkPriority())
+	return cmp.Or(c.checkTransmission(), c.checkCounts(), c.checkChoices(), c.checkMaxMessage(),
+		c.checkCritical(), c.checkPriority())
 }
 
 func badField(field string, value any, want string) error {
-	return fmt.Errorf("Config.%s is %v, not %s", field, value, want)
+	return fmt.Errorf("%s is %v, not %s", "Config."+field, value, want)
 }
 
 // checkTransmission checks what libcoap gets, and what it can count to.

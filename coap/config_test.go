@@ -53,10 +53,13 @@ func TestBadConfigsAreRefused(t *testing.T) {
 
 // The extremes that are allowed work.
 func TestExtremeConfigs(t *testing.T) {
-	addr := listen(t, &Config{MTU: 64, BlockSize: 1, MaxSessions: 1, IdleTimeout: time.Second, MaxBody: 1 << 40}, UDP, echo)
+	addr := listen(t, &Config{
+		MTU: 64, BlockSize: 1, MaxSessions: 1, IdleTimeout: time.Second, MaxBody: 1 << 40,
+	}, UDP, echo)
 	for _, config := range []Config{
 		{AckTimeout: 65535 * time.Second, AckRandomFactor: 1, MaxRetransmit: 20, NSTART: 65535, MTU: 64},
-		{AckTimeout: time.Second, AckRandomFactor: 65535, MaxRetransmit: 1, NSTART: 1, MTU: 65535, BlockSize: math.MaxInt},
+		{AckTimeout: time.Second, AckRandomFactor: 65535, MaxRetransmit: 1, NSTART: 1, MTU: 65535,
+			BlockSize: math.MaxInt},
 	} {
 		s := connect(t, &config, addr, UDP)
 		r, err := s.Post(waitContext(t), "/", OctetStream, randomBytes(500))
@@ -68,7 +71,8 @@ func TestExtremeConfigs(t *testing.T) {
 func TestFirstMessageOfASessionMayHaveTheMTU(t *testing.T) {
 	addr := listen(t, &Config{MTU: 1450}, UDP, hello)
 	peer := coappeer.NewUDP(t)
-	peer.Send(addr, coappeer.Message{Type: coappeer.CON, Code: coappeer.PUT, ID: 1, Payload: make([]byte, 1400)})
+	peer.Send(addr, coappeer.Message{Type: coappeer.CON, Code: coappeer.PUT, ID: 1,
+		Payload: make([]byte, 1400)})
 	m := peer.Receive(t)
 	assert.Equal(t, coappeer.ACK, m.Type)
 	assert.Equal(t, coappeer.Code(CodeChanged), m.Code)
@@ -94,6 +98,7 @@ func TestLargestMessageIsTold(t *testing.T) {
 	}
 	for _, bad := range []int{-1, 63, mostMessage + 1, 1 << 32} {
 		_, err := NewNode(&Config{MaxMessage: bad})
-		assert.ErrorContains(t, err, fmt.Sprintf("Config.MaxMessage is %d, not 0 or from 64 to 8388864", bad))
+		assert.ErrorContains(t, err,
+			fmt.Sprintf("Config.MaxMessage is %d, not 0 or from 64 to 8388864", bad))
 	}
 }

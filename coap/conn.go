@@ -195,7 +195,8 @@ func (l *loop) onNack(id ccoap.SessionID, reason ccoap.Reason, m ccoap.Message) 
 		return true
 	}
 	if o := c.observers.byToken[string(m.Token)]; o != nil {
-		if nackErrors[reason] != nil || reason == ccoap.TLSFailed { // else it was acknowledged, with something odd
+		// else it was acknowledged, with something odd
+		if nackErrors[reason] != nil || reason == ccoap.TLSFailed {
 			o.remove()
 		}
 		return true

@@ -22,7 +22,8 @@ type hearer interface {
 
 // onHeard deals with a message that libcoap has yet to see. The address is that of the peer
 // where id is 0. It reports whether libcoap is not to see the message.
-func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard, mid uint16) (dealtWith bool) {
+func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard,
+	mid uint16) (dealtWith bool) {
 	if c := l.conns[id]; c != nil {
 		c.usage.heard = time.Now()
 		peer = c.remote
@@ -42,7 +43,8 @@ func (l *loop) onHeard(id ccoap.SessionID, peer netip.AddrPort, what ccoap.Heard
 		l.todo.locked(in.again)
 		return true
 	}
-	if c := l.validation.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement { // it has asked for what it got
+	// it has asked for what it got
+	if c := l.validation.proofs[m]; c != nil && what == ccoap.HeardAcknowledgement {
 		c.noteAlive()
 		c.trust()
 	}
@@ -83,7 +85,8 @@ func (l *loop) noteConfirmable(id ccoap.SessionID, mid uint16, taken bool) {
 }
 
 func (c *conn) forgetConfirmable() {
-	if m := (messageID{c.remote, uint16(c.confirmed.mid)}); c.confirmed.known && c.l.confirmed[m] == c {
+	if m := (messageID{c.remote, uint16(c.confirmed.mid)}); c.confirmed.known &&
+		c.l.confirmed[m] == c {
 		delete(c.l.confirmed, m)
 	}
 }

@@ -51,7 +51,8 @@ func (c *conn) sendPing() (*ping, error) {
 	if c.proto.Reliable() {
 		mid, err = c.native.Ping()
 	} else { // libcoap 4.3.4 sends none while something waits for its acknowledgement
-		mid, err = c.native.Send(&ccoap.Message{Type: ccoap.Confirmable, Code: int(CodeEmpty), ID: ccoap.NewID})
+		mid, err = c.native.Send(&ccoap.Message{Type: ccoap.Confirmable, Code: int(CodeEmpty),
+			ID: ccoap.NewID})
 	}
 	if err != nil {
 		return nil, c.sendError(err)

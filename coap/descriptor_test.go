@@ -103,7 +103,8 @@ func TestServerWithoutDescriptors(t *testing.T) {
 	for i := range clients {
 		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 		require.NoError(t, err)
-		require.NoError(t, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: int64(wait.Seconds())}))
+		require.NoError(t, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO,
+			&syscall.Timeval{Sec: int64(wait.Seconds())}))
 		clients[i] = fd
 	}
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 128, Max: 128}))

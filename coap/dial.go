@@ -64,7 +64,8 @@ func resolve(ctx context.Context, u *URI) ([]netip.AddrPort, error) {
 // dial opens a session to one address; fresh: without a session to resume. declined says
 // that it may have failed for the one that was offered: some servers cannot resume and say
 // so with an alert.
-func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fresh bool) (s *Session, declined bool, err error) {
+func dial(ctx context.Context, u *URI, addr netip.AddrPort, config *Config, fresh bool) (s *Session,
+	declined bool, err error) {
 	c, err := NewNode(config)
 	if err != nil {
 		return nil, false, err

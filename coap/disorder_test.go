@@ -64,9 +64,11 @@ func TestLibcoapClientSendsABodyThroughDisorder(t *testing.T) {
 	require.NoError(t, os.WriteFile(name, body, 0o600))
 	for seed := range uint64(4) {
 		sent := make(chan []byte, 10)
-		relay := coappeer.NewRelay(t, listen(t, nil, UDP, HandlerFunc(func(_ ResponseWriter, r *Request) { sent <- r.Body })))
+		relay := coappeer.NewRelay(t,
+			listen(t, nil, UDP, HandlerFunc(func(_ ResponseWriter, r *Request) { sent <- r.Body })))
 		relay.Rule(disorder(seed))
-		client := testenv.Start(t, "coap-client-gnutls", "-m", "put", "-f", name, "-B", "15", "coap://"+relay.Addr().String()+"/x")
+		client := testenv.Start(t, "coap-client-gnutls", "-m", "put", "-f", name, "-B", "15",
+			"coap://"+relay.Addr().String()+"/x")
 		assert.Zero(t, client.Wait(t), client.Output())
 		assert.True(t, bytes.Equal(body, receive(t, sent)))
 		assert.NotContains(t, client.Output(), "4.08")
@@ -80,12 +82,14 @@ func TestUnknownMethodsAreNotAllowed(t *testing.T) {
 	if !ccoap.TellsEmpty() {
 		t.Skip("libcoap answers these by itself")
 	}
-	for path, options := range map[string][]coappeer.Option{"/": nil, "/.well-known/core": coappeer.Path(".well-known/core")} {
+	for path, options := range map[string][]coappeer.Option{"/": nil,
+		"/.well-known/core": coappeer.Path(".well-known/core")} {
 		c := newScriptedClient(t, listen(t, nil, UDP, hello))
 		for _, method := range []coappeer.Code{8, 9, 31} {
 			assert.Equal(t, coappeer.MethodNotAllowed, c.ask(t, message(method, "", options...)).Code, path)
 		}
-		c.Send(c.server, coappeer.Message{Type: coappeer.NON, Code: 8, ID: 99, Token: []byte("x"), Options: options})
+		c.Send(c.server,
+			coappeer.Message{Type: coappeer.NON, Code: 8, ID: 99, Token: []byte("x"), Options: options})
 		assert.Equal(t, "x", string(c.Expect(t, coappeer.NON, coappeer.MethodNotAllowed).Token))
 		assert.Equal(t, "hello", string(c.ask(t, message(coappeer.POST, "")).Payload))
 	}
@@ -97,13 +101,16 @@ func TestValidForALaterBlock(t *testing.T) {
 		w.SetCode(CodeValid)
 		w.Options().Add(OptionETag, []byte("tag"))
 	})))
-	got := c.ask(t, message(coappeer.GET, "", coappeer.String(coappeer.ETag, "tag"), block2(3, false, 64)))
+	got := c.ask(t,
+		message(coappeer.GET, "", coappeer.String(coappeer.ETag, "tag"), block2(3, false, 64)))
 	assert.Equal(t, message(coappeer.Valid, "", coappeer.String(coappeer.ETag, "tag")), got)
 
 	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
-	answer := start(waitContext(t), s, &Request{Method: MethodGet, Options: Options{{OptionETag, []byte("tag")}}})
-	serve(t, server, message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "other"), block2(0, true, 1024)))
+	answer := start(waitContext(t), s,
+		&Request{Method: MethodGet, Options: Options{{OptionETag, []byte("tag")}}})
+	serve(t, server, message(coappeer.Content, kilobyte, coappeer.String(coappeer.ETag, "other"),
+		block2(0, true, 1024)))
 	serve(t, server, message(coappeer.Valid, "", coappeer.String(coappeer.ETag, "tag")))
 	r := receive(t, answer)
 	require.NoError(t, r.err)

@@ -16,7 +16,8 @@ import (
 
 // wantsEcho is a response that wants an Echo value.
 func wantsEcho(value string, options ...coappeer.Option) coappeer.Message {
-	return message(coappeer.Code(CodeUnauthorized), "", append(options, coappeer.String(uint16(OptionEcho), value))...)
+	return message(coappeer.Code(CodeUnauthorized), "",
+		append(options, coappeer.String(uint16(OptionEcho), value))...)
 }
 
 // echoIn returns the Echo value of a request, or "".
@@ -56,7 +57,8 @@ func TestServerThatValidatesAlwaysIsAnswered(t *testing.T) {
 		w.SetCode(CodeChanged)
 	}))
 	addr := listen(t, &Config{AddressValidation: ValidateAlways}, UDP, res)
-	session := func(t *testing.T) *Session { return connect(t, nil, addr, UDP) } // each must prove its address
+	// each must prove its address
+	session := func(t *testing.T) *Session { return connect(t, nil, addr, UDP) }
 	t.Run("observe", func(t *testing.T) {
 		next := pull(t, session(t).Observe(waitContext(t), get()))
 		assert.Equal(t, string(body), state(t, next))
@@ -152,7 +154,8 @@ func TestHandlersThatWantAnEchoOptionGetTheRequestAgain(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		h, handled := handler()
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, h)
-		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1",
+			testKey)
 		require.NoError(t, err)
 		test(t, s, handled, !proto.Reliable())
 	})
@@ -167,11 +170,15 @@ func TestEchoOptionIsSentBackOnce(t *testing.T) {
 		answer coappeer.Message
 		code   Code
 	}{
-		{"GET", Request{Method: MethodGet, Token: []byte("mine")}, message(coappeer.Content, "fresh"), CodeContent},
-		{"NON", Request{Method: MethodGet, NonConfirmable: true}, message(coappeer.Content, "fresh"), CodeContent},
-		{"PUT", Request{Method: MethodPut, Body: []byte("body")}, message(coappeer.Changed, ""), CodeChanged},
+		{"GET", Request{Method: MethodGet, Token: []byte("mine")}, message(coappeer.Content, "fresh"),
+			CodeContent},
+		{"NON", Request{Method: MethodGet, NonConfirmable: true}, message(coappeer.Content, "fresh"),
+			CodeContent},
+		{"PUT", Request{Method: MethodPut, Body: []byte("body")}, message(coappeer.Changed, ""),
+			CodeChanged},
 		{"in vain", Request{Method: MethodGet}, wantsEcho("another"), CodeUnauthorized},
-		{"not wanted", Request{Method: MethodGet}, message(coappeer.Code(CodeUnauthorized), ""), CodeUnauthorized},
+		{"not wanted", Request{Method: MethodGet}, message(coappeer.Code(CodeUnauthorized), ""),
+			CodeUnauthorized},
 	} {
 		r := test.r
 		r.Options.AddString(OptionURIPath, "x")
@@ -207,9 +214,10 @@ func TestResponsesThatAreNotAnsweredWithAnEchoOption(t *testing.T) {
 		"own Echo option": {own, wantsEcho("value")},
 		"NoEcho":          {Request{NoEcho: true}, wantsEcho("value")},
 		"without one":     {Request{}, message(coappeer.Code(CodeUnauthorized), "")},
-		"another code":    {Request{}, message(coappeer.Code(CodeServiceUnavailable), "", coappeer.String(uint16(OptionEcho), "value"))},
-		"too long":        {Request{}, wantsEcho(strings.Repeat("x", 41))},
-		"empty":           {Request{}, wantsEcho("")},
+		"another code": {Request{}, message(coappeer.Code(CodeServiceUnavailable), "",
+			coappeer.String(uint16(OptionEcho), "value"))},
+		"too long": {Request{}, wantsEcho(strings.Repeat("x", 41))},
+		"empty":    {Request{}, wantsEcho("")},
 	} {
 		server := coappeer.NewUDP(t)
 		s := connect(t, nil, server.Addr(), UDP)
@@ -260,10 +268,13 @@ func TestEchoOptionInTheMidstOfATransfer(t *testing.T) {
 			give(r, body)
 			c := start(waitContext(t), s, r)
 			got := playServer(t, server, []turn{
-				{one: block1(0, true, 1024), body: 1024, answer: message(coappeer.Continue, "", block1(0, true, 1024))},
+				{one: block1(0, true, 1024), body: 1024,
+					answer: message(coappeer.Continue, "", block1(0, true, 1024))},
 				{one: block1(1, true, 1024), body: 1024, answer: wantsEcho("value", block1(1, true, 1024))},
-				{one: block1(1, true, 1024), body: 1024, answer: message(coappeer.Continue, "", block1(1, true, 1024))},
-				{one: block1(2, false, 1024), body: 452, answer: message(coappeer.Changed, "", block1(2, false, 1024))},
+				{one: block1(1, true, 1024), body: 1024,
+					answer: message(coappeer.Continue, "", block1(1, true, 1024))},
+				{one: block1(2, false, 1024), body: 452,
+					answer: message(coappeer.Changed, "", block1(2, false, 1024))},
 			})
 			outcome := receive(t, c)
 			require.NoError(t, outcome.err)
@@ -281,8 +292,10 @@ func TestEchoOptionInTheMidstOfATransfer(t *testing.T) {
 		got := playServer(t, server, []turn{
 			{answer: message(coappeer.Content, string(body[:1024]), block2(0, true, 1024))},
 			{two: block2(1, false, 1024), answer: wantsEcho("value")},
-			{two: block2(1, false, 1024), answer: message(coappeer.Content, string(body[1024:2048]), block2(1, true, 1024))},
-			{two: block2(2, false, 1024), answer: message(coappeer.Content, string(body[2048:]), block2(2, false, 1024))},
+			{two: block2(1, false, 1024),
+				answer: message(coappeer.Content, string(body[1024:2048]), block2(1, true, 1024))},
+			{two: block2(2, false, 1024),
+				answer: message(coappeer.Content, string(body[2048:]), block2(2, false, 1024))},
 		})
 		outcome := receive(t, c)
 		require.NoError(t, outcome.err)
@@ -300,8 +313,10 @@ func TestLongEchoOptionMakesSmallerBlocks(t *testing.T) {
 	c := start(waitContext(t), s, r)
 	server.Send(s.LocalAddr(), respond(server.Receive(t), wantsEcho(strings.Repeat("x", 40))))
 	got := playServer(t, server, []turn{
-		{one: block1(0, true, 512), body: 512, answer: message(coappeer.Continue, "", block1(0, true, 512))},
-		{one: block1(1, false, 512), body: 512, answer: message(coappeer.Changed, "", block1(1, false, 512))},
+		{one: block1(0, true, 512), body: 512,
+			answer: message(coappeer.Continue, "", block1(0, true, 512))},
+		{one: block1(1, false, 512), body: 512,
+			answer: message(coappeer.Changed, "", block1(1, false, 512))},
 	})
 	outcome := receive(t, c)
 	require.NoError(t, outcome.err)
@@ -333,7 +348,8 @@ func TestObservationHasTheEchoOption(t *testing.T) {
 	second := registers(t, server, observeRegister)
 	assert.Equal(t, "one", echoIn(t, second.Message))
 	assert.NotEqual(t, first.Token, second.Token)
-	server.Send(second.From, second.Respond(coappeer.Content, []byte("1"), coappeer.Uint(coappeer.Observe, 1)))
+	server.Send(second.From,
+		second.Respond(coappeer.Content, []byte("1"), coappeer.Uint(coappeer.Observe, 1)))
 	assert.Equal(t, "1", receive(t, states))
 	server.Send(second.From, notifies(second, coappeer.NON, 7, 2, "2"))
 	assert.Equal(t, "2", receive(t, states))

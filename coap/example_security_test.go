@@ -75,7 +75,8 @@ func ExampleNode_NewClientSessionPSK() {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	session, err := client.NewClientSessionPSK(netip.AddrPort{}, addr, coap.DTLS, "sensor 1", keys["sensor 1"])
+	session, err := client.NewClientSessionPSK(netip.AddrPort{}, addr, coap.DTLS, "sensor 1",
+		keys["sensor 1"])
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -95,11 +96,14 @@ func ExampleNode_Listen() {
 	}
 	defer server.Close()
 	server.SetRootCAs(roots)
-	if err := server.SetPKI(&coap.PKI{Certificates: []gnutls.Certificate{load("server")}}); err != nil {
+	if err := server.SetPKI(
+		&coap.PKI{Certificates: []gnutls.Certificate{load("server")}}); err != nil {
 		log.Fatal(err)
 	}
 	key := []byte("correct horse battery staple")
-	err = server.SetPSK(&coap.ServerPSK{GetKey: func(identity, _ string) ([]byte, error) { return key, nil }})
+	err = server.SetPSK(&coap.ServerPSK{GetKey: func(identity, _ string) ([]byte, error) {
+		return key, nil
+	}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -179,7 +183,8 @@ func ExampleNode_NewClientSessionPKI() {
 
 // Over DTLS and TLS a client verifies the server with no more ado.
 func ExampleNode_NewClientSession_defaults() {
-	server, err := coap.NewNode(&coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{load("server")}}})
+	server, err := coap.NewNode(
+		&coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{load("server")}}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -55,7 +55,9 @@ func ExampleNode_NewClientSession() {
 		log.Fatal(err)
 	}
 	defer server.Close()
-	server.Handle(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("hello")) }))
+	server.Handle(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+		w.Write([]byte("hello"))
+	}))
 	addr, err := server.Listen(netip.MustParseAddrPort("127.0.0.1:0"), coap.UDP)
 	if err != nil {
 		log.Fatal(err)

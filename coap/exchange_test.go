@@ -61,7 +61,8 @@ func TestManyRequestsAtOnceEachGetTheirResponse(t *testing.T) {
 func TestSilentPeerExhaustsRetriesOfEachRequest(t *testing.T) {
 	t.Parallel()
 	peer := coappeer.NewUDP(t)
-	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1, NSTART: 400}, peer.Addr(), UDP)
+	s := connect(t, &Config{AckTimeout: time.Second, AckRandomFactor: 1.001, MaxRetransmit: 1,
+		NSTART: 400}, peer.Addr(), UDP)
 	var outcomes []<-chan outcome
 	for range 400 {
 		outcomes = append(outcomes, start(waitContext(t), s, get()))
@@ -339,7 +340,8 @@ func TestSlowHandlerGetsASeparateResponse(t *testing.T) {
 
 	close(goOn)
 	m := peer.Receive(t)
-	assert.Equal(t, request.Separate(coappeer.CON, m.ID, coappeer.Content, []byte("at last")), m.Message)
+	assert.Equal(t, request.Separate(coappeer.CON, m.ID, coappeer.Content, []byte("at last")),
+		m.Message)
 	peer.Send(addr, m.Acknowledge())
 	assert.EqualValues(t, 1, handled.Load())
 }
@@ -363,7 +365,8 @@ func TestMessagesOfBothSidesMayHaveTheSameID(t *testing.T) {
 		c := start(waitContext(t), s, get())
 		m := server.Expect(t, coappeer.CON, coappeer.GET)
 		server.Send(m.From,
-			coappeer.Message{Type: coappeer.NON, Code: coappeer.Content, ID: m.ID, Token: []byte("another"), Payload: []byte("crossing")},
+			coappeer.Message{Type: coappeer.NON, Code: coappeer.Content, ID: m.ID, Token: []byte("another"),
+				Payload: []byte("crossing")},
 			m.Respond(coappeer.Content, []byte("hello")))
 		got := receive(t, c)
 		require.NoError(t, got.err)

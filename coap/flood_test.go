@@ -14,7 +14,8 @@ import (
 
 // from is a request of one of a crowd.
 func from(i int, path string, options ...coappeer.Option) coappeer.Message {
-	return coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i), Token: []byte{byte(i >> 8), byte(i)},
+	return coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i),
+		Token:   []byte{byte(i >> 8), byte(i)},
 		Options: append(options, coappeer.Path(path)...)}
 }
 
@@ -79,10 +80,11 @@ func TestRequestsOfASessionAreBounded(t *testing.T) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		leave := make(chan struct{})
 		entered := make(chan struct{}, 10)
-		addr := listen(t, &Config{MaxSessionRequests: 2}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-			entered <- struct{}{}
-			<-leave
-		}))
+		addr := listen(t, &Config{MaxSessionRequests: 2}, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) {
+				entered <- struct{}{}
+				<-leave
+			}))
 		s := connect(t, &Config{NSTART: 10}, addr, proto)
 		responses := make(chan Code, 10)
 		ask := func() {

@@ -97,15 +97,26 @@ func (g *garbage) options() (b []byte) {
 
 // datagrams are well-formed requests of all kinds.
 func datagrams() (all [][]byte) {
-	options := func(o ...coappeer.Option) []coappeer.Option { return append(coappeer.Path("a/b"), o...) }
+	options := func(o ...coappeer.Option) []coappeer.Option {
+		return append(coappeer.Path("a/b"), o...)
+	}
 	for _, m := range []coappeer.Message{
-		{Code: coappeer.GET, ID: 1, Token: []byte{1, 2, 3}, Options: options(coappeer.String(coappeer.URIQuery, "q=1"))},
-		{Type: coappeer.NON, Code: coappeer.GET, ID: 2, Token: []byte("12345678"), Options: options(coappeer.Uint(coappeer.Observe, 0))},
-		{Code: coappeer.PUT, ID: 3, Options: options(coappeer.Block{More: true, SZX: 1}.Option(coappeer.Block1)), Payload: randomBytes(32)},
-		{Code: coappeer.PUT, ID: 4, Options: options(coappeer.Block{Num: 1, SZX: 1}.Option(coappeer.Block1)), Payload: randomBytes(20)},
-		{Code: coappeer.GET, ID: 5, Options: options(coappeer.Block{Num: 7, SZX: 6}.Option(coappeer.Block2))},
-		{Code: coappeer.GET, ID: 6, Options: options(coappeer.Option{Number: 65535, Value: randomBytes(300)})},
-		{Code: coappeer.GET, ID: 7, Options: []coappeer.Option{coappeer.String(coappeer.ProxyURI, "coap://h/x")}},
+		{Code: coappeer.GET, ID: 1, Token: []byte{1, 2, 3},
+			Options: options(coappeer.String(coappeer.URIQuery, "q=1"))},
+		{Type: coappeer.NON, Code: coappeer.GET, ID: 2, Token: []byte("12345678"),
+			Options: options(coappeer.Uint(coappeer.Observe, 0))},
+		{Code: coappeer.PUT, ID: 3,
+			Options: options(coappeer.Block{More: true, SZX: 1}.Option(coappeer.Block1)),
+			Payload: randomBytes(32)},
+		{Code: coappeer.PUT, ID: 4,
+			Options: options(coappeer.Block{Num: 1, SZX: 1}.Option(coappeer.Block1)),
+			Payload: randomBytes(20)},
+		{Code: coappeer.GET, ID: 5,
+			Options: options(coappeer.Block{Num: 7, SZX: 6}.Option(coappeer.Block2))},
+		{Code: coappeer.GET, ID: 6,
+			Options: options(coappeer.Option{Number: 65535, Value: randomBytes(300)})},
+		{Code: coappeer.GET, ID: 7,
+			Options: []coappeer.Option{coappeer.String(coappeer.ProxyURI, "coap://h/x")}},
 		{Code: coappeer.GET, ID: 8, Options: coappeer.Path(".well-known/core")},
 		{Code: coappeer.Content, ID: 9, Token: []byte("12345678"), Payload: []byte("x")},
 		{Type: coappeer.ACK, ID: 10},
@@ -132,7 +143,8 @@ func TestServerSurvivesBadDatagrams(t *testing.T) {
 		}
 		// All that came before is dealt with when this is answered.
 		token := binary.BigEndian.AppendUint64(nil, uint64(i)|1<<63)
-		peer.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i), Token: token, Options: coappeer.Path("good")})
+		peer.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: uint16(i),
+			Token: token, Options: coappeer.Path("good")})
 		m := peer.Receive(t)
 		for !bytes.Equal(m.Token, token) {
 			m = peer.Receive(t)
@@ -167,7 +179,8 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 				id += 0x8000
 			}
 			for _, response := range []coappeer.Message{
-				m.Separate(typ, id, coappeer.Content, []byte("0123456789abcdef"), coappeer.Uint(coappeer.ETag, 1),
+				m.Separate(typ, id, coappeer.Content, []byte("0123456789abcdef"),
+					coappeer.Uint(coappeer.ETag, 1),
 					coappeer.Uint(coappeer.Observe, 42), coappeer.Block{More: true}.Option(coappeer.Block2)),
 				m.Separate(typ, id, coappeer.Content, []byte("x")),
 			} {
@@ -176,7 +189,8 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 		}
 		for range 50 {
 			b := g.message()
-			if len(b) >= 4 && b[0]>>4 == 4|byte(coappeer.ACK) && binary.BigEndian.Uint16(b[2:])-m.ID-1 < 1<<15 {
+			if len(b) >= 4 && b[0]>>4 == 4|byte(coappeer.ACK) &&
+				binary.BigEndian.Uint16(b[2:])-m.ID-1 < 1<<15 {
 				continue // libcoap takes the true acknowledgement for a duplicate of it
 			}
 			peer.SendRaw(m.From, b)
@@ -190,7 +204,8 @@ func TestClientSurvivesBadDatagrams(t *testing.T) {
 		_, err := s.Do(waitContext(t), get())
 		outcomes[err == nil]++
 		if err != nil {
-			known := errors.Is(err, ErrReset) || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrOption) || errors.Is(err, errBadMessage)
+			known := errors.Is(err, ErrReset) || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrOption) ||
+				errors.Is(err, errBadMessage)
 			require.True(t, known, err)
 		}
 	}
@@ -216,7 +231,8 @@ func TestReservedCodesCountForNothing(t *testing.T) {
 			for ; m.Code != coappeer.GET; m = peer.Receive(t) { // some versions reset them all
 				require.Equal(t, coappeer.RST, m.Type)
 			}
-			peer.Send(m.From, coappeer.Message{Type: typ, Code: code, ID: m.ID, Token: m.Token, Payload: []byte("x")})
+			peer.Send(m.From,
+				coappeer.Message{Type: typ, Code: code, ID: m.ID, Token: m.Token, Payload: []byte("x")})
 			if typ == coappeer.CON {
 				assert.Equal(t, m.ID, peer.Expect(t, coappeer.RST, coappeer.Empty).ID, "%v", code)
 			}
@@ -230,20 +246,26 @@ func TestReservedCodesCountForNothing(t *testing.T) {
 
 // streams are well-formed beginnings of connections.
 func streams() (all [][]byte) {
-	csm := coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<20), {Number: coappeer.BlockWiseTransfer}}}.AppendTCP(nil)
+	csm := coappeer.Message{Code: coappeer.CSM,
+		Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<20),
+			{Number: coappeer.BlockWiseTransfer}}}.AppendTCP(nil)
 	for _, m := range []coappeer.Message{
 		{Code: coappeer.GET, Token: []byte{1}, Options: coappeer.Path("a/b")},
-		{Code: coappeer.PUT, Token: []byte("12345678"), Options: coappeer.Path("a/b"), Payload: randomBytes(400)},
-		{Code: coappeer.PUT, Options: append(coappeer.Path("a/b"), coappeer.Block{More: true, SZX: 7}.Option(coappeer.Block1)), Payload: randomBytes(2048)},
+		{Code: coappeer.PUT, Token: []byte("12345678"), Options: coappeer.Path("a/b"),
+			Payload: randomBytes(400)},
+		{Code: coappeer.PUT, Options: append(coappeer.Path("a/b"),
+			coappeer.Block{More: true, SZX: 7}.Option(coappeer.Block1)), Payload: randomBytes(2048)},
 		{Code: coappeer.Ping, Token: []byte{2}},
 		{Code: coappeer.Pong},
-		{Code: coappeer.Release, Options: []coappeer.Option{coappeer.String(2, "coap://elsewhere"), coappeer.Uint(4, 10)}},
+		{Code: coappeer.Release,
+			Options: []coappeer.Option{coappeer.String(2, "coap://elsewhere"), coappeer.Uint(4, 10)}},
 		{Code: coappeer.Abort, Options: []coappeer.Option{coappeer.Uint(2, 1)}, Payload: []byte("no")},
 		{Code: 7<<5 | 30, Token: []byte{3}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 0)}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1)}},
 		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 2, Value: randomBytes(9)}}},
-		{Code: coappeer.CSM, Options: []coappeer.Option{{Number: 3}, {Number: 65535, Value: randomBytes(500)}}},
+		{Code: coappeer.CSM,
+			Options: []coappeer.Option{{Number: 3}, {Number: 65535, Value: randomBytes(500)}}},
 		{Code: coappeer.Content, Token: []byte("12345678"), Payload: []byte("x")},
 		{Code: coappeer.Empty},
 	} {
@@ -341,7 +363,8 @@ func TestClientSurvivesBadStreams(t *testing.T) {
 		s, err := c.NewClientSession(netip.AddrPort{}, ln.Addr(), TCP)
 		require.NoError(t, err)
 		_, err = s.Do(waitContext(t), get())
-		known := errors.Is(err, ErrDisconnected) || errors.Is(err, ErrOption) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrUnreachable)
+		known := errors.Is(err, ErrDisconnected) || errors.Is(err, ErrOption) ||
+			errors.Is(err, ErrTooLarge) || errors.Is(err, ErrUnreachable)
 		require.True(t, known, err)
 		s.Close()
 		r, err := good.Get(waitContext(t), "/")
@@ -356,7 +379,8 @@ func TestClientSurvivesBadStreams(t *testing.T) {
 // of a CSM, and end the session with Release and Abort.
 func TestSignallingOverUDPIsRejected(t *testing.T) {
 	signals := func(to netip.AddrPort, peer *coappeer.UDP) {
-		for i, code := range []coappeer.Code{coappeer.Ping, coappeer.CSM, coappeer.Release, coappeer.Abort, coappeer.Pong, 7 << 5} {
+		for i, code := range []coappeer.Code{coappeer.Ping, coappeer.CSM, coappeer.Release,
+			coappeer.Abort, coappeer.Pong, 7 << 5} {
 			for typ := coappeer.CON; typ <= coappeer.RST; typ++ {
 				m := coappeer.Message{Type: typ, Code: code, ID: uint16(i), Token: []byte{1}}
 				if code == coappeer.CSM {

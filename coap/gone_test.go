@@ -42,7 +42,8 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 		t.Run(name+" over udp, silence", func(t *testing.T) {
 			t.Parallel()
 			peer := coappeer.NewUDP(t)
-			c := start(waitContext(t), connect(t, config, peer.Addr(), UDP), &Request{Method: r.Method, Body: r.Body, Source: sourceOf(r), Sink: r.Sink})
+			c := start(waitContext(t), connect(t, config, peer.Addr(), UDP),
+				&Request{Method: r.Method, Body: r.Body, Source: sourceOf(r), Sink: r.Sink})
 			for range 2 {
 				m := peer.Receive(t)
 				peer.Send(m.From, next(m.Message, true))
@@ -51,7 +52,8 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 		})
 		t.Run(name+" over udp, closed socket", func(t *testing.T) {
 			peer := coappeer.NewUDP(t)
-			c := start(waitContext(t), connect(t, config, peer.Addr(), UDP), &Request{Method: r.Method, Body: r.Body, Source: sourceOf(r), Sink: r.Sink})
+			c := start(waitContext(t), connect(t, config, peer.Addr(), UDP),
+				&Request{Method: r.Method, Body: r.Body, Source: sourceOf(r), Sink: r.Sink})
 			m := peer.Receive(t)
 			peer.Send(m.From, next(m.Message, true))
 			peer.Receive(t)
@@ -68,7 +70,8 @@ func TestServerGoesAwayDuringATransfer(t *testing.T) {
 			ln := coappeer.ListenTCP(t)
 			s := connect(t, nil, ln.Addr(), TCP)
 			peer := ln.Accept(t)
-			peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1152), coappeer.Option{Number: coappeer.BlockWiseTransfer})
+			peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1152),
+				coappeer.Option{Number: coappeer.BlockWiseTransfer})
 			c := start(waitContext(t), s, &Request{Method: MethodPut, Body: randomBytes(5000)})
 			peer.Send(next(peer.Expect(t, coappeer.PUT).Message, true))
 			peer.Expect(t, coappeer.PUT)
@@ -89,7 +92,8 @@ func sourceOf(r *Request) io.Reader {
 }
 
 func TestClientGoesAwayDuringATransfer(t *testing.T) {
-	for _, leave := range []func(*coappeer.TCP){(*coappeer.TCP).Close, (*coappeer.TCP).Abandon, (*coappeer.TCP).CloseWrite} {
+	for _, leave := range []func(*coappeer.TCP){(*coappeer.TCP).Close, (*coappeer.TCP).Abandon,
+		(*coappeer.TCP).CloseWrite} {
 		c := newTestNode(t, nil)
 		addr := listenOn(t, c, TCP, hello)
 		peer := coappeer.DialTCP(t, addr)
@@ -134,7 +138,10 @@ func TestEverythingAfterClose(t *testing.T) {
 				ctx := waitContext(t)
 				calls := []func() error{
 					func() error { _, err := s.Do(ctx, get()); return err },
-					func() error { _, err := s.Do(ctx, &Request{Method: MethodPut, Body: randomBytes(5000)}); return err },
+					func() error {
+						_, err := s.Do(ctx, &Request{Method: MethodPut, Body: randomBytes(5000)})
+						return err
+					},
 					func() error { return s.Ping(ctx) },
 					func() error { return s.SetMTU(1152) },
 					func() error { return s.Ready(ctx) },
@@ -229,7 +236,9 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 				w.Write(randomBytes(5000))
 				ended <- context.Cause(r.Context())
 			})
-			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(randomBytes(3000)) }))
+			resource := NewResource(HandlerFunc(func(w ResponseWriter, r *Request) {
+				w.Write(randomBytes(3000))
+			}))
 			m.Handle("/seen", resource)
 			listener := newTestNode(t, nil)
 			addr := listenOn(t, listener, proto, &m)
@@ -261,7 +270,8 @@ func TestContextsCloseWhileAllIsInFlight(t *testing.T) {
 			require.NoError(t, c.Close())
 			for _, c := range outcomes {
 				err := receive(t, c).err
-				assert.True(t, errors.Is(err, net.ErrClosed) || server && (errors.Is(err, context.Canceled) || errors.Is(err, ErrDisconnected) || errors.Is(err, ErrUnreachable)), err)
+				assert.True(t, errors.Is(err, net.ErrClosed) || server && (errors.Is(err, context.Canceled) ||
+					errors.Is(err, ErrDisconnected) || errors.Is(err, ErrUnreachable)), err)
 			}
 			if !server {
 				require.NoError(t, listener.Close())
@@ -309,7 +319,8 @@ func TestDTLSClientThatRestartsFromTheSamePort(t *testing.T) {
 	s.Close()
 	at := time.Now()
 	s = begin()
-	assert.Less(t, time.Since(at), 3*time.Second, "the server knows that the old session is over; a ClientHello right behind that may be lost")
+	assert.Less(t, time.Since(at), 3*time.Second,
+		"the server knows that the old session is over; a ClientHello right behind that may be lost")
 
 	dropped := make(chan struct{}, 100)
 	relay.Rule(func(coappeer.Datagram) coappeer.Verdict {

@@ -78,7 +78,8 @@ func need(f Feature, what string, asked bool) error {
 // it may be loaded in place of the right one, and takes other credentials.
 func checkLibrary() error {
 	if tls := ccoap.BuiltWith(); tls != ccoap.TLSGnuTLS {
-		return fmt.Errorf("this libcoap is built with another TLS library than GnuTLS (number %d): %w", tls, ErrNotSupported)
+		return fmt.Errorf("this libcoap is built with another TLS library than GnuTLS (number %d): %w",
+			tls, ErrNotSupported)
 	}
 	return nil
 }

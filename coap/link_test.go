@@ -26,14 +26,19 @@ func TestParseLinks(t *testing.T) {
 			[]Link{
 				{"/sensors", []Attribute{attribute("ct", "40"), attribute("title", "Sensor Index")}},
 				{"/sensors/temp", []Attribute{attribute("rt", "temperature-c"), attribute("if", "sensor")}},
-				{"http://www.example.com/sensors/t123", []Attribute{attribute("anchor", "/sensors/temp"), attribute("rel", "describedby")}},
+				{"http://www.example.com/sensors/t123",
+					[]Attribute{attribute("anchor", "/sensors/temp"), attribute("rel", "describedby")}},
 				{"/t", []Attribute{attribute("anchor", "/sensors/temp"), attribute("rel", "alternate")}},
 			}},
 		{`</firmware/v2.1>;rt="firmware";sz=262144;obs`,
-			[]Link{{"/firmware/v2.1", []Attribute{attribute("rt", "firmware"), attribute("sz", "262144"), flag("obs")}}}},
-		{`</a,b;c="d">;title="x,y;z=\"<\\>"`, []Link{{`/a,b;c="d"`, []Attribute{attribute("title", `x,y;z="<\>`)}}}},
-		{`</a>;rt=bare;x="";y=`, []Link{{"/a", []Attribute{attribute("rt", "bare"), attribute("x", ""), attribute("y", "")}}}},
-		{" </a> ; obs ; rt = \"b\" ,\r\n\t</c> ", []Link{{"/a", []Attribute{flag("obs"), attribute("rt", "b")}}, {Target: "/c"}}},
+			[]Link{{"/firmware/v2.1",
+				[]Attribute{attribute("rt", "firmware"), attribute("sz", "262144"), flag("obs")}}}},
+		{`</a,b;c="d">;title="x,y;z=\"<\\>"`,
+			[]Link{{`/a,b;c="d"`, []Attribute{attribute("title", `x,y;z="<\>`)}}}},
+		{`</a>;rt=bare;x="";y=`,
+			[]Link{{"/a", []Attribute{attribute("rt", "bare"), attribute("x", ""), attribute("y", "")}}}},
+		{" </a> ; obs ; rt = \"b\" ,\r\n\t</c> ",
+			[]Link{{"/a", []Attribute{flag("obs"), attribute("rt", "b")}}, {Target: "/c"}}},
 		{`</a>;title*=UTF-8'de'%E2%82%AC;title="€"`,
 			[]Link{{"/a", []Attribute{attribute("title*", "UTF-8'de'%E2%82%AC"), attribute("title", "€")}}}},
 	} {
@@ -77,11 +82,15 @@ func TestFormatLinks(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]Link{{Target: "/"}, {Target: "/b"}}, "</>,</b>"},
-		{[]Link{{"/a", []Attribute{attribute("ct", "40"), attribute("sz", "5"), flag("obs")}}}, "</a>;ct=40;sz=5;obs"},
-		{[]Link{{"/a", []Attribute{attribute("ct", "40 41"), attribute("sz", "")}}}, `</a>;ct="40 41";sz=""`},
-		{[]Link{{"/a", []Attribute{attribute("rt", "a b"), attribute("if", "5"), attribute("title", `say "\"`)}}},
+		{[]Link{{"/a", []Attribute{attribute("ct", "40"), attribute("sz", "5"), flag("obs")}}},
+			"</a>;ct=40;sz=5;obs"},
+		{[]Link{{"/a", []Attribute{attribute("ct", "40 41"), attribute("sz", "")}}},
+			`</a>;ct="40 41";sz=""`},
+		{[]Link{{"/a",
+			[]Attribute{attribute("rt", "a b"), attribute("if", "5"), attribute("title", `say "\"`)}}},
 			`</a>;rt="a b";if="5";title="say \"\\\""`},
-		{[]Link{{"/a", []Attribute{attribute("hreflang", "de"), attribute("title*", "UTF-8''%41"), attribute("x*", "a;b")}}},
+		{[]Link{{"/a", []Attribute{attribute("hreflang", "de"), attribute("title*", "UTF-8''%41"),
+			attribute("x*", "a;b")}}},
 			`</a>;hreflang=de;title*=UTF-8''%41;x*="a;b"`},
 		{[]Link{{"/a>;b, <\"\n%41ü", nil}}, "</a%3E;b,%20%3C%22%0A%41ü>"},
 	} {
@@ -105,8 +114,9 @@ func TestAttributesOfALink(t *testing.T) {
 }
 
 func TestFilterLinks(t *testing.T) {
-	links, err := ParseLinks([]byte(`</link1>;rt="Type1 Type2";if="If1",</link2>;rt="Type2 Type3";if="If2",` +
-		`</link3>;rt="Type1 Type3";if="foo",</path>;ct=40,</path/sub1>;ct="0 40";title="Type1 x";obs,</rt>;rt="Type1";rt=other`))
+	links, err := ParseLinks(
+		[]byte(`</link1>;rt="Type1 Type2";if="If1",</link2>;rt="Type2 Type3";if="If2",` +
+			`</link3>;rt="Type1 Type3";if="foo",</path>;ct=40,</path/sub1>;ct="0 40";title="Type1 x";obs,</rt>;rt="Type1";rt=other`))
 	require.NoError(t, err)
 	for _, tc := range []struct {
 		queries []string

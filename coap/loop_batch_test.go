@@ -68,7 +68,8 @@ func TestDatagramsThatComeTogether(t *testing.T) {
 	}
 	for i := range each {
 		for p, client := range clients {
-			client.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.POST, ID: uint16(i), Token: []byte{byte(i)}, Payload: []byte{byte(p)}})
+			client.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.POST, ID: uint16(i),
+				Token: []byte{byte(i)}, Payload: []byte{byte(p)}})
 		}
 	}
 	for p, client := range clients {

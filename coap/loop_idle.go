@@ -115,7 +115,8 @@ func (s *idleSessions) sweep() time.Duration {
 		if list.oldest == nil {
 			continue
 		}
-		if wait := max(timeout-now.Sub(list.oldest.usage.last), time.Millisecond); next == 0 || wait < next {
+		if wait := max(timeout-now.Sub(list.oldest.usage.last), time.Millisecond); next == 0 ||
+			wait < next {
 			next = wait
 		}
 	}

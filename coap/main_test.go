@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// On a busy machine a handler may wait long for its turn, and most tests want a piggybacked response.
-// The peers send requests again after 2 s.
+// On a busy machine a handler may wait long for its turn, and most tests want a piggybacked
+// response. The peers send requests again after 2 s.
 func init() { ackDelay = 1500 * time.Millisecond }
 
 // wait bounds what a test waits for; nothing takes this long.

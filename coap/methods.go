@@ -19,12 +19,14 @@ func (s *Session) Get(ctx context.Context, path string) (*Response, error) {
 }
 
 // Put creates or replaces a resource.
-func (s *Session) Put(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (s *Session) Put(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, s, MethodPut, path, format, body)
 }
 
 // Post has the resource process the body.
-func (s *Session) Post(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (s *Session) Post(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, s, MethodPost, path, format, body)
 }
 
@@ -35,17 +37,20 @@ func (s *Session) Delete(ctx context.Context, path string) (*Response, error) {
 
 // Fetch asks for a part of a resource, which the body describes (RFC 8132,
 // section 2).
-func (s *Session) Fetch(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (s *Session) Fetch(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, s, MethodFetch, path, format, body)
 }
 
 // Patch changes a part of a resource (RFC 8132, section 3).
-func (s *Session) Patch(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (s *Session) Patch(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, s, MethodPatch, path, format, body)
 }
 
 // IPatch is an idempotent Patch (RFC 8132, section 3).
-func (s *Session) IPatch(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (s *Session) IPatch(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, s, MethodIPatch, path, format, body)
 }
 
@@ -55,12 +60,14 @@ func (c *Client) Get(ctx context.Context, path string) (*Response, error) {
 }
 
 // Put is Session.Put.
-func (c *Client) Put(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (c *Client) Put(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, c, MethodPut, path, format, body)
 }
 
 // Post is Session.Post.
-func (c *Client) Post(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (c *Client) Post(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, c, MethodPost, path, format, body)
 }
 
@@ -70,17 +77,20 @@ func (c *Client) Delete(ctx context.Context, path string) (*Response, error) {
 }
 
 // Fetch is Session.Fetch.
-func (c *Client) Fetch(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (c *Client) Fetch(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, c, MethodFetch, path, format, body)
 }
 
 // Patch is Session.Patch.
-func (c *Client) Patch(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (c *Client) Patch(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, c, MethodPatch, path, format, body)
 }
 
 // IPatch is Session.IPatch.
-func (c *Client) IPatch(ctx context.Context, path string, format ContentFormat, body []byte) (*Response, error) {
+func (c *Client) IPatch(ctx context.Context, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	return withBody(ctx, c, MethodIPatch, path, format, body)
 }
 
@@ -97,7 +107,8 @@ func bare(ctx context.Context, d doer, method Code, path string) (*Response, err
 	return d.Do(ctx, r)
 }
 
-func withBody(ctx context.Context, d doer, method Code, path string, format ContentFormat, body []byte) (*Response, error) {
+func withBody(ctx context.Context, d doer, method Code, path string, format ContentFormat,
+	body []byte) (*Response, error) {
 	r, err := NewRequest(method, path)
 	if err != nil {
 		return nil, err

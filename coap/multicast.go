@@ -57,7 +57,8 @@ func (n *Node) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	return nil
 }
 
-var errNoGroupEndpoint = errors.New("no UDP endpoint listens on all addresses of the group's family")
+var errNoGroupEndpoint = errors.New(
+	"no UDP endpoint listens on all addresses of the group's family")
 
 // checkGroup finds the interfaces for which libcoap would take another one without telling.
 func checkGroup(group netip.Addr, network string, named bool) error {
@@ -134,15 +135,19 @@ type GroupResponse struct {
 //
 // Any number of goroutines may do this at once: each request has a session of its own.
 // libcoap sends to groups as to anybody else, with coap_send.
-func (n *Node) Multicast(ctx context.Context, local, group netip.AddrPort, r *Request) iter.Seq2[*GroupResponse, error] {
+func (n *Node) Multicast(ctx context.Context, local, group netip.AddrPort,
+	r *Request) iter.Seq2[*GroupResponse, error] {
 	return func(yield func(*GroupResponse, error) bool) {
-		if err := n.multicast(ctx, local, group, r, func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
-			yield(nil, &Error{Op: r.Method.String(), Peer: UDP.Scheme() + "://" + group.String(), Err: cause(err)})
+		if err := n.multicast(ctx, local, group, r,
+			func(g *GroupResponse) bool { return yield(g, nil) }); err != nil {
+			yield(nil,
+				&Error{Op: r.Method.String(), Peer: UDP.Scheme() + "://" + group.String(), Err: cause(err)})
 		}
 	}
 }
 
-func (n *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Request, yield func(*GroupResponse) bool) error {
+func (n *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Request,
+	yield func(*GroupResponse) bool) error {
 	if !group.Addr().Unmap().IsMulticast() {
 		return errNoGroup
 	}
@@ -164,7 +169,8 @@ func (n *Node) multicast(ctx context.Context, local, group netip.AddrPort, r *Re
 		return err
 	}
 	responses := &groupCall{c: s.c, heard: make(map[netip.AddrPort]bool), news: make(chan struct{}, 1)}
-	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Token: r.Token, Options: r.Options.encode(), Body: r.Body}
+	m := ccoap.Message{Type: ccoap.NonConfirmable, Code: int(r.Method), Token: r.Token,
+		Options: r.Options.encode(), Body: r.Body}
 	if _, err := s.start(&m, responses); err != nil {
 		return err
 	}

@@ -177,13 +177,20 @@ func TestJoinGroupRefusesWhatItCannotDo(t *testing.T) {
 		on    *net.Interface
 		want  string
 	}{
-		"an address that is no group":   {all, loopback.Addr(), nil, "coap: join 127.0.0.1: not a multicast address"},
-		"no address":                    {all, netip.Addr{}, nil, "coap: join invalid IP: not a multicast address"},
-		"an unknown interface":          {all, testGroup, &net.Interface{Name: "no-such-0"}, `coap: join 239.255.71.83: there is no interface "no-such-0"`},
-		"an interface without a name":   {all, testGroup, &net.Interface{}, `coap: join 239.255.71.83: there is no interface ""`},
-		"an unknown zone":               {all, AllNodesLinkLocal.WithZone("no-such-0"), nil, `coap: join ff02::fd: there is no interface "no-such-0"`},
-		"an endpoint of one address":    {specific, testGroup, nil, "coap: join 239.255.71.83: no UDP endpoint listens on all addresses of the group's family"},
-		"an endpoint of another family": {all, AllNodesLinkLocal, nil, "coap: join ff02::fd: no UDP endpoint listens on all addresses of the group's family"},
+		"an address that is no group": {all, loopback.Addr(), nil,
+			"coap: join 127.0.0.1: not a multicast address"},
+		"no address": {all, netip.Addr{}, nil,
+			"coap: join invalid IP: not a multicast address"},
+		"an unknown interface": {all, testGroup, &net.Interface{Name: "no-such-0"},
+			`coap: join 239.255.71.83: there is no interface "no-such-0"`},
+		"an interface without a name": {all, testGroup, &net.Interface{},
+			`coap: join 239.255.71.83: there is no interface ""`},
+		"an unknown zone": {all, AllNodesLinkLocal.WithZone("no-such-0"), nil,
+			`coap: join ff02::fd: there is no interface "no-such-0"`},
+		"an endpoint of one address": {specific, testGroup, nil,
+			"coap: join 239.255.71.83: no UDP endpoint listens on all addresses of the group's family"},
+		"an endpoint of another family": {all, AllNodesLinkLocal, nil,
+			"coap: join ff02::fd: no UDP endpoint listens on all addresses of the group's family"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.EqualError(t, test.c.JoinGroup(test.group, test.on), test.want)
@@ -249,7 +256,8 @@ func TestGroupsWithLibcoapsPrograms(t *testing.T) {
 	assert.Equal(t, "2.05", got.Code)
 	assert.Equal(t, "hello", string(got.Body))
 
-	server := testenv.StartCoAPServer(t, "gnutls", "-A", "0.0.0.0", "-g", testGroup.String(), "-G", loopbackName)
+	server := testenv.StartCoAPServer(t, "gnutls", "-A", "0.0.0.0", "-g", testGroup.String(), "-G",
+		loopbackName)
 	group = netip.AddrPortFrom(testGroup, server.Addr.Port())
 	for r, err := range newTestNode(t, nil).Multicast(waitContext(t), loopback, group, get()) {
 		require.NoError(t, err)

@@ -32,9 +32,11 @@ func loopbackInterface(t *testing.T) *net.Interface {
 
 // groupPeer answers requests for the test group from a loopback address of its own.
 // It listens on a port of the group, or on any that is free, and returns it.
-func groupPeer(t *testing.T, port uint16, from netip.Addr, answer func(coappeer.Message) []coappeer.Message) (group netip.AddrPort) {
+func groupPeer(t *testing.T, port uint16, from netip.Addr,
+	answer func(coappeer.Message) []coappeer.Message) (group netip.AddrPort) {
 	t.Helper()
-	in, err := net.ListenMulticastUDP("udp4", loopbackInterface(t), net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, port)))
+	in, err := net.ListenMulticastUDP("udp4", loopbackInterface(t),
+		net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, port)))
 	require.NoError(t, err)
 	out, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)))
 	require.NoError(t, err)
@@ -106,7 +108,8 @@ func TestMulticastCollectsTheResponsesOfAllPeers(t *testing.T) {
 }
 
 func TestRequestsForGroupsTakeTheHopsThatAreAllowed(t *testing.T) {
-	in, err := net.ListenMulticastUDP("udp4", loopbackInterface(t), net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, 0)))
+	in, err := net.ListenMulticastUDP("udp4", loopbackInterface(t),
+		net.UDPAddrFromAddrPort(netip.AddrPortFrom(testGroup, 0)))
 	require.NoError(t, err)
 	defer in.Close()
 	raw, err := in.SyscallConn()
@@ -169,10 +172,14 @@ func TestMulticastRefusesWhatItCannotSend(t *testing.T) {
 		r     *Request
 		want  string
 	}{
-		"to an address that is no group": {loopback, get(), "coap: GET coap://127.0.0.1:0: not a multicast address"},
-		"with a source":                  {group, &Request{Method: MethodPut, Source: strings.NewReader("x")}, "coap: PUT coap://239.255.71.83:5683: " + errGroupBody.Error()},
-		"with a sink":                    {group, &Request{Method: MethodGet, Sink: io.Discard}, "coap: GET coap://239.255.71.83:5683: " + errGroupBody.Error()},
-		"of more than one message":       {group, &Request{Method: MethodPut, Body: randomBytes(2000)}, "coap: PUT coap://239.255.71.83:5683: " + ErrTooLarge.Error()},
+		"to an address that is no group": {loopback, get(),
+			"coap: GET coap://127.0.0.1:0: not a multicast address"},
+		"with a source": {group, &Request{Method: MethodPut, Source: strings.NewReader("x")},
+			"coap: PUT coap://239.255.71.83:5683: " + errGroupBody.Error()},
+		"with a sink": {group, &Request{Method: MethodGet, Sink: io.Discard},
+			"coap: GET coap://239.255.71.83:5683: " + errGroupBody.Error()},
+		"of more than one message": {group, &Request{Method: MethodPut, Body: randomBytes(2000)},
+			"coap: PUT coap://239.255.71.83:5683: " + ErrTooLarge.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []error
@@ -189,7 +196,8 @@ func TestMulticastRefusesWhatItCannotSend(t *testing.T) {
 func TestMulticastEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for r, err := range newTestNode(t, nil).Multicast(ctx, loopback, netip.AddrPortFrom(testGroup, 1), get()) {
+	for r, err := range newTestNode(t, nil).Multicast(ctx, loopback, netip.AddrPortFrom(testGroup, 1),
+		get()) {
 		assert.Fail(t, "something came", "%v %v", r, err)
 	}
 }

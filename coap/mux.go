@@ -78,7 +78,8 @@ func (m *Mux) Handle(pattern string, h Handler, attributes ...Attribute) {
 }
 
 // HandleFunc registers a function as a handler, see Handle.
-func (m *Mux) HandleFunc(pattern string, f func(w ResponseWriter, r *Request), attributes ...Attribute) {
+func (m *Mux) HandleFunc(pattern string, f func(w ResponseWriter, r *Request),
+	attributes ...Attribute) {
 	m.Handle(pattern, HandlerFunc(f), attributes...)
 }
 

@@ -22,7 +22,8 @@ func serveDirectly(t testing.TB, h Handler, method Code, path string) *response 
 func TestMuxPicksTheMostSpecificPattern(t *testing.T) {
 	var m Mux
 	for _, pattern := range []string{
-		"/", "/a", "GET /a/b", "PUT /a/b", "/a/{x}", "/a/{x}/c", "/a/b/{rest...}", "POST /a/{x}", "/a//", "/{one}/{two}/{three...}", "/q%2Fr",
+		"/", "/a", "GET /a/b", "PUT /a/b", "/a/{x}", "/a/{x}/c", "/a/b/{rest...}", "POST /a/{x}", "/a//",
+		"/{one}/{two}/{three...}", "/q%2Fr",
 		"/%C3%A9/%7Bx%7D/{$}",
 	} {
 		m.HandleFunc(pattern, func(w ResponseWriter, r *Request) {
@@ -195,7 +196,8 @@ func TestWildcardsLeaveWellKnownCoreAlone(t *testing.T) {
 	m.Handle("PUT /{a}/{b}", hello)
 	m.Handle("GET /%7B", hello, Attr("rt", "first"), Attr("ct", "0"))
 	m.Handle("PUT /%7B", hello, Attr("rt", "second"), Attr("sz", "5"))
-	assert.Equal(t, `</%7B>;rt="first";ct=0;sz=5`, string(serveDirectly(t, &m, MethodGet, "/.well-known/core").body))
+	assert.Equal(t, `</%7B>;rt="first";ct=0;sz=5`,
+		string(serveDirectly(t, &m, MethodGet, "/.well-known/core").body))
 	assert.Equal(t, CodeMethodNotAllowed, serveDirectly(t, &m, MethodPut, "/.well-known/core").code)
 	m.Handle("PUT /.well-known/core", hello)
 	assert.Equal(t, "hello", string(serveDirectly(t, &m, MethodPut, "/.well-known/core").body))

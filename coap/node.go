@@ -65,7 +65,8 @@ var listening sync.Mutex
 // have been set before. Endpoints live as long as the Node.
 func (n *Node) Listen(addr netip.AddrPort, proto Protocol) (netip.AddrPort, error) {
 	failed := func(err error) (netip.AddrPort, error) {
-		return netip.AddrPort{}, &Error{Op: "listen", Peer: proto.String() + " " + addr.String(), Err: err}
+		return netip.AddrPort{},
+			&Error{Op: "listen", Peer: proto.String() + " " + addr.String(), Err: err}
 	}
 	if !addr.Addr().IsValid() {
 		return failed(errNoAddress)
@@ -99,6 +100,8 @@ var (
 	errNoProtocol = errors.New("no such protocol")
 )
 
-var nativeProtocols = map[Protocol]ccoap.Protocol{UDP: ccoap.UDP, DTLS: ccoap.DTLS, TCP: ccoap.TCP, TLS: ccoap.TLS}
+var nativeProtocols = map[Protocol]ccoap.Protocol{UDP: ccoap.UDP, DTLS: ccoap.DTLS, TCP: ccoap.TCP,
+	TLS: ccoap.TLS}
 
-var protocols = map[ccoap.Protocol]Protocol{ccoap.UDP: UDP, ccoap.DTLS: DTLS, ccoap.TCP: TCP, ccoap.TLS: TLS}
+var protocols = map[ccoap.Protocol]Protocol{ccoap.UDP: UDP, ccoap.DTLS: DTLS, ccoap.TCP: TCP,
+	ccoap.TLS: TLS}

@@ -15,7 +15,8 @@ import (
 // With the build tag nointerpose no function is replaced in libcoap: Supports says what is
 // missing, what needs it is refused, and the rest works.
 func TestNothingIsReplacedInLibcoap(t *testing.T) {
-	for _, f := range []Feature{FeatureSessionResumption, FeatureCredentials, FeatureAddressValidation} {
+	for _, f := range []Feature{FeatureSessionResumption, FeatureCredentials,
+		FeatureAddressValidation} {
 		assert.False(t, Supports(f), "%d", f)
 	}
 	assert.False(t, ccoap.PassesCritical())
@@ -36,7 +37,8 @@ func TestRequestsOverEachProtocolWithoutReplacedFunctions(t *testing.T) {
 			var s *Session
 			if proto.Secure() {
 				var err error
-				s, err = newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "me", []byte("key"))
+				s, err = newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "me",
+					[]byte("key"))
 				require.NoError(t, err)
 			} else {
 				s = connect(t, nil, addr, proto)

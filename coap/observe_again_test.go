@@ -27,7 +27,8 @@ func registerAgain(t testing.TB, s *Session) {
 }
 
 // observes registers at a peer, which answers with a state of a number.
-func observes(t testing.TB, server *coappeer.UDP, s *Session, sequence uint32) (next func() (string, error), request coappeer.Received) {
+func observes(t testing.TB, server *coappeer.UDP, s *Session,
+	sequence uint32) (next func() (string, error), request coappeer.Received) {
 	t.Helper()
 	next = pull(t, s.Observe(waitContext(t), get()))
 	registered := make(chan coappeer.Received, 1)
@@ -46,14 +47,16 @@ func TestAnswerToARegistrationIsTheNewest(t *testing.T) {
 		"piggybacked": func(t *testing.T, server *coappeer.UDP, m coappeer.Received) {
 			server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1, "again"))
 		},
-		"piggybacked, with the number of before": func(t *testing.T, server *coappeer.UDP, m coappeer.Received) {
+		"piggybacked, with the number of before": func(t *testing.T, server *coappeer.UDP,
+			m coappeer.Received) {
 			server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1000, "again"))
 		},
 		"separate": func(t *testing.T, server *coappeer.UDP, m coappeer.Received) {
 			server.Send(m.From, m.Acknowledge(), notifies(m, coappeer.CON, 7, 1, "again"))
 			server.ExpectReply(t, coappeer.ACK, coappeer.Empty, 7)
 		},
-		"separate, and the acknowledgement is lost": func(t *testing.T, server *coappeer.UDP, m coappeer.Received) {
+		"separate, and the acknowledgement is lost": func(t *testing.T, server *coappeer.UDP,
+			m coappeer.Received) {
 			server.Send(m.From, notifies(m, coappeer.CON, 7, 1, "again"))
 			server.ExpectReply(t, coappeer.ACK, coappeer.Empty, 7)
 			if ccoap.TellsEmpty() {
@@ -116,7 +119,8 @@ func TestClientObservesOnAfterItsServerHasStartedAgain(t *testing.T) {
 		m := registers(t, server, 0)
 		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1000, "before"))
 		m = registers(t, server, 0)
-		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1, "after"), notifies(m, coappeer.CON, 20, 2, "next"))
+		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 1, "after"),
+			notifies(m, coappeer.CON, 20, 2, "next"))
 		server.ExpectReply(t, coappeer.ACK, coappeer.Empty, 20)
 	}()
 	require.Equal(t, "before", state(t, next))
@@ -166,7 +170,8 @@ func TestAcknowledgementsOfNotificationsThatHaveACode(t *testing.T) {
 			return coappeer.Message{Type: coappeer.ACK, ID: m.ID, Code: coappeer.Content, Token: m.Token}
 		},
 		func(m coappeer.Received) coappeer.Message {
-			return coappeer.Message{Type: coappeer.ACK, ID: m.ID, Code: coappeer.Content, Payload: []byte("x")}
+			return coappeer.Message{Type: coappeer.ACK, ID: m.ID, Code: coappeer.Content,
+				Payload: []byte("x")}
 		},
 		func(m coappeer.Received) coappeer.Message {
 			return coappeer.Message{Type: coappeer.ACK, ID: m.ID, Code: coappeer.GET, Token: m.Token}
@@ -182,7 +187,8 @@ func TestAcknowledgementsOfNotificationsThatHaveACode(t *testing.T) {
 }
 
 // ended leaves an observation at a peer, which has told one state.
-func ended(t testing.TB, server *coappeer.UDP, s *Session) (registration, farewell coappeer.Received) {
+func ended(t testing.TB, server *coappeer.UDP, s *Session) (registration,
+	farewell coappeer.Received) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
@@ -202,12 +208,15 @@ func TestNotificationsAfterTheEndAreRejected(t *testing.T) {
 	if !ccoap.Rejects {
 		t.Skip("this version acknowledges every response")
 	}
-	for name, between := range map[string]func(t *testing.T, server *coappeer.UDP, farewell coappeer.Received){
+	for name, between := range map[string]func(t *testing.T, server *coappeer.UDP,
+		farewell coappeer.Received){
 		"the farewell is lost": func(*testing.T, *coappeer.UDP, coappeer.Received) {},
 		"its answer has come": func(_ *testing.T, server *coappeer.UDP, m coappeer.Received) {
 			server.Send(m.From, m.Respond(coappeer.Content, nil))
 		},
-		"it is only acknowledged": func(_ *testing.T, server *coappeer.UDP, m coappeer.Received) { server.Send(m.From, m.Acknowledge()) },
+		"it is only acknowledged": func(_ *testing.T, server *coappeer.UDP, m coappeer.Received) {
+			server.Send(m.From, m.Acknowledge())
+		},
 		"it is answered later": func(t *testing.T, server *coappeer.UDP, m coappeer.Received) {
 			server.Send(m.From, m.Acknowledge(), m.Separate(coappeer.CON, 99, coappeer.Content, nil))
 			server.ExpectReply(t, coappeer.ACK, coappeer.Empty, 99)
@@ -236,7 +245,8 @@ func TestALostDatagramKeepsNoObservationAlive(t *testing.T) {
 		},
 		"its answer": func(d coappeer.Datagram) bool {
 			_, notifies := d.Uint(coappeer.Observe)
-			return d.Direction == coappeer.ToClient && d.Type == coappeer.ACK && d.Code != coappeer.Empty && !notifies
+			return d.Direction == coappeer.ToClient && d.Type == coappeer.ACK && d.Code != coappeer.Empty &&
+				!notifies
 		},
 		"a reset": func(d coappeer.Datagram) bool { return d.Type == coappeer.RST },
 	} {
@@ -285,7 +295,8 @@ func TestANotificationThatComesAgainIsAcknowledgedAgain(t *testing.T) {
 		return
 	}
 	for range 3 {
-		server.Send(m.From, coappeer.Message{Type: coappeer.CON, Code: coappeer.Content, ID: 52, Token: []byte("nobody's")})
+		server.Send(m.From,
+			coappeer.Message{Type: coappeer.CON, Code: coappeer.Content, ID: 52, Token: []byte("nobody's")})
 		server.ExpectReply(t, coappeer.RST, coappeer.Empty, 52)
 	}
 }

@@ -53,7 +53,8 @@ func (c *Client) Observe(ctx context.Context, r *Request) iter.Seq2[*Response, e
 		}
 		for {
 			err := c.observe(ctx, r, taken)
-			if err == nil || !yield(nil, err) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && c.isClosed() {
+			if err == nil || !yield(nil, err) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) &&
+				c.isClosed() {
 				return
 			}
 			select {
@@ -82,7 +83,8 @@ func (c *Client) observe(ctx context.Context, r *Request, yield func(*Response, 
 var errObserveBody = errors.New("a request for observation cannot have a Source or a Sink")
 
 // observe returns nil where the iteration came to its end, or was left.
-func (s *Session) observe(ctx context.Context, r *Request, yield func(*Response, error) bool) error {
+func (s *Session) observe(ctx context.Context, r *Request,
+	yield func(*Response, error) bool) error {
 	switch {
 	case r.Method != MethodGet && r.Method != MethodFetch:
 		return fmt.Errorf("only GET and FETCH can observe, not %v", r.Method)

@@ -41,7 +41,8 @@ func state(t testing.TB, next func() (string, error)) string {
 }
 
 // notification is a message for an observer.
-func notifies(request coappeer.Received, typ coappeer.Type, id uint16, sequence uint32, body string, options ...coappeer.Option) coappeer.Message {
+func notifies(request coappeer.Received, typ coappeer.Type, id uint16, sequence uint32, body string,
+	options ...coappeer.Option) coappeer.Message {
 	options = append(options, coappeer.Uint(coappeer.Observe, sequence))
 	return request.Separate(typ, id, coappeer.Content, []byte(body), options...)
 }
@@ -75,7 +76,8 @@ func TestObserveOverEachTransport(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		res := newCounter()
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, res)
-		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1",
+			testKey)
 		require.NoError(t, err)
 		next := pull(t, s.Observe(waitContext(t), get()))
 		require.Equal(t, "0", state(t, next))
@@ -137,7 +139,8 @@ func TestSilenceRegistersAgain(t *testing.T) {
 	again := make(chan coappeer.Received, 1)
 	go func() {
 		m := server.Receive(t)
-		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 10, "before", coappeer.Uint(coappeer.MaxAge, 0)))
+		server.Send(m.From,
+			notifies(m, coappeer.ACK, m.ID, 10, "before", coappeer.Uint(coappeer.MaxAge, 0)))
 		first <- m
 		m = server.Receive(t)
 		server.Send(m.From, notifies(m, coappeer.ACK, m.ID, 11, "after"))
@@ -197,7 +200,8 @@ func TestWhatEndsAnObservation(t *testing.T) {
 		code Code
 		is   error
 	}{
-		{"an error", func(_ *Session, res *counter) { res.respond(CodeForbidden); res.Notify() }, CodeForbidden, nil},
+		{"an error", func(_ *Session, res *counter) { res.respond(CodeForbidden); res.Notify() },
+			CodeForbidden, nil},
 		{"the server", func(_ *Session, res *counter) { res.Cancel(CodeNotFound) }, CodeNotFound, nil},
 		{"the session", func(s *Session, _ *counter) { s.Close() }, 0, net.ErrClosed},
 	} {
@@ -256,7 +260,8 @@ func TestObservingNobody(t *testing.T) {
 
 func TestLargeStatesAreFetchedWhole(t *testing.T) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
-		states := []string{strings.Repeat("a", 3000), strings.Repeat("b", 5000), "c", strings.Repeat("d", 2000)}
+		states := []string{strings.Repeat("a", 3000), strings.Repeat("b", 5000), "c",
+			strings.Repeat("d", 2000)}
 		res := newCounter()
 		f := HandlerFunc(func(w ResponseWriter, r *Request) { w.Write([]byte(states[res.n.Load()])) })
 		res.answer.Store(&f)

@@ -14,7 +14,8 @@ type observers struct {
 // the address that has most observers loses its oldest, unless it is the session's own.
 func (s *observers) makeRoom(c *conn) bool {
 	for s.n >= s.config.maxObservers() {
-		if own := s.shares.byAddr[c.holder()]; own != nil && !c.address.unproved() && own.weight >= s.shares.heap[0].weight {
+		if own := s.shares.byAddr[c.holder()]; own != nil && !c.address.unproved() &&
+			own.weight >= s.shares.heap[0].weight {
 			return false
 		}
 		s.shares.largest().(*observer).remove()
@@ -59,7 +60,8 @@ func (s *peerObservers) check(now time.Time) {
 	switch {
 	case len(s.byToken) == 0:
 		return
-	case c.address.verified && now.Sub(c.usage.alive) < orDefault(c.l.config.ObserverCheck, defaultObserverCheck):
+	case c.address.verified &&
+		now.Sub(c.usage.alive) < orDefault(c.l.config.ObserverCheck, defaultObserverCheck):
 		return
 	case s.asked != nil && c.proto.Reliable():
 		c.end(ErrDisconnected)

@@ -111,7 +111,8 @@ func (res *Resource) observe(r *Request) {
 		return
 	}
 	value, ok := r.Options.Uint(OptionObserve)
-	if !ok || value > observeDeregister || in.multicast || r.Method != MethodGet && r.Method != MethodFetch {
+	if !ok || value > observeDeregister || in.multicast || r.Method != MethodGet &&
+		r.Method != MethodFetch {
 		return
 	}
 	c, l := in.c, in.c.l
@@ -286,7 +287,8 @@ func (o *observer) tell(w *response) {
 	case o.c.address.overdrawn(creditBytes): // and the last ones have not been acknowledged
 		o.remove()
 		return
-	case o.res.NonConfirmable && !o.c.address.overdrawn(creditProof) && o.unchecked < maxUnchecked && time.Since(o.acceptedAt) < uncheckedAge:
+	case o.res.NonConfirmable && !o.c.address.overdrawn(creditProof) && o.unchecked < maxUnchecked &&
+		time.Since(o.acceptedAt) < uncheckedAge:
 		m.Type = ccoap.NonConfirmable
 		o.unchecked++
 	default:

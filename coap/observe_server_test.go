@@ -51,7 +51,8 @@ func (c *counter) awaitObservers(t testing.TB, n int) {
 }
 
 // observe sends a request with an Observe option and returns the piggybacked response.
-func (c *scriptedClient) observe(t testing.TB, id uint16, token string, observe uint32, options ...coappeer.Option) coappeer.Received {
+func (c *scriptedClient) observe(t testing.TB, id uint16, token string, observe uint32,
+	options ...coappeer.Option) coappeer.Received {
 	t.Helper()
 	c.Send(c.server, coappeer.Message{
 		Type: coappeer.CON, Code: coappeer.GET, ID: id, Token: []byte(token),
@@ -234,14 +235,16 @@ func TestCancelTellsAllObservers(t *testing.T) {
 		o.Send(o.server, m.Acknowledge())
 	}
 	assert.Equal(t, map[string]bool{"a": true, "b": true}, tokens)
-	assert.PanicsWithValue(t, "coap: an observation cannot be cancelled with 2.05 Content", func() { res.Cancel(CodeContent) })
+	assert.PanicsWithValue(t, "coap: an observation cannot be cancelled with 2.05 Content",
+		func() { res.Cancel(CodeContent) })
 }
 
 func TestRequestsThatMakeNoObserver(t *testing.T) {
 	res := newCounter()
 	o := observed(t, res, &Config{MaxObservers: 1, AddressValidation: ValidateNever})
 	ask := func(id uint16, code coappeer.Code, options ...coappeer.Option) coappeer.Received {
-		o.Send(o.server, coappeer.Message{Type: coappeer.CON, Code: code, ID: id, Token: []byte{byte(id)}, Options: options})
+		o.Send(o.server, coappeer.Message{Type: coappeer.CON, Code: code, ID: id, Token: []byte{byte(id)},
+			Options: options})
 		return o.Receive(t)
 	}
 	register := coappeer.Uint(coappeer.Observe, 0)
@@ -272,7 +275,8 @@ func TestNotificationsAreForTheRequestThatRegistered(t *testing.T) {
 	mux := &Mux{}
 	mux.Handle("GET /things/{name}", res)
 	o := observed(t, mux, nil)
-	m := o.observe(t, 1, "tok", 0, append(coappeer.Path("things/door"), coappeer.String(coappeer.URIQuery, "a=1"))...)
+	m := o.observe(t, 1, "tok", 0,
+		append(coappeer.Path("things/door"), coappeer.String(coappeer.URIQuery, "a=1"))...)
 	assert.Equal(t, "door[a=1] true", string(m.Payload))
 	res.Notify()
 	o.expect(t, coappeer.CON, "door[a=1] true")
@@ -421,7 +425,8 @@ func TestLibcoapClientObserves(t *testing.T) {
 				} else {
 					arguments = append(arguments, "-w") // a line for each
 				}
-				client := testenv.Start(t, "coap-client-"+flavour, append(arguments, "-s", "3", uri(proto, addr, "/"))...)
+				client := testenv.Start(t, "coap-client-"+flavour,
+					append(arguments, "-s", "3", uri(proto, addr, "/"))...)
 				res.awaitObservers(t, 1)
 				for i := 1; i <= 3; i++ {
 					res.set(1000 + i)

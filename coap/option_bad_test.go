@@ -23,8 +23,9 @@ var badOptions = map[string]Options{
 	"option 65000 has 65541 bytes, not 0 to 655":  {{65000, make([]byte, 65541)}},
 	"option 65000 has 1048576 bytes, not 0 to 65": {{65000, make([]byte, 1<<20)}},
 	"ETag comes after Uri-Path":                   {{OptionURIPath, nil}, {OptionETag, []byte{1}}},
-	"more than one Content-Format":                {{OptionContentFormat, nil}, {OptionContentFormat, nil}},
-	`Uri-Path is ".."`:                            {{OptionURIPath, []byte("..")}},
+	"more than one Content-Format": {{OptionContentFormat, nil},
+		{OptionContentFormat, nil}},
+	`Uri-Path is ".."`: {{OptionURIPath, []byte("..")}},
 }
 
 func TestRequestsWithBadOptionsAreNotSent(t *testing.T) {
@@ -39,7 +40,8 @@ func TestRequestsWithBadOptionsAreNotSent(t *testing.T) {
 			_, err := s.Do(waitContext(t), r)
 			assert.ErrorIs(t, err, ErrOption, want)
 			assert.ErrorContains(t, err, want)
-			assert.ErrorContains(t, err, "coap: "+r.Method.String()+" coap://"+peer.Addr().String()+": bad option: ")
+			assert.ErrorContains(t, err, "coap: "+r.Method.String()+" coap://"+peer.Addr().String()+
+				": bad option: ")
 		}
 		for _, err := range s.Observe(waitContext(t), &Request{Method: MethodGet, Options: options}) {
 			assert.ErrorIs(t, err, ErrOption, want)
@@ -68,9 +70,12 @@ func TestBadResponsesBecomeInternalServerErrors(t *testing.T) {
 		{"code GET is not one of a response", func(w ResponseWriter) { w.SetCode(MethodGet) }},
 		{"is not one of a response", func(w ResponseWriter) { w.SetCode(CodePing) }},
 		{"is not one of a response", func(w ResponseWriter) { w.SetCode(1 << 5) }},
-		{"Block2, which is the library's to add", func(w ResponseWriter) { w.Options().Add(OptionBlock2, nil) }},
-		{"Block1, which is the library's to add", func(w ResponseWriter) { w.Options().Add(OptionBlock1, nil) }},
-		{"of which option 65000 has 1200", func(w ResponseWriter) { w.Options().Add(65000, make([]byte, 1200)) }},
+		{"Block2, which is the library's to add",
+			func(w ResponseWriter) { w.Options().Add(OptionBlock2, nil) }},
+		{"Block1, which is the library's to add",
+			func(w ResponseWriter) { w.Options().Add(OptionBlock1, nil) }},
+		{"of which option 65000 has 1200",
+			func(w ResponseWriter) { w.Options().Add(65000, make([]byte, 1200)) }},
 	}
 	for want, options := range badOptions {
 		answers = append(answers, bad{want, func(w ResponseWriter) { *w.Options() = options }})
@@ -82,10 +87,11 @@ func TestBadResponsesBecomeInternalServerErrors(t *testing.T) {
 					return
 				}
 				logger, lines := logs()
-				addr := listen(t, &Config{Logger: logger}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-					w.Write(randomBytes(len(r.Body)))
-					tc.answer(w)
-				}))
+				addr := listen(t, &Config{Logger: logger}, proto,
+					HandlerFunc(func(w ResponseWriter, r *Request) {
+						w.Write(randomBytes(len(r.Body)))
+						tc.answer(w)
+					}))
 				s := connect(t, nil, addr, proto)
 				for _, size := range []int{0, 3000} {
 					r, err := s.Post(waitContext(t), "/here", OctetStream, randomBytes(size))
@@ -136,7 +142,8 @@ func TestOptionsTooLongForAMessageAreNamed(t *testing.T) {
 		assert.ErrorContains(t, err, "the options have 2007, of which option 65000 has 2000")
 	}
 	// One that is sent as it is has no way to go in blocks.
-	_, err := s.Do(waitContext(t), &Request{Method: MethodPut, Options: Options{{OptionBlock1, nil}}, Body: randomBytes(2000)})
+	_, err := s.Do(waitContext(t),
+		&Request{Method: MethodPut, Options: Options{{OptionBlock1, nil}}, Body: randomBytes(2000)})
 	assert.ErrorIs(t, err, ErrTooLarge)
 	assert.ErrorContains(t, err, "the body has 2000 bytes")
 	assert.Empty(t, peer.Captured())
@@ -162,7 +169,8 @@ func TestLongOptionsOverTCP(t *testing.T) {
 	peer := coappeer.DialTCP(t, addr)
 	peer.ExchangeCSM(t, coappeer.Uint(coappeer.MaxMessageSize, 1<<20))
 	for _, size := range []int{65536, 65540, 65804} {
-		peer.Send(coappeer.Message{Code: coappeer.GET, Options: []coappeer.Option{{Number: 65000, Value: randomBytes(size)}}})
+		peer.Send(coappeer.Message{Code: coappeer.GET,
+			Options: []coappeer.Option{{Number: 65000, Value: randomBytes(size)}}})
 		m := peer.Expect(t, coappeer.Content)
 		value, _ := m.Option(65000)
 		assert.Equal(t, randomBytes(size)[:65535], value)

@@ -30,7 +30,8 @@ func (c *Config) checkCritical() error {
 			return fmt.Errorf("Config.CriticalOptions: %v is not critical", id)
 		}
 		if id > OptionID(ccoap.MaxOption()) {
-			return fmt.Errorf("Config.CriticalOptions: this libcoap drops messages with %v: %w", id, ErrNotSupported)
+			return fmt.Errorf("Config.CriticalOptions: this libcoap drops messages with %v: %w", id,
+				ErrNotSupported)
 		}
 	}
 	if ccoap.PassesCritical() {
@@ -41,7 +42,8 @@ func (c *Config) checkCritical() error {
 	ids = slices.Compact(ids)
 	short, _ := slices.BinarySearch(ids, firstLongOption)
 	if short > shortOptions || len(ids)-short > longOptions {
-		return fmt.Errorf("Config.CriticalOptions has more than %d below %d, or than %d from there on: %w",
+		return fmt.Errorf(
+			"Config.CriticalOptions has more than %d below %d, or than %d from there on: %w",
 			shortOptions, firstLongOption, longOptions, ErrNotSupported)
 	}
 	return nil

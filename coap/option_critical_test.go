@@ -50,7 +50,8 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 	}
 	ask(coappeer.CON, 1, coappeer.Accept)
 	refused := peer.Expect(t, coappeer.ACK, coappeer.BadOption)
-	if text := string(refused.Payload); ccoap.PassesCritical() && text != "" && text != "Bad Option" { // else libcoap has refused it
+	// else libcoap has refused it
+	if text := string(refused.Payload); ccoap.PassesCritical() && text != "" && text != "Bad Option" {
 		assert.Contains(t, string(refused.Payload), "Accept")
 		assert.NotContains(t, string(refused.Payload), "not understood")
 	}
@@ -68,9 +69,11 @@ func TestOptionsThatComeTwiceTooOften(t *testing.T) {
 }
 
 func TestCriticalOptionsThatAreUnderstood(t *testing.T) {
-	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257, OptionID(ccoap.MaxOption()-1) | 1, 33, 49, 65, 81, 97, 113, 129, 255}}
+	config := &Config{CriticalOptions: []OptionID{unknownCritical, 257,
+		OptionID(ccoap.MaxOption()-1) | 1, 33, 49, 65, 81, 97, 113, 129, 255}}
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, config, proto, HandlerFunc(func(w ResponseWriter, r *Request) { *w.Options() = r.Options }))
+		addr := listen(t, config, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) { *w.Options() = r.Options }))
 		s := connect(t, config, addr, proto)
 		var options Options
 		for _, id := range config.CriticalOptions {
@@ -97,7 +100,8 @@ func TestHighestOption(t *testing.T) {
 		return
 	}
 	s := connect(t, nil, listen(t, nil, UDP, hello), UDP)
-	r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: Options{{highest, []byte("x")}}})
+	r, err := s.Do(waitContext(t),
+		&Request{Method: MethodGet, Options: Options{{highest, []byte("x")}}})
 	require.NoError(t, err)
 	assert.Equal(t, CodeBadOption, r.Code)
 	assert.Equal(t, "option 65535 is not understood", string(r.Body))
@@ -111,7 +115,9 @@ func TestCriticalOptionsOfTheConfig(t *testing.T) {
 func TestResponsesWithUnknownCriticalOptions(t *testing.T) {
 	odd := coappeer.Option{Number: unknownCritical}
 	answers := map[string]func(m coappeer.Received) coappeer.Message{
-		"piggybacked": func(m coappeer.Received) coappeer.Message { return m.Respond(coappeer.Content, nil, odd) },
+		"piggybacked": func(m coappeer.Received) coappeer.Message {
+			return m.Respond(coappeer.Content, nil, odd)
+		},
 		"non-confirmable": func(m coappeer.Received) coappeer.Message {
 			return m.Separate(coappeer.NON, 1, coappeer.Content, nil, odd)
 		},
@@ -128,7 +134,8 @@ func TestResponsesWithUnknownCriticalOptions(t *testing.T) {
 			peer.Send(m.From, answer(m))
 			err := receive(t, c).err
 			assert.ErrorIs(t, err, ErrOption)
-			assert.ErrorContains(t, err, "the response has option 2049, which is critical and not understood")
+			assert.ErrorContains(t, err,
+				"the response has option 2049, which is critical and not understood")
 			switch {
 			case name == "piggybacked":
 			case ccoap.Rejects:
@@ -174,22 +181,32 @@ func TestOptionsOfWrongLengths(t *testing.T) {
 		code    coappeer.Code
 		body    string
 	}{
-		{"an empty query", []coappeer.Option{coappeer.String(coappeer.URIPath, "a"), {Number: coappeer.URIQuery}}, coappeer.Content, `/a [""] x`},
-		{"empty and other queries", []coappeer.Option{{Number: coappeer.URIQuery}, coappeer.String(coappeer.URIQuery, "b"),
-			{Number: coappeer.URIQuery}, coappeer.Uint(coappeer.Accept, 0), long}, coappeer.Content, `/ ["b" "" ""] x`},
-		{"elective ones", []coappeer.Option{coappeer.String(coappeer.ETag, "123456789"), coappeer.String(coappeer.URIPath, "a"),
-			coappeer.String(coappeer.ContentFormat, "12345"), coappeer.String(coappeer.MaxAge, "12345"), long,
+		{"an empty query", []coappeer.Option{coappeer.String(coappeer.URIPath, "a"),
+			{Number: coappeer.URIQuery}}, coappeer.Content, `/a [""] x`},
+		{"empty and other queries",
+			[]coappeer.Option{{Number: coappeer.URIQuery}, coappeer.String(coappeer.URIQuery, "b"),
+				{Number: coappeer.URIQuery}, coappeer.Uint(coappeer.Accept, 0), long}, coappeer.Content,
+			`/ ["b" "" ""] x`},
+		{"elective ones", []coappeer.Option{coappeer.String(coappeer.ETag, "123456789"),
+			coappeer.String(coappeer.URIPath, "a"),
+			coappeer.String(coappeer.ContentFormat, "12345"), coappeer.String(coappeer.MaxAge, "12345"),
+			long,
 			{Number: 1000, Value: []byte("x")}}, coappeer.Content, "/a [] x"},
-		{"critical", []coappeer.Option{coappeer.String(coappeer.URIPort, "123"), coappeer.String(coappeer.URIPath, "a")},
+		{"critical", []coappeer.Option{coappeer.String(coappeer.URIPort, "123"),
+			coappeer.String(coappeer.URIPath, "a")},
 			coappeer.BadOption, "Uri-Port is of a wrong length"},
-		{"a path that is too long", []coappeer.Option{coappeer.String(coappeer.URIPath, strings.Repeat("x", 256))},
+		{"a path that is too long",
+			[]coappeer.Option{coappeer.String(coappeer.URIPath, strings.Repeat("x", 256))},
 			coappeer.BadOption, "Uri-Path is of a wrong length"},
-		{"reserved", []coappeer.Option{{Number: 128}, {Number: 132}, {Number: 136}, {Number: 140}}, coappeer.Content, "/ [] x"},
+		{"reserved", []coappeer.Option{{Number: 128}, {Number: 132}, {Number: 136}, {Number: 140}},
+			coappeer.Content, "/ [] x"},
 	} {
 		got := c.ask(t, message(coappeer.GET, "x", test.options...))
 		assert.Equal(t, []any{test.code, test.body}, []any{got.Code, string(got.Payload)}, test.name)
 	}
-	c.SendRaw(addr, append(coappeer.Message{Type: coappeer.CON, Code: coappeer.GET, ID: 5000, Options: []coappeer.Option{{Number: coappeer.URIQuery}}}.AppendUDP(nil), 0xf1))
+	c.SendRaw(addr,
+		append(coappeer.Message{Type: coappeer.CON, Code: coappeer.GET, ID: 5000,
+			Options: []coappeer.Option{{Number: coappeer.URIQuery}}}.AppendUDP(nil), 0xf1))
 	c.Send(addr, coappeer.Message{Type: coappeer.CON, Code: coappeer.GET, ID: 5001})
 	m := c.Receive(t)
 	if m.ID == 5000 { // else libcoap has dropped it
@@ -207,5 +224,6 @@ func TestOptionsOfWrongLengths(t *testing.T) {
 	assert.Equal(t, "x", string(r.Body))
 	answer = start(waitContext(t), s, get())
 	serve(t, server, message(coappeer.Content, "x", coappeer.String(coappeer.IfNoneMatch, "1")))
-	assert.ErrorContains(t, receive(t, answer).err, "If-None-Match, which is critical and of a wrong length")
+	assert.ErrorContains(t, receive(t, answer).err,
+		"If-None-Match, which is critical and of a wrong length")
 }

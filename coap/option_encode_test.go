@@ -31,7 +31,8 @@ func TestOptionsAreEncodedInOrder(t *testing.T) {
 }
 
 func TestOptionsAreFoundInMessages(t *testing.T) {
-	encoded := Options{{OptionURIPath, []byte("a")}, {OptionETag, nil}}[:1].encode(Option{OptionAccept, nil})
+	encoded := Options{{OptionURIPath, []byte("a")},
+		{OptionETag, nil}}[:1].encode(Option{OptionAccept, nil})
 	value, ok := findOption(encoded, OptionURIPath)
 	assert.True(t, ok)
 	assert.Equal(t, "a", string(value))
@@ -49,7 +50,8 @@ func TestOptionsHaveTheSameSizeInBothForms(t *testing.T) {
 	} {
 		assert.Equal(t, o.encode().Size(), o.wireSize())
 	}
-	assert.Equal(t, 2+3+255, Options{{OptionURIPath, []byte("a")}, {OptionURIPath, make([]byte, 255)}}.wireSize()+1)
+	assert.Equal(t, 2+3+255,
+		Options{{OptionURIPath, []byte("a")}, {OptionURIPath, make([]byte, 255)}}.wireSize()+1)
 }
 
 func TestCopiesWithAndWithoutOptions(t *testing.T) {
@@ -57,8 +59,10 @@ func TestCopiesWithAndWithoutOptions(t *testing.T) {
 	o.AddString(OptionURIPath, "a")
 	o.AddUint(OptionAccept, 60)
 	with := o.with(Option{OptionETag, []byte("1")})
-	assert.Equal(t, Options{{OptionETag, []byte("1")}, {OptionURIPath, []byte("a")}, {OptionAccept, []byte{60}}}, with)
-	assert.Equal(t, Options{{OptionURIPath, []byte("a")}}, with.without(OptionETag, OptionAccept, OptionBlock1))
+	assert.Equal(t, Options{{OptionETag, []byte("1")}, {OptionURIPath, []byte("a")},
+		{OptionAccept, []byte{60}}}, with)
+	assert.Equal(t, Options{{OptionURIPath, []byte("a")}},
+		with.without(OptionETag, OptionAccept, OptionBlock1))
 	assert.Len(t, o, 2)
 	assert.Len(t, with, 3)
 }

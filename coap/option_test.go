@@ -163,7 +163,8 @@ func TestMaxAgeIsInWholeSeconds(t *testing.T) {
 		assert.Equal(t, tc.want, o.MaxAge())
 		assert.NoError(t, o.Validate())
 	}
-	assert.Equal(t, time.Minute, Options{{OptionMaxAge, []byte{1, 0, 0, 0, 0}}}.MaxAge(), "more than 32 bits")
+	assert.Equal(t, time.Minute, Options{{OptionMaxAge, []byte{1, 0, 0, 0, 0}}}.MaxAge(),
+		"more than 32 bits")
 }
 
 func TestPathIsEncodedAsInAURI(t *testing.T) {

@@ -60,11 +60,15 @@ func TestErrorOfBadOptionsNamesOptionAndLength(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{{OptionETag, make([]byte, 9)}}, "coap: validate: bad option: ETag has 9 bytes, not 1 to 8"},
+		{Options{{OptionETag, make([]byte, 9)}},
+			"coap: validate: bad option: ETag has 9 bytes, not 1 to 8"},
 		{Options{{OptionHopLimit, nil}}, "coap: validate: bad option: Hop-Limit has 0 bytes, not 1"},
-		{Options{{OptionIfMatch, nil}, {2, make([]byte, 65536)}}, "coap: validate: bad option: option 2 has 65536 bytes, not 0 to 65535"},
-		{Options{{OptionURIPath, nil}, {OptionETag, []byte{1}}}, "coap: validate: bad option: ETag comes after Uri-Path"},
-		{Options{{OptionMaxAge, nil}, {OptionMaxAge, nil}}, "coap: validate: bad option: more than one Max-Age"},
+		{Options{{OptionIfMatch, nil}, {2, make([]byte, 65536)}},
+			"coap: validate: bad option: option 2 has 65536 bytes, not 0 to 65535"},
+		{Options{{OptionURIPath, nil}, {OptionETag, []byte{1}}},
+			"coap: validate: bad option: ETag comes after Uri-Path"},
+		{Options{{OptionMaxAge, nil}, {OptionMaxAge, nil}},
+			"coap: validate: bad option: more than one Max-Age"},
 		{Options{{OptionURIPath, []byte("..")}}, `coap: validate: bad option: Uri-Path is ".."`},
 		{Options{{OptionLocationPath, []byte(".")}}, `coap: validate: bad option: Location-Path is "."`},
 	} {

@@ -15,10 +15,12 @@ import (
 
 // eachTransport runs a test for each transport that there is. config is that of
 // clients with testKey, and arguments what libcoap's client needs.
-func eachTransport(t *testing.T, f func(t *testing.T, proto Protocol, config *Config, arguments []string)) {
+func eachTransport(t *testing.T,
+	f func(t *testing.T, proto Protocol, config *Config, arguments []string)) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) { f(t, proto, nil, nil) })
 	eachSecure(t, func(t *testing.T, proto Protocol) {
-		f(t, proto, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, testenv.CoAPClientPSK("client1", string(testKey)))
+		f(t, proto, &Config{PSK: PSK{Identity: "client1", Key: testKey}},
+			testenv.CoAPClientPSK("client1", string(testKey)))
 	})
 }
 
@@ -35,7 +37,8 @@ func TestLibcoapServer(t *testing.T) {
 	t.Parallel()
 	for _, flavour := range testenv.CoAPFlavours {
 		t.Run(flavour, func(t *testing.T) {
-			server := testenv.StartCoAPServer(t, flavour, append(testenv.CoAPServerPSK(string(testKey)), "-d", "10")...)
+			server := testenv.StartCoAPServer(t, flavour,
+				append(testenv.CoAPServerPSK(string(testKey)), "-d", "10")...)
 			eachTransport(t, func(t *testing.T, proto Protocol, config *Config, _ []string) {
 				s, err := Dial(waitContext(t), server.URI(proto.Scheme(), "/"), config)
 				require.NoError(t, err)
@@ -78,13 +81,14 @@ func TestLibcoapClient(t *testing.T) {
 					return // it aborts where the server is fast
 				}
 				bodies := make(chan []byte, 1)
-				addr := listen(t, &Config{ServerPSK: pskServer}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-					if r.Method == MethodPut {
-						bodies <- r.Body
-						return
-					}
-					fmt.Fprintf(w, "%v %s %q\n", r.Method, r.Options.Path(), r.Options.Queries())
-				}))
+				addr := listen(t, &Config{ServerPSK: pskServer}, proto,
+					HandlerFunc(func(w ResponseWriter, r *Request) {
+						if r.Method == MethodPut {
+							bodies <- r.Body
+							return
+						}
+						fmt.Fprintf(w, "%v %s %q\n", r.Method, r.Options.Path(), r.Options.Queries())
+					}))
 				got := testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{
 					URI: uri(proto, addr, "/some/path?a=1&b"), Args: arguments,
 				})

@@ -36,7 +36,8 @@ func TestProxyGetsWhatIsForProxies(t *testing.T) {
 				{nil, false},
 				{Options{{OptionURIPath, []byte("a")}, {OptionSize1, []byte{1}}}, false},
 				{Options{{OptionProxyURI, []byte("coap://host.example/a")}}, true},
-				{Options{{OptionURIHost, []byte("host.example")}, {OptionProxyScheme, []byte("coap")}, {OptionSize1, []byte{1}}}, true},
+				{Options{{OptionURIHost, []byte("host.example")}, {OptionProxyScheme, []byte("coap")},
+					{OptionSize1, []byte{1}}}, true},
 			} {
 				r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: test.options})
 				require.NoError(t, err)
@@ -49,7 +50,8 @@ func TestProxyGetsWhatIsForProxies(t *testing.T) {
 					assert.Equal(t, CodeProxyingNotSupported, r.Code)
 				}
 			}
-			r, err := s.Do(waitContext(t), &Request{Method: MethodGet, Options: Options{{OptionProxyScheme, []byte("coap")}}})
+			r, err := s.Do(waitContext(t),
+				&Request{Method: MethodGet, Options: Options{{OptionProxyScheme, []byte("coap")}}})
 			require.NoError(t, err)
 			if r.Code == CodeContent { // libcoap may leave the judgement to the handler
 				assert.True(t, proxy)
@@ -74,7 +76,8 @@ func TestProxyGetsOptionsThatAreSafeToForward(t *testing.T) {
 	if !ccoap.PassesCritical() {
 		t.Skip("libcoap refuses them first")
 	}
-	const safeCritical, unsafeCritical, safeElective, unsafeElective, own = 2049, 2051, 2048, 2050, 2055
+	const safeCritical, unsafeCritical, safeElective, unsafeElective, own = 2049, 2051, 2048, 2050,
+		2055
 	server := newTestNode(t, &Config{CriticalOptions: []OptionID{own}})
 	require.NoError(t, server.HandleProxy(HandlerFunc(func(w ResponseWriter, r *Request) {
 		if id, ok := r.Unrecognized(); ok {
@@ -98,12 +101,15 @@ func TestProxyGetsOptionsThatAreSafeToForward(t *testing.T) {
 		if test.option == OptionOSCORE && ccoap.TakesOSCORE {
 			continue
 		}
-		options := []coappeer.Option{coappeer.String(coappeer.ProxyURI, "coap://host.example/a"), {Number: uint16(test.option)}}
+		options := []coappeer.Option{coappeer.String(coappeer.ProxyURI, "coap://host.example/a"),
+			{Number: uint16(test.option)}}
 		slices.SortFunc(options, func(a, b coappeer.Option) int { return int(a.Number) - int(b.Number) })
 		got := peer.ask(t, message(coappeer.GET, "", options...))
-		assert.Equal(t, []any{test.code, test.body}, []any{got.Code, string(got.Payload)}, test.option.String())
+		assert.Equal(t, []any{test.code, test.body}, []any{got.Code, string(got.Payload)},
+			test.option.String())
 	}
-	for option, code := range map[uint16]coappeer.Code{safeCritical: coappeer.BadOption, unsafeElective: coappeer.Content} {
+	for option, code := range map[uint16]coappeer.Code{safeCritical: coappeer.BadOption,
+		unsafeElective: coappeer.Content} {
 		got := peer.ask(t, message(coappeer.GET, "", coappeer.Option{Number: option}))
 		assert.Equal(t, code, got.Code, "%d, for the server itself", option)
 	}
@@ -117,7 +123,8 @@ func TestResponsesMayHaveTheCriticalOptionsOfTheirRequest(t *testing.T) {
 	server := coappeer.NewUDP(t)
 	s := connect(t, nil, server.Addr(), UDP)
 	for _, id := range []OptionID{OptionOSCORE, 2049} {
-		answer := start(waitContext(t), s, &Request{Method: MethodGet, Options: Options{{id, []byte("x")}}})
+		answer := start(waitContext(t),
+			s, &Request{Method: MethodGet, Options: Options{{id, []byte("x")}}})
 		serve(t, server, message(coappeer.Content, "", coappeer.Option{Number: uint16(id)}))
 		require.NoError(t, receive(t, answer).err)
 	}

@@ -13,7 +13,8 @@ type queued struct {
 }
 
 func TestQueue(t *testing.T) {
-	for _, removed := range [][]int{{}, {0}, {1}, {2}, {0, 1}, {1, 0}, {2, 1}, {0, 2}, {0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
+	for _, removed := range [][]int{{}, {0}, {1}, {2}, {0, 1}, {1, 0}, {2, 1}, {0, 2}, {0, 1, 2},
+		{2, 1, 0}, {1, 2, 0}} {
 		var q queue[*queued]
 		all := []*queued{{n: 0}, {n: 1}, {n: 2}}
 		for _, e := range all {

@@ -11,7 +11,8 @@ import (
 )
 
 func TestRequestsHaveTheTokenThatTheyAskFor(t *testing.T) {
-	for _, token := range []string{"\x00", "a", "token", "\x00\x00\x00\x00\x00\x00\x00\x00", "8 bytes!"} {
+	for _, token := range []string{"\x00", "a", "token", "\x00\x00\x00\x00\x00\x00\x00\x00",
+		"8 bytes!"} {
 		server := coappeer.NewUDP(t)
 		s := connect(t, nil, server.Addr(), UDP)
 		for name, r := range map[string]*Request{
@@ -58,9 +59,11 @@ func TestObservationsHaveTheTokenThatTheyAskFor(t *testing.T) {
 		if m.Code == coappeer.Empty {
 			return nil
 		}
-		return []coappeer.Message{m.Respond(coappeer.Content, m.Token, coappeer.Uint(coappeer.Observe, 1))}
+		return []coappeer.Message{m.Respond(coappeer.Content, m.Token,
+			coappeer.Uint(coappeer.Observe, 1))}
 	})
-	for response, err := range s.Observe(waitContext(t), &Request{Method: MethodGet, Token: []byte("obs")}) {
+	for response, err := range s.Observe(waitContext(t),
+		&Request{Method: MethodGet, Token: []byte("obs")}) {
 		require.NoError(t, err)
 		assert.Equal(t, "obs", string(response.Body))
 		break

@@ -136,15 +136,19 @@ func (l *loop) security(host string) *security {
 }
 
 // open makes the native session.
-func (s *security) open(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (native ccoap.Session, id ccoap.SessionID, err error) {
+func (s *security) open(l *loop, local, server netip.AddrPort,
+	proto ccoap.Protocol) (native ccoap.Session, id ccoap.SessionID, err error) {
 	kind, others := withPKI, l.credentials.psk != nil
 	if s.psk != nil {
 		kind, others = withPSK, l.credentials.pki != nil
 	}
 	if others || l.credentials.clients&^kind != 0 {
-		return native, 0, errors.New("the context has sessions with pre-shared keys or with certificates, and this one is of the other kind")
+		return native, 0,
+			errors.New(
+				"the context has sessions with pre-shared keys or with certificates, and this one is of the other kind")
 	}
-	if err := need(FeatureBothRoles, "secured clients and servers in one context", l.credentials.psk != nil || l.credentials.pki != nil); err != nil {
+	if err := need(FeatureBothRoles, "secured clients and servers in one context",
+		l.credentials.psk != nil || l.credentials.pki != nil); err != nil {
 		return native, 0, err
 	}
 	l.credentials.opening = s
@@ -209,7 +213,8 @@ func (c *conn) watch() {
 	}
 }
 
-func (s *security) watch(l *loop, id ccoap.SessionID, b cgnutls.Borrowed, datagram bool) cgnutls.Code {
+func (s *security) watch(l *loop, id ccoap.SessionID, b cgnutls.Borrowed,
+	datagram bool) cgnutls.Code {
 	if s.watched {
 		return cgnutls.OK
 	}
@@ -241,7 +246,8 @@ func (c *conn) tcpConnected() {
 		c.fail(s.failed)
 		return
 	}
-	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !b.State().Resumed && !s.verify(c.l, c.id, b) {
+	if b := cgnutls.Borrow(p, false); len(b.State().PeerChain) > 0 && !b.State().Resumed &&
+		!s.verify(c.l, c.id, b) {
 		c.fail(s.failed) // a raw public key, which libcoap takes as it is
 	}
 }
@@ -259,7 +265,8 @@ func (s *security) verify(l *loop, id ccoap.SessionID, b cgnutls.Borrowed) bool 
 	if s.pki == nil {
 		return false
 	}
-	if s.verified || s.failed != nil { // it was asked before: GnuTLS ensures that the certificate stays the same
+	// it was asked before: GnuTLS ensures that the certificate stays the same
+	if s.verified || s.failed != nil {
 		return s.verified
 	}
 	s.chains, s.verifyErr, s.failed = s.pki.verify(l, b, s.creds, s.name, true)
@@ -299,7 +306,8 @@ func (s *security) reject(b cgnutls.Borrowed) {
 
 // verify applies the configuration to what a peer has sent. It returns what the
 // certificates led to, and what InsecureSkipVerify skips.
-func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds bridge.Credentials, name string, client bool) (chains [][]*x509.Certificate, skipped, err error) {
+func (p *PKI) verify(l *loop, b cgnutls.Borrowed, creds bridge.Credentials, name string,
+	client bool) (chains [][]*x509.Certificate, skipped, err error) {
 	st := b.State()
 	if st.RawKey {
 		return nil, nil, p.verifyRaw(st.PeerChain[0])
@@ -335,7 +343,8 @@ func (p *PKI) verifyConnection(state gnutls.ConnectionState) error {
 	if p.VerifyConnection == nil {
 		return nil
 	}
-	_, err := handle.GuardFor(callbackLimit, func() (struct{}, error) { return struct{}{}, p.VerifyConnection(state) })
+	_, err := handle.GuardFor(callbackLimit,
+		func() (struct{}, error) { return struct{}{}, p.VerifyConnection(state) })
 	return callbackError(err)
 }
 
@@ -347,7 +356,8 @@ func (p *PKI) verifyRaw(der []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = handle.GuardFor(callbackLimit, func() (struct{}, error) { return struct{}{}, p.VerifyRawPublicKey(key) })
+	_, err = handle.GuardFor(callbackLimit,
+		func() (struct{}, error) { return struct{}{}, p.VerifyRawPublicKey(key) })
 	return callbackError(err)
 }
 

@@ -37,7 +37,8 @@ func TestAnyNumberOfServerNames(t *testing.T) {
 	needCredentials(t)
 	for what, server := range map[string]*Config{
 		"certificates": {PKI: PKI{Certificates: pairs(t, "alpha", "server")}},
-		"hints":        {ServerPSK: ServerPSK{GetKey: pskServer.GetKey, Hint: "any", Hints: map[string]string{"example.test": "own"}}},
+		"hints": {ServerPSK: ServerPSK{GetKey: pskServer.GetKey, Hint: "any",
+			Hints: map[string]string{"example.test": "own"}}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			if what == "hints" && !Supports(FeaturePSKHints) {
@@ -52,10 +53,11 @@ func TestAnyNumberOfServerNames(t *testing.T) {
 					var s *Session
 					var err error
 					if what == "hints" {
-						config := &Config{PSK: PSK{ServerName: name, ForHint: func(hint string) (string, []byte, error) {
-							assert.Equal(t, map[bool]string{true: "own", false: "any"}[name == "example.test"], hint)
-							return "client1", testKey, nil
-						}}}
+						config := &Config{PSK: PSK{ServerName: name,
+							ForHint: func(hint string) (string, []byte, error) {
+								assert.Equal(t, map[bool]string{true: "own", false: "any"}[name == "example.test"], hint)
+								return "client1", testKey, nil
+							}}}
 						s, err = newTestNode(t, config).NewClientSession(netip.AddrPort{}, addr, proto)
 					} else {
 						s, err = client.NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{
@@ -104,7 +106,8 @@ func TestCertificatesChangeWhileTheServerListens(t *testing.T) {
 		endpoints, err := server.Listen(proto.Scheme()+"://127.0.0.1:0", "coap://127.0.0.1:0")
 		require.NoError(t, err)
 		open := func(name string) *Session {
-			s, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, endpoints[0].Addr, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: name})
+			s, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, endpoints[0].Addr, proto,
+				&PKI{RootCAs: pool(t, "ca"), ServerName: name})
 			require.NoError(t, err)
 			return s
 		}
@@ -131,7 +134,8 @@ func TestCertificatesChangeDuringHandshakes(t *testing.T) {
 		}
 		return coappeer.Forward
 	})
-	s, err := newTestNode(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
+	s, err := newTestNode(t,
+		&Config{PKI: PKI{RootCAs: pool(t, "ca")}}).NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
 	require.NoError(t, err)
 	relay.AwaitHeld(t, 1)
 	for range 3 {
@@ -155,18 +159,24 @@ func TestVersionsOfSessions(t *testing.T) {
 			server, client Config
 			want           map[Protocol]uint16 // 0: there is no session
 		}{
-			"by default":               {want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS13}},
-			"old client":               {client: old, want: map[Protocol]uint16{}},
-			"old server":               {server: old, want: map[Protocol]uint16{}},
-			"old client, where it may": {server: Config{MinVersion: gnutls.VersionTLS10}, client: old, want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS10, TLS: gnutls.VersionTLS11}},
-			"no later than":            {server: Config{MaxVersion: gnutls.VersionTLS12}, want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS12}},
-			"no earlier than":          {server: Config{MinVersion: gnutls.VersionTLS13}, want: map[Protocol]uint16{TLS: gnutls.VersionTLS13}},
-			"priorities":               {client: Config{Priority: "NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-DTLS1.2"}, want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS12}},
+			"by default": {want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12,
+				TLS: gnutls.VersionTLS13}},
+			"old client": {client: old, want: map[Protocol]uint16{}},
+			"old server": {server: old, want: map[Protocol]uint16{}},
+			"old client, where it may": {server: Config{MinVersion: gnutls.VersionTLS10}, client: old,
+				want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS10, TLS: gnutls.VersionTLS11}},
+			"no later than": {server: Config{MaxVersion: gnutls.VersionTLS12},
+				want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS12}},
+			"no earlier than": {server: Config{MinVersion: gnutls.VersionTLS13},
+				want: map[Protocol]uint16{TLS: gnutls.VersionTLS13}},
+			"priorities": {client: Config{Priority: "NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-DTLS1.2"},
+				want: map[Protocol]uint16{DTLS: gnutls.VersionDTLS12, TLS: gnutls.VersionTLS12}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				addr := listen(t, of(tc.server, PKI{Certificates: pairs(t, "server")}), proto, hello)
-				s, err := newTestNode(t, of(tc.client, PKI{RootCAs: pool(t, "ca")})).NewClientSession(netip.AddrPort{}, addr, proto)
+				s, err := newTestNode(t,
+					of(tc.client, PKI{RootCAs: pool(t, "ca")})).NewClientSession(netip.AddrPort{}, addr, proto)
 				if tc.want[proto] == 0 {
 					if err == nil {
 						assert.ErrorIs(t, s.Ready(prompt(t)), ErrHandshake)
@@ -182,11 +192,12 @@ func TestVersionsOfSessions(t *testing.T) {
 	})
 }
 
-// A session is resumed with a key exchange, unless Priority asks for something else. A client with a
-// pre-shared key has the cipher suite that RFC 8323 requires, which has none.
+// A session is resumed with a key exchange, unless Priority asks for something else. A client with
+// a pre-shared key has the cipher suite that RFC 8323 requires, which has none.
 func TestClientsOfferToResumeWithAKeyExchange(t *testing.T) {
 	needCredentials(t)
-	raw := PKI{RawPublicKey: rawKeyPair(t), VerifyRawPublicKey: func(crypto.PublicKey) error { return nil }}
+	raw := PKI{RawPublicKey: rawKeyPair(t),
+		VerifyRawPublicKey: func(crypto.PublicKey) error { return nil }}
 	for name, tc := range map[string]struct {
 		config Config
 		modes  []byte
@@ -196,7 +207,8 @@ func TestClientsOfferToResumeWithAKeyExchange(t *testing.T) {
 		"a Priority":       {Config{Priority: "NORMAL"}, []byte{tls13peer.PSKDHE}},
 		"TLS 1.3 alone":    {Config{MinVersion: gnutls.VersionTLS13}, []byte{tls13peer.PSKDHE}},
 		"asked for":        {Config{Priority: "NORMAL:+PSK"}, []byte{tls13peer.PSKOnly}},
-		"a pre-shared key": {Config{PSK: PSK{Identity: "client1", Key: testKey}}, []byte{tls13peer.PSKDHE, tls13peer.PSKOnly}},
+		"a pre-shared key": {Config{PSK: PSK{Identity: "client1", Key: testKey}},
+			[]byte{tls13peer.PSKDHE, tls13peer.PSKOnly}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tc.config.PKI.RawPublicKey != nil && !Supports(FeatureRawPublicKeys) {
@@ -212,7 +224,8 @@ func TestClientsOfferToResumeWithAKeyExchange(t *testing.T) {
 			defer conn.Close()
 			require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
 			server := tls13peer.NewServer(conn, tls13peer.ServerScript{
-				Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.ServerHello12: {}}, // and then it ends
+				// and then it ends
+				Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.ServerHello12: {}},
 			})
 			require.NoError(t, server.Handshake())
 			require.NotEmpty(t, server.Hellos)
@@ -229,7 +242,8 @@ func TestBadPrioritiesAreNamed(t *testing.T) {
 		"Config.MaxVersion is 0xfefd":        {MaxVersion: gnutls.VersionDTLS12},
 		"Config.Priority holds a NUL byte":   {Priority: "NORMAL\x00"},
 		"Config.Priority is wrong at byte 7": {Priority: "NORMAL:+NONSENSE"},
-		"leave nothing to negotiate":         {MinVersion: gnutls.VersionTLS13, MaxVersion: gnutls.VersionTLS12},
+		"leave nothing to negotiate": {MinVersion: gnutls.VersionTLS13,
+			MaxVersion: gnutls.VersionTLS12},
 	} {
 		_, err := NewNode(&config)
 		if !Supports(FeatureCredentials) {
@@ -244,14 +258,16 @@ func TestBadPrioritiesAreNamed(t *testing.T) {
 func TestHandshakeGoesOnWhileTheServerAnswers(t *testing.T) {
 	needCredentials(t)
 	t.Parallel()
-	relay := coappeer.NewRelay(t, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello))
+	relay := coappeer.NewRelay(t,
+		listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello))
 	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
 		if d.Direction == coappeer.ToServer && (d.N == 0 || d.N == 2) {
 			return coappeer.Drop
 		}
 		return coappeer.Forward
 	})
-	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1})
+	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""),
+		&Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1})
 	require.NoError(t, err)
 	assert.NoError(t, s.Close())
 }
@@ -274,13 +290,15 @@ func TestObservationsOfAClientMoveTogether(t *testing.T) {
 	}
 }
 
-func observationsMoveTogether(t *testing.T, lost func(dead, moved bool, direction coappeer.Direction) bool) {
+func observationsMoveTogether(t *testing.T,
+	lost func(dead, moved bool, direction coappeer.Direction) bool) {
 	const n = 8
 	mux := &Mux{}
 	for i := range n {
 		mux.Handle(fmt.Sprintf("GET /%d", i), NewResource(hello))
 	}
-	relay := coappeer.NewRelay(t, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, mux))
+	relay := coappeer.NewRelay(t,
+		listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, mux))
 	c := newTestClient(t, uri(DTLS, relay.Addr(), ""), &Config{
 		PKI: PKI{RootCAs: pool(t, "ca")}, AckTimeout: minAckTimeout, AckRandomFactor: 1, MaxRetransmit: 1,
 	})
@@ -339,7 +357,9 @@ func observationsMoveTogether(t *testing.T, lost func(dead, moved bool, directio
 // silent: that need not be the first.
 func TestSessionsThatAreNotSilentGoOn(t *testing.T) {
 	config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, AckTimeout: minAckTimeout, MaxRetransmit: 1}
-	c := newTestClient(t, uri(DTLS, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello), ""), config)
+	c := newTestClient(t,
+		uri(DTLS, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, DTLS, hello),
+			""), config)
 	s, err := c.Session(waitContext(t))
 	require.NoError(t, err)
 	defer s.Close()
@@ -377,7 +397,8 @@ func TestSignerThatHangs(t *testing.T) {
 		addr := listenOn(t, c, proto, hello)
 		refused(t, connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1}, addr, proto))
 		require.NoError(t, c.SetPKI(&PKI{Certificates: pairs(t, "server")}))
-		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t), get())
+		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t),
+			get())
 		assert.NoError(t, err)
 	})
 }
@@ -389,8 +410,10 @@ func TestInsecureSkipVerifyTakesAnyKeyUsage(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(99), Subject: pkix.Name{CommonName: "odd"}, DNSNames: []string{"example.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCRLSign,
+		SerialNumber: big.NewInt(99), Subject: pkix.Name{CommonName: "odd"},
+		DNSNames:  []string{"example.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.Leaf, key.Public(), ca.PrivateKey)
 	require.NoError(t, err)

@@ -21,7 +21,8 @@ func isClientHello(b []byte) bool {
 	return len(b) > 13 && b[0] == handshake && b[3] == 0 && b[4] == 0 && b[13] == clientHello
 }
 
-// countConnections returns an address before a server, and the number of connections that came there.
+// countConnections returns an address before a server, and the number of connections that came
+// there.
 func countConnections(t *testing.T, server netip.AddrPort) (netip.AddrPort, *atomic.Int64) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -56,15 +57,16 @@ func countConnections(t *testing.T, server netip.AddrPort) (netip.AddrPort, *ato
 func TestNothingIsSentInASessionThatIsOver(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		asked, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		server := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-			close(asked)
-			<-end
-			ctx, cancel := context.WithCancel(context.Background())
-			cancel()
-			_, _ = r.Session.exchange(ctx, get().message(nil, nil)) // it is sent all the same
-			r.Session.Close()
-			close(ended)
-		}))
+		server := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) {
+				close(asked)
+				<-end
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				_, _ = r.Session.exchange(ctx, get().message(nil, nil)) // it is sent all the same
+				r.Session.Close()
+				close(ended)
+			}))
 		relay := coappeer.NewRelay(t, server)
 		addr := relay.Addr()
 		var connections *atomic.Int64
@@ -118,7 +120,8 @@ func TestServerBeginsNoHandshake(t *testing.T) {
 	s, err := client.NewClientSession(netip.AddrPort{}, relay.Addr(), DTLS)
 	require.NoError(t, err)
 	require.NoError(t, s.Ready(waitContext(t)))
-	r, err := s.Do(waitContext(t), get()) // there is no handler: it is answered in the poll that reads it
+	// there is no handler: it is answered in the poll that reads it
+	r, err := s.Do(waitContext(t), get())
 	require.NoError(t, err)
 	require.Equal(t, CodeNotFound, r.Code)
 	before := len(relay.Captured())

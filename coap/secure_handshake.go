@@ -42,8 +42,8 @@ func (h *handshakes) sweep() (next time.Duration) {
 	return next
 }
 
-// onHandshake has the handshake of a client go on that the server answers: libcoap would end it when it
-// has had MaxRetransmit timeouts in all, one for each message that is lost or late.
+// onHandshake has the handshake of a client go on that the server answers: libcoap would end it
+// when it has had MaxRetransmit timeouts in all, one for each message that is lost or late.
 func (l *loop) onHandshake(id ccoap.SessionID) {
 	c := l.conns[id]
 	if c == nil || c.ready.isUp {
@@ -78,7 +78,8 @@ func (c *conn) handshakeError() error {
 		return e
 	}
 	e.Err = s.failed
-	exhausted := time.Duration(orDefault(c.l.config.MaxRetransmit, defaultMaxRetransmit)+1) * retransmission
+	exhausted := time.Duration(orDefault(c.l.config.MaxRetransmit,
+		defaultMaxRetransmit)+1) * retransmission
 	if !ccoap.CountsTimeouts {
 		exhausted = retransmission
 	}
@@ -140,12 +141,14 @@ func (c *conn) established() error {
 }
 
 // acceptLent takes a peer for what it says: the C program has checked the rest.
-func (c *conn) acceptLent(_ cgnutls.Borrowed, _ cgnutls.State, state *gnutls.ConnectionState) error {
+func (c *conn) acceptLent(_ cgnutls.Borrowed, _ cgnutls.State,
+	state *gnutls.ConnectionState) error {
 	c.peer.identity = state.PSKIdentity
 	return nil
 }
 
-func (c *conn) acceptClient(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+func (c *conn) acceptClient(b cgnutls.Borrowed, st cgnutls.State,
+	state *gnutls.ConnectionState) error {
 	if state.DidResume {
 		if err := c.l.acceptResumed(b, st, state); err != nil {
 			return err
@@ -161,7 +164,8 @@ func (c *conn) acceptClient(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.
 	return nil
 }
 
-func (c *conn) acceptServer(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+func (c *conn) acceptServer(b cgnutls.Borrowed, st cgnutls.State,
+	state *gnutls.ConnectionState) error {
 	s := c.security
 	state.ServerName = s.name
 	if err := s.settle(b, st, state); err != nil {

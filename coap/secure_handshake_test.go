@@ -32,7 +32,8 @@ func TestHandshakeSurvivesLoss(t *testing.T) {
 					}
 					return coappeer.Forward
 				})
-				s, err := Dial(prompt(t), uri(DTLS, relay.Addr(), ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
+				s, err := Dial(prompt(t), uri(DTLS, relay.Addr(), ""),
+					&Config{PKI: PKI{RootCAs: pool(t, "ca")}})
 				require.NoError(t, err)
 				defer s.Close()
 				_, err = s.Get(waitContext(t), "/")
@@ -49,7 +50,10 @@ func TestFlightsGoInOneDatagram(t *testing.T) {
 		return // libcoap by itself sends them one by one
 	}
 	const identity, key = "identity", "a key of some bytes"
-	addr := listen(t, &Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte(key), nil }}}, DTLS, hello)
+	addr := listen(t,
+		&Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) {
+			return []byte(key), nil
+		}}}, DTLS, hello)
 	relay := coappeer.NewRelay(t, addr)
 	relay.Rule(func(d coappeer.Datagram) coappeer.Verdict {
 		if d.Direction == coappeer.ToClient && d.N == lastFlight() {
@@ -57,7 +61,8 @@ func TestFlightsGoInOneDatagram(t *testing.T) {
 		}
 		return coappeer.Forward
 	})
-	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{PSK: PSK{Identity: identity, Key: []byte(key)}})
+	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""),
+		&Config{PSK: PSK{Identity: identity, Key: []byte(key)}})
 	require.NoError(t, err)
 	defer s.Close()
 	var sent [2]int
@@ -66,7 +71,8 @@ func TestFlightsGoInOneDatagram(t *testing.T) {
 	}
 	all := lastFlight() + 2
 	for direction, n := range sent { // on a busy machine, and with 4.2.1, it may go three times
-		assert.GreaterOrEqual(t, n, all, "ClientHellos and the last flight, which goes twice; or their answers: %d", direction)
+		assert.GreaterOrEqual(t, n, all,
+			"ClientHellos and the last flight, which goes twice; or their answers: %d", direction)
 		assert.LessOrEqual(t, n, all+1)
 	}
 }
@@ -87,7 +93,8 @@ func TestHandshakeKeepsToTheMTU(t *testing.T) {
 	config := &Config{MTU: mtu, PKI: PKI{Certificates: pairs(t, "server")}}
 	addr := listen(t, config, DTLS, manyBlocks)
 	relay := coappeer.NewRelay(t, addr)
-	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""), &Config{MTU: mtu, PKI: PKI{RootCAs: pool(t, "ca")}})
+	s, err := Dial(waitContext(t), uri(DTLS, relay.Addr(), ""),
+		&Config{MTU: mtu, PKI: PKI{RootCAs: pool(t, "ca")}})
 	require.NoError(t, err)
 	defer s.Close()
 	r, err := s.Get(waitContext(t), "/")
@@ -110,7 +117,8 @@ func TestHandshakeWithManyFiles(t *testing.T) {
 	}
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto, hello)
-		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t), get())
+		_, err := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto).Do(waitContext(t),
+			get())
 		assert.NoError(t, err)
 	})
 }

@@ -35,13 +35,18 @@ func TestSecureLibcoapServer(t *testing.T) {
 			},
 		}}, nil, UDP},
 		{"certificate", anybody, &Config{PKI: PKI{RootCAs: ca}}, nil, UDP},
-		{"both certificates", pki, &Config{PKI: PKI{RootCAs: ca, Certificates: pairs(t, "client")}}, nil, UDP},
+		{"both certificates", pki, &Config{PKI: PKI{RootCAs: ca, Certificates: pairs(t, "client")}}, nil,
+			UDP},
 		{"no client certificate", pki, &Config{PKI: PKI{RootCAs: ca}}, ErrHandshake, UDP},
-		{"untrusted", anybody, &Config{PKI: PKI{RootCAs: pool(t, "other-ca")}}, gnutls.CertificateUnknownAuthority, UDP},
-		{"wrong name", anybody, &Config{PKI: PKI{RootCAs: ca, ServerName: "elsewhere.test"}}, gnutls.CertificateWrongName, UDP},
-		{"expired", slices.Concat(testenv.CoAPPKI(t, "expired"), []string{"-n"}), &Config{PKI: PKI{RootCAs: ca}}, gnutls.CertificateExpired, UDP},
+		{"untrusted", anybody, &Config{PKI: PKI{RootCAs: pool(t, "other-ca")}},
+			gnutls.CertificateUnknownAuthority, UDP},
+		{"wrong name", anybody, &Config{PKI: PKI{RootCAs: ca, ServerName: "elsewhere.test"}},
+			gnutls.CertificateWrongName, UDP},
+		{"expired", slices.Concat(testenv.CoAPPKI(t, "expired"), []string{"-n"}),
+			&Config{PKI: PKI{RootCAs: ca}}, gnutls.CertificateExpired, UDP},
 		{"a key where certificates are", anybody, withPSK("client1", "secret"), ErrHandshake, UDP},
-		{"certificates where a key is", psk, &Config{MaxRetransmit: 1, PKI: PKI{RootCAs: ca}}, ErrHandshake, UDP},
+		{"certificates where a key is", psk, &Config{MaxRetransmit: 1, PKI: PKI{RootCAs: ca}},
+			ErrHandshake, UDP},
 	} {
 		if tc.client.PSK.ForHint != nil && !Supports(FeaturePSKHints) {
 			continue
@@ -84,7 +89,8 @@ func TestSecureLibcoapServer(t *testing.T) {
 
 func TestSecureLibcoapClient(t *testing.T) {
 	certificate := PKI{Certificates: pairs(t, "server")}
-	requiring := PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca")}
+	requiring := PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+		ClientCAs: pool(t, "ca")}
 	trusting := []string{"-R", testenv.File("ca.pem")}
 	psk := ServerPSK{GetKey: pskServer.GetKey}
 	if Supports(FeaturePSKHints) {
@@ -97,9 +103,11 @@ func TestSecureLibcoapClient(t *testing.T) {
 		want   string // identity of the client; "none": it is refused
 	}{
 		{"key", &Config{ServerPSK: psk}, testenv.CoAPClientPSK("client1", string(testKey)), "client1"},
-		{"unknown identity", &Config{ServerPSK: psk}, testenv.CoAPClientPSK("nobody", string(testKey)), "none"},
+		{"unknown identity", &Config{ServerPSK: psk}, testenv.CoAPClientPSK("nobody", string(testKey)),
+			"none"},
 		{"certificate", &Config{PKI: certificate}, trusting, ""},
-		{"certificate or key", &Config{PKI: certificate, ServerPSK: psk}, testenv.CoAPClientPSK("client1", string(testKey)), "client1"},
+		{"certificate or key", &Config{PKI: certificate, ServerPSK: psk},
+			testenv.CoAPClientPSK("client1", string(testKey)), "client1"},
 		{"key or certificate", &Config{PKI: certificate, ServerPSK: psk}, trusting, ""},
 		{"both certificates", &Config{PKI: requiring}, testenv.CoAPPKI(t, "client"), "client one"},
 		{"no client certificate", &Config{PKI: requiring}, trusting, "none"},
@@ -121,7 +129,8 @@ func TestSecureLibcoapClient(t *testing.T) {
 							w.Write([]byte("hello"))
 						}))
 						got := testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{
-							URI: proto.Scheme() + "://" + addr.String() + "/", Args: slices.Concat(tc.client, []string{"-B", "3"}),
+							URI:  proto.Scheme() + "://" + addr.String() + "/",
+							Args: slices.Concat(tc.client, []string{"-B", "3"}),
 						})
 						if tc.want == "none" {
 							assert.Nil(t, got.Body, got.Output)

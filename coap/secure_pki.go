@@ -78,7 +78,8 @@ type PKI struct {
 // Node.
 //
 // It wraps coap_new_client_session_pki.
-func (n *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol, pki *PKI) (*Session, error) {
+func (n *Node) NewClientSessionPKI(local, server netip.AddrPort, proto Protocol,
+	pki *PKI) (*Session, error) {
 	if pki == nil {
 		pki = &PKI{}
 	}
@@ -113,7 +114,8 @@ func (n *Node) roots() *gnutls.CertPool {
 func (p *PKI) presents() bool { return len(p.Certificates) > 0 || p.RawPublicKey != nil }
 
 func (p *PKI) checkRaw() error {
-	return need(FeatureRawPublicKeys, "PKI.RawPublicKey or PKI.VerifyRawPublicKey", p.RawPublicKey != nil || p.VerifyRawPublicKey != nil)
+	return need(FeatureRawPublicKeys, "PKI.RawPublicKey or PKI.VerifyRawPublicKey",
+		p.RawPublicKey != nil || p.VerifyRawPublicKey != nil)
 }
 
 func (p *PKI) checkServer() error {
@@ -123,10 +125,12 @@ func (p *PKI) checkServer() error {
 	case len(p.Certificates) > 0 && p.RawPublicKey != nil:
 		return errors.New("PKI.Certificates and PKI.RawPublicKey are both set")
 	case p.ClientAuth != gnutls.NoClientCert && p.ClientAuth != gnutls.RequireAndVerifyClientCert:
-		return fmt.Errorf("PKI.ClientAuth is %d, neither NoClientCert nor RequireAndVerifyClientCert: %w", p.ClientAuth, ErrNotSupported)
+		return fmt.Errorf("PKI.ClientAuth is %d, neither NoClientCert nor RequireAndVerifyClientCert: %w",
+			p.ClientAuth, ErrNotSupported)
 	case p.ClientAuth != gnutls.NoClientCert && p.VerifyRawPublicKey != nil:
 		return errors.New("PKI.ClientAuth and PKI.VerifyRawPublicKey are both set")
-	case p.ClientAuth != gnutls.NoClientCert && (p.ClientCAs == nil || len(bridge.Lent.CertPEM(p.ClientCAs)) == 0):
+	case p.ClientAuth != gnutls.NoClientCert &&
+		(p.ClientCAs == nil || len(bridge.Lent.CertPEM(p.ClientCAs)) == 0):
 		return errors.New("PKI.ClientAuth verifies clients and PKI.ClientCAs names no authority")
 	}
 	return nil
@@ -141,7 +145,8 @@ func (l *loop) setPKI(pki *PKI) error {
 	if err := pki.checkServer(); err != nil {
 		return err
 	}
-	if pki.RawPublicKey == nil && Supports(FeatureCredentials) && (l.credentials.pki == nil || l.credentials.presented != nil) {
+	if pki.RawPublicKey == nil && Supports(FeatureCredentials) &&
+		(l.credentials.pki == nil || l.credentials.presented != nil) {
 		return l.present(pki)
 	}
 	if l.credentials.pki != nil {
@@ -250,7 +255,8 @@ func bounded(pairs []gnutls.Certificate) []gnutls.Certificate {
 type boundedSigner struct{ crypto.Signer }
 
 func (s boundedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return handle.GuardFor(callbackLimit, func() ([]byte, error) { return s.Signer.Sign(rand, digest, opts) })
+	return handle.GuardFor(callbackLimit,
+		func() ([]byte, error) { return s.Signer.Sign(rand, digest, opts) })
 }
 
 // keys returns what a side presents, as libcoap takes it.
@@ -287,7 +293,9 @@ func privatePEM(key crypto.PrivateKey) ([]byte, error) {
 	switch key.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
 	default:
-		return nil, fmt.Errorf("libcoap needs the bytes of the private key, and a %T does not give them: %w", key, ErrNotSupported)
+		return nil,
+			fmt.Errorf("libcoap needs the bytes of the private key, and a %T does not give them: %w", key,
+				ErrNotSupported)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -306,14 +314,18 @@ func rawKey(key crypto.Signer) (ccoap.Key, error) {
 	if err != nil {
 		return ccoap.Key{}, fmt.Errorf("PKI.RawPublicKey: %w", err)
 	}
-	return ccoap.Key{Chain: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), Key: private}, nil
+	return ccoap.Key{Chain: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
+		Key: private}, nil
 }
 
 // newPKI makes a client session. Its certificates are those of s.creds: without
 // FeatureCredentials over DTLS alone, see watch, because over TLS the native session must have
 // them from the start.
-func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
-	failed := func(err error) (ccoap.Session, ccoap.SessionID, error) { return ccoap.Session{}, 0, err }
+func (s *security) newPKI(l *loop, local, server netip.AddrPort,
+	proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
+	failed := func(err error) (ccoap.Session, ccoap.SessionID, error) {
+		return ccoap.Session{}, 0, err
+	}
 	if len(s.pki.Certificates) > 0 && s.pki.RawPublicKey != nil {
 		return failed(errors.New("PKI.Certificates and PKI.RawPublicKey are both set"))
 	}
@@ -330,7 +342,8 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 	}
 	bytes := proto == ccoap.TLS && !Supports(FeatureCredentials)
 	if bytes && len(s.pki.Certificates) > 1 {
-		return failed(fmt.Errorf("%d PKI.Certificates of a client over TLS, more than one: %w", len(s.pki.Certificates), ErrNotSupported))
+		return failed(fmt.Errorf("%d PKI.Certificates of a client over TLS, more than one: %w",
+			len(s.pki.Certificates), ErrNotSupported))
 	}
 	keys := []ccoap.Key{{}}
 	if s.pki.presents() && (bytes || s.pki.RawPublicKey != nil) {
@@ -343,7 +356,8 @@ func (s *security) newPKI(l *loop, local, server netip.AddrPort, proto ccoap.Pro
 	if err := s.pki.checkRaw(); err != nil {
 		return failed(err)
 	}
-	return l.native.NewSessionPKI(local, server, proto, sni(s.name), keys[0], s.pki.RawPublicKey != nil, set)
+	return l.native.NewSessionPKI(local, server, proto, sni(s.name), keys[0],
+		s.pki.RawPublicKey != nil, set)
 }
 
 // wipe clears private keys.

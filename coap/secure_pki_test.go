@@ -59,12 +59,15 @@ func without(t testing.TB, revoked string) *gnutls.CertPool {
 	t.Helper()
 	ca := pair(t, "ca")
 	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: pair(t, revoked).Leaf.SerialNumber, RevocationTime: time.Now()}},
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour),
+		NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: pair(t,
+			revoked).Leaf.SerialNumber, RevocationTime: time.Now()}},
 	}, ca.Leaf, ca.PrivateKey.(crypto.Signer))
 	require.NoError(t, err)
 	p := pool(t, "ca")
-	require.NoError(t, p.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
+	require.NoError(t,
+		p.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
 	return p
 }
 
@@ -78,16 +81,19 @@ func TestRevocationListThatEndsInUse(t *testing.T) {
 	}, ca.Leaf, ca.PrivateKey.(crypto.Signer))
 	require.NoError(t, err)
 	trusted := pool(t, "ca")
-	require.NoError(t, trusted.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
+	require.NoError(t,
+		trusted.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
 	logger, lines := logs()
 	server := &Config{Logger: logger, PKI: PKI{
-		Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: trusted,
+		Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+		ClientCAs: trusted,
 	}}
 	addr := listen(t, server, TLS, hello)
 	client := &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}
 	await(t, func() bool { return !time.Now().Before(ends) })
 	refused(t, connect(t, client, addr, TLS))
-	for line := receive(t, lines); !strings.Contains(line, "a revocation list is past its next update"); {
+	for line := receive(t, lines); !strings.Contains(line,
+		"a revocation list is past its next update"); {
 		line = receive(t, lines)
 	}
 }
@@ -109,18 +115,29 @@ func TestPKI(t *testing.T) {
 		{"RSA", "server-rsa", PKI{RootCAs: ca}, nil, 0},
 		{"Ed25519", "server-ed25519", PKI{RootCAs: ca}, nil, 0},
 		{"intermediate authority", "server-chain", PKI{RootCAs: ca}, nil, 0},
-		{"wrong name", "server", PKI{RootCAs: ca, ServerName: "elsewhere.test"}, gnutls.CertificateWrongName, gnutls.AlertBadCertificate},
-		{"wrong address", "server", PKI{RootCAs: ca, ServerName: "127.0.0.2"}, gnutls.CertificateWrongName, gnutls.AlertBadCertificate},
-		{"address, certificate has a name", "alpha", PKI{RootCAs: ca}, gnutls.CertificateWrongName, gnutls.AlertBadCertificate},
-		{"expired", "expired", PKI{RootCAs: ca}, gnutls.CertificateExpired, gnutls.AlertCertificateExpired},
-		{"not yet valid", "notyet", PKI{RootCAs: ca}, gnutls.CertificateNotYetValid, gnutls.AlertCertificateExpired},
-		{"self-signed", "selfsigned", PKI{RootCAs: ca}, gnutls.CertificateUnknownAuthority, gnutls.AlertUnknownCA},
-		{"untrusted", "server", PKI{RootCAs: otherCA}, gnutls.CertificateUnknownAuthority, gnutls.AlertUnknownCA},
-		{"untrusted by the system", "server", PKI{}, gnutls.CertificateUnknownAuthority, gnutls.AlertUnknownCA},
-		{"for clients only", "clientonly", PKI{RootCAs: ca}, gnutls.CertificateWrongPurpose, gnutls.AlertUnsupportedCert},
-		{"revoked", "revoked", PKI{RootCAs: revoked}, gnutls.CertificateRevoked, gnutls.AlertCertificateRevoked},
+		{"wrong name", "server", PKI{RootCAs: ca, ServerName: "elsewhere.test"},
+			gnutls.CertificateWrongName, gnutls.AlertBadCertificate},
+		{"wrong address", "server", PKI{RootCAs: ca, ServerName: "127.0.0.2"},
+			gnutls.CertificateWrongName, gnutls.AlertBadCertificate},
+		{"address, certificate has a name", "alpha", PKI{RootCAs: ca}, gnutls.CertificateWrongName,
+			gnutls.AlertBadCertificate},
+		{"expired", "expired", PKI{RootCAs: ca}, gnutls.CertificateExpired,
+			gnutls.AlertCertificateExpired},
+		{"not yet valid", "notyet", PKI{RootCAs: ca}, gnutls.CertificateNotYetValid,
+			gnutls.AlertCertificateExpired},
+		{"self-signed", "selfsigned", PKI{RootCAs: ca}, gnutls.CertificateUnknownAuthority,
+			gnutls.AlertUnknownCA},
+		{"untrusted", "server", PKI{RootCAs: otherCA}, gnutls.CertificateUnknownAuthority,
+			gnutls.AlertUnknownCA},
+		{"untrusted by the system", "server", PKI{}, gnutls.CertificateUnknownAuthority,
+			gnutls.AlertUnknownCA},
+		{"for clients only", "clientonly", PKI{RootCAs: ca}, gnutls.CertificateWrongPurpose,
+			gnutls.AlertUnsupportedCert},
+		{"revoked", "revoked", PKI{RootCAs: revoked}, gnutls.CertificateRevoked,
+			gnutls.AlertCertificateRevoked},
 		{"self-signed and trusted", "selfsigned", PKI{RootCAs: pool(t, "selfsigned")}, nil, 0},
-		{"wrong name, skipped", "server", PKI{RootCAs: ca, ServerName: "elsewhere.test", InsecureSkipVerify: true}, nil, 0},
+		{"wrong name, skipped", "server",
+			PKI{RootCAs: ca, ServerName: "elsewhere.test", InsecureSkipVerify: true}, nil, 0},
 		{"expired, skipped", "expired", PKI{RootCAs: ca, InsecureSkipVerify: true}, nil, 0},
 		{"untrusted, skipped", "server", PKI{RootCAs: otherCA, InsecureSkipVerify: true}, nil, 0},
 		{"for clients only, skipped", "clientonly", PKI{RootCAs: ca, InsecureSkipVerify: true}, nil, 0},
@@ -160,7 +177,8 @@ func TestPKI(t *testing.T) {
 func TestDialVerifiesHost(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		dial := func(host string, addr netip.AddrPort, config *Config) error {
-			s, err := Dial(prompt(t), fmt.Sprintf("%s://%s", proto.Scheme(), net.JoinHostPort(host, fmt.Sprint(addr.Port()))), config)
+			s, err := Dial(prompt(t),
+				fmt.Sprintf("%s://%s", proto.Scheme(), net.JoinHostPort(host, fmt.Sprint(addr.Port()))), config)
 			if err == nil {
 				s.Close()
 			}
@@ -171,12 +189,14 @@ func TestDialVerifiesHost(t *testing.T) {
 		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}}
 		require.NoError(t, dial("127.0.0.1", good, config))
 		require.ErrorIs(t, dial("127.0.0.1", elsewhere, config), gnutls.CertificateWrongName)
-		require.NoError(t, dial("127.0.0.1", elsewhere, &Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "elsewhere.test"}}))
+		require.NoError(t, dial("127.0.0.1", elsewhere,
+			&Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "elsewhere.test"}}))
 	})
 }
 
 func TestClientCertificate(t *testing.T) {
-	requiring := PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca")}
+	requiring := PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+		ClientCAs: pool(t, "ca")}
 	ca := pool(t, "ca")
 	for _, tc := range []struct {
 		name   string
@@ -187,18 +207,24 @@ func TestClientCertificate(t *testing.T) {
 		{"required", requiring, pairs(t, "client"), 0},
 		{"not asked for", PKI{Certificates: pairs(t, "server")}, pairs(t, "client"), 0},
 		{"missing", requiring, nil, gnutls.AlertBadCertificate},
-		{"of another authority, so not sent", requiring, pairs(t, "client-other"), gnutls.AlertBadCertificate},
-		{"expired", requiring, []gnutls.Certificate{issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })}, gnutls.AlertCertificateExpired},
+		{"of another authority, so not sent", requiring, pairs(t, "client-other"),
+			gnutls.AlertBadCertificate},
+		{"expired", requiring,
+			[]gnutls.Certificate{issue(t, func(c *x509.Certificate) {
+				c.NotAfter = time.Now().Add(-time.Minute)
+			})}, gnutls.AlertCertificateExpired},
 		{"for servers only", requiring, pairs(t, "server"), gnutls.AlertUnsupportedCert},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				certs := make(chan []*x509.Certificate, 1)
-				addr := listen(t, &Config{PKI: tc.server}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-					certs <- r.Session.PeerCertificates()
-				}))
+				addr := listen(t, &Config{PKI: tc.server}, proto,
+					HandlerFunc(func(w ResponseWriter, r *Request) {
+						certs <- r.Session.PeerCertificates()
+					}))
 				s := connect(t, &Config{PKI: PKI{RootCAs: ca, Certificates: tc.certs}}, addr, proto)
-				if tc.server.ClientAuth != gnutls.NoClientCert && tc.alert == gnutls.AlertBadCertificate && oldTools && proto == TLS {
+				if tc.server.ClientAuth != gnutls.NoClientCert && tc.alert == gnutls.AlertBadCertificate &&
+					oldTools && proto == TLS {
 					assert.ErrorIs(t, refused(t, s), io.ErrUnexpectedEOF) // libcoap 4.2.1 sends none
 					return
 				}
@@ -233,10 +259,12 @@ func TestClientCertificateOfSigner(t *testing.T) {
 	nothingLeft(t)
 	t.Cleanup(func() { nothingLeft(t) })
 	addr := listen(t, &Config{PKI: PKI{
-		Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+		Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+		ClientCAs: pool(t, "ca"),
 	}}, DTLS, hello)
 	s := connect(t, &Config{PKI: PKI{
-		RootCAs: pool(t, "ca"), Certificates: []gnutls.Certificate{signerOf(t, "client-other"), signerOf(t, "client")},
+		RootCAs:      pool(t, "ca"),
+		Certificates: []gnutls.Certificate{signerOf(t, "client-other"), signerOf(t, "client")},
 	}}, addr, DTLS)
 	_, err := s.Do(waitContext(t), get())
 	require.NoError(t, err)
@@ -259,16 +287,19 @@ func TestVerifyConnection(t *testing.T) {
 		{"refuses with an alert", func(gnutls.ConnectionState) error {
 			return fmt.Errorf("%w: %w", boom, gnutls.AlertAccessDenied)
 		}, "not on the list", boom, gnutls.AlertAccessDenied},
-		{"panics", func(gnutls.ConnectionState) error { panic("ouch") }, "panic in a callback: ouch", nil, gnutls.AlertBadCertificate},
+		{"panics", func(gnutls.ConnectionState) error { panic("ouch") }, "panic in a callback: ouch", nil,
+			gnutls.AlertBadCertificate},
 	} {
 		t.Run("of a client "+tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, proto, hello)
 				called := make(chan gnutls.ConnectionState, 1)
-				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), VerifyConnection: func(state gnutls.ConnectionState) error {
-					called <- state
-					return tc.verify(state)
-				}}}, addr, proto)
+				s := connect(t,
+					&Config{PKI: PKI{RootCAs: pool(t, "ca"),
+						VerifyConnection: func(state gnutls.ConnectionState) error {
+							called <- state
+							return tc.verify(state)
+						}}}, addr, proto)
 				if tc.want != "" {
 					failed := refused(t, s)
 					assert.ErrorContains(t, failed, tc.want)
@@ -295,10 +326,12 @@ func TestVerifyConnection(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				logger, lines := logs()
 				addr := listen(t, &Config{Logger: logger, PKI: PKI{
-					Certificates: pairs(t, "server"), ClientCAs: pool(t, "ca"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+					Certificates: pairs(t, "server"), ClientCAs: pool(t, "ca"),
+					ClientAuth:       gnutls.RequireAndVerifyClientCert,
 					VerifyConnection: tc.verify,
 				}}, proto, hello)
-				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
+				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}},
+					addr, proto)
 				if tc.want != "" {
 					assert.Equal(t, tc.alert, refusedBy(t, s).Alert)
 					assert.Contains(t, receive(t, lines), strings.ReplaceAll(tc.want, `"`, `\"`))
@@ -313,10 +346,12 @@ func TestVerifyConnection(t *testing.T) {
 		eachSecure(t, func(t *testing.T, proto Protocol) {
 			addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "expired")}}, proto, hello)
 			called := make(chan gnutls.ConnectionState, 1)
-			s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), InsecureSkipVerify: true, VerifyConnection: func(state gnutls.ConnectionState) error {
-				called <- state
-				return nil
-			}}}, addr, proto)
+			s := connect(t,
+				&Config{PKI: PKI{RootCAs: pool(t, "ca"), InsecureSkipVerify: true,
+					VerifyConnection: func(state gnutls.ConnectionState) error {
+						called <- state
+						return nil
+					}}}, addr, proto)
 			require.NoError(t, s.Ready(waitContext(t)))
 			assert.ErrorIs(t, receive(t, called).VerifyError, gnutls.CertificateExpired)
 		})
@@ -325,12 +360,15 @@ func TestVerifyConnection(t *testing.T) {
 
 func TestServerName(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server", "alpha", "beta")}}, proto, hello)
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server", "alpha", "beta")}}, proto,
+			hello)
 		c := newTestNode(t, nil)
 		for name, want := range map[string]string{
-			"alpha.test": "alpha", "BETA.test": "beta", "example.test": "server", "x.wild.test": "server", "127.0.0.1": "server",
+			"alpha.test": "alpha", "BETA.test": "beta", "example.test": "server", "x.wild.test": "server",
+			"127.0.0.1": "server",
 		} {
-			s, err := c.NewClientSessionPKI(netip.AddrPort{}, addr, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: name})
+			s, err := c.NewClientSessionPKI(netip.AddrPort{}, addr, proto,
+				&PKI{RootCAs: pool(t, "ca"), ServerName: name})
 			require.NoError(t, err)
 			require.NoError(t, s.Ready(waitContext(t)), name)
 			assert.Equal(t, pair(t, want).Leaf.Raw, s.PeerCertificates()[0].Raw, name)
@@ -361,7 +399,8 @@ func TestSessionsDoNotMix(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		subjects := make(chan string, 1)
 		addr := listen(t, &Config{PKI: PKI{
-			Certificates: pairs(t, "server", "alpha", "beta"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca", "other-ca"),
+			Certificates: pairs(t, "server", "alpha", "beta"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+			ClientCAs: pool(t, "ca", "other-ca"),
 		}}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
 			subjects <- r.Session.PeerCertificates()[0].Subject.CommonName
 		}))
@@ -375,11 +414,16 @@ func TestSessionsDoNotMix(t *testing.T) {
 		var wants []want
 		for range 3 {
 			wants = append(wants,
-				want{PKI{RootCAs: pool(t, "ca"), ServerName: "alpha.test", Certificates: pairs(t, "client")}, "alpha", "client one", nil},
-				want{PKI{RootCAs: pool(t, "ca"), ServerName: "beta.test", Certificates: pairs(t, "client-other")}, "beta", "client other", nil},
-				want{PKI{RootCAs: pool(t, "other-ca"), ServerName: "alpha.test", Certificates: pairs(t, "client")}, "", "", gnutls.CertificateUnknownAuthority},
-				want{PKI{RootCAs: pool(t, "ca"), ServerName: "elsewhere.test", Certificates: pairs(t, "client")}, "", "", gnutls.CertificateWrongName},
-				want{PKI{RootCAs: pool(t, "other-ca"), InsecureSkipVerify: true, Certificates: pairs(t, "client")}, "server", "client one", nil},
+				want{PKI{RootCAs: pool(t, "ca"), ServerName: "alpha.test", Certificates: pairs(t, "client")},
+					"alpha", "client one", nil},
+				want{PKI{RootCAs: pool(t, "ca"), ServerName: "beta.test",
+					Certificates: pairs(t, "client-other")}, "beta", "client other", nil},
+				want{PKI{RootCAs: pool(t, "other-ca"), ServerName: "alpha.test",
+					Certificates: pairs(t, "client")}, "", "", gnutls.CertificateUnknownAuthority},
+				want{PKI{RootCAs: pool(t, "ca"), ServerName: "elsewhere.test",
+					Certificates: pairs(t, "client")}, "", "", gnutls.CertificateWrongName},
+				want{PKI{RootCAs: pool(t, "other-ca"), InsecureSkipVerify: true,
+					Certificates: pairs(t, "client")}, "server", "client one", nil},
 			)
 		}
 		var sessions []*Session
@@ -414,18 +458,22 @@ func TestServerAndClientInOneNode(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		other := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "alpha")}}, proto, hello)
 		c := newTestNode(t, &Config{PKI: PKI{
-			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+			ClientCAs: pool(t, "ca"),
 		}})
 		addr := listenOn(t, c, proto, hello)
 		for range 2 {
-			s, err := c.NewClientSessionPKI(netip.AddrPort{}, other, proto, &PKI{RootCAs: pool(t, "ca"), ServerName: "alpha.test"})
+			s, err := c.NewClientSessionPKI(netip.AddrPort{}, other, proto,
+				&PKI{RootCAs: pool(t, "ca"), ServerName: "alpha.test"})
 			require.NoError(t, err)
 			_, err = s.Do(waitContext(t), get())
 			require.NoError(t, err)
-			client := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}, addr, proto)
+			client := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}},
+				addr, proto)
 			_, err = client.Do(waitContext(t), get())
 			require.NoError(t, err)
-			stranger := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client-other")}}, addr, proto)
+			stranger := connect(t,
+				&Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client-other")}}, addr, proto)
 			refused(t, stranger)
 		}
 	})
@@ -457,9 +505,12 @@ func TestLargeCertificates(t *testing.T) {
 				}
 				accept := func(gnutls.ConnectionState) error { return nil }
 				addr := listen(t, &Config{PKI: PKI{
-					Certificates: []gnutls.Certificate{server}, ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"), VerifyConnection: accept,
+					Certificates: []gnutls.Certificate{server}, ClientAuth: gnutls.RequireAndVerifyClientCert,
+					ClientCAs: pool(t, "ca"), VerifyConnection: accept,
 				}}, proto, hello)
-				s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: []gnutls.Certificate{client}, VerifyConnection: accept}}, addr, proto)
+				s := connect(t,
+					&Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: []gnutls.Certificate{client},
+						VerifyConnection: accept}}, addr, proto)
 				_, err := s.Do(waitContext(t), get())
 				require.NoError(t, err)
 			})
@@ -512,9 +563,11 @@ func TestRawPublicKey(t *testing.T) {
 			return nil
 		}
 	}
-	if lacks(t, FeatureRawPublicKeys, func() error { return newTestNode(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
+	if lacks(t, FeatureRawPublicKeys,
+		func() error { return newTestNode(t, nil).SetPKI(&PKI{RawPublicKey: serverKey}) }) {
 		lacks(t, FeatureRawPublicKeys, func() error {
-			_, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
+			_, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, coappeer.NewUDP(t).Addr(),
+				DTLS, &PKI{VerifyRawPublicKey: expect(serverKey)})
 			return err
 		})
 		return
@@ -525,23 +578,31 @@ func TestRawPublicKey(t *testing.T) {
 		server, client PKI
 		want           string // at the client; "alert" for one of the server
 	}{
-		{"of both", PKI{RawPublicKey: serverKey, VerifyRawPublicKey: expect(clientKey)}, PKI{RawPublicKey: clientKey, VerifyRawPublicKey: expect(serverKey)}, ""},
+		{"of both", PKI{RawPublicKey: serverKey, VerifyRawPublicKey: expect(clientKey)},
+			PKI{RawPublicKey: clientKey, VerifyRawPublicKey: expect(serverKey)}, ""},
 		{"of the server", PKI{RawPublicKey: serverKey}, PKI{VerifyRawPublicKey: expect(serverKey)}, ""},
-		{"another one of the server", PKI{RawPublicKey: serverKey}, PKI{VerifyRawPublicKey: expect(clientKey)}, "another key"},
-		{"another one of the client", PKI{RawPublicKey: serverKey, VerifyRawPublicKey: expect(serverKey)}, PKI{RawPublicKey: clientKey, VerifyRawPublicKey: expect(serverKey)}, "alert"},
-		{"not asked for", PKI{RawPublicKey: serverKey}, PKI{RootCAs: pool(t, "ca")}, "raw public key in place of a certificate"},
-		{"not asked for, and nothing verified", PKI{RawPublicKey: serverKey}, PKI{InsecureSkipVerify: true}, "raw public key in place of a certificate"},
-		{"a certificate instead", certificate, PKI{RootCAs: pool(t, "ca"), VerifyRawPublicKey: expect(serverKey)}, "certificate in place of a raw public key"},
+		{"another one of the server", PKI{RawPublicKey: serverKey},
+			PKI{VerifyRawPublicKey: expect(clientKey)}, "another key"},
+		{"another one of the client", PKI{RawPublicKey: serverKey, VerifyRawPublicKey: expect(serverKey)},
+			PKI{RawPublicKey: clientKey, VerifyRawPublicKey: expect(serverKey)}, "alert"},
+		{"not asked for", PKI{RawPublicKey: serverKey}, PKI{RootCAs: pool(t, "ca")},
+			"raw public key in place of a certificate"},
+		{"not asked for, and nothing verified", PKI{RawPublicKey: serverKey},
+			PKI{InsecureSkipVerify: true}, "raw public key in place of a certificate"},
+		{"a certificate instead", certificate, PKI{RootCAs: pool(t, "ca"),
+			VerifyRawPublicKey: expect(serverKey)}, "certificate in place of a raw public key"},
 		{"of the client, and a certificate is required", PKI{
-			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+			ClientCAs: pool(t, "ca"),
 		}, PKI{RootCAs: pool(t, "ca"), RawPublicKey: clientKey}, "lost"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				keys := make(chan crypto.PublicKey, 1)
-				addr := listen(t, &Config{PKI: tc.server}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-					keys <- r.Session.PeerPublicKey()
-				}))
+				addr := listen(t, &Config{PKI: tc.server}, proto,
+					HandlerFunc(func(w ResponseWriter, r *Request) {
+						keys <- r.Session.PeerPublicKey()
+					}))
 				s := connect(t, &Config{PKI: tc.client}, addr, proto)
 				switch tc.want {
 				case "alert":
@@ -580,23 +641,37 @@ func TestPKIBadInput(t *testing.T) {
 	}
 	inputs := []input{
 		{"nothing", PKI{}, "needs PKI.Certificates or PKI.RawPublicKey", nil},
-		{"both", PKI{Certificates: pairs(t, "server"), RawPublicKey: key.(crypto.Signer)}, "both set", nil},
-		{"no chain", PKI{Certificates: []gnutls.Certificate{{PrivateKey: key}}}, "PKI.Certificates[0]: it holds no certificate", nil},
-		{"wrong key", PKI{Certificates: []gnutls.Certificate{pair(t, "server"), mismatched}}, "PKI.Certificates[1]: the private key does not belong", gnutls.CodeKeyMismatch},
-		{"raw signer", PKI{RawPublicKey: signer{key.(crypto.Signer)}}, "PKI.RawPublicKey: ", ErrNotSupported},
-		{"no authorities", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert}, "PKI.ClientCAs names no authority", nil},
-		{"authorities of the system", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: gnutls.SystemCertPool()}, "PKI.ClientCAs names no authority", nil},
-		{"asking", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequestClientCert}, "PKI.ClientAuth is 1", ErrNotSupported},
-		{"any certificate", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAnyClientCert}, "PKI.ClientAuth is 2", ErrNotSupported},
-		{"verifying if there is one", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.VerifyClientCertIfGiven}, "PKI.ClientAuth is 3", ErrNotSupported},
-		{"unknown way of asking", PKI{Certificates: pairs(t, "server"), ClientAuth: -1}, "PKI.ClientAuth is -1", ErrNotSupported},
+		{"both", PKI{Certificates: pairs(t, "server"), RawPublicKey: key.(crypto.Signer)}, "both set",
+			nil},
+		{"no chain", PKI{Certificates: []gnutls.Certificate{{PrivateKey: key}}},
+			"PKI.Certificates[0]: it holds no certificate", nil},
+		{"wrong key", PKI{Certificates: []gnutls.Certificate{pair(t, "server"), mismatched}},
+			"PKI.Certificates[1]: the private key does not belong", gnutls.CodeKeyMismatch},
+		{"raw signer", PKI{RawPublicKey: signer{key.(crypto.Signer)}}, "PKI.RawPublicKey: ",
+			ErrNotSupported},
+		{"no authorities", PKI{Certificates: pairs(t, "server"),
+			ClientAuth: gnutls.RequireAndVerifyClientCert}, "PKI.ClientCAs names no authority", nil},
+		{"authorities of the system",
+			PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+				ClientCAs: gnutls.SystemCertPool()}, "PKI.ClientCAs names no authority", nil},
+		{"asking", PKI{Certificates: pairs(t, "server"), ClientAuth: gnutls.RequestClientCert},
+			"PKI.ClientAuth is 1", ErrNotSupported},
+		{"any certificate", PKI{Certificates: pairs(t, "server"),
+			ClientAuth: gnutls.RequireAnyClientCert}, "PKI.ClientAuth is 2", ErrNotSupported},
+		{"verifying if there is one", PKI{Certificates: pairs(t, "server"),
+			ClientAuth: gnutls.VerifyClientCertIfGiven}, "PKI.ClientAuth is 3", ErrNotSupported},
+		{"unknown way of asking", PKI{Certificates: pairs(t, "server"), ClientAuth: -1},
+			"PKI.ClientAuth is -1", ErrNotSupported},
 		{"raw keys and certificates of clients", PKI{
-			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+			ClientCAs:          pool(t, "ca"),
 			VerifyRawPublicKey: func(crypto.PublicKey) error { return nil },
 		}, "PKI.ClientAuth and PKI.VerifyRawPublicKey are both set", nil},
 	}
 	if !Supports(FeatureCredentials) {
-		inputs = append(inputs, input{"signer", PKI{Certificates: []gnutls.Certificate{signerOf(t, "server")}}, "a coap.signer does not give them", ErrNotSupported})
+		inputs = append(inputs,
+			input{"signer", PKI{Certificates: []gnutls.Certificate{signerOf(t, "server")}},
+				"a coap.signer does not give them", ErrNotSupported})
 	}
 	for _, tc := range inputs {
 		t.Run(tc.name, func(t *testing.T) {
@@ -617,11 +692,16 @@ func TestPKIBadInput(t *testing.T) {
 		want  string
 		is    error
 	}{
-		{"certificate and raw public key", DTLS, PKI{Certificates: pairs(t, "client"), RawPublicKey: key.(crypto.Signer)}, "both set", nil},
-		{"wrong key", DTLS, PKI{Certificates: []gnutls.Certificate{mismatched}}, "does not belong", gnutls.CodeKeyMismatch},
-		{"signer over TLS", TLS, PKI{Certificates: []gnutls.Certificate{signerOf(t, "client")}}, "a coap.signer does not give them", ErrNotSupported},
-		{"two certificates over TLS", TLS, PKI{Certificates: pairs(t, "client", "client-other")}, "more than one", ErrNotSupported},
-		{"raw signer", DTLS, PKI{RawPublicKey: signer{key.(crypto.Signer)}}, "PKI.RawPublicKey: ", ErrNotSupported},
+		{"certificate and raw public key", DTLS,
+			PKI{Certificates: pairs(t, "client"), RawPublicKey: key.(crypto.Signer)}, "both set", nil},
+		{"wrong key", DTLS, PKI{Certificates: []gnutls.Certificate{mismatched}}, "does not belong",
+			gnutls.CodeKeyMismatch},
+		{"signer over TLS", TLS, PKI{Certificates: []gnutls.Certificate{signerOf(t, "client")}},
+			"a coap.signer does not give them", ErrNotSupported},
+		{"two certificates over TLS", TLS, PKI{Certificates: pairs(t, "client", "client-other")},
+			"more than one", ErrNotSupported},
+		{"raw signer", DTLS, PKI{RawPublicKey: signer{key.(crypto.Signer)}}, "PKI.RawPublicKey: ",
+			ErrNotSupported},
 		{"name", DTLS, PKI{ServerName: "a\x00b"}, "PKI.ServerName \"a\\x00b\" holds a NUL byte", nil},
 		{"UDP", UDP, PKI{}, "credentials are for DTLS and TLS", nil},
 	} {
@@ -629,7 +709,8 @@ func TestPKIBadInput(t *testing.T) {
 			continue
 		}
 		t.Run("of a client, "+tc.name, func(t *testing.T) {
-			_, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{}, netip.MustParseAddrPort("127.0.0.1:9"), tc.proto, &tc.pki)
+			_, err := newTestNode(t, nil).NewClientSessionPKI(netip.AddrPort{},
+				netip.MustParseAddrPort("127.0.0.1:9"), tc.proto, &tc.pki)
 			require.ErrorContains(t, err, tc.want)
 			if tc.is != nil {
 				assert.ErrorIs(t, err, tc.is)

@@ -28,8 +28,8 @@ func (p *priority) refs() (all, hint tlsref.Priority) {
 }
 
 // What CoAP asks for beyond the usual default: key exchanges with pre-shared keys, the ciphers of
-// small devices, and raw public keys. PSK, without a key exchange, is also what a client offers to resume
-// with: those that need it for no more leave it out.
+// small devices, and raw public keys. PSK, without a key exchange, is also what a client offers to
+// resume with: those that need it for no more leave it out.
 var (
 	pkiPriorities  = []string{"+ECDHE-PSK", "+AES-128-CCM-8", "+CTYPE-CLI-ALL", "+CTYPE-SRV-ALL"}
 	coapPriorities = append(slices.Clone(pkiPriorities), "+PSK")
@@ -41,7 +41,8 @@ func (c *Config) checkPriority() error {
 		field   string
 		version uint16
 	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
-		if bound.version != 0 && (bound.version < gnutls.VersionTLS10 || bound.version > gnutls.VersionTLS13) {
+		if bound.version != 0 &&
+			(bound.version < gnutls.VersionTLS10 || bound.version > gnutls.VersionTLS13) {
 			return fmt.Errorf("%s is 0x%04x, not a version of TLS", "Config."+bound.field, bound.version)
 		}
 	}

@@ -78,7 +78,8 @@ func checkPSKSize(field string, size, most int) error {
 	case size > maxPSK:
 		return fmt.Errorf("%s has %d bytes, more than %d", field, size, maxPSK)
 	case size > most:
-		return fmt.Errorf("%s has %d bytes, more than %d, with libcoap %s: %w", field, size, most, Version(), ErrNotSupported)
+		return fmt.Errorf("%s has %d bytes, more than %d, with libcoap %s: %w", field, size, most,
+			Version(), ErrNotSupported)
 	}
 	return nil
 }
@@ -135,7 +136,8 @@ func (p *ServerPSK) check() error {
 		field := fmt.Sprintf("ServerPSK.Hints[%.64q]", name)
 		errs = append(errs, checkServerName("the name of "+field, name), checkHint(field, hint))
 	}
-	errs = append(errs, need(FeaturePSKHints, "ServerPSK.Hint or ServerPSK.Hints", p.Hint != "" || len(p.Hints) > 0))
+	errs = append(errs,
+		need(FeaturePSKHints, "ServerPSK.Hint or ServerPSK.Hints", p.Hint != "" || len(p.Hints) > 0))
 	return errors.Join(errs...)
 }
 
@@ -145,7 +147,8 @@ func (p *ServerPSK) check() error {
 // because libcoap mixes them up.
 //
 // It wraps coap_new_client_session_psk.
-func (n *Node) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string, key []byte) (*Session, error) {
+func (n *Node) NewClientSessionPSK(local, server netip.AddrPort, proto Protocol, identity string,
+	key []byte) (*Session, error) {
 	return n.newSession(local, server, proto, &security{psk: &PSK{Identity: identity, Key: key}})
 }
 
@@ -198,7 +201,8 @@ func (l *loop) onPSK(tls tlsref.Session, identity []byte) []byte {
 
 // pskOf asks the user for the key of a client.
 func (l *loop) pskOf(identity, serverName string) ([]byte, error) {
-	key, err := handle.GuardFor(callbackLimit, func() ([]byte, error) { return l.credentials.psk.GetKey(identity, serverName) })
+	key, err := handle.GuardFor(callbackLimit,
+		func() ([]byte, error) { return l.credentials.psk.GetKey(identity, serverName) })
 	switch {
 	case err != nil:
 		return nil, err
@@ -235,12 +239,14 @@ func (l *loop) onHint(id ccoap.SessionID, hint string) ([]byte, []byte) {
 }
 
 // newPSK makes a client session.
-func (s *security) newPSK(l *loop, local, server netip.AddrPort, proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
+func (s *security) newPSK(l *loop, local, server netip.AddrPort,
+	proto ccoap.Protocol) (ccoap.Session, ccoap.SessionID, error) {
 	identity, key := []byte(s.psk.Identity), s.psk.Key
 	if s.psk.ForHint != nil {
 		// libcoap wants something, which it does not use then.
 		identity, key = []byte("hint"), make([]byte, 16)
 		rand.Read(key)
 	}
-	return l.native.NewSessionPSK(local, server, proto, sni(s.name), identity, key, s.psk.ForHint != nil)
+	return l.native.NewSessionPSK(local, server, proto, sni(s.name), identity, key,
+		s.psk.ForHint != nil)
 }

@@ -89,11 +89,13 @@ func TestPSK(t *testing.T) {
 			state    gnutls.ConnectionState
 		}
 		peers := make(chan peer, 1)
-		addr := listen(t, &Config{ServerPSK: pskServer}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-			state, _ := r.Session.TLS()
-			peers <- peer{r.Session.PeerIdentity(), state}
-		}))
-		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		addr := listen(t, &Config{ServerPSK: pskServer}, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) {
+				state, _ := r.Session.TLS()
+				peers <- peer{r.Session.PeerIdentity(), state}
+			}))
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1",
+			testKey)
 		require.NoError(t, err)
 		r, err := s.Do(waitContext(t), get())
 		require.NoError(t, err)
@@ -123,7 +125,8 @@ func TestPSK(t *testing.T) {
 func TestPSKOfConfig(t *testing.T) {
 	eachSecure(t, func(t *testing.T, proto Protocol) {
 		addr := listen(t, &Config{ServerPSK: pskServer}, proto, hello)
-		s, err := Dial(waitContext(t), proto.Scheme()+"://"+addr.String(), &Config{PSK: PSK{Identity: "client1", Key: testKey}})
+		s, err := Dial(waitContext(t), proto.Scheme()+"://"+addr.String(),
+			&Config{PSK: PSK{Identity: "client1", Key: testKey}})
 		require.NoError(t, err)
 		defer s.Close()
 		r, err := s.Do(waitContext(t), get())
@@ -145,16 +148,21 @@ func TestPSKRefused(t *testing.T) {
 		log      string
 	}{
 		{"unknown identity", pskServer, "nobody", gnutls.AlertUnknownPSKIdentity, "unknown identity"},
-		{"error", failing(func() ([]byte, error) { return nil, boom }), "client1", gnutls.AlertInternalError, boom.Error()},
-		{"panic", failing(func() ([]byte, error) { panic("ouch") }), "client1", gnutls.AlertInternalError, "ouch"},
-		{"Goexit", failing(func() ([]byte, error) { runtime.Goexit(); return nil, nil }), "client1", gnutls.AlertInternalError, "Goexit"},
-		{"key too long", failing(func() ([]byte, error) { return make([]byte, maxPSK+1), nil }), "client1", gnutls.AlertUnknownPSKIdentity, "65536 bytes"},
+		{"error", failing(func() ([]byte, error) { return nil, boom }), "client1",
+			gnutls.AlertInternalError, boom.Error()},
+		{"panic", failing(func() ([]byte, error) { panic("ouch") }), "client1", gnutls.AlertInternalError,
+			"ouch"},
+		{"Goexit", failing(func() ([]byte, error) { runtime.Goexit(); return nil, nil }), "client1",
+			gnutls.AlertInternalError, "Goexit"},
+		{"key too long", failing(func() ([]byte, error) { return make([]byte, maxPSK+1), nil }),
+			"client1", gnutls.AlertUnknownPSKIdentity, "65536 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
 				logger, lines := logs()
 				addr := listen(t, &Config{ServerPSK: tc.server, Logger: logger}, proto, hello)
-				failed := refusedBy(t, connect(t, &Config{PSK: PSK{Identity: tc.identity, Key: testKey}}, addr, proto))
+				failed := refusedBy(t,
+					connect(t, &Config{PSK: PSK{Identity: tc.identity, Key: testKey}}, addr, proto))
 				assert.NoError(t, failed.Err)
 				assert.Equal(t, tc.alert, failed.Alert)
 				assert.ErrorIs(t, failed, tc.alert)
@@ -207,12 +215,14 @@ func TestClientThatLeavesAfterItsHandshakeIsNotLogged(t *testing.T) {
 		logger, lines := logs()
 		c := newTestNode(t, &Config{ServerPSK: pskServer, Logger: logger})
 		addr := listenOn(t, c, proto, hello)
-		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1",
+			testKey)
 		require.NoError(t, err)
 		require.NoError(t, s.Ready(waitContext(t)))
 		require.NoError(t, s.Close())
 		// When another one is answered the first is dealt with.
-		s, err = newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1", testKey)
+		s, err = newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{}, addr, proto, "client1",
+			testKey)
 		require.NoError(t, err)
 		_, err = s.Do(waitContext(t), get())
 		require.NoError(t, err)
@@ -229,7 +239,8 @@ func TestHandshakeWithNobody(t *testing.T) {
 	}
 	t.Run("nobody listens", func(t *testing.T) {
 		// A connected socket keeps the port, and the system answers all but its peer with an error.
-		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback), net.UDPAddrFromAddrPort(coappeer.NewUDP(t).Addr()))
+		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(loopback),
+			net.UDPAddrFromAddrPort(coappeer.NewUDP(t).Addr()))
 		require.NoError(t, err)
 		defer conn.Close()
 		err = dial(conn.LocalAddr().(*net.UDPAddr).AddrPort())
@@ -267,7 +278,8 @@ func TestPSKServerGoesOn(t *testing.T) {
 func TestPSKHint(t *testing.T) {
 	session := func(psk PSK) func() error {
 		return func() error {
-			_, err := newTestNode(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{}, coappeer.NewUDP(t).Addr(), DTLS)
+			_, err := newTestNode(t, &Config{PSK: psk}).NewClientSession(netip.AddrPort{},
+				coappeer.NewUDP(t).Addr(), DTLS)
 			return err
 		}
 	}
@@ -276,9 +288,11 @@ func TestPSKHint(t *testing.T) {
 	}
 	forHint := func(string) (string, []byte, error) { return "client1", testKey, nil }
 	if lacks(t, FeaturePSKHints, session(PSK{ForHint: forHint})) {
-		lacks(t, FeaturePSKHints, session(PSK{Identity: "client1", Key: testKey, ServerName: "alpha.test"}))
+		lacks(t, FeaturePSKHints,
+			session(PSK{Identity: "client1", Key: testKey, ServerName: "alpha.test"}))
 		lacks(t, FeaturePSKHints, server(ServerPSK{GetKey: pskServer.GetKey, Hint: "anybody"}))
-		lacks(t, FeaturePSKHints, server(ServerPSK{GetKey: pskServer.GetKey, Hints: map[string]string{"a": "b"}}))
+		lacks(t, FeaturePSKHints,
+			server(ServerPSK{GetKey: pskServer.GetKey, Hints: map[string]string{"a": "b"}}))
 		return
 	}
 	eachSecure(t, func(t *testing.T, proto Protocol) {
@@ -290,7 +304,8 @@ func TestPSKHint(t *testing.T) {
 			},
 		}
 		addr := listen(t, &Config{ServerPSK: server}, proto, hello)
-		for name, hint := range map[string]string{"": "anybody", "alpha.test": "alphabet", "ALPHA.test": "alphabet", "other.test": "anybody"} {
+		for name, hint := range map[string]string{"": "anybody", "alpha.test": "alphabet",
+			"ALPHA.test": "alphabet", "other.test": "anybody"} {
 			t.Run(name, func(t *testing.T) {
 				psk := PSK{ServerName: name, ForHint: func(hint string) (string, []byte, error) {
 					return "for " + hint, []byte("for " + hint + " at " + name), nil
@@ -319,10 +334,14 @@ func TestPSKHintRefused(t *testing.T) {
 		is      error
 	}{
 		{"error", func(string) (string, []byte, error) { return "", nil, boom }, "no key for that", boom},
-		{"empty identity", func(string) (string, []byte, error) { return "", testKey, nil }, "the identity is empty", nil},
-		{"empty key", func(string) (string, []byte, error) { return "client1", nil, nil }, "the key is empty", nil},
-		{"NUL", func(string) (string, []byte, error) { return "client\x001", testKey, nil }, "the identity holds a NUL byte", nil},
-		{"panic", func(string) (string, []byte, error) { panic("ouch") }, "panic in a callback: ouch", nil},
+		{"empty identity", func(string) (string, []byte, error) { return "", testKey, nil },
+			"the identity is empty", nil},
+		{"empty key", func(string) (string, []byte, error) { return "client1", nil, nil },
+			"the key is empty", nil},
+		{"NUL", func(string) (string, []byte, error) { return "client\x001", testKey, nil },
+			"the identity holds a NUL byte", nil},
+		{"panic", func(string) (string, []byte, error) { panic("ouch") }, "panic in a callback: ouch",
+			nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			eachSecure(t, func(t *testing.T, proto Protocol) {
@@ -359,7 +378,8 @@ func TestPSKBadInput(t *testing.T) {
 		})
 	}
 	t.Run("server name", func(t *testing.T) {
-		for name, want := range map[string]string{"a\x00b": "NUL byte", strings.Repeat("a", 256): "256 bytes"} {
+		for name, want := range map[string]string{"a\x00b": "NUL byte",
+			strings.Repeat("a", 256): "256 bytes"} {
 			c := newTestNode(t, &Config{PSK: PSK{Identity: "me", Key: testKey, ServerName: name}})
 			_, err := c.NewClientSession(netip.AddrPort{}, nowhere, TLS)
 			require.ErrorContains(t, err, want)
@@ -371,10 +391,11 @@ func TestPSKBadInput(t *testing.T) {
 	})
 	getKey := func(string, string) ([]byte, error) { return nil, nil }
 	for want, psk := range map[string]*ServerPSK{
-		"GetKey is nil":                  {},
-		"ServerPSK.Hint holds a NUL":     {GetKey: getKey, Hint: "a\x00b"},
-		"ServerPSK.Hint has 128 bytes":   {GetKey: getKey, Hint: strings.Repeat("h", 128)},
-		`ServerPSK.Hints["n"] has 128 b`: {GetKey: getKey, Hints: map[string]string{"n": strings.Repeat("h", 128)}},
+		"GetKey is nil":                {},
+		"ServerPSK.Hint holds a NUL":   {GetKey: getKey, Hint: "a\x00b"},
+		"ServerPSK.Hint has 128 bytes": {GetKey: getKey, Hint: strings.Repeat("h", 128)},
+		`ServerPSK.Hints["n"] has 128 b`: {GetKey: getKey,
+			Hints: map[string]string{"n": strings.Repeat("h", 128)}},
 	} {
 		t.Run(want, func(t *testing.T) {
 			require.ErrorContains(t, c.SetPSK(psk), want)
@@ -433,7 +454,8 @@ func TestCallbackUsesNode(t *testing.T) {
 			return testKey, nil
 		}}))
 		addr := listenOn(t, c, proto, hello)
-		failed := refusedBy(t, connect(t, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto))
+		failed := refusedBy(t,
+			connect(t, &Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto))
 		assert.Equal(t, gnutls.AlertInternalError, failed.Alert)
 		assert.Contains(t, receive(t, lines), "did not return in time")
 		receive(t, stuck)
@@ -455,7 +477,9 @@ func TestCredentialsOfANode(t *testing.T) {
 		return err
 	}
 	setPSK := func(c *Node) error { return c.SetPSK(&pskServer) }
-	setHints := func(c *Node) error { return c.SetPSK(&ServerPSK{GetKey: pskServer.GetKey, Hint: "other"}) }
+	setHints := func(c *Node) error {
+		return c.SetPSK(&ServerPSK{GetKey: pskServer.GetKey, Hint: "other"})
+	}
 	bothRoles, tooLate, otherHints := "", "", "already set"
 	if !Supports(FeatureCredentials) {
 		tooLate = ErrNotSupported.Error()
@@ -481,7 +505,8 @@ func TestCredentialsOfANode(t *testing.T) {
 		{"other hints", setPSK, setHints, otherHints},
 		{"too late for servers", psk, setPSK, "client sessions already"},
 		{"no credentials of a client's context", psk, listen, "client sessions already"},
-		{"no credentials", func(*Node) error { return nil }, listen, "neither certificates nor pre-shared keys"},
+		{"no credentials", func(*Node) error { return nil }, listen,
+			"neither certificates nor pre-shared keys"},
 		{"too late", func(c *Node) error { return errors.Join(setPSK(c), listen(c)) }, setPSK, tooLate},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

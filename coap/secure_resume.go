@@ -19,7 +19,9 @@ import (
 
 // resumesClients reports whether sessions of clients are to resume, and resumesServers those of
 // servers.
-func (c *Config) resumesClients() bool { return c.ClientSessionCache != nil || c.TicketRequest != nil }
+func (c *Config) resumesClients() bool {
+	return c.ClientSessionCache != nil || c.TicketRequest != nil
+}
 
 func (c *Config) resumesServers() bool {
 	return c.TicketKey != nil || c.TicketKeyFile != nil || c.SessionTickets > 0
@@ -56,7 +58,8 @@ func (l *loop) prepareTickets() error {
 		return fmt.Errorf("resumption of sessions with PSK.ForHint: %w", ErrNotSupported)
 	}
 	var err error
-	if l.credentials.tickets.unasked, l.credentials.tickets.most, err = bridge.Lent.TicketLimits(c.SessionTickets, c.MaxSessionTickets); err != nil {
+	if l.credentials.tickets.unasked, l.credentials.tickets.most, err = bridge.Lent.TicketLimits(
+		c.SessionTickets, c.MaxSessionTickets); err != nil {
 		return err
 	}
 	if c.resumesServers() {
@@ -118,14 +121,16 @@ func (l *loop) watchClient(b cgnutls.Borrowed, datagram bool) cgnutls.Code {
 	if !tickets {
 		return cgnutls.OK
 	}
-	if code := b.EnableTicketKeys(l.credentials.tickets.keys); code < 0 || l.config.TicketRequestsIgnored {
+	if code := b.EnableTicketKeys(l.credentials.tickets.keys); code < 0 ||
+		l.config.TicketRequestsIgnored {
 		return code
 	}
 	return b.AnswerRequests(uint8(l.credentials.tickets.most), l.config.LimitTickets != nil)
 }
 
 // limitTickets asks the user how many tickets a client gets. The handshake fails where that fails.
-func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resumed bool, n int) int {
+func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resumed bool,
+	n int) int {
 	_, peer := ccoap.SessionOf(b.Transport()).Addresses()
 	info := gnutls.TicketRequestInfo{
 		Requested:  gnutls.TicketRequest(asked),
@@ -134,7 +139,8 @@ func (l *loop) limitTickets(b cgnutls.Borrowed, asked cgnutls.TicketCounts, resu
 		ServerName: b.ServerName(),
 		RemoteAddr: net.TCPAddrFromAddrPort(peer),
 	}
-	limited, err := handle.GuardFor(callbackLimit, func() (int, error) { return l.config.LimitTickets(info), nil })
+	limited, err := handle.GuardFor(callbackLimit,
+		func() (int, error) { return l.config.LimitTickets(info), nil })
 	if err != nil {
 		l.warn("Config.LimitTickets failed", "error", callbackError(err))
 		return int(cgnutls.InternalError)
@@ -167,14 +173,15 @@ func (s *security) prepareResumption(l *loop, server netip.AddrPort, proto Proto
 		return
 	}
 	name := orDefault(s.name, bareAddr(server))
-	s.resumption = bridge.Lent.NewResumption(config.ClientSessionCache, config.TicketRequest, bridge.ResumptionConfig{
-		Key:        proto.Scheme() + "://" + net.JoinHostPort(name, fmt.Sprint(server.Port())),
-		ServerName: name,
-		Trust:      s.trust(),
-		Identity:   s.identity(),
-		Datagram:   proto == DTLS,
-		Logger:     config.Logger,
-	})
+	s.resumption = bridge.Lent.NewResumption(config.ClientSessionCache, config.TicketRequest,
+		bridge.ResumptionConfig{
+			Key:        proto.Scheme() + "://" + net.JoinHostPort(name, fmt.Sprint(server.Port())),
+			ServerName: name,
+			Trust:      s.trust(),
+			Identity:   s.identity(),
+			Datagram:   proto == DTLS,
+			Logger:     config.Logger,
+		})
 	s.resumption.Choose(l.credentials.fresh)
 }
 
@@ -209,7 +216,8 @@ func (s *security) identity() [sha256.Size]byte {
 
 // settle notes whether a client has resumed, and makes sure that then nothing is taken for
 // granted that a full handshake would have had to show.
-func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State,
+	state *gnutls.ConnectionState) error {
 	if s.resumption == nil || !b.Watched() {
 		state.DidResume = false
 	} else if err := s.resumption.Settle(b, state, s.verified); err != nil {
@@ -225,7 +233,8 @@ func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.Co
 	switch {
 	case st.RawKey:
 		s.failed = s.pki.verifyRaw(st.PeerChain[0])
-	case s.pki.VerifyRawPublicKey != nil || len(state.VerifiedChains) == 0 && !s.pki.InsecureSkipVerify:
+	case s.pki.VerifyRawPublicKey != nil || len(state.VerifiedChains) == 0 &&
+		!s.pki.InsecureSkipVerify:
 		s.failed = errors.New("the resumed session was not verified")
 	default:
 		s.failed = s.pki.verifyConnection(*state)
@@ -238,7 +247,8 @@ func (s *security) settle(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.Co
 
 // acceptResumed looks at a client that has resumed a session as if it had made a full
 // handshake: the server that gave it its ticket may have known other clients.
-func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls.ConnectionState) error {
+func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State,
+	state *gnutls.ConnectionState) error {
 	pki := l.credentials.pki
 	state.PSK = state.PSKIdentity != "" // TLS 1.3 resumes with a pre-shared key, too
 	switch {
@@ -262,7 +272,8 @@ func (l *loop) acceptResumed(b cgnutls.Borrowed, st cgnutls.State, state *gnutls
 
 // takeTickets hands sessions that have come to the cache.
 func (c *conn) takeTickets() {
-	if c == nil || c.ended != nil || c.peer.state == nil || c.security == nil || c.security.resumption == nil {
+	if c == nil || c.ended != nil || c.peer.state == nil || c.security == nil ||
+		c.security.resumption == nil {
 		return
 	}
 	p := c.native.TLS()
@@ -321,7 +332,8 @@ func (s *Session) stored() {
 func (c *conn) settleResumption() {
 	s := c.security
 	heard := s != nil && (s.heard || s.received != 0)
-	if s != nil && s.resumption != nil && !c.ready.isUp && errors.Is(c.ended, ErrHandshake) && (heard || c.proto == TLS) {
+	if s != nil && s.resumption != nil && !c.ready.isUp && errors.Is(c.ended, ErrHandshake) &&
+		(heard || c.proto == TLS) {
 		s.declined = s.resumption.Failed(heard) && s.failed == nil
 	}
 	s.abandon(c.l.todo.unlocked)
@@ -337,12 +349,11 @@ func (s *security) abandon(later func(func())) {
 	}
 }
 
-// SessionData returns what a later session needs to resume this one, for programs that keep
-// it themselves: ClientSessionCache gets it without a call, and before. It is for sessions of clients
-// over DTLS and TLS whose Config has a ClientSessionCache or a TicketRequest, and waits for
-// the handshake. Over TLS 1.3 it returns the newest ticket, and waits for one until ctx
-// ends if none has come. Where no ticket comes the error matches gnutls.ErrNoTicket and the
-// reason.
+// SessionData returns what a later session needs to resume this one, for programs that keep it
+// themselves: ClientSessionCache gets it without a call, and before. It is for sessions of clients
+// over DTLS and TLS whose Config has a ClientSessionCache or a TicketRequest, and waits for the
+// handshake. Over TLS 1.3 it returns the newest ticket, and waits for one until ctx ends if none
+// has come. Where no ticket comes the error matches gnutls.ErrNoTicket and the reason.
 //
 // It wraps gnutls_session_get_data2.
 func (s *Session) SessionData(ctx context.Context) (*gnutls.SessionData, error) {

@@ -22,7 +22,8 @@ func output(t testing.TB, name string, args ...string) string {
 
 func build(t testing.TB, args ...string) {
 	t.Helper()
-	out, err := exec.Command("go", slices.Concat([]string{"build"}, args, []string{"./testdata/library"})...).CombinedOutput()
+	out, err := exec.Command("go",
+		slices.Concat([]string{"build"}, args, []string{"./testdata/library"})...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
@@ -30,12 +31,15 @@ func build(t testing.TB, args ...string) {
 // the libraries.
 func TestResumptionHoweverLibcoapIsLinked(t *testing.T) {
 	dir := t.TempDir()
-	library, load, static := filepath.Join(dir, "libcount.so"), filepath.Join(dir, "load"), filepath.Join(dir, "static")
+	library, load, static := filepath.Join(dir, "libcount.so"), filepath.Join(dir,
+		"load"), filepath.Join(dir, "static")
 	build(t, "-buildmode=c-shared", "-o", library)
 	output(t, "cc", "-o", load, "testdata/program/load.c", "-ldl")
 	link := func(name string, libraries ...string) string {
 		program := filepath.Join(dir, name)
-		output(t, "cc", append([]string{"-o", program, "testdata/program/call.c", "-Wl,--no-as-needed", "-L" + dir, "-Wl,-rpath," + dir}, libraries...)...)
+		output(t, "cc",
+			append([]string{"-o", program, "testdata/program/call.c", "-Wl,--no-as-needed", "-L" + dir,
+				"-Wl,-rpath," + dir}, libraries...)...)
 		return program
 	}
 	libcoap := "coap-3-gnutls"
@@ -64,7 +68,8 @@ func TestResumptionHoweverLibcoapIsLinked(t *testing.T) {
 		{"loaded for all after GnuTLS", []string{load, gnutlsFile + "+", library + "+"}},
 		{"loaded, unloaded and loaded again", []string{load, library, "-", library}},
 		{"loaded after libcoap was unloaded", []string{load, coapFile, "-", library}},
-		{"loaded before a plugin with libcoap that is unloaded", []string{load, library, coapFile, "-", library}},
+		{"loaded before a plugin with libcoap that is unloaded",
+			[]string{load, library, coapFile, "-", library}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want := "false 0 0\n"

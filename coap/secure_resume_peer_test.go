@@ -17,7 +17,8 @@ import (
 
 // relayTCP takes connections and copies what comes over each to another, which to returns,
 // and back. opened is called for each pair.
-func relayTCP(t testing.TB, ln net.Listener, to func() (net.Conn, error), opened func(from, to net.Conn)) netip.AddrPort {
+func relayTCP(t testing.TB, ln net.Listener, to func() (net.Conn, error),
+	opened func(from, to net.Conn)) netip.AddrPort {
 	t.Helper()
 	done := make(chan struct{})
 	t.Cleanup(func() { ln.Close(); <-done })
@@ -58,7 +59,8 @@ func TestResumptionOverTLS12(t *testing.T) {
 		require.NoError(t, err)
 		addr := relayTCP(t, ln, func() (net.Conn, error) { return net.Dial("tcp", plain.String()) },
 			func(from, _ net.Conn) { states <- from.(*gnutls.Conn).ConnectionState() })
-		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}
+		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")},
+			ClientSessionCache: gnutls.NewClientSessionCache(0)}
 		for i := range 3 {
 			state := ask(t, config, addr, TLS)
 			assert.Equal(t, gnutls.VersionTLS12, state.Version)
@@ -69,10 +71,12 @@ func TestResumptionOverTLS12(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		handled := make(chan seen, 1)
 		addr := listen(t, &Config{TicketKey: ticketKey(t), PKI: PKI{
-			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+			Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+			ClientCAs: pool(t, "ca"),
 		}}, TLS, watching(handled))
 		dialer := gnutls.Dialer{Config: &gnutls.Config{
-			RootCAs: pool(t, "ca"), Certificates: pairs(t, "client"), MaxVersion: gnutls.VersionTLS12, NextProtos: []string{"coap"},
+			RootCAs: pool(t, "ca"), Certificates: pairs(t, "client"), MaxVersion: gnutls.VersionTLS12,
+			NextProtos:         []string{"coap"},
 			ClientSessionCache: gnutls.NewClientSessionCache(0),
 		}}
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -102,7 +106,8 @@ func TestOldServerHelloWithTheSessionIDOfATLS13SessionIsRefused(t *testing.T) {
 		return
 	}
 	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
-	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1}, TLS, hello), TLS)
+	d := session(t, config, listen(t,
+		&Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1}, TLS, hello), TLS)
 	require.Equal(t, gnutls.VersionTLS13, d.Version())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -121,7 +126,8 @@ func TestOldServerHelloWithTheSessionIDOfATLS13SessionIsRefused(t *testing.T) {
 	id := clientHello[idAt : idAt+1+32]
 	require.EqualValues(t, 32, id[0])
 
-	body := slices.Concat([]byte{3, 3}, make([]byte, 32), id, []byte{0xc0, 0x2c, 0, 0, 0}) // a suite of TLS 1.2, no extensions
+	// a suite of TLS 1.2, no extensions
+	body := slices.Concat([]byte{3, 3}, make([]byte, 32), id, []byte{0xc0, 0x2c, 0, 0, 0})
 	message := append([]byte{2, 0, 0, byte(len(body))}, body...)
 	_, err = conn.Write(append([]byte{22, 3, 3, 0, byte(len(message))}, message...))
 	require.NoError(t, err)
@@ -150,8 +156,10 @@ func TestResumptionWithLibcoapServer(t *testing.T) {
 				args   []string
 				client Config
 			}{
-				"certificates":   {testenv.CoAPPKI(t, "server"), Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}},
-				"pre-shared key": {testenv.CoAPServerPSK("secret"), Config{PSK: PSK{Identity: "client1", Key: []byte("secret")}}},
+				"certificates": {testenv.CoAPPKI(t, "server"),
+					Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}},
+				"pre-shared key": {testenv.CoAPServerPSK("secret"),
+					Config{PSK: PSK{Identity: "client1", Key: []byte("secret")}}},
 			} {
 				t.Run(name, func(t *testing.T) {
 					server := testenv.StartCoAPServer(t, flavour, tc.args...)
@@ -195,12 +203,14 @@ func TestLibcoapClientOfServerWithTickets(t *testing.T) {
 				}
 				handled := make(chan seen, 10)
 				addr := listen(t, &Config{TicketKey: ticketKey(t), PKI: PKI{
-					Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+					Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+					ClientCAs: pool(t, "ca"),
 				}}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
 					watching(handled).ServeCoAP(w, r)
 					fmt.Fprint(w, "hello, ", r.Session.PeerCertificates()[0].Subject.CommonName)
 				}))
-				response := testenv.RunCoAPClient(t, flavour, testenv.CoAPRequest{URI: uri(proto, addr, "/"), Args: testenv.CoAPPKI(t, "client")})
+				response := testenv.RunCoAPClient(t, flavour,
+					testenv.CoAPRequest{URI: uri(proto, addr, "/"), Args: testenv.CoAPPKI(t, "client")})
 				assert.Equal(t, "hello, client one", string(response.Body), response.Output)
 				assert.False(t, receive(t, handled).state.DidResume)
 			})
@@ -216,8 +226,10 @@ func TestManyResumptions(t *testing.T) {
 		if proto == TLS {
 			n = 100
 		}
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1, MaxSessions: 10}, proto, hello)
-		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1,
+			MaxSessions: 10}, proto, hello)
+		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")},
+			ClientSessionCache: gnutls.NewClientSessionCache(0)}
 		require.False(t, ask(t, config, addr, proto).DidResume)
 		c := newTestNode(t, config)
 		before := LiveObjects().Handles

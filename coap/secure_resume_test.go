@@ -91,11 +91,14 @@ func TestResumption(t *testing.T) {
 			server Config
 			client Config
 		}{
-			{"certificate", Config{PKI: PKI{Certificates: pairs(t, "server")}}, Config{PKI: PKI{RootCAs: pool(t, "ca")}}},
+			{"certificate", Config{PKI: PKI{Certificates: pairs(t, "server")}},
+				Config{PKI: PKI{RootCAs: pool(t, "ca")}}},
 			{"client certificate", Config{PKI: PKI{
-				Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert, ClientCAs: pool(t, "ca"),
+				Certificates: pairs(t, "server"), ClientAuth: gnutls.RequireAndVerifyClientCert,
+				ClientCAs: pool(t, "ca"),
 			}}, Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}},
-			{"pre-shared key", Config{ServerPSK: pskServer}, Config{PSK: PSK{Identity: "client1", Key: testKey}}},
+			{"pre-shared key", Config{ServerPSK: pskServer},
+				Config{PSK: PSK{Identity: "client1", Key: testKey}}},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				sessions := make(chan seen, 1)
@@ -216,7 +219,8 @@ func older(t testing.TB, d *gnutls.SessionData, by time.Duration) *gnutls.Sessio
 func TestSessionsThatCannotBeResumed(t *testing.T) {
 	eachResuming(t, func(t *testing.T, proto Protocol) {
 		server := func(key *gnutls.TicketKey) netip.AddrPort {
-			return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: key}, proto, hello)
+			return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: key}, proto,
+				hello)
 		}
 		addr := server(ticketKey(t))
 		config := Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}}
@@ -230,18 +234,24 @@ func TestSessionsThatCannotBeResumed(t *testing.T) {
 			{"expired", addr, 7 * time.Hour, config.PKI, gnutls.ErrSessionExpired},
 			{"foreign", server(ticketKey(t)), 0, config.PKI, gnutls.ErrSessionDeclined},
 			{"no tickets any more", server(nil), 0, config.PKI, gnutls.ErrSessionDeclined},
-			{"other name", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "localhost"}, gnutls.ErrSessionServerName},
-			{"other trust", addr, 0, PKI{RootCAs: pool(t, "ca", "other-ca"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
-			{"revocation list", addr, 0, PKI{RootCAs: without(t, "client"), ServerName: "example.test"}, gnutls.ErrSessionConfig},
-			{"no trust", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", InsecureSkipVerify: true}, gnutls.ErrSessionConfig},
-			{"client certificate", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test", Certificates: pairs(t, "client")}, gnutls.ErrSessionConfig},
+			{"other name", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "localhost"},
+				gnutls.ErrSessionServerName},
+			{"other trust", addr, 0, PKI{RootCAs: pool(t, "ca", "other-ca"), ServerName: "example.test"},
+				gnutls.ErrSessionConfig},
+			{"revocation list", addr, 0, PKI{RootCAs: without(t, "client"), ServerName: "example.test"},
+				gnutls.ErrSessionConfig},
+			{"no trust", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test",
+				InsecureSkipVerify: true}, gnutls.ErrSessionConfig},
+			{"client certificate", addr, 0, PKI{RootCAs: config.PKI.RootCAs, ServerName: "example.test",
+				Certificates: pairs(t, "client")}, gnutls.ErrSessionConfig},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				d := session(t, config, addr, proto)
 				if tc.age != 0 {
 					d = older(t, d, tc.age)
 				}
-				s, err := Dial(waitContext(t), uri(proto, tc.addr, ""), &Config{PKI: tc.client, ClientSessionCache: &fixedCache{session: d}})
+				s, err := Dial(waitContext(t), uri(proto, tc.addr, ""),
+					&Config{PKI: tc.client, ClientSessionCache: &fixedCache{session: d}})
 				require.NoError(t, err)
 				defer s.Close()
 				r, err := s.Get(waitContext(t), "/")
@@ -254,9 +264,13 @@ func TestSessionsThatCannotBeResumed(t *testing.T) {
 			})
 		}
 		t.Run("other key", func(t *testing.T) {
-			addr := listen(t, &Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return testKey, nil }}, TicketKey: ticketKey(t)}, proto, hello)
+			addr := listen(t,
+				&Config{ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) {
+					return testKey, nil
+				}}, TicketKey: ticketKey(t)}, proto, hello)
 			d := session(t, Config{PSK: PSK{Identity: "client1", Key: testKey}}, addr, proto)
-			state := ask(t, &Config{PSK: PSK{Identity: "client2", Key: testKey}, ClientSessionCache: &fixedCache{session: d}}, addr, proto)
+			state := ask(t, &Config{PSK: PSK{Identity: "client2", Key: testKey},
+				ClientSessionCache: &fixedCache{session: d}}, addr, proto)
 			assert.False(t, state.DidResume)
 			assert.ErrorIs(t, state.ResumeError, gnutls.ErrSessionConfig)
 		})
@@ -270,7 +284,8 @@ func TestTicketsThatHaveExpiredForTheServer(t *testing.T) {
 	}
 	const age = 7 * time.Hour
 	server := func(proto Protocol) netip.AddrPort {
-		return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, proto, hello)
+		return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)},
+			proto, hello)
 	}
 	t.Run("DTLS", func(t *testing.T) {
 		addr := server(DTLS)
@@ -300,7 +315,8 @@ func TestTicketsThatHaveExpiredForTheServer(t *testing.T) {
 			resumed bool
 		}{{0, true}, {age - 2*time.Hour, true}, {age, false}} {
 			cache := &agedCache{age: tc.age, came: make(chan struct{}, 10)}
-			config := &tls.Config{RootCAs: roots, NextProtos: []string{"coap"}, ClientSessionCache: cache, MinVersion: tls.VersionTLS13}
+			config := &tls.Config{RootCAs: roots, NextProtos: []string{"coap"}, ClientSessionCache: cache,
+				MinVersion: tls.VersionTLS13}
 			for i := range 2 {
 				conn, err := tls.Dial("tcp", addr.String(), config)
 				require.NoError(t, err)
@@ -365,7 +381,8 @@ func TestSessionsOfAnotherTransportAreNotOffered(t *testing.T) {
 	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
 	addrs := map[Protocol]netip.AddrPort{}
 	for _, proto := range secureProtocols {
-		addrs[proto] = listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: key}, proto, hello)
+		addrs[proto] = listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: key},
+			proto, hello)
 	}
 	for proto, other := range map[Protocol]Protocol{DTLS: TLS, TLS: DTLS} {
 		config := config
@@ -382,15 +399,19 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 		key := ticketKey(t)
 		certificates := Config{TicketKey: key, PKI: PKI{Certificates: pairs(t, "server")}}
 		requiring := certificates
-		requiring.PKI.ClientAuth, requiring.PKI.ClientCAs = gnutls.RequireAndVerifyClientCert, pool(t, "ca")
+		requiring.PKI.ClientAuth, requiring.PKI.ClientCAs = gnutls.RequireAndVerifyClientCert, pool(t,
+			"ca")
 		otherClients := requiring
 		otherClients.PKI.ClientCAs = pool(t, "other-ca")
 		revokes := requiring
 		revokes.PKI.ClientCAs = without(t, "client")
 		picky := requiring
-		picky.PKI.VerifyConnection = func(gnutls.ConnectionState) error { return errors.New("not on the list") }
+		picky.PKI.VerifyConnection = func(gnutls.ConnectionState) error {
+			return errors.New("not on the list")
+		}
 		psk := Config{TicketKey: key, ServerPSK: pskServer}
-		revoked := Config{TicketKey: key, ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return nil, nil }}}
+		revoked := Config{TicketKey: key,
+			ServerPSK: ServerPSK{GetKey: func(string, string) ([]byte, error) { return nil, nil }}}
 		pskClient := Config{PSK: PSK{Identity: "client1", Key: testKey}}
 		client := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
 		withCertificate := Config{PKI: PKI{RootCAs: pool(t, "ca"), Certificates: pairs(t, "client")}}
@@ -403,7 +424,8 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 			{"no certificate", certificates, requiring, client, "without a certificate"},
 			{"certificate of another authority", requiring, otherClients, withCertificate, "certificate"},
 			{"certificate that is revoked", requiring, revokes, withCertificate, "revoked"},
-			{"certificate that VerifyConnection refuses", requiring, picky, withCertificate, "not on the list"},
+			{"certificate that VerifyConnection refuses", requiring, picky, withCertificate,
+				"not on the list"},
 			{"identity that is gone", psk, revoked, pskClient, "unknown identity"},
 			{"pre-shared key where certificates are", psk, requiring, pskClient, "pre-shared key"},
 			{"certificate where pre-shared keys are", certificates, psk, client, "pre-shared key"},
@@ -442,14 +464,16 @@ func TestResumedClientsThatAreRefused(t *testing.T) {
 // VerifyConnection has its say in every handshake, with the chain of the first.
 func TestVerifyConnectionOfResumedSession(t *testing.T) {
 	eachResuming(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1}, proto, hello)
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 1}, proto,
+			hello)
 		boom := errors.New("not any more")
 		var verdict error
 		var states []gnutls.ConnectionState
-		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0), PKI: PKI{RootCAs: pool(t, "ca"), VerifyConnection: func(state gnutls.ConnectionState) error {
-			states = append(states, state)
-			return verdict
-		}}}
+		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0),
+			PKI: PKI{RootCAs: pool(t, "ca"), VerifyConnection: func(state gnutls.ConnectionState) error {
+				states = append(states, state)
+				return verdict
+			}}}
 		first := ask(t, config, addr, proto)
 		second := ask(t, config, addr, proto)
 		require.Len(t, states, 2)
@@ -469,7 +493,8 @@ func TestVerifyConnectionOfResumedSession(t *testing.T) {
 
 // Raw public keys are looked at again.
 func TestResumptionWithRawPublicKeys(t *testing.T) {
-	if lacks(t, FeatureRawPublicKeys, func() error { return newTestNode(t, nil).SetPKI(&PKI{RawPublicKey: rawKeyPair(t)}) }) {
+	if lacks(t, FeatureRawPublicKeys,
+		func() error { return newTestNode(t, nil).SetPKI(&PKI{RawPublicKey: rawKeyPair(t)}) }) {
 		return
 	}
 	eachResuming(t, func(t *testing.T, proto Protocol) {
@@ -485,9 +510,11 @@ func TestResumptionWithRawPublicKeys(t *testing.T) {
 			}
 		}
 		handled := make(chan crypto.PublicKey, 1)
-		addr := listen(t, &Config{SessionTickets: 1, PKI: PKI{RawPublicKey: peer, VerifyRawPublicKey: accept(own, &serverSays)}}, proto,
+		addr := listen(t, &Config{SessionTickets: 1,
+			PKI: PKI{RawPublicKey: peer, VerifyRawPublicKey: accept(own, &serverSays)}}, proto,
 			HandlerFunc(func(w ResponseWriter, r *Request) { handled <- r.Session.PeerPublicKey() }))
-		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0), PKI: PKI{RawPublicKey: own, VerifyRawPublicKey: accept(peer, &clientSays)}}
+		config := &Config{ClientSessionCache: gnutls.NewClientSessionCache(0),
+			PKI: PKI{RawPublicKey: own, VerifyRawPublicKey: accept(peer, &clientSays)}}
 		for i := range 3 {
 			assert.Equal(t, i > 0, ask(t, config, addr, proto).DidResume)
 			assert.Equal(t, own.Public(), receive(t, handled))
@@ -514,7 +541,8 @@ func TestTicketKeyFileOfServer(t *testing.T) {
 		server := func() netip.AddrPort {
 			keys, err := gnutls.OpenTicketKeyFile(file)
 			require.NoError(t, err)
-			return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKeyFile: keys}, proto, hello)
+			return listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKeyFile: keys}, proto,
+				hello)
 		}
 		client := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
 		resumes := func(d *gnutls.SessionData, addr netip.AddrPort) bool {
@@ -528,7 +556,8 @@ func TestTicketKeyFileOfServer(t *testing.T) {
 		second := server()
 		assert.True(t, resumes(d, second), "the second key of the file")
 		d = session(t, client, second, proto)
-		require.Eventually(t, func() bool { return resumes(d, first) }, wait, 100*time.Millisecond, "the file is read again")
+		require.Eventually(t, func() bool { return resumes(d, first) }, wait, 100*time.Millisecond,
+			"the file is read again")
 		require.NoError(t, gnutls.WriteTicketKeyFile(file, next))
 		assert.True(t, resumes(d, server()))
 	})
@@ -537,7 +566,8 @@ func TestTicketKeyFileOfServer(t *testing.T) {
 // A Client resumes the session that it had.
 func TestClientResumesByItself(t *testing.T) {
 	eachResuming(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 2}, proto, hello)
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 2}, proto,
+			hello)
 		c, err := NewClient(uri(proto, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}})
 		require.NoError(t, err)
 		defer c.Close()
@@ -572,17 +602,24 @@ func TestTicketCounts(t *testing.T) {
 		{"more than fit a batch", Config{SessionTickets: 40}, nil, 40},
 		{"as asked for", Config{}, &gnutls.TicketRequest{New: 7}, 7},
 		{"within the limit", Config{MaxSessionTickets: 3}, &gnutls.TicketRequest{New: 7}, 3},
-		{"as LimitTickets says", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 4 }}, &gnutls.TicketRequest{New: 7}, 4},
-		{"not more than LimitTickets was told", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 9 }}, &gnutls.TicketRequest{New: 7}, 7},
-		{"of a client that does not ask", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 1 }}, nil, gnutls.DefaultSessionTickets},
-		{"requests ignored", Config{SessionTickets: 3, TicketRequestsIgnored: true}, &gnutls.TicketRequest{New: 7}, 3},
+		{"as LimitTickets says", Config{LimitTickets: func(gnutls.TicketRequestInfo) int { return 4 }},
+			&gnutls.TicketRequest{New: 7}, 4},
+		{"not more than LimitTickets was told", Config{LimitTickets: func(gnutls.TicketRequestInfo) int {
+			return 9
+		}}, &gnutls.TicketRequest{New: 7}, 7},
+		{"of a client that does not ask", Config{LimitTickets: func(gnutls.TicketRequestInfo) int {
+			return 1
+		}}, nil, gnutls.DefaultSessionTickets},
+		{"requests ignored", Config{SessionTickets: 3, TicketRequestsIgnored: true},
+			&gnutls.TicketRequest{New: 7}, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.server.PKI.Certificates = pairs(t, "server")
 			tc.server.TicketKey = ticketKey(t)
 			addr := listen(t, &tc.server, TLS, hello)
 			cache := &countingCache{came: make(chan struct{}, 100)}
-			s, err := Dial(waitContext(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: cache, TicketRequest: tc.request})
+			s, err := Dial(waitContext(t), uri(TLS, addr, ""),
+				&Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: cache, TicketRequest: tc.request})
 			require.NoError(t, err)
 			defer s.Close()
 			_, err = s.Get(waitContext(t), "/")
@@ -595,12 +632,15 @@ func TestTicketCounts(t *testing.T) {
 			assert.Empty(t, cache.came)
 			state, _ := s.TLS()
 			assert.Equal(t, tc.request, state.TicketRequest)
-			assert.Equal(t, tc.request != nil && !tc.server.TicketRequestsIgnored, state.TicketRequestAnswered)
+			assert.Equal(t, tc.request != nil && !tc.server.TicketRequestsIgnored,
+				state.TicketRequestAnswered)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), SessionTickets: -1}, TLS, hello)
-		s, err := Dial(waitContext(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{}})
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t),
+			SessionTickets: -1}, TLS, hello)
+		s, err := Dial(waitContext(t), uri(TLS, addr, ""),
+			&Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{}})
 		require.NoError(t, err)
 		defer s.Close()
 		_, err = s.SessionData(waitContext(t))
@@ -625,7 +665,8 @@ func TestSessionDataIsInTheCache(t *testing.T) {
 		return
 	}
 	eachSecure(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, proto, hello)
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)},
+			proto, hello)
 		cache := &slowPuts{ClientSessionCache: gnutls.NewClientSessionCache(0)}
 		s, err := newTestNode(t, &Config{
 			PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}, ClientSessionCache: cache,
@@ -648,7 +689,8 @@ func TestLimitTicketsKnowsTheClient(t *testing.T) {
 	}, TLS, hello)
 	config := &Config{
 		PKI:                PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"},
-		ClientSessionCache: gnutls.NewClientSessionCache(0), TicketRequest: &gnutls.TicketRequest{New: 7, Resumed: 1},
+		ClientSessionCache: gnutls.NewClientSessionCache(0),
+		TicketRequest:      &gnutls.TicketRequest{New: 7, Resumed: 1},
 	}
 	for i, tickets := range []int{4, 1} {
 		c := newTestNode(t, config)
@@ -672,7 +714,8 @@ func TestLimitTicketsThatPanicsFailsTheHandshake(t *testing.T) {
 		PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t), Logger: logger,
 		LimitTickets: func(gnutls.TicketRequestInfo) int { panic("no limit") },
 	}, TLS, hello)
-	_, err := Dial(prompt(t), uri(TLS, addr, ""), &Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{New: 1}})
+	_, err := Dial(prompt(t), uri(TLS, addr, ""),
+		&Config{PKI: PKI{RootCAs: pool(t, "ca")}, TicketRequest: &gnutls.TicketRequest{New: 1}})
 	assert.Error(t, err)
 	assert.Contains(t, receive(t, lines), "no limit")
 	assert.Equal(t, "hello", getBody(t, addr))
@@ -726,7 +769,8 @@ func TestSessionThatIsNotSentGoesBack(t *testing.T) {
 		return
 	}
 	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
-	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello), TLS)
+	d := session(t, config, listen(t,
+		&Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello), TLS)
 	cache := &fixedCache{session: d}
 	config.ClientSessionCache = cache
 	c := newTestNode(t, &config)
@@ -757,7 +801,8 @@ func TestResumptionConfigsThatAreRefused(t *testing.T) {
 	keys, err := gnutls.OpenTicketKeyFile(file)
 	require.NoError(t, err)
 	for want, config := range map[string]Config{
-		"Config.TicketKey and TicketKeyFile are both set":    {TicketKey: ticketKey(t), TicketKeyFile: keys},
+		"Config.TicketKey and TicketKeyFile are both set": {TicketKey: ticketKey(t),
+			TicketKeyFile: keys},
 		"300 tickets at once are not 1 to 255":               {SessionTickets: 300},
 		"-1 tickets at once are not 1 to 255":                {MaxSessionTickets: -1},
 		"Config.SessionTickets is 9 and MaxSessionTickets 4": {SessionTickets: 9, MaxSessionTickets: 4},
@@ -776,7 +821,8 @@ func TestSessionDataOfSessionsThatDoNotResume(t *testing.T) {
 		s := connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}}, addr, proto)
 		_, err := s.SessionData(waitContext(t))
 		assert.ErrorContains(t, err, "the session does not resume")
-		s = connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: gnutls.NewClientSessionCache(0)}, addr, proto)
+		s = connect(t, &Config{PKI: PKI{RootCAs: pool(t, "ca")},
+			ClientSessionCache: gnutls.NewClientSessionCache(0)}, addr, proto)
 		require.NoError(t, s.Ready(waitContext(t)))
 		_, err = s.SessionData(within(t, 50*time.Millisecond))
 		if proto == DTLS { // the server has sent a session ID, and may have kept the session
@@ -794,7 +840,8 @@ func TestSessionThatNobodyAnsweredStays(t *testing.T) {
 		return
 	}
 	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}, MaxRetransmit: 1}
-	d := session(t, config, listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello), DTLS)
+	d := session(t, config, listen(t,
+		&Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello), DTLS)
 	cache := gnutls.NewClientSessionCache(0)
 	config.ClientSessionCache = cache
 	silent := coappeer.NewUDP(t)
@@ -808,7 +855,8 @@ func TestSessionThatNobodyAnsweredStays(t *testing.T) {
 // A session that a handshake failed with is not offered again (RFC 5077, section 3.2).
 func TestWhatAFailedHandshakeOfferedLeavesTheCache(t *testing.T) {
 	alert := []byte{21, 3, 3, 0, 2, 2, 80}
-	for version, proto := range map[uint16]Protocol{gnutls.VersionTLS12: TLS, gnutls.VersionTLS13: TLS, gnutls.VersionDTLS12: DTLS} {
+	for version, proto := range map[uint16]Protocol{gnutls.VersionTLS12: TLS, gnutls.VersionTLS13: TLS,
+		gnutls.VersionDTLS12: DTLS} {
 		if !resumption(t) || version == gnutls.VersionTLS12 && !Supports(FeatureCredentials) {
 			return
 		}
@@ -818,7 +866,8 @@ func TestWhatAFailedHandshakeOfferedLeavesTheCache(t *testing.T) {
 		}
 		config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
 		d := session(t, config, listen(t, server, proto, hello), proto)
-		for name, answer := range map[string][]byte{"closes": nil, "sends an alert": alert, "sends nonsense": []byte("SSH-2.0-none of that\r\n")} {
+		for name, answer := range map[string][]byte{"closes": nil, "sends an alert": alert,
+			"sends nonsense": []byte("SSH-2.0-none of that\r\n")} {
 			if proto == DTLS && name != "sends an alert" {
 				continue
 			}
@@ -843,7 +892,8 @@ func TestWhatAFailedHandshakeOfferedLeavesTheCache(t *testing.T) {
 					addr = conn.LocalAddr().(*net.UDPAddr).AddrPort()
 					go func() {
 						if _, from, err := conn.ReadFromUDPAddrPort(make([]byte, 5000)); err == nil {
-							conn.WriteToUDPAddrPort(append([]byte{21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0}, answer[3:]...), from)
+							conn.WriteToUDPAddrPort(append([]byte{21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0},
+								answer[3:]...), from)
 						}
 					}()
 				}
@@ -912,11 +962,13 @@ func TestSessionsOfPackageGnuTLSAreNotOffered(t *testing.T) {
 	if !resumption(t) {
 		return
 	}
-	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, TLS, hello)
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)},
+		TLS, hello)
 	config := Config{PKI: PKI{RootCAs: pool(t, "ca")}}
 	dial := func(d *gnutls.SessionData) *gnutls.Conn {
 		conn, err := gnutls.Dial("tcp", addr.String(), &gnutls.Config{
-			RootCAs: config.PKI.RootCAs, NextProtos: []string{"coap"}, ClientSessionCache: &fixedCache{session: d},
+			RootCAs: config.PKI.RootCAs, NextProtos: []string{"coap"},
+			ClientSessionCache: &fixedCache{session: d},
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { conn.Close() })
@@ -945,7 +997,8 @@ func TestResumptionThatIsGivenUp(t *testing.T) {
 		return
 	}
 	config := Config{PKI: PKI{RootCAs: pool(t, "ca"), ServerName: "example.test"}}
-	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)}, DTLS, hello)
+	addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, TicketKey: ticketKey(t)},
+		DTLS, hello)
 	d := session(t, config, addr, DTLS)
 	for _, direction := range []coappeer.Direction{coappeer.ToServer, coappeer.ToClient} {
 		for n := range lastFlight() { // ClientHello and its cookie, and then both finish
@@ -977,7 +1030,8 @@ func TestResumptionThatIsGivenUp(t *testing.T) {
 // Tickets come while sessions are closed.
 func TestSessionsThatCloseWhileTicketsCome(t *testing.T) {
 	eachResuming(t, func(t *testing.T, proto Protocol) {
-		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 8}, proto, hello)
+		addr := listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}, SessionTickets: 8}, proto,
+			hello)
 		config := &Config{PKI: PKI{RootCAs: pool(t, "ca")}, ClientSessionCache: new(gnutls.TicketPool)}
 		for range 20 {
 			s, err := Dial(waitContext(t), uri(proto, addr, ""), config)

@@ -47,14 +47,16 @@ func (s *Session) handle(h Handler, r *Request, to replier) {
 	defer func() {
 		if !returned {
 			v := recover() // nil: it called runtime.Goexit
-			c.l.config.logError("handler panicked", "method", r.Method, "peer", c.uri(), "panic", v, "stack", string(debug.Stack()))
+			c.l.config.logError("handler panicked", "method", r.Method, "peer", c.uri(), "panic", v, "stack",
+				string(debug.Stack()))
 			w = &response{code: CodeInternalServerError}
 		}
 		if w.code == CodeEmpty {
 			w.code = successCode(r.Method)
 		}
 		if err := w.check(); err != nil {
-			c.l.config.logError("handler's response refused", "method", r.Method, "path", r.Options.Path(), "peer", c.uri(), "error", err)
+			c.l.config.logError("handler's response refused", "method", r.Method, "path", r.Options.Path(),
+				"peer", c.uri(), "error", err)
 			w = &response{code: CodeInternalServerError}
 		}
 		w.shorten()

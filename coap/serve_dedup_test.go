@@ -22,7 +22,8 @@ func TestLogOfRequestsKeepsNoBodies(t *testing.T) {
 	const peers, each, size = 20, 100, 1000
 	c := newTestNode(t, nil)
 	handled := make(chan struct{}, peers*each)
-	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
+	addr := listenOn(t, c, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
 	crowd := coappeer.NewCrowd(t)
 	body := randomBytes(size)
 	before := heapBytes()
@@ -53,7 +54,8 @@ func logged(c *Node) int {
 
 func TestLogOfASessionIsBounded(t *testing.T) {
 	c := newTestNode(t, &Config{AddressValidation: ValidateNever})
-	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 1000)) }))
+	addr := listenOn(t, c, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 1000)) }))
 	peer := coappeer.NewUDP(t)
 	for i := range recentRequests {
 		peer.Send(addr, coappeer.Message{Code: coappeer.GET, ID: uint16(i)})
@@ -71,7 +73,8 @@ func TestLogOfAllSessionsIsBounded(t *testing.T) {
 	c := newTestNode(t, nil)
 	c.l.requests.most = most
 	handled := make(chan struct{}, 1)
-	addr := listenOn(t, c, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
+	addr := listenOn(t, c, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { handled <- struct{}{} }))
 	crowd := coappeer.NewCrowd(t)
 	for i := range 1000 {
 		crowd.Send(i, addr, from(i, "/"))

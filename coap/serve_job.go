@@ -25,7 +25,8 @@ func (j *job) reply(r *Request, w *response) {
 		j.silence()
 	case in.multicast:
 		late := &job{in: in}
-		time.AfterFunc(rand.N(orDefault(in.c.l.config.Leisure, defaultLeisure)), func() { late.answer(w) })
+		time.AfterFunc(rand.N(orDefault(in.c.l.config.Leisure, defaultLeisure)),
+			func() { late.answer(w) })
 	default:
 		j.answer(w)
 	}

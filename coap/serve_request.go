@@ -33,7 +33,8 @@ type incoming struct {
 	size   int  // that it has there
 }
 
-func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool, m ccoap.Message) {
+func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multicast bool,
+	m ccoap.Message) {
 	c := l.conns[id]
 	if isNew {
 		c = l.newConn(id, native, true, l.shared)
@@ -58,7 +59,8 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 		return
 	}
 	c.noteAlive()
-	if multicast && (m.Type == ccoap.Confirmable || l.service.handler == nil) { // RFC 7252, section 8.1
+	// RFC 7252, section 8.1
+	if multicast && (m.Type == ccoap.Confirmable || l.service.handler == nil) {
 		return
 	}
 	in := &incoming{
@@ -136,7 +138,8 @@ func (l *loop) overloaded(c *conn) bool {
 	if !c.address.verified {
 		most -= most / 4
 	}
-	return l.service.handling >= most || c.usage.requests >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
+	return l.service.handling >= most ||
+		c.usage.requests >= orDefault(l.config.MaxSessionRequests, defaultMaxOfSession)
 }
 
 // refuseForNow answers a request when there are too many.
@@ -234,7 +237,9 @@ func (in *incoming) respond(m *ccoap.Message) error {
 	_, err := in.c.send(m)
 	if err == ccoap.ErrTooLarge {
 		c, why := in.c, tooLarge(decodeOptions(m.Options), len(m.Body))
-		c.l.todo.unlocked(func() { c.l.config.logError("response refused", "peer", c.uri(), "error", why) })
+		c.l.todo.unlocked(func() {
+			c.l.config.logError("response refused", "peer", c.uri(), "error", why)
+		})
 		m.Code, m.Options, m.Body = int(CodeInternalServerError), nil, nil
 		_, err = c.send(m)
 	}

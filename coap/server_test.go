@@ -111,7 +111,8 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 		shut := make(chan error, 1)
 		go func() { shut <- server.Shutdown(waitContext(t)) }()
 		refused := func() bool {
-			r, err := dialEndpoint(t, endpoints[0]).Do(waitContext(t), &Request{Method: MethodGet, NonConfirmable: true})
+			r, err := dialEndpoint(t, endpoints[0]).Do(waitContext(t),
+				&Request{Method: MethodGet, NonConfirmable: true})
 			return err == nil && r.Code == CodeServiceUnavailable
 		}
 		<-server.ended()
@@ -133,7 +134,8 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 		ended <- context.Cause(r.Context())
 		<-goOn
 	}), nil, UDP)
-	c := start(waitContext(t), dialEndpoint(t, endpoints[0]), &Request{Method: MethodGet, NonConfirmable: true})
+	c := start(waitContext(t), dialEndpoint(t, endpoints[0]),
+		&Request{Method: MethodGet, NonConfirmable: true})
 	receive(t, started)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -177,7 +179,8 @@ func TestInlineHandlers(t *testing.T) {
 	for _, e := range endpoints {
 		s := dialEndpoint(t, e)
 		slow, cancel := context.WithCancel(context.Background())
-		c := start(slow, s, &Request{Method: MethodGet, Options: Options{{OptionURIPath, []byte("slow")}}, NonConfirmable: true})
+		c := start(slow, s, &Request{Method: MethodGet, Options: Options{{OptionURIPath, []byte("slow")}},
+			NonConfirmable: true})
 		for range 10 {
 			r, err := s.Get(waitContext(t), "/fast")
 			require.NoError(t, err)
@@ -209,7 +212,8 @@ func TestNoResponse(t *testing.T) {
 	} {
 		id := uint16(100 + i)
 		peer.Send(endpoints[0].Addr, coappeer.Message{Code: coappeer.GET, ID: id, Token: []byte{9},
-			Options: append(coappeer.Path(test.path), coappeer.Option{Number: coappeer.NoResponse, Value: []byte{test.no}})})
+			Options: append(coappeer.Path(test.path),
+				coappeer.Option{Number: coappeer.NoResponse, Value: []byte{test.no}})})
 		m := peer.Receive(t)
 		assert.Equal(t, []any{coappeer.ACK, test.code, id}, []any{m.Type, m.Code, m.ID}, test)
 	}

@@ -40,7 +40,8 @@ func (n *Node) NewClientSession(local, server netip.AddrPort, proto Protocol) (*
 }
 
 // newSessionTo is NewClientSession for a server whose name is known.
-func (n *Node) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session, error) {
+func (n *Node) newSessionTo(host string, local, server netip.AddrPort, proto Protocol) (*Session,
+	error) {
 	var s *security
 	if proto.Secure() {
 		s = n.l.security(host)
@@ -49,7 +50,8 @@ func (n *Node) newSessionTo(host string, local, server netip.AddrPort, proto Pro
 }
 
 // newSession opens a session, with security if proto has some.
-func (n *Node) newSession(local, server netip.AddrPort, proto Protocol, security *security) (*Session, error) {
+func (n *Node) newSession(local, server netip.AddrPort, proto Protocol,
+	security *security) (*Session, error) {
 	if server.Port() == 0 {
 		server = netip.AddrPortFrom(server.Addr(), proto.DefaultPort())
 	}
@@ -67,7 +69,8 @@ func (n *Node) newSession(local, server netip.AddrPort, proto Protocol, security
 }
 
 // checkSession names what is wrong with the parameters of a new session.
-func (n *Node) checkSession(local, server netip.AddrPort, proto Protocol, security *security) error {
+func (n *Node) checkSession(local, server netip.AddrPort, proto Protocol,
+	security *security) error {
 	_, known := nativeProtocols[proto]
 	switch {
 	case !known:
@@ -85,7 +88,8 @@ func (n *Node) checkSession(local, server netip.AddrPort, proto Protocol, securi
 }
 
 // openSession opens the native session and gives it its parameters, and one reference.
-func (n *Node) openSession(local, server netip.AddrPort, proto Protocol, security *security) (*conn, error) {
+func (n *Node) openSession(local, server netip.AddrPort, proto Protocol, security *security) (*conn,
+	error) {
 	if security != nil {
 		security.prepare(n.l, n.roots(), server, proto)
 	}
@@ -107,7 +111,8 @@ func (n *Node) openSession(local, server netip.AddrPort, proto Protocol, securit
 	return c, nil
 }
 
-func (l *loop) openNative(local, server netip.AddrPort, proto ccoap.Protocol, security *security) (ccoap.Session, ccoap.SessionID, error) {
+func (l *loop) openNative(local, server netip.AddrPort, proto ccoap.Protocol,
+	security *security) (ccoap.Session, ccoap.SessionID, error) {
 	if security == nil {
 		return l.native.NewSession(local, server, proto)
 	}

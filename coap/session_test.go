@@ -31,7 +31,8 @@ func TestClientSessionUsesTheDefaultPort(t *testing.T) {
 
 func TestClientSessionIsBoundToALocalAddress(t *testing.T) {
 	from := make(chan netip.AddrPort, 1)
-	addr := listen(t, nil, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { from <- r.Session.RemoteAddr() }))
+	addr := listen(t, nil, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { from <- r.Session.RemoteAddr() }))
 	// The second session takes the address and the port that the first had.
 	first := connect(t, nil, addr, UDP)
 	local := first.LocalAddr()
@@ -148,11 +149,12 @@ func TestServerSessionsAreEvictedWhenIdle(t *testing.T) {
 	eachUnsecured(t, func(t *testing.T, proto Protocol) {
 		t.Parallel()
 		sessions := make(chan *Session, 2)
-		addr := listen(t, &Config{IdleTimeout: time.Second}, proto, HandlerFunc(func(w ResponseWriter, r *Request) {
-			assert.True(t, r.Session.IsServer())
-			r.Session.SetAppData("kept")
-			sessions <- r.Session
-		}))
+		addr := listen(t, &Config{IdleTimeout: time.Second}, proto,
+			HandlerFunc(func(w ResponseWriter, r *Request) {
+				assert.True(t, r.Session.IsServer())
+				r.Session.SetAppData("kept")
+				sessions <- r.Session
+			}))
 		request := func() *Session {
 			s := connect(t, nil, addr, proto)
 			t.Cleanup(func() { s.Close() }) // it must not be collected before
@@ -173,7 +175,8 @@ func TestServerSessionsAreEvictedWhenIdle(t *testing.T) {
 		assert.NoError(t, kept.Err())
 		assert.Equal(t, "kept", kept.AppData())
 		require.NoError(t, kept.Release())
-		assert.ErrorIs(t, kept.Release(), net.ErrClosed, "the context's own reference is not to be given back")
+		assert.ErrorIs(t, kept.Release(), net.ErrClosed,
+			"the context's own reference is not to be given back")
 		receive(t, kept.Done())
 	})
 }
@@ -181,16 +184,18 @@ func TestServerSessionsAreEvictedWhenIdle(t *testing.T) {
 func TestBusyServerSessionIsNotEvicted(t *testing.T) {
 	t.Parallel()
 	goOn := make(chan struct{})
-	addr := listen(t, &Config{IdleTimeout: time.Second}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) {
-		if len(r.Body) > 0 {
-			<-goOn
-		}
-	}))
+	addr := listen(t, &Config{IdleTimeout: time.Second}, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) {
+			if len(r.Body) > 0 {
+				<-goOn
+			}
+		}))
 	busy := connect(t, nil, addr, UDP)
 	c := start(waitContext(t), busy, &Request{Method: MethodPut, Body: []byte("slow")})
 	// Two idle times pass, as other sessions of the server show.
 	sessions := make(chan *Session, 1)
-	other := listen(t, &Config{IdleTimeout: 2 * time.Second}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	other := listen(t, &Config{IdleTimeout: 2 * time.Second}, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
 	_, err := connect(t, nil, other, UDP).Do(waitContext(t), get())
 	require.NoError(t, err)
 	receive(t, receive(t, sessions).Done())
@@ -200,7 +205,8 @@ func TestBusyServerSessionIsNotEvicted(t *testing.T) {
 
 func TestOldestIdleSessionMakesRoom(t *testing.T) {
 	sessions := make(chan *Session, 1)
-	addr := listen(t, &Config{MaxSessions: 2}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	addr := listen(t, &Config{MaxSessions: 2}, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
 	var seen []*Session
 	for range 3 {
 		_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())
@@ -227,7 +233,8 @@ func TestSessionThatIsForgottenIsClosed(t *testing.T) {
 
 func TestServerSessionEndsWithItsConnection(t *testing.T) {
 	sessions := make(chan *Session, 1)
-	addr := listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	addr := listen(t, nil, TCP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
 	s := connect(t, nil, addr, TCP)
 	_, err := s.Do(waitContext(t), get())
 	require.NoError(t, err)
@@ -302,7 +309,8 @@ func TestAContextThatListensIsNotCollected(t *testing.T) {
 
 func TestMaxSessionsWithABusyOne(t *testing.T) {
 	sessions := make(chan *Session, 20)
-	addr := listen(t, &Config{MaxSessions: 2}, UDP, HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
+	addr := listen(t, &Config{MaxSessions: 2}, UDP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { sessions <- r.Session }))
 	var seen []*Session
 	for i := range 8 {
 		_, err := connect(t, nil, addr, UDP).Do(waitContext(t), get())

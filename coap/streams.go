@@ -25,7 +25,8 @@ const (
 func (c *Config) streamLimits() ccoap.StreamLimits {
 	limits := streamLimits
 	limits.Requests = orDefault(c.MaxSessionRequests, defaultMaxOfSession)
-	limits.Greeting = min(max(orDefault(c.MaxSessions, defaultMaxSessions)/10, fewGreeting), manyGreeting)
+	limits.Greeting = min(max(orDefault(c.MaxSessions, defaultMaxSessions)/10, fewGreeting),
+		manyGreeting)
 	return limits
 }
 

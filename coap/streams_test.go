@@ -32,23 +32,30 @@ var abortTests = map[string]struct {
 	bytes  []byte
 	option []byte // Bad-CSM-Option
 }{
-	"request before the CSM":      {bytes: coappeer.Message{Code: coappeer.GET}.AppendTCP(nil)},
-	"response before the CSM":     {bytes: coappeer.Message{Code: coappeer.Content}.AppendTCP(nil)},
-	"empty message before":        {bytes: []byte{0, 0}},
-	"ping before the CSM":         {bytes: coappeer.Message{Code: coappeer.Ping}.AppendTCP(nil)},
-	"HTTP":                        {bytes: []byte("GET /.well-known/core HTTP/1.0\r\n\r\n")},
-	"token of 9 bytes":            {bytes: append(bytes.Clone(csmBytes), 9, byte(coappeer.GET))},
-	"token of 15 bytes":           {bytes: append(bytes.Clone(csmBytes), 15, byte(coappeer.GET))},
-	"token of 13 bytes in a CSM":  {bytes: []byte{13, byte(coappeer.CSM)}},
-	"message that is too large":   {bytes: append(bytes.Clone(csmBytes), 0xf0, 0x00, 0x80, 0, 0, byte(coappeer.PUT))},
-	"critical option in a CSM":    {coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(9, 1)}}.AppendTCP(nil), []byte{9}},
-	"critical option of 2 bytes":  {coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(0x1235, 1)}}.AppendTCP(nil), []byte{0x12, 0x35}},
-	"critical option in a second": {coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(7, 1)}}.AppendTCP(bytes.Clone(csmBytes)), []byte{7}},
-	"critical option in a ping":   {bytes: coappeer.Message{Code: coappeer.Ping, Options: []coappeer.Option{coappeer.Uint(7, 1)}}.AppendTCP(bytes.Clone(csmBytes))},
-	"too many options": {bytes: coappeer.Message{Code: coappeer.GET, Options: make([]coappeer.Option, ccoap.MaxOptions+1)}.
+	"request before the CSM":     {bytes: coappeer.Message{Code: coappeer.GET}.AppendTCP(nil)},
+	"response before the CSM":    {bytes: coappeer.Message{Code: coappeer.Content}.AppendTCP(nil)},
+	"empty message before":       {bytes: []byte{0, 0}},
+	"ping before the CSM":        {bytes: coappeer.Message{Code: coappeer.Ping}.AppendTCP(nil)},
+	"HTTP":                       {bytes: []byte("GET /.well-known/core HTTP/1.0\r\n\r\n")},
+	"token of 9 bytes":           {bytes: append(bytes.Clone(csmBytes), 9, byte(coappeer.GET))},
+	"token of 15 bytes":          {bytes: append(bytes.Clone(csmBytes), 15, byte(coappeer.GET))},
+	"token of 13 bytes in a CSM": {bytes: []byte{13, byte(coappeer.CSM)}},
+	"message that is too large": {bytes: append(bytes.Clone(csmBytes), 0xf0, 0x00, 0x80, 0, 0,
+		byte(coappeer.PUT))},
+	"critical option in a CSM": {coappeer.Message{Code: coappeer.CSM,
+		Options: []coappeer.Option{coappeer.Uint(9, 1)}}.AppendTCP(nil), []byte{9}},
+	"critical option of 2 bytes": {coappeer.Message{Code: coappeer.CSM,
+		Options: []coappeer.Option{coappeer.Uint(0x1235, 1)}}.AppendTCP(nil), []byte{0x12, 0x35}},
+	"critical option in a second": {coappeer.Message{Code: coappeer.CSM,
+		Options: []coappeer.Option{coappeer.Uint(7, 1)}}.AppendTCP(bytes.Clone(csmBytes)), []byte{7}},
+	"critical option in a ping": {bytes: coappeer.Message{Code: coappeer.Ping,
+		Options: []coappeer.Option{coappeer.Uint(7, 1)}}.AppendTCP(bytes.Clone(csmBytes))},
+	"too many options": {bytes: coappeer.Message{Code: coappeer.GET,
+		Options: make([]coappeer.Option, ccoap.MaxOptions+1)}.
 		AppendTCP(bytes.Clone(csmBytes))},
 	"too long options": {bytes: coappeer.Message{Code: coappeer.GET, Options: []coappeer.Option{
-		{Number: 65000, Value: make([]byte, 65000)}, {Number: 65002, Value: make([]byte, 65000)}, {Number: 65004, Value: make([]byte, 2000)},
+		{Number: 65000, Value: make([]byte, 65000)}, {Number: 65002, Value: make([]byte, 65000)},
+		{Number: 65004, Value: make([]byte, 2000)},
 	}}.AppendTCP(bytes.Clone(csmBytes))},
 }
 
@@ -64,9 +71,12 @@ func expectAbort(t *testing.T, peer *coappeer.TCP, b, option []byte) {
 }
 
 func TestServerAbortsConnections(t *testing.T) {
-	addr := listen(t, nil, TCP, HandlerFunc(func(ResponseWriter, *Request) { t.Error("a request was handled") }))
+	addr := listen(t, nil, TCP,
+		HandlerFunc(func(ResponseWriter, *Request) { t.Error("a request was handled") }))
 	for name, test := range abortTests {
-		t.Run(name, func(t *testing.T) { expectAbort(t, coappeer.DialTCP(t, addr), test.bytes, test.option) })
+		t.Run(name, func(t *testing.T) {
+			expectAbort(t, coappeer.DialTCP(t, addr), test.bytes, test.option)
+		})
 	}
 }
 
@@ -96,7 +106,8 @@ func TestElectiveOptionsOfSignalsAreIgnored(t *testing.T) {
 
 // What comes behind Release or Abort must not reach libcoap, which would connect to the client.
 func TestNothingCountsBehindTheEnd(t *testing.T) {
-	addr := listen(t, nil, TCP, HandlerFunc(func(ResponseWriter, *Request) { t.Error("a request was handled") }))
+	addr := listen(t, nil, TCP,
+		HandlerFunc(func(ResponseWriter, *Request) { t.Error("a request was handled") }))
 	for _, code := range []coappeer.Code{coappeer.Release, coappeer.Abort} {
 		for _, first := range []bool{false, true} {
 			peer := coappeer.DialTCP(t, addr)
@@ -138,7 +149,8 @@ func TestClientThatHasSentAllIsAnswered(t *testing.T) {
 
 func TestSilentConnectionsEnd(t *testing.T) {
 	withStreamLimits(t, func(l *ccoap.StreamLimits) { l.GreetingIn = 100 * time.Millisecond })
-	for name, bytes := range map[string][]byte{"nothing": nil, "half a CSM": {0xd0, 0xff, byte(coappeer.CSM), 1}} {
+	for name, bytes := range map[string][]byte{"nothing": nil,
+		"half a CSM": {0xd0, 0xff, byte(coappeer.CSM), 1}} {
 		t.Run(name, func(t *testing.T) {
 			peer := coappeer.DialTCP(t, listen(t, nil, TCP, hello))
 			peer.Expect(t, coappeer.CSM)
@@ -147,7 +159,8 @@ func TestSilentConnectionsEnd(t *testing.T) {
 		})
 	}
 	t.Run("TLS", func(t *testing.T) {
-		conn, err := net.Dial("tcp", listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, TLS, hello).String())
+		conn, err := net.Dial("tcp",
+			listen(t, &Config{PKI: PKI{Certificates: pairs(t, "server")}}, TLS, hello).String())
 		require.NoError(t, err)
 		defer conn.Close()
 		conn.SetReadDeadline(time.Now().Add(wait))
@@ -194,9 +207,11 @@ func unread(t *testing.T, addr netip.AddrPort, times int) *net.TCPConn {
 	conn, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(addr))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	b := coappeer.Message{Code: coappeer.CSM, Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<23)}}.AppendTCP(nil)
+	b := coappeer.Message{Code: coappeer.CSM,
+		Options: []coappeer.Option{coappeer.Uint(coappeer.MaxMessageSize, 1<<23)}}.AppendTCP(nil)
 	for i := range times {
-		b = coappeer.Message{Code: coappeer.GET, Token: []byte{byte(i)}, Options: coappeer.Path("large")}.AppendTCP(b)
+		b = coappeer.Message{Code: coappeer.GET, Token: []byte{byte(i)},
+			Options: coappeer.Path("large")}.AppendTCP(b)
 	}
 	_, err = conn.Write(b)
 	require.NoError(t, err)

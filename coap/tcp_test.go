@@ -18,18 +18,21 @@ import (
 // A header that comes in pieces makes libcoap lose its place, see
 // internal/cshim/ccoap/receive.h.
 func TestTCPMessagesThatComeInPieces(t *testing.T) {
-	addr := listen(t, nil, TCP, HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body[:1]) }))
+	addr := listen(t, nil, TCP,
+		HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(r.Body[:1]) }))
 	peer := coappeer.DialTCP(t, addr)
 	peer.ExchangeCSM(t)
 	for cut := 1; cut < 8; cut++ {
 		token, payload := []byte{byte(cut)}, make([]byte, 399)
 		payload[0] = 'a' + byte(cut)
-		m := coappeer.Message{Code: coappeer.PUT, Token: token, Payload: payload}.AppendTCP(nil) // a header of 4 bytes
+		// a header of 4 bytes
+		m := coappeer.Message{Code: coappeer.PUT, Token: token, Payload: payload}.AppendTCP(nil)
 		before := ccoap.StreamCalls()
 		require.NoError(t, peer.SendRaw(m[:cut]))
 		await(t, func() bool { return ccoap.StreamCalls() != before }, "libcoap reads without us")
 		require.NoError(t, peer.SendRaw(m[cut:]))
-		assert.Equal(t, coappeer.Message{Code: coappeer.Changed, Token: token, Payload: payload[:1]}, peer.Receive(t).Message, "cut at %d", cut)
+		assert.Equal(t, coappeer.Message{Code: coappeer.Changed, Token: token, Payload: payload[:1]},
+			peer.Receive(t).Message, "cut at %d", cut)
 	}
 }
 
@@ -80,7 +83,8 @@ func TestConnectWhileDatagramsCome(t *testing.T) {
 	addr, err := c.Listen(loopback, UDP)
 	require.NoError(t, err)
 	client := coappeer.NewUDP(t)
-	client.Send(addr, coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 1, Options: coappeer.Path("slow")})
+	client.Send(addr,
+		coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: 1, Options: coappeer.Path("slow")})
 	receive(t, entered)
 	client.Send(addr, coappeer.Message{Type: coappeer.RST, ID: 2})
 	s, err := c.NewClientSession(netip.AddrPort{}, tlsAddr, TLS)

@@ -64,7 +64,8 @@ func parseParts(scheme, authority, reference string) (u *URI, err error) {
 	case bracket && !strings.Contains(host, "]"):
 		return nil, fmt.Errorf("host %q is not an IPv6 address", host)
 	case !bracket && strings.Count(host, ":") > 1:
-		return nil, fmt.Errorf("host %q is neither a name nor an address: one of IPv6 stands in brackets", host)
+		return nil, fmt.Errorf("host %q is neither a name nor an address: one of IPv6 stands in brackets",
+			host)
 	}
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		host, port = host[:i], host[i+1:]

@@ -42,20 +42,27 @@ func TestParseURI(t *testing.T) {
 		{"coap+tcp://h/a", URI{TCP, "h", 0, []string{"a"}, nil}, "h:5683", ""},
 		{"coaps+tcp://h:65535/a", URI{TLS, "h", 65535, []string{"a"}, nil}, "h:65535", ""},
 		{"coap://h?", URI{UDP, "h", 0, nil, []string{""}}, "h:5683", "coap://h/?"},
-		{"coap://h?a=1&&b=%26", URI{UDP, "h", 0, nil, []string{"a=1", "", "b=&"}}, "h:5683", "coap://h/?a=1&&b=%26"},
+		{"coap://h?a=1&&b=%26", URI{UDP, "h", 0, nil, []string{"a=1", "", "b=&"}}, "h:5683",
+			"coap://h/?a=1&&b=%26"},
 		{"coap://h/a+b?c+d", URI{UDP, "h", 0, []string{"a+b"}, []string{"c+d"}}, "h:5683", ""},
-		{"coap://h/@:80/?http://u@h/", URI{UDP, "h", 0, []string{"@:80", ""}, []string{"http://u@h/"}}, "h:5683", ""},
-		{`coap://h/a%2Fb"c d`, URI{UDP, "h", 0, []string{"a/b\"c d"}, nil}, "h:5683", "coap://h/a%2Fb%22c%20d"},
+		{"coap://h/@:80/?http://u@h/", URI{UDP, "h", 0, []string{"@:80", ""}, []string{"http://u@h/"}},
+			"h:5683", ""},
+		{`coap://h/a%2Fb"c d`, URI{UDP, "h", 0, []string{"a/b\"c d"}, nil}, "h:5683",
+			"coap://h/a%2Fb%22c%20d"},
 		{"coap://h/a/./../%2e%2e/b", URI{UDP, "h", 0, []string{"b"}, nil}, "h:5683", "coap://h/b"},
 		{"coap://h/%FF", URI{UDP, "h", 0, []string{"\xff"}, nil}, "h:5683", ""},
 		{"coap://b%C3%BCcher.%45xample/", URI{UDP, "bücher.example", 0, nil, nil},
 			"bücher.example:5683", "coap://b%C3%BCcher.example/"},
 		{"coap://h&m/", URI{UDP, "h&m", 0, nil, nil}, "h&m:5683", ""},
-		{"coap://[2001:DB8:0:0::1]:1/", URI{UDP, "2001:db8::1", 1, nil, nil}, "[2001:db8::1]:1", "coap://[2001:db8::1]:1/"},
-		{"coap://[fe80::1%eth0]/a", URI{UDP, "fe80::1%eth0", 0, []string{"a"}, nil}, "[fe80::1%eth0]:5683", "coap://[fe80::1%25eth0]/a"},
-		{"coap://[fe80::1%1]/", URI{UDP, "fe80::1%1", 0, nil, nil}, "[fe80::1%1]:5683", "coap://[fe80::1%251]/"},
+		{"coap://[2001:DB8:0:0::1]:1/", URI{UDP, "2001:db8::1", 1, nil, nil}, "[2001:db8::1]:1",
+			"coap://[2001:db8::1]:1/"},
+		{"coap://[fe80::1%eth0]/a", URI{UDP, "fe80::1%eth0", 0, []string{"a"}, nil},
+			"[fe80::1%eth0]:5683", "coap://[fe80::1%25eth0]/a"},
+		{"coap://[fe80::1%1]/", URI{UDP, "fe80::1%1", 0, nil, nil}, "[fe80::1%1]:5683",
+			"coap://[fe80::1%251]/"},
 		{"coap://[fe80::1%25Wlan0]:1/", URI{UDP, "fe80::1%Wlan0", 1, nil, nil}, "[fe80::1%Wlan0]:1", ""},
-		{"coap://[::ffff:192.0.2.1]/", URI{UDP, "::ffff:192.0.2.1", 0, nil, nil}, "[::ffff:192.0.2.1]:5683", ""},
+		{"coap://[::ffff:192.0.2.1]/", URI{UDP, "::ffff:192.0.2.1", 0, nil, nil},
+			"[::ffff:192.0.2.1]:5683", ""},
 		{"coap://" + long + "/" + long + "?" + long,
 			URI{UDP, long, 0, []string{long}, []string{long}}, long + ":5683", ""},
 	} {
@@ -75,7 +82,8 @@ func TestParseURI(t *testing.T) {
 
 func TestBadURIs(t *testing.T) {
 	long := strings.Repeat("a", 256)
-	const scheme, noHost, fragment = "the scheme is none of coap, coaps, coap+tcp, coaps+tcp", "no host", "a fragment is not allowed"
+	const scheme, noHost, fragment = "the scheme is none of coap, coaps, coap+tcp, coaps+tcp",
+		"no host", "a fragment is not allowed"
 	for _, tc := range []struct{ uri, want string }{
 		{"", scheme},
 		{"/a/b", scheme},
@@ -138,7 +146,8 @@ func TestBadURIs(t *testing.T) {
 }
 
 func TestUserInformationIsRefusedAndNotRepeated(t *testing.T) {
-	for _, uri := range []string{"coap://user:secret@h/", "coap://secret@h:1", "coap://@h", "http://u:secret@h/"} {
+	for _, uri := range []string{"coap://user:secret@h/", "coap://secret@h:1", "coap://@h",
+		"http://u:secret@h/"} {
 		u, err := ParseURI(uri)
 		assert.EqualError(t, err, "coap: URI: user information is not allowed")
 		assert.Nil(t, u)

@@ -81,7 +81,8 @@ func (k *credit) of(addr netip.Addr) *bucket {
 		k.seed = maphash.MakeSeed()
 		k.buckets = make([]bucket, creditBuckets)
 	}
-	return k.buckets[maphash.Comparable(k.seed, network(addr))%creditBuckets].at(time.Now(), creditBytes)
+	return k.buckets[maphash.Comparable(k.seed, network(addr))%creditBuckets].at(time.Now(),
+		creditBytes)
 }
 
 // at gives back what has come back since the last call: so many bytes in creditPeriod.
@@ -154,7 +155,8 @@ func (in *incoming) admit() bool {
 		c.trust()
 		return true
 	}
-	return (in.multicast || c.address.verified || c.l.config.AddressValidation != ValidateAlways) && !c.address.overdrawn(creditBytes)
+	return (in.multicast || c.address.verified || c.l.config.AddressValidation != ValidateAlways) &&
+		!c.address.overdrawn(creditBytes)
 }
 
 // challenge answers with an Echo value (RFC 9175, section 2.3).
@@ -168,7 +170,8 @@ func (in *incoming) challenge() {
 
 // wantsProof reports whether a response is to be acknowledged, so that the address is proved.
 func (in *incoming) wantsProof(response *ccoap.Message) bool {
-	if !in.c.address.metered() || len(in.c.address.proofs) > 0 || in.multicast || !Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
+	if !in.c.address.metered() || len(in.c.address.proofs) > 0 || in.multicast ||
+		!Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
 		return false
 	}
 	l := in.c.l

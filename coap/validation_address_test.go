@@ -23,7 +23,8 @@ func TestEchoValues(t *testing.T) {
 	assert.Len(t, a.echo(now), echoBytes)
 	assert.NotEqual(t, a.echo(now), other.echo(now))
 	assert.NotEqual(t, a.echo(now), a.echo(now.Add(2*echoPeriod)))
-	assert.NotEqual(t, a.echo(now), addressOf(makeLoop(Config{}), "192.0.2.1:5683").echo(now), "the key is random")
+	assert.NotEqual(t, a.echo(now), addressOf(makeLoop(Config{}), "192.0.2.1:5683").echo(now),
+		"the key is random")
 }
 
 func TestSessionsOfAnAddressShareItsCredit(t *testing.T) {
@@ -49,7 +50,8 @@ func TestSessionsOfAnAddressShareItsCredit(t *testing.T) {
 
 	b.consents = true
 	assert.False(t, b.metered())
-	assert.False(t, addressOf(makeLoop(Config{AddressValidation: ValidateNever}), "192.0.2.1:5683").metered())
+	assert.False(t,
+		addressOf(makeLoop(Config{AddressValidation: ValidateNever}), "192.0.2.1:5683").metered())
 }
 
 func TestFewMessagesProveAnAddress(t *testing.T) {

@@ -18,7 +18,8 @@ var manyBlocks = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([
 var oneBlock = HandlerFunc(func(w ResponseWriter, r *Request) { w.Write(make([]byte, 900)) })
 
 func askBig(id uint16, options ...coappeer.Option) coappeer.Message {
-	return coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: id, Token: []byte{7}, Options: options}
+	return coappeer.Message{Type: coappeer.NON, Code: coappeer.GET, ID: id, Token: []byte{7},
+		Options: options}
 }
 
 // challenged is the Echo option of a response that wants it back.

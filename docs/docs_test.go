@@ -61,7 +61,8 @@ func goBlocks(text string) []string {
 
 // packages that documents may use, by name.
 var packages = []string{
-	"context", "errors", "expvar", "fmt", "io", "log", "net", "net/http", "net/netip", "os", "sync/atomic", "time", "unsafe",
+	"context", "errors", "expvar", "fmt", "io", "log", "net", "net/http", "net/netip", "os",
+	"sync/atomic", "time", "unsafe",
 	module + "/coap", module + "/coap/coapdebug", module + "/coap/native", module + "/gnutls",
 }
 
@@ -75,12 +76,14 @@ func program(block string) string {
 			fmt.Fprintf(&file, "import %q\n", p)
 		}
 	}
-	_, err := parser.ParseFile(token.NewFileSet(), "", "package main\n"+block, parser.SkipObjectResolution)
+	_, err := parser.ParseFile(token.NewFileSet(), "", "package main\n"+block,
+		parser.SkipObjectResolution)
 	if err == nil {
 		return file.String() + block + "\nfunc main() {}\n"
 	}
 	// A reader goes on from what the last line has declared.
-	uses := regexp.MustCompile(`(?m)^(\w+), err := .*\n\z`).ReplaceAllString(block, "${0}_, _ = $1, err\n")
+	uses := regexp.MustCompile(`(?m)^(\w+), err := .*\n\z`).ReplaceAllString(block,
+		"${0}_, _ = $1, err\n")
 	return file.String() + "func main() {\n" + uses + "}\n"
 }
 
@@ -115,7 +118,8 @@ func TestGoCodeInDocumentsCompiles(t *testing.T) {
 }
 
 func TestGoCodeThatDoesNotCompileIsFound(t *testing.T) {
-	blocks := goBlocks("text\n```go\nconn, err := gnutls.Dail(\"tcp\", \"\", nil)\n```\n```sh\nls\n```\n```go\nfunc f() { gnutls.Listen() }\n```\n")
+	blocks := goBlocks(
+		"text\n```go\nconn, err := gnutls.Dail(\"tcp\", \"\", nil)\n```\n```sh\nls\n```\n```go\nfunc f() { gnutls.Listen() }\n```\n")
 	require.Len(t, blocks, 2)
 	assert.ErrorContains(t, build(t, program(blocks[0])), "undefined: gnutls.Dail")
 	assert.ErrorContains(t, build(t, program(blocks[1])), "not enough arguments")
@@ -146,7 +150,8 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 		assert.Empty(t, brokenLinks(document, read(t, document)), document)
 	}
 	assert.Equal(t, []string{"docs/none.md"},
-		brokenLinks("docs/a.md", "[a](none.md#x) [b](../README.md) [c](https://example.org/none) [d](#e)"))
+		brokenLinks("docs/a.md",
+			"[a](none.md#x) [b](../README.md) [c](https://example.org/none) [d](#e)"))
 }
 
 // testNames finds the tests and examples that a text names.
@@ -154,27 +159,30 @@ var testNames = regexp.MustCompile(`\b(?:Test|Example)[A-Z]\w+`)
 
 func TestTestsThatDocumentsNameExist(t *testing.T) {
 	var sources strings.Builder
-	require.NoError(t, filepath.WalkDir(testenv.Root(), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") {
-			return fs.SkipDir
-		}
-		if err == nil && strings.HasSuffix(path, "_test.go") {
-			text, err := os.ReadFile(path)
-			sources.Write(text)
+	require.NoError(t,
+		filepath.WalkDir(testenv.Root(), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			if err == nil && strings.HasSuffix(path, "_test.go") {
+				text, err := os.ReadFile(path)
+				sources.Write(text)
+				return err
+			}
 			return err
-		}
-		return err
-	}))
+		}))
 	for _, document := range documents(t) {
 		for _, name := range testNames.FindAllString(read(t, document), -1) {
-			assert.True(t, strings.Contains(sources.String(), "func "+name), "%s: there is no %s", document, name)
+			assert.True(t, strings.Contains(sources.String(), "func "+name), "%s: there is no %s", document,
+				name)
 		}
 	}
 }
 
 // undocumented returns the exported names of a package that have no comment.
 // A comment on a group of constants or variables is one for each of them.
-func undocumented(t *testing.T, importPath string, fset *token.FileSet, files []*ast.File) []string {
+func undocumented(t *testing.T, importPath string, fset *token.FileSet,
+	files []*ast.File) []string {
 	t.Helper()
 	pkg, err := doc.NewFromFiles(fset, files, importPath)
 	require.NoError(t, err)
@@ -218,7 +226,8 @@ func undocumented(t *testing.T, importPath string, fset *token.FileSet, files []
 // publicPackages returns the directories of the packages that others import.
 func publicPackages(t *testing.T) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-f", `{{if and .GoFiles (ne .Name "main")}}{{.ImportPath}}{{end}}`, "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-f",
+		`{{if and .GoFiles (ne .Name "main")}}{{.ImportPath}}{{end}}`, "./...")
 	cmd.Dir = testenv.Root()
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -280,5 +289,6 @@ var (
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, "p.go", text, parser.ParseComments)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"package p", "B", "A.G", "NewA", "H"}, undocumented(t, "example/p", fset, []*ast.File{f}))
+	assert.ElementsMatch(t, []string{"package p", "B", "A.G", "NewA", "H"},
+		undocumented(t, "example/p", fset, []*ast.File{f}))
 }

@@ -69,7 +69,8 @@ func (m *memoryAntiReplay) Add(_ context.Context, id []byte, expires time.Time) 
 	}
 	switch {
 	case !expires.After(m.latest):
-		return false, fmt.Errorf("gnutls: a ClientHello cannot be remembered until %s, which has passed", expires.Format(time.RFC3339))
+		return false, fmt.Errorf("gnutls: a ClientHello cannot be remembered until %s, which has passed",
+			expires.Format(time.RFC3339))
 	case len(m.queue) == m.capacity:
 		return false, ErrAntiReplayFull
 	}

@@ -22,7 +22,8 @@ type antiReplayAt struct {
 }
 
 func newAntiReplayAt(t *testing.T, capacity int) *antiReplayAt {
-	a := &antiReplayAt{t: t, start: time.Now(), memoryAntiReplay: NewAntiReplay(capacity).(*memoryAntiReplay)}
+	a := &antiReplayAt{t: t, start: time.Now(),
+		memoryAntiReplay: NewAntiReplay(capacity).(*memoryAntiReplay)}
 	a.now = func() time.Time { return a.start.Add(a.clock) }
 	return a
 }
@@ -158,7 +159,8 @@ func BenchmarkAntiReplay(b *testing.B) {
 	a.now = func() time.Time { return clock }
 	for i := range b.N {
 		clock = clock.Add(time.Millisecond)
-		if ok, err := a.Add(context.Background(), []byte(strconv.Itoa(i)), clock.Add(10*time.Second)); !ok || err != nil {
+		if ok, err := a.Add(context.Background(), []byte(strconv.Itoa(i)),
+			clock.Add(10*time.Second)); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
 	}

@@ -70,7 +70,8 @@ func (lender) ServerCredentials(pool *CertPool, certs []Certificate) (registry.C
 func (p *priority) Native() *cgnutls.Priority { return p.p }
 
 func (lender) Priority(config registry.PriorityConfig) (registry.Priority, error) {
-	c := &Config{MinVersion: config.MinVersion, MaxVersion: config.MaxVersion, Priority: config.Priority}
+	c := &Config{MinVersion: config.MinVersion, MaxVersion: config.MaxVersion,
+		Priority: config.Priority}
 	p, err := c.newPriority(config.Added, config.Client, true)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,8 @@ func (lender) Trust(pool *CertPool) [32]byte {
 	return pool.fingerprint()
 }
 
-func (lender) VerifyPeer(b cgnutls.Borrowed, c registry.Credentials, host string, client bool, warn func(string, ...any)) (chain []*x509.Certificate, err error) {
+func (lender) VerifyPeer(b cgnutls.Borrowed, c registry.Credentials, host string, client bool,
+	warn func(string, ...any)) (chain []*x509.Certificate, err error) {
 	pool := c.(interface{ trust() *CertPool }).trust()
 	code := b.WithCertificateCredentials(c.Native(), func() {
 		if warn != nil {
@@ -113,7 +115,9 @@ func (lender) VerifyPeer(b cgnutls.Borrowed, c registry.Credentials, host string
 
 func (lender) RejectionAlert(err error) Alert { return rejectionAlert(err) }
 
-func (lender) ConnectionState(st cgnutls.State) (ConnectionState, error) { return connectionState(st) }
+func (lender) ConnectionState(st cgnutls.State) (ConnectionState, error) {
+	return connectionState(st)
+}
 
 func (lender) TicketLimits(sessionTickets, maxSessionTickets int) (unasked, most int, err error) {
 	return ticketLimits(sessionTickets, maxSessionTickets)

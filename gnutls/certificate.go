@@ -90,7 +90,8 @@ func ParsePKCS12(data []byte, password string) (Certificate, error) {
 	switch {
 	case code == cgnutls.MACVerifyFailed:
 		err := fmt.Errorf("the password is wrong, or the data are damaged: %w", CodeDecryptionFailed)
-		return Certificate{}, &Error{Op: "reading the PKCS #12 file", Code: CodeDecryptionFailed, Err: err}
+		return Certificate{},
+			&Error{Op: "reading the PKCS #12 file", Code: CodeDecryptionFailed, Err: err}
 	case code < 0:
 		return Certificate{}, &Error{Op: "reading the PKCS #12 file", Code: ErrorCode(code)}
 	}
@@ -228,7 +229,8 @@ func (c *Certificate) pkcs8() (der []byte, ok bool, err error) {
 }
 
 func keyMismatch(leaf *x509.Certificate) error {
-	return fmt.Errorf("the private key does not belong to the certificate of %q: %w", leaf.Subject, CodeKeyMismatch)
+	return fmt.Errorf("the private key does not belong to the certificate of %q: %w", leaf.Subject,
+		CodeKeyMismatch)
 }
 
 // check returns what is wrong with the pair.
@@ -270,7 +272,8 @@ func (c *Certificate) addTo(creds *cgnutls.CertificateCredentials) error {
 	if c.OCSPStaple != nil {
 		code := creds.StapleOCSP(int(code), c.OCSPStaple)
 		if code == cgnutls.Expired {
-			return fmt.Errorf("OCSP response: it is too old, or the certificate is revoked: %w", ErrorCode(code))
+			return fmt.Errorf("OCSP response: it is too old, or the certificate is revoked: %w",
+				ErrorCode(code))
 		} else if code < 0 {
 			return fmt.Errorf("OCSP response: %w", ErrorCode(code))
 		}

@@ -70,7 +70,8 @@ func TestClientCertificateOfEveryKindOfKey(t *testing.T) {
 
 func TestClientChoosesAmongItsCertificates(t *testing.T) {
 	ours, other := testCertificate(t, "client"), testCertificate(t, "client-other")
-	noSignature := issue(t, ecdsaKey(t, elliptic.P256()), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
+	noSignature := issue(t, ecdsaKey(t, elliptic.P256()),
+		func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
 	chain := testCertificate(t, "server-chain")
 	pool := func(files ...string) *x509.CertPool {
 		pool := x509.NewCertPool()
@@ -84,9 +85,10 @@ func TestClientChoosesAmongItsCertificates(t *testing.T) {
 		authorities *x509.CertPool
 		sends       *Certificate
 	}{
-		"no authorities: the first":         {[]Certificate{other, ours}, nil, &other},
-		"that of the named authority":       {[]Certificate{other, ours}, pool("ca.pem"), &ours},
-		"that of one of two":                {[]Certificate{ours, other}, pool("other-ca.pem", "intermediate.pem"), &other},
+		"no authorities: the first":   {[]Certificate{other, ours}, nil, &other},
+		"that of the named authority": {[]Certificate{other, ours}, pool("ca.pem"), &ours},
+		"that of one of two": {[]Certificate{ours, other},
+			pool("other-ca.pem", "intermediate.pem"), &other},
 		"one whose chain names it":          {[]Certificate{other, chain}, pool("ca.pem"), &chain},
 		"one that may sign":                 {[]Certificate{noSignature, ours}, pool("ca.pem"), &ours},
 		"of an authority that is not named": {[]Certificate{ours}, pool("other-ca.pem"), nil},
@@ -146,7 +148,8 @@ func TestClientCertificateForAlgorithms(t *testing.T) {
 		{"ours is first", []uint16{pssSHA256, p256}, []string{"P-256", "RSA"}, "P-256"},
 		{"PKCS #1 alone, which TLS 1.3 has not", []uint16{rsaSHA256, rsaSHA1}, []string{"RSA"}, ""},
 		{"RSA-PSS for other keys", []uint16{pssPSSSHA256}, []string{"RSA"}, ""},
-		{"RSA-PSS that the key is too short for", []uint16{pssSHA512}, []string{"RSA 1024", "RSA"}, "RSA"},
+		{"RSA-PSS that the key is too short for", []uint16{pssSHA512}, []string{"RSA 1024", "RSA"},
+			"RSA"},
 		{"another curve", []uint16{p384}, []string{"P-256", "P-384"}, "P-384"},
 		{"no curve of ours", []uint16{p521}, []string{"P-256", "P-384"}, ""},
 		{"Ed25519", []uint16{unknown, edd}, []string{"P-256", "Ed25519"}, "Ed25519"},
@@ -175,7 +178,9 @@ func certificateFor(t *testing.T, config *Config, algorithms []uint16, authority
 	list := append([]byte{byte(len(name) >> 8), byte(len(name))}, name...)
 	_, s, clientErr, serverErr := meetServer(t, config, tls13peer.ServerScript{
 		RequestAlgorithms: algorithms,
-		Extra:             map[tls13peer.Message]tls13peer.Extensions{tls13peer.CertificateRequest: {{Type: certificateAuthorities, Body: list}}},
+		Extra: map[tls13peer.Message]tls13peer.Extensions{
+			tls13peer.CertificateRequest: {{Type: certificateAuthorities, Body: list}},
+		},
 	})
 	require.NoError(t, clientErr)
 	require.NoError(t, serverErr)
@@ -225,7 +230,8 @@ func TestServerOfManyNamesAndKeys(t *testing.T) {
 	roots.AddCert(ca)
 	for _, name := range []string{"a.test", "b.test"} {
 		for suite, kind := range map[uint16]string{
-			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "RSA", tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "P-256",
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:   "RSA",
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "P-256",
 		} {
 			c, _, clientErr, serverErr := shakeCryptoClient(t, &tls.Config{
 				RootCAs: roots, ServerName: name, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite},
@@ -241,7 +247,8 @@ func TestServerOfManyNamesAndKeys(t *testing.T) {
 			}
 		}
 		c, _ := connect(t, &Config{RootCAs: testPool(t, "ca.pem"), ServerName: name,
-			Priority: "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-EDDSA-ED25519:+SIGN-ECDSA-SECP256R1-SHA256"}, server)
+			Priority: "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-EDDSA-ED25519:" +
+				"+SIGN-ECDSA-SECP256R1-SHA256"}, server)
 		assert.Equal(t, []string{name}, c.ConnectionState().PeerCertificates[0].DNSNames)
 	}
 }

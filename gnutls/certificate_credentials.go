@@ -67,7 +67,8 @@ func (p *CertPool) trustIn(c *cgnutls.CertificateCredentials) error {
 	for i, crl := range p.crls {
 		code := c.Revoke(crl.der)
 		if code == cgnutls.CRLVerificationError {
-			return fmt.Errorf("gnutls: revocation list %d of the pool is too old, or not signed by an authority of the pool: %w", i+1, ErrorCode(code))
+			return fmt.Errorf(
+				"gnutls: revocation list %d of the pool is too old, or not signed by an authority of the pool: %w", i+1, ErrorCode(code))
 		} else if code < 0 {
 			return check("loading a revocation list", code)
 		}

@@ -129,8 +129,10 @@ func TestKeysThatOnlyGnuTLSKnows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-			made := testenv.Start(t, "openssl", slices.Concat([]string{"req", "-x509", "-newkey"}, args, []string{
-				"-nodes", "-keyout", keyFile, "-out", certFile, "-days", "2", "-subj", "/CN=odd", "-addext", "subjectAltName=DNS:localhost"})...)
+			made := testenv.Start(t, "openssl",
+				slices.Concat([]string{"req", "-x509", "-newkey"}, args, []string{
+					"-nodes", "-keyout", keyFile, "-out", certFile, "-days", "2", "-subj", "/CN=odd", "-addext",
+					"subjectAltName=DNS:localhost"})...)
 			require.Zero(t, made.Wait(t), made.Output())
 			cert, err := LoadX509KeyPair(certFile, keyFile)
 			require.NoError(t, err)
@@ -138,14 +140,17 @@ func TestKeysThatOnlyGnuTLSKnows(t *testing.T) {
 			require.NoError(t, err)
 			_, err = X509KeyPair(data, testenv.Read(t, "server.key"))
 			require.ErrorIs(t, err, CodeKeyMismatch)
-			_, err = X509KeyPair(testenv.Read(t, "server.pem"), func() []byte { b, err := os.ReadFile(keyFile); require.NoError(t, err); return b }())
+			_, err = X509KeyPair(testenv.Read(t, "server.pem"),
+				func() []byte { b, err := os.ReadFile(keyFile); require.NoError(t, err); return b }())
 			require.ErrorIs(t, err, CodeKeyMismatch)
 			pool := NewCertPool()
 			require.NoError(t, pool.AppendCertsFromPEM(data))
 			for _, version := range []uint16{VersionTLS12, VersionTLS13} {
 				c, s := connect(t,
-					&Config{RootCAs: pool, ServerName: "localhost", Certificates: []Certificate{cert}, MaxVersion: version},
-					&Config{Certificates: []Certificate{cert}, ClientAuth: RequireAndVerifyClientCert, ClientCAs: pool})
+					&Config{RootCAs: pool, ServerName: "localhost", Certificates: []Certificate{cert},
+						MaxVersion: version},
+					&Config{Certificates: []Certificate{cert}, ClientAuth: RequireAndVerifyClientCert,
+						ClientCAs: pool})
 				echo(t, c, s)
 				assert.Equal(t, cert.Certificate[0], c.ConnectionState().PeerCertificates[0].Raw)
 				assert.Equal(t, cert.Certificate[0], s.ConnectionState().PeerCertificates[0].Raw)
@@ -158,14 +163,16 @@ func TestBundleWithBadCertificates(t *testing.T) {
 	ca := testenv.Read(t, "ca.pem")
 	odd := negativeSerial(t, ecdsaKey(t, elliptic.P256()))
 	data := slices.Concat(
-		certPEM([]byte("no certificate")), certPEM(odd.Certificate[0]), testenv.Read(t, "broken.pem"), testenv.Read(t, "ca.key"), ca, ca[:200])
+		certPEM([]byte("no certificate")), certPEM(odd.Certificate[0]), testenv.Read(t,
+			"broken.pem"), testenv.Read(t, "ca.key"), ca, ca[:200])
 	pool := NewCertPool()
 	err := pool.AppendCertsFromPEM(data)
 	var skipped *SkippedCertsError
 	require.ErrorAs(t, err, &skipped)
 	assert.Equal(t, 2, skipped.Added)
 	assert.Len(t, skipped.Skipped, 3)
-	assert.ErrorContains(t, err, "gnutls: 2 certificates were added to the pool, and left out number 1 (x509: ")
+	assert.ErrorContains(t, err,
+		"gnutls: 2 certificates were added to the pool, and left out number 1 (x509: ")
 	assert.ErrorContains(t, err, ", number 3 (damaged PEM), number 5 (damaged PEM)")
 	c, s := connect(t, &Config{RootCAs: pool, ServerName: "localhost"}, serverConfig(t))
 	echo(t, c, s)
@@ -178,7 +185,8 @@ func TestBundleWithBadCertificates(t *testing.T) {
 
 func TestInsecureSkipVerifyTakesAnyKeyUsage(t *testing.T) {
 	rsaKey := keyKinds(t)["RSA"]
-	for name, key := range map[string]crypto.Signer{"RSA": rsaKey, "ECDSA": ecdsaKey(t, elliptic.P256())} {
+	for name, key := range map[string]crypto.Signer{"RSA": rsaKey,
+		"ECDSA": ecdsaKey(t, elliptic.P256())} {
 		cert := issue(t, key, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })
 		for _, version := range []uint16{VersionTLS12, VersionTLS13} {
 			for _, skip := range []bool{true, false} {
@@ -201,17 +209,20 @@ func TestInsecureSkipVerifyTakesAnyKeyUsage(t *testing.T) {
 func TestErrorOfExpiredAuthorityNamesIt(t *testing.T) {
 	key := ecdsaKey(t, elliptic.P256())
 	leafKey := ecdsaKey(t, elliptic.P256())
-	made := func(subject, issuer string, notBefore, notAfter time.Time, ca bool, pub *ecdsa.PrivateKey) []byte {
+	made := func(subject, issuer string, notBefore, notAfter time.Time, ca bool,
+		pub *ecdsa.PrivateKey) []byte {
 		template := &x509.Certificate{
-			SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: subject}, NotBefore: notBefore, NotAfter: notAfter,
-			IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+			SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: subject}, NotBefore: notBefore,
+			NotAfter: notAfter,
+			IsCA:     ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		}
 		if ca {
 			template.KeyUsage |= x509.KeyUsageCertSign
 		} else {
 			template.DNSNames = []string{"localhost"}
 		}
-		der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: issuer}}, pub.Public(), key)
+		der, err := x509.CreateCertificate(rand.Reader, template,
+			&x509.Certificate{Subject: pkix.Name{CommonName: issuer}}, pub.Public(), key)
 		require.NoError(t, err)
 		return der
 	}
@@ -225,8 +236,11 @@ func TestErrorOfExpiredAuthorityNamesIt(t *testing.T) {
 		says   string
 		alert  Alert
 	}{
-		"expired":       {made("the authority", "the authority", past, now.Add(-24*time.Hour), true, key), CertificateExpired, "(on " + date(now.Add(-24*time.Hour)) + ")", AlertCertificateExpired},
-		"not yet valid": {made("the authority", "the authority", now.Add(24*time.Hour), future, true, key), CertificateNotYetValid, "(before " + date(now.Add(24*time.Hour)) + ")", AlertCertificateExpired},
+		"expired": {made("the authority", "the authority", past, now.Add(-24*time.Hour), true, key),
+			CertificateExpired, "(on " + date(now.Add(-24*time.Hour)) + ")", AlertCertificateExpired},
+		"not yet valid": {made("the authority", "the authority", now.Add(24*time.Hour), future, true,
+			key), CertificateNotYetValid, "(before " + date(now.Add(24*time.Hour)) +
+			")", AlertCertificateExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := NewCertPool()
@@ -254,7 +268,8 @@ func TestRevocationListThatEndsInUse(t *testing.T) {
 		}
 		var logged logBuffer
 		server := serverConfig(t)
-		server.ClientAuth, server.ClientCAs, server.Logger = RequireAndVerifyClientCert, pool, logged.logger()
+		server.ClientAuth, server.ClientCAs, server.Logger = RequireAndVerifyClientCert, pool,
+			logged.logger()
 		client := clientConfig(t)
 		client.Certificates = []Certificate{testCertificate(t, "client")}
 		connect(t, client, server)
@@ -277,7 +292,8 @@ func TestRevocationListThatEndsInUse(t *testing.T) {
 			assert.Equal(t, "client one", ce.Certificate.Subject.CommonName)
 			assert.ErrorContains(t, serverErr, "ended on ")
 		}
-		assert.Equal(t, 1, bytes.Count([]byte(logged.String()), []byte("a revocation list is past its next update")))
+		assert.Equal(t,
+			1, bytes.Count([]byte(logged.String()), []byte("a revocation list is past its next update")))
 
 		// A newer list of the same issuer is enough.
 		require.NoError(t, pool.AppendRevocationsFromPEM(testenv.Read(t, "ca.crl.pem")))
@@ -290,7 +306,8 @@ func TestRevocationListThatEndsInUse(t *testing.T) {
 func TestFiniteFieldKeyExchange(t *testing.T) {
 	pskClient, psk := pskConfigs(VersionTLS12)
 	rsaServer := &Config{Certificates: []Certificate{testCertificate(t, "server-rsa")}}
-	for _, groups := range []string{"", ":-GROUP-FFDHE2048:-GROUP-FFDHE3072:-GROUP-FFDHE4096:-GROUP-FFDHE6144:-GROUP-FFDHE8192"} {
+	for _, groups := range []string{"",
+		":-GROUP-FFDHE2048:-GROUP-FFDHE3072:-GROUP-FFDHE4096:-GROUP-FFDHE6144:-GROUP-FFDHE8192"} {
 		c, s := connect(t, &Config{
 			RootCAs: testPool(t, "ca.pem"), ServerName: "localhost",
 			Priority: "NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+DHE-RSA" + groups,
@@ -318,42 +335,67 @@ func TestOddCertificates(t *testing.T) {
 	}
 	extension := func(id int, critical bool) func(*x509.Certificate) {
 		return func(c *x509.Certificate) {
-			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, id}, Critical: critical, Value: []byte{5, 0}}}
+			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, id}, Critical: critical,
+				Value: []byte{5, 0}}}
 		}
 	}
 	for name, c := range map[string]struct {
 		leaf, ca func(*x509.Certificate) // ca: between the leaf and the authority
 		status   CertificateStatus
 	}{
-		"serial number of 20 bytes":     {leaf: func(c *x509.Certificate) { c.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 158) }},
-		"no subject":                    {leaf: func(c *x509.Certificate) { c.Subject = pkix.Name{} }},
-		"T61String":                     {leaf: oddString(20, "caf\xe9")},
-		"BMPString":                     {leaf: oddString(30, "\x00a\x00b")},
-		"UniversalString":               {leaf: oddString(28, "\x00\x00\x00a")},
-		"PrintableString with others":   {leaf: oddString(19, "a*b@c")},
-		"UTF8String that is none":       {leaf: oddString(12, "caf\xe9")},
-		"unknown extension":             {leaf: extension(4, false)},
-		"critical unknown extension":    {leaf: extension(5, true), status: CertificateCriticalExtension},
-		"for clients alone":             {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, status: CertificateWrongPurpose},
-		"for anything":                  {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }},
-		"no purpose":                    {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = nil }},
-		"the end of time":               {leaf: func(c *x509.Certificate) { c.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }},
-		"intermediate":                  {ca: func(c *x509.Certificate) {}},
-		"expired intermediate":          {ca: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, status: CertificateExpired},
-		"intermediate to come":          {ca: func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }, status: CertificateNotYetValid},
-		"intermediate that is none":     {ca: func(c *x509.Certificate) { c.IsCA = false }, status: CertificateSignerNotAuthority},
-		"intermediate that may not":     {ca: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }, status: CertificateConstraint},
-		"permitted name":                {ca: func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"localhost"} }},
-		"name that is not permitted":    {ca: func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} }, status: CertificateConstraint},
-		"excluded name":                 {ca: func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{"localhost"} }, status: CertificateConstraint},
-		"intermediate of other purpose": {ca: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, status: CertificateWrongPurpose},
+		"serial number of 20 bytes": {leaf: func(c *x509.Certificate) {
+			c.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 158)
+		}},
+		"no subject":                  {leaf: func(c *x509.Certificate) { c.Subject = pkix.Name{} }},
+		"T61String":                   {leaf: oddString(20, "caf\xe9")},
+		"BMPString":                   {leaf: oddString(30, "\x00a\x00b")},
+		"UniversalString":             {leaf: oddString(28, "\x00\x00\x00a")},
+		"PrintableString with others": {leaf: oddString(19, "a*b@c")},
+		"UTF8String that is none":     {leaf: oddString(12, "caf\xe9")},
+		"unknown extension":           {leaf: extension(4, false)},
+		"critical unknown extension":  {leaf: extension(5, true), status: CertificateCriticalExtension},
+		"for clients alone": {leaf: func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}, status: CertificateWrongPurpose},
+		"for anything": {leaf: func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
+		}},
+		"no purpose": {leaf: func(c *x509.Certificate) { c.ExtKeyUsage = nil }},
+		"the end of time": {leaf: func(c *x509.Certificate) {
+			c.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+		}},
+		"intermediate": {ca: func(c *x509.Certificate) {}},
+		"expired intermediate": {ca: func(c *x509.Certificate) {
+			c.NotAfter = time.Now().Add(-time.Minute)
+		}, status: CertificateExpired},
+		"intermediate to come": {ca: func(c *x509.Certificate) {
+			c.NotBefore = time.Now().Add(time.Minute)
+		}, status: CertificateNotYetValid},
+		"intermediate that is none": {ca: func(c *x509.Certificate) { c.IsCA = false },
+			status: CertificateSignerNotAuthority},
+		"intermediate that may not": {ca: func(c *x509.Certificate) {
+			c.KeyUsage = x509.KeyUsageCRLSign
+		}, status: CertificateConstraint},
+		"permitted name": {ca: func(c *x509.Certificate) {
+			c.PermittedDNSDomains = []string{"localhost"}
+		}},
+		"name that is not permitted": {ca: func(c *x509.Certificate) {
+			c.PermittedDNSDomains = []string{"example.org"}
+		}, status: CertificateConstraint},
+		"excluded name": {ca: func(c *x509.Certificate) {
+			c.ExcludedDNSDomains = []string{"localhost"}
+		}, status: CertificateConstraint},
+		"intermediate of other purpose": {ca: func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}, status: CertificateWrongPurpose},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cert := Certificate{Certificate: [][]byte{issueDER(t, key, c.leaf)}, PrivateKey: key}
 			if c.ca != nil {
 				ca := issue(t, caKey, func(template *x509.Certificate) {
 					template.Subject.CommonName, template.DNSNames, template.ExtKeyUsage = "between", nil, nil
-					template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
+					template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true,
+						x509.KeyUsageCertSign
 					c.ca(template)
 				})
 				leaf := *issue(t, key, nil).Leaf

@@ -159,7 +159,8 @@ func (p *CertPool) AppendRevocationsFromPEM(data []byte) error {
 		if err != nil {
 			return fmt.Errorf("gnutls: revocation list %d: %w", len(crls)+1, err)
 		}
-		crls = append(crls, &revocationList{der: block.Bytes, issuer: list.RawIssuer, ends: list.NextUpdate})
+		crls = append(crls,
+			&revocationList{der: block.Bytes, issuer: list.RawIssuer, ends: list.NextUpdate})
 	}
 	if len(crls) == 0 {
 		return errors.New("gnutls: no X509 CRL block in the PEM data")
@@ -233,7 +234,8 @@ func (p *CertPool) warnOfOldLists(warn func(string, ...any)) {
 	for _, list := range old {
 		var name pkix.Name
 		readName(asn1.RawValue{FullBytes: list.issuer}, &name)
-		warn("a revocation list is past its next update", "issuer", name.String(), "ended", list.ends, "accepted", accepted)
+		warn("a revocation list is past its next update", "issuer", name.String(), "ended", list.ends,
+			"accepted", accepted)
 	}
 }
 

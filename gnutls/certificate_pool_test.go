@@ -28,7 +28,8 @@ func TestSystemTrustWithAnAuthorityMore(t *testing.T) {
 }
 
 func TestPoolsOfSeveralAuthorities(t *testing.T) {
-	both := slices.Concat([]byte("some text\n"), testenv.Read(t, "other-ca.pem"), testenv.Read(t, "server.key"), testenv.Read(t, "ca.pem"))
+	both := slices.Concat([]byte("some text\n"), testenv.Read(t, "other-ca.pem"),
+		testenv.Read(t, "server.key"), testenv.Read(t, "ca.pem"))
 	inOne := NewCertPool()
 	require.NoError(t, inOne.AppendCertsFromPEM(both))
 	inTwo := NewCertPool()
@@ -39,7 +40,8 @@ func TestPoolsOfSeveralAuthorities(t *testing.T) {
 			t.Run(name+"/"+authority, func(t *testing.T) {
 				client := clientConfig(t)
 				client.RootCAs = pool
-				connect(t, client, &Config{Certificates: []Certificate{chainOf(t, testCertificate(t, authority))}})
+				connect(t, client,
+					&Config{Certificates: []Certificate{chainOf(t, testCertificate(t, authority))}})
 			})
 		}
 	}
@@ -54,12 +56,16 @@ func TestPoolDataThatCannotBeUsed(t *testing.T) {
 		crl  bool
 		says string
 	}{
-		{"nothing", nil, false, "gnutls: adding to the certificate pool: certificate is neither PEM nor DER: "},
-		{"damaged base64", testenv.Read(t, "broken.pem"), false, "gnutls: adding to the certificate pool: certificate 1: damaged PEM"},
-		{"a key", testenv.Read(t, "ca.key"), false, "gnutls: adding to the certificate pool: no CERTIFICATE block in the PEM data"},
+		{"nothing", nil, false,
+			"gnutls: adding to the certificate pool: certificate is neither PEM nor DER: "},
+		{"damaged base64", testenv.Read(t, "broken.pem"), false,
+			"gnutls: adding to the certificate pool: certificate 1: damaged PEM"},
+		{"a key", testenv.Read(t, "ca.key"), false,
+			"gnutls: adding to the certificate pool: no CERTIFICATE block in the PEM data"},
 		{"no list", ca, true, "gnutls: no X509 CRL block in the PEM data"},
 		{"list that is nothing", nil, true, "gnutls: no X509 CRL block in the PEM data"},
-		{"damaged list", slices.Concat(testenv.Read(t, "ca.crl.pem"), damagedCRL), true, "gnutls: revocation list 2: "},
+		{"damaged list", slices.Concat(testenv.Read(t, "ca.crl.pem"), damagedCRL), true,
+			"gnutls: revocation list 2: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pool := NewCertPool()
@@ -101,13 +107,16 @@ func TestRevocationListsThatCannotBeTrusted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig(t)
 			client.RootCAs = testPool(t, c.authority)
-			require.NoError(t, client.RootCAs.AppendRevocationsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: c.list})))
+			require.NoError(t,
+				client.RootCAs.AppendRevocationsFromPEM(
+					pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: c.list})))
 			_, err := client.native(false)
 			if c.good {
 				require.NoError(t, err)
 				return
 			}
-			assert.ErrorContains(t, err, "gnutls: revocation list 1 of the pool is too old, or not signed by an authority of the pool: ")
+			assert.ErrorContains(t, err,
+				"gnutls: revocation list 1 of the pool is too old, or not signed by an authority of the pool: ")
 		})
 	}
 }
@@ -120,7 +129,8 @@ func TestRevocationListLeavesOthersAlone(t *testing.T) {
 		}
 		for name, revoked := range map[string]bool{"server": false, "revoked": true} {
 			t.Run(list+"/"+name, func(t *testing.T) {
-				_, _, clientErr, _ := shake(t, client, &Config{Certificates: []Certificate{testCertificate(t, name)}})
+				_, _, clientErr, _ := shake(t, client,
+					&Config{Certificates: []Certificate{testCertificate(t, name)}})
 				if revoked && list == "ca.crl.pem" {
 					assert.ErrorIs(t, clientErr, CertificateRevoked)
 				} else {
@@ -142,7 +152,8 @@ func TestPoolIsShared(t *testing.T) {
 	}
 	one := certs(&Config{RootCAs: pool})
 	assert.Same(t, one, certs(&Config{RootCAs: pool, ServerName: "localhost"}))
-	assert.NotSame(t, one, certs(&Config{RootCAs: pool, Certificates: []Certificate{testCertificate(t, "client")}}))
+	assert.NotSame(t, one,
+		certs(&Config{RootCAs: pool, Certificates: []Certificate{testCertificate(t, "client")}}))
 	assert.NotSame(t, one, certs(&Config{RootCAs: testPool(t, "ca.pem")}))
 	assert.Same(t, certs(&Config{}), certs(&Config{}), "the system's trust is loaded once")
 }
@@ -169,7 +180,8 @@ func TestPoolFingerprint(t *testing.T) {
 }
 
 func TestPoolKeepsNoHoldOfCallersMemory(t *testing.T) {
-	cert := issue(t, ecdsaKey(t, elliptic.P256()), func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
+	cert := issue(t, ecdsaKey(t, elliptic.P256()),
+		func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
 	pool := NewCertPool()
 	pool.AddCert(cert.Leaf)
 	before := pool.fingerprint()

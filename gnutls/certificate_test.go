@@ -70,7 +70,8 @@ func TestKeyPairsOfEveryForm(t *testing.T) {
 }
 
 func TestKeyPairInOnePEMFileWithOtherBlocks(t *testing.T) {
-	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}})
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS",
+		Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}})
 	all := slices.Concat([]byte("subject=CN = gnucoap test server\n"), parameters,
 		testenv.Read(t, "server.ec.key"), []byte("text between\n"), testenv.Read(t, "server.pem"))
 	for name, data := range map[string][]byte{
@@ -104,7 +105,8 @@ func TestPKCS12(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParsePKCS12(testenv.Read(t, "server.p12"), password)
 			require.ErrorIs(t, err, CodeDecryptionFailed)
-			assert.EqualError(t, err, "gnutls: reading the PKCS #12 file: the password is wrong, or the data are damaged: Decryption has failed.")
+			assert.EqualError(t, err,
+				"gnutls: reading the PKCS #12 file: the password is wrong, or the data are damaged: Decryption has failed.")
 		})
 	}
 	for name, data := range map[string][]byte{
@@ -138,9 +140,10 @@ func TestKeyPairsThatCannotBeUsed(t *testing.T) {
 		"cut.pem":        changed(t, "server.pem", cut),
 		"cut.key.der":    changed(t, "server.key.der", cut),
 		"cut-second.pem": changed(t, "server-chain.pem", cut),
-		"reversed.pem":   slices.Concat(testenv.Read(t, "intermediate.pem"), testenv.Read(t, "server-chain.pem")),
-		"wrong-der.pem":  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("not DER")}),
-		"wrong-der.key":  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("not DER")}),
+		"reversed.pem": slices.Concat(testenv.Read(t, "intermediate.pem"),
+			testenv.Read(t, "server-chain.pem")),
+		"wrong-der.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("not DER")}),
+		"wrong-der.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("not DER")}),
 	}
 	for name, data := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
@@ -156,26 +159,43 @@ func TestKeyPairsThatCannotBeUsed(t *testing.T) {
 		is                        error  // what the error matches, if anything
 		says                      string // part of its text
 	}{
-		{"encrypted PEM key and no password", "server.pem", "server.enc.key", "", CodeDecryptionFailed, "no password was given"},
-		{"encrypted DER key and no password", "server.pem", "server.enc.key.der", "", CodeDecryptionFailed, "no password was given"},
-		{"old encrypted PEM key and no password", "server-rsa.pem", "server-rsa.pkcs1.enc.key", "", CodeDecryptionFailed, "no password was given"},
-		{"encrypted PEM key and a wrong password", "server.pem", "server.enc.key", "wrong", CodeDecryptionFailed, "the password is wrong"},
-		{"encrypted DER key and a wrong password", "server.pem", "server.enc.key.der", "wrong", CodeDecryptionFailed, "the password is wrong"},
-		{"old encrypted PEM key and a wrong password", "server-rsa.pem", "server-rsa.pkcs1.enc.key", "wrong", CodeDecryptionFailed, "the password is wrong"},
-		{"key of another certificate", "server.pem", "client.key", "", CodeKeyMismatch, `the private key does not belong to the certificate of "CN=gnucoap test server"`},
-		{"key of another type", "server.pem", "server-rsa.key", "", CodeKeyMismatch, "the private key does not belong"},
-		{"chain with the leaf last", "reversed.pem", "server-chain.key", "", CodeKeyMismatch, "gnucoap test intermediate CA"},
+		{"encrypted PEM key and no password", "server.pem", "server.enc.key", "", CodeDecryptionFailed,
+			"no password was given"},
+		{"encrypted DER key and no password", "server.pem", "server.enc.key.der", "",
+			CodeDecryptionFailed, "no password was given"},
+		{"old encrypted PEM key and no password", "server-rsa.pem", "server-rsa.pkcs1.enc.key", "",
+			CodeDecryptionFailed, "no password was given"},
+		{"encrypted PEM key and a wrong password", "server.pem", "server.enc.key", "wrong",
+			CodeDecryptionFailed, "the password is wrong"},
+		{"encrypted DER key and a wrong password", "server.pem", "server.enc.key.der", "wrong",
+			CodeDecryptionFailed, "the password is wrong"},
+		{"old encrypted PEM key and a wrong password", "server-rsa.pem", "server-rsa.pkcs1.enc.key",
+			"wrong", CodeDecryptionFailed, "the password is wrong"},
+		{"key of another certificate", "server.pem", "client.key", "", CodeKeyMismatch,
+			`the private key does not belong to the certificate of "CN=gnucoap test server"`},
+		{"key of another type", "server.pem", "server-rsa.key", "", CodeKeyMismatch,
+			"the private key does not belong"},
+		{"chain with the leaf last", "reversed.pem", "server-chain.key", "", CodeKeyMismatch,
+			"gnucoap test intermediate CA"},
 		{"damaged base64", "broken.pem", "server.key", "", nil, "certificate 1: damaged PEM"},
 		{"certificate cut off", "cut.pem", "server.key", "", nil, "certificate 1: damaged PEM"},
-		{"second certificate cut off", "cut-second.pem", "server-chain.key", "", nil, "certificate 2: damaged PEM"},
-		{"certificate PEM that holds no DER", "wrong-der.pem", "server.key", "", nil, "certificate 1: x509: "},
-		{"certificate file with a key", "server.key", "server.key", "", nil, "no CERTIFICATE block in the PEM data"},
-		{"certificate file with neither", "notacert.pem", "server.key", "", nil, "no CERTIFICATE block in the PEM data"},
-		{"certificate file with a revocation list", "ca.crl.pem", "server.key", "", nil, "no CERTIFICATE block in the PEM data"},
+		{"second certificate cut off", "cut-second.pem", "server-chain.key", "", nil,
+			"certificate 2: damaged PEM"},
+		{"certificate PEM that holds no DER", "wrong-der.pem", "server.key", "", nil,
+			"certificate 1: x509: "},
+		{"certificate file with a key", "server.key", "server.key", "", nil,
+			"no CERTIFICATE block in the PEM data"},
+		{"certificate file with neither", "notacert.pem", "server.key", "", nil,
+			"no CERTIFICATE block in the PEM data"},
+		{"certificate file with a revocation list", "ca.crl.pem", "server.key", "", nil,
+			"no CERTIFICATE block in the PEM data"},
 		{"empty certificate file", "empty", "server.key", "", nil, "certificate is neither PEM nor DER"},
-		{"certificate file with garbage", "garbage", "server.key", "", nil, "certificate is neither PEM nor DER"},
-		{"key file with a certificate", "server.pem", "server.pem", "", CodeNotAvailable, "private key: no PRIVATE KEY block in the PEM data"},
-		{"key file with neither", "server.pem", "notacert.pem", "", CodeNotAvailable, "private key: no PRIVATE KEY block in the PEM data"},
+		{"certificate file with garbage", "garbage", "server.key", "", nil,
+			"certificate is neither PEM nor DER"},
+		{"key file with a certificate", "server.pem", "server.pem", "", CodeNotAvailable,
+			"private key: no PRIVATE KEY block in the PEM data"},
+		{"key file with neither", "server.pem", "notacert.pem", "", CodeNotAvailable,
+			"private key: no PRIVATE KEY block in the PEM data"},
 		{"key cut off", "server.pem", "cut.key", "", nil, "private key: damaged: "},
 		{"DER key cut off", "server.pem", "cut.key.der", "", nil, "private key: neither PEM nor DER: "},
 		{"key PEM that holds no DER", "server.pem", "wrong-der.key", "", nil, "private key: damaged: "},
@@ -205,9 +225,12 @@ func TestKeyPairFilesThatCannotBeRead(t *testing.T) {
 		is              error
 		says            string
 	}{
-		{"no certificate file", missing, testenv.File("server.key"), fs.ErrNotExist, "reading the certificate: open " + missing},
-		{"no key file", testenv.File("server.pem"), missing, fs.ErrNotExist, "reading the private key: open " + missing},
-		{"a directory in place of the key", testenv.File("server.pem"), dir, nil, "reading the private key: read " + dir},
+		{"no certificate file", missing, testenv.File("server.key"), fs.ErrNotExist,
+			"reading the certificate: open " + missing},
+		{"no key file", testenv.File("server.pem"), missing, fs.ErrNotExist,
+			"reading the private key: open " + missing},
+		{"a directory in place of the key", testenv.File("server.pem"), dir, nil,
+			"reading the private key: read " + dir},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := LoadX509KeyPair(c.cert, c.key)
@@ -285,7 +308,8 @@ func (s *testSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts)
 
 // signerConfig returns the configuration of a server whose private key is a
 // testSigner with the P-256 key of the server.
-func signerConfig(t testing.TB, sign func([]byte, crypto.SignerOpts) ([]byte, error)) (*Config, *testSigner) {
+func signerConfig(t testing.TB, sign func([]byte, crypto.SignerOpts) ([]byte, error)) (*Config,
+	*testSigner) {
 	cert := testCertificate(t, "server")
 	signer := &testSigner{Signer: cert.PrivateKey.(crypto.Signer), sign: sign}
 	cert.PrivateKey = signer
@@ -304,10 +328,14 @@ func TestSignerAsPrivateKey(t *testing.T) {
 		versions []uint16
 		opts     crypto.SignerOpts // nil: GnuTLS has a choice
 	}{
-		{"RSA PKCS 1", rsaKey, "NORMAL:-SIGN-ALL:+SIGN-RSA-SHA256:+SIGN-ECDSA-SHA256", []uint16{VersionTLS12}, crypto.SHA256},
-		{"RSA PKCS 1 SHA-512", rsaKey, "NORMAL:-SIGN-ALL:+SIGN-RSA-SHA512:+SIGN-ECDSA-SHA256", []uint16{VersionTLS12}, crypto.SHA512},
-		{"RSA PSS", rsaKey, "", []uint16{VersionTLS13}, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}},
-		{"RSA PSS SHA-384", rsaKey, "NORMAL:-SIGN-ALL:+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-SHA384:+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SECP256R1-SHA256", []uint16{VersionTLS12, VersionTLS13},
+		{"RSA PKCS 1", rsaKey, "NORMAL:-SIGN-ALL:+SIGN-RSA-SHA256:+SIGN-ECDSA-SHA256",
+			[]uint16{VersionTLS12}, crypto.SHA256},
+		{"RSA PKCS 1 SHA-512", rsaKey, "NORMAL:-SIGN-ALL:+SIGN-RSA-SHA512:+SIGN-ECDSA-SHA256",
+			[]uint16{VersionTLS12}, crypto.SHA512},
+		{"RSA PSS", rsaKey, "", []uint16{VersionTLS13},
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}},
+		{"RSA PSS SHA-384", rsaKey,
+			"NORMAL:-SIGN-ALL:+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-SHA384:+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SECP256R1-SHA256", []uint16{VersionTLS12, VersionTLS13},
 			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA384}},
 		{"P-256", ecdsaKey(t, elliptic.P256()), "", []uint16{VersionTLS12, VersionTLS13}, crypto.SHA256},
 		{"P-384", ecdsaKey(t, elliptic.P384()), "", []uint16{VersionTLS13}, crypto.SHA384},
@@ -382,7 +410,8 @@ func TestSignerThatFails(t *testing.T) {
 		{
 			"panic",
 			func([]byte, crypto.SignerOpts) ([]byte, error) { panic("no such slot") },
-			"gnutls: handshake: signing with the private key: panic in a callback: no such slot", CodeSignFailed,
+			"gnutls: handshake: signing with the private key: panic in a callback: no such slot",
+			CodeSignFailed,
 		},
 	} {
 		for _, version := range []uint16{VersionTLS12, VersionTLS13} {
@@ -408,20 +437,24 @@ func TestSignerThatFails(t *testing.T) {
 }
 
 func TestSignerThatReturnsGarbage(t *testing.T) {
-	signature, err := testCertificate(t, "server").PrivateKey.(crypto.Signer).Sign(rand.Reader, make([]byte, 32), crypto.SHA256)
+	signature, err := testCertificate(t, "server").PrivateKey.(crypto.Signer).Sign(rand.Reader,
+		make([]byte, 32), crypto.SHA256)
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name                 string
 		garbage              []byte
 		clientErr, serverErr error
 	}{
-		{"random bytes", bytes.Repeat([]byte{0x5a}, 70), ErrorCode(-89), AlertDecryptError}, // GNUTLS_E_PK_SIG_VERIFY_FAILED
+		// GNUTLS_E_PK_SIG_VERIFY_FAILED
+		{"random bytes", bytes.Repeat([]byte{0x5a}, 70), ErrorCode(-89), AlertDecryptError},
 		{"signature of something else", signature, ErrorCode(-89), AlertDecryptError},
-		{"a megabyte", make([]byte, 1<<20), AlertDecodeError, ErrorCode(-210)}, // GNUTLS_E_HANDSHAKE_TOO_LARGE
+		// GNUTLS_E_HANDSHAKE_TOO_LARGE
+		{"a megabyte", make([]byte, 1<<20), AlertDecodeError, ErrorCode(-210)},
 	} {
 		for _, version := range []uint16{VersionTLS12, VersionTLS13} {
 			t.Run(c.name+"/"+VersionName(version), func(t *testing.T) {
-				server, _ := signerConfig(t, func([]byte, crypto.SignerOpts) ([]byte, error) { return c.garbage, nil })
+				server, _ := signerConfig(t,
+					func([]byte, crypto.SignerOpts) ([]byte, error) { return c.garbage, nil })
 				client := clientConfig(t)
 				client.MaxVersion = version
 				_, _, clientErr, serverErr := shake(t, client, server)
@@ -473,7 +506,8 @@ func TestSlowSigner(t *testing.T) {
 		{"the context ends", func(h handshake) { h.cancel() }, context.Canceled},
 		{"the connection closes", func(h handshake) { h.s.Close() }, net.ErrClosed},
 		{"the transport closes", func(h handshake) { h.server.Close() }, net.ErrClosed},
-		{"the deadline passes", func(h handshake) { h.s.SetDeadline(time.Now().Add(-time.Hour)) }, os.ErrDeadlineExceeded},
+		{"the deadline passes", func(h handshake) { h.s.SetDeadline(time.Now().Add(-time.Hour)) },
+			os.ErrDeadlineExceeded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			asked, answer := make(chan struct{}), make(chan struct{})
@@ -530,14 +564,24 @@ func TestPrivateKeysThatAreNotSupported(t *testing.T) {
 		says string
 		is   error
 	}{
-		{"none", Certificate{Certificate: cert.Certificate}, "its private key (a <nil>) is not a crypto.Signer", nil},
-		{"no key at all", Certificate{Certificate: cert.Certificate, PrivateKey: "a string"}, "its private key (a string) is not a crypto.Signer", nil},
-		{"key exchange only", Certificate{Certificate: cert.Certificate, PrivateKey: ecdhKey}, "its private key (a *ecdh.PrivateKey) is not a crypto.Signer", nil},
-		{"unknown public key", Certificate{Certificate: cert.Certificate, PrivateKey: oddSigner{cert.PrivateKey.(crypto.Signer)}}, "the private key does not belong to the certificate", CodeKeyMismatch},
-		{"of another certificate", Certificate{Certificate: cert.Certificate, PrivateKey: p224}, "the private key does not belong to the certificate", CodeKeyMismatch},
+		{"none", Certificate{Certificate: cert.Certificate},
+			"its private key (a <nil>) is not a crypto.Signer", nil},
+		{"no key at all", Certificate{Certificate: cert.Certificate, PrivateKey: "a string"},
+			"its private key (a string) is not a crypto.Signer", nil},
+		{"key exchange only", Certificate{Certificate: cert.Certificate, PrivateKey: ecdhKey},
+			"its private key (a *ecdh.PrivateKey) is not a crypto.Signer", nil},
+		{"unknown public key",
+			Certificate{Certificate: cert.Certificate,
+				PrivateKey: oddSigner{cert.PrivateKey.(crypto.Signer)}},
+			"the private key does not belong to the certificate", CodeKeyMismatch},
+		{"of another certificate", Certificate{Certificate: cert.Certificate, PrivateKey: p224},
+			"the private key does not belong to the certificate", CodeKeyMismatch},
 		{"no certificate", Certificate{PrivateKey: cert.PrivateKey}, "it holds no certificate", nil},
-		{"certificate that is none", Certificate{Certificate: [][]byte{[]byte("none")}, PrivateKey: cert.PrivateKey}, "x509: ", nil},
-		{"second certificate that is none", Certificate{Certificate: [][]byte{cert.Certificate[0], []byte("none")}, PrivateKey: cert.PrivateKey}, "ASN1", nil},
+		{"certificate that is none",
+			Certificate{Certificate: [][]byte{[]byte("none")}, PrivateKey: cert.PrivateKey}, "x509: ", nil},
+		{"second certificate that is none",
+			Certificate{Certificate: [][]byte{cert.Certificate[0], []byte("none")},
+				PrivateKey: cert.PrivateKey}, "ASN1", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Listen("tcp", "127.0.0.1:0", &Config{Certificates: []Certificate{cert, c.cert}})

@@ -89,7 +89,8 @@ func (c *Config) buildClient() (*native, error) {
 		runtime.AddCleanup(n.pskClient, (*cgnutls.PSKClientCredentials).Free, creds)
 	}
 	pools := pool.fingerprint()
-	n.trust = sha256.Sum256(fmt.Appendf(nil, "trust %x skip %t priority %q", pools, c.InsecureSkipVerify, c.Priority))
+	n.trust = sha256.Sum256(fmt.Appendf(nil, "trust %x skip %t priority %q", pools,
+		c.InsecureSkipVerify, c.Priority))
 	h := sha256.New()
 	for _, cert := range c.Certificates {
 		for _, der := range cert.Certificate {
@@ -176,9 +177,12 @@ func ticketLimits(sessionTickets, maxSessionTickets int) (unasked, most int, err
 	most = cmp.Or(maxSessionTickets, max(DefaultMaxSessionTickets, unasked))
 	switch {
 	case maxSessionTickets < 0 || most > limit:
-		return 0, 0, fmt.Errorf("%d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", most, limit)
+		return 0, 0,
+			fmt.Errorf("%d tickets at once are not 1 to %d (Config.MaxSessionTickets, SessionTickets)", most,
+				limit)
 	case sessionTickets > most:
-		return 0, 0, fmt.Errorf("Config.SessionTickets is %d and MaxSessionTickets %d", sessionTickets, most)
+		return 0, 0, fmt.Errorf("Config.SessionTickets is %d and MaxSessionTickets %d", sessionTickets,
+			most)
 	}
 	return min(unasked, most), most, nil
 }
@@ -187,11 +191,13 @@ func ticketLimits(sessionTickets, maxSessionTickets int) (unasked, most int, err
 func (c *Config) checkProtocols() error {
 	const maxProtocols, maxLength = 8, 31
 	if len(c.NextProtos) > maxProtocols {
-		return fmt.Errorf("gnutls: Config.NextProtos has %d entries; GnuTLS takes %d", len(c.NextProtos), maxProtocols)
+		return fmt.Errorf("gnutls: Config.NextProtos has %d entries; GnuTLS takes %d", len(c.NextProtos),
+			maxProtocols)
 	}
 	for _, p := range c.NextProtos {
 		if len(p) == 0 || len(p) > maxLength {
-			return fmt.Errorf("gnutls: Config.NextProtos holds %q, whose length is not 1 to %d", p, maxLength)
+			return fmt.Errorf("gnutls: Config.NextProtos holds %q, whose length is not 1 to %d", p,
+				maxLength)
 		}
 	}
 	return nil

@@ -17,7 +17,8 @@ func (c *Config) newPriority(added []string, client, datagram bool) (*priority, 
 		version uint16
 	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
 		if bound.version != 0 && (bound.version < VersionTLS10 || bound.version > VersionTLS13) {
-			return nil, fmt.Errorf("gnutls: Config.%s is 0x%04x, which is not a version of TLS", bound.field, bound.version)
+			return nil, fmt.Errorf("gnutls: Config.%s is 0x%04x, which is not a version of TLS", bound.field,
+				bound.version)
 		}
 	}
 	if i := strings.IndexByte(c.Priority, 0); i >= 0 {
@@ -51,7 +52,8 @@ func (c *Config) newPriority(added []string, client, datagram bool) (*priority, 
 	}
 	if client && c.PSKIdentity == "" && !p.NamesPSK() {
 		// Makes GnuTLS offer psk_dhe_ke alone.
-		if with, _, code := cgnutls.NewPriority(strings.TrimPrefix(s+":+ECDHE-PSK", ":"), c.Priority == ""); code >= 0 {
+		if with, _, code := cgnutls.NewPriority(strings.TrimPrefix(s+":+ECDHE-PSK", ":"),
+			c.Priority == ""); code >= 0 {
 			p.Free()
 			p = with
 		}
@@ -77,9 +79,11 @@ func priorityError(given, s string, pos int, code cgnutls.Code) error {
 	e := &Error{Op: "setting the priorities", Code: ErrorCode(code)}
 	switch {
 	case code == cgnutls.NoPriorities:
-		e.Err = fmt.Errorf("Config.Priority, MinVersion and MaxVersion leave nothing to negotiate: %w", e.Code)
+		e.Err = fmt.Errorf("Config.Priority, MinVersion and MaxVersion leave nothing to negotiate: %w",
+			e.Code)
 	case given != "":
-		e.Err = fmt.Errorf("Config.Priority is wrong at byte %d, %q: %w", pos, s[pos:min(len(s), len(given))], e.Code)
+		e.Err = fmt.Errorf("Config.Priority is wrong at byte %d, %q: %w", pos,
+			s[pos:min(len(s), len(given))], e.Code)
 	}
 	return e
 }

@@ -63,7 +63,8 @@ func TestClientAuthentication(t *testing.T) {
 		{RequireAndVerifyClientCert, refused, verified, refused, "wrong purpose"},
 	} {
 		for _, version := range bothVersions {
-			for cert, want := range map[string]string{"": c.none, "client": c.good, "client-other": c.other, "server": c.forServers} {
+			for cert, want := range map[string]string{"": c.none, "client": c.good, "client-other": c.other,
+				"server": c.forServers} {
 				t.Run(fmt.Sprintf("%d/%s/%s", c.auth, VersionName(version), cert), func(t *testing.T) {
 					client, server := clientConfig(t), serverConfig(t)
 					client.MaxVersion = version
@@ -129,9 +130,11 @@ func TestClientCertificateThatIsPresentedAnyway(t *testing.T) {
 					server := serverConfig(t)
 					server.ClientAuth, server.ClientCAs = auth, testPool(t, "ca.pem")
 					conn, _, clientErr, serverErr := shakeCryptoClient(t, &tls.Config{
-						InsecureSkipVerify:   true,
-						MaxVersion:           version,
-						GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil },
+						InsecureSkipVerify: true,
+						MaxVersion:         version,
+						GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+							return &cert, nil
+						},
 					}, server)
 					var e *CertificateError
 					require.ErrorAs(t, serverErr, &e)
@@ -164,7 +167,8 @@ func TestClientPicksTheCertificateThatTheServerWants(t *testing.T) {
 	for _, authority := range []string{"ca.pem", "other-ca.pem"} {
 		t.Run(authority, func(t *testing.T) {
 			client, server := clientConfig(t), serverConfig(t)
-			client.Certificates = []Certificate{testCertificate(t, "client"), testCertificate(t, "client-other")}
+			client.Certificates = []Certificate{testCertificate(t, "client"),
+				testCertificate(t, "client-other")}
 			server.ClientAuth, server.ClientCAs = RequireAndVerifyClientCert, testPool(t, authority)
 			_, s := connect(t, client, server)
 			want := map[string]string{"ca.pem": "client one", "other-ca.pem": "client other"}[authority]
@@ -179,10 +183,14 @@ func TestServerConfigurationsThatCannotWork(t *testing.T) {
 		change func(*Config)
 		says   string
 	}{
-		{"nothing to show", func(c *Config) { c.Certificates = nil }, "gnutls: a server needs Config.Certificates or Config.GetPSK"},
-		{"verifies without authorities", func(c *Config) { c.ClientAuth = RequireAndVerifyClientCert }, "gnutls: Config.ClientAuth verifies clients and ClientCAs is nil"},
-		{"verifies some without authorities", func(c *Config) { c.ClientAuth = VerifyClientCertIfGiven }, "gnutls: Config.ClientAuth verifies clients and ClientCAs is nil"},
-		{"version that is none", func(c *Config) { c.MinVersion = 0x0300 }, "gnutls: Config.MinVersion is 0x0300, which is not a version of TLS"},
+		{"nothing to show", func(c *Config) { c.Certificates = nil },
+			"gnutls: a server needs Config.Certificates or Config.GetPSK"},
+		{"verifies without authorities", func(c *Config) { c.ClientAuth = RequireAndVerifyClientCert },
+			"gnutls: Config.ClientAuth verifies clients and ClientCAs is nil"},
+		{"verifies some without authorities", func(c *Config) { c.ClientAuth = VerifyClientCertIfGiven },
+			"gnutls: Config.ClientAuth verifies clients and ClientCAs is nil"},
+		{"version that is none", func(c *Config) { c.MinVersion = 0x0300 },
+			"gnutls: Config.MinVersion is 0x0300, which is not a version of TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := serverConfig(t)
@@ -218,7 +226,9 @@ func pskConfigs(version uint16) (client, server *Config) {
 }
 
 func TestPreSharedKey(t *testing.T) {
-	withCertificate := func(_, s *Config) { s.Certificates = []Certificate{testCertificate(t, "server")} }
+	withCertificate := func(_, s *Config) {
+		s.Certificates = []Certificate{testCertificate(t, "server")}
+	}
 	for _, c := range []struct {
 		name     string
 		change   func(c, s *Config)
@@ -297,7 +307,8 @@ func TestPreSharedKeyOrCertificate(t *testing.T) {
 			client, _ := pskConfigs(version)
 			client.RootCAs = testPool(t, "ca.pem")
 			_, _, clientErr, serverErr := shake(t, client, serverConfig(t))
-			assert.EqualError(t, clientErr, "gnutls: the server presents a certificate and Config.ServerName is empty")
+			assert.EqualError(t, clientErr,
+				"gnutls: the server presents a certificate and Config.ServerName is empty")
 			assert.ErrorIs(t, serverErr, AlertBadCertificate)
 		})
 	}
@@ -335,7 +346,9 @@ func TestPreSharedKeysThatFail(t *testing.T) {
 			map[uint16]Alert{VersionTLS12: AlertInternalError, VersionTLS13: AlertInternalError},
 		},
 		{
-			"panic", func(_, s *Config) { s.GetPSK = func(context.Context, string) ([]byte, error) { panic("no table") } },
+			"panic", func(_, s *Config) {
+				s.GetPSK = func(context.Context, string) ([]byte, error) { panic("no table") }
+			},
 			"gnutls: handshake: looking up the pre-shared key: panic in a callback: no table", nil,
 			map[uint16]Alert{VersionTLS12: AlertInternalError, VersionTLS13: AlertInternalError},
 		},
@@ -362,7 +375,8 @@ func TestPreSharedKeySettingsThatCannotWork(t *testing.T) {
 	for _, c := range []struct{ name, identity, key, says string }{
 		{"no key", "client1", "", "gnutls: Config.PSKIdentity is set and PSKKey is empty"},
 		{"no identity", "", "key", "gnutls: Config.PSKKey is set and PSKIdentity is empty"},
-		{"identity with a NUL byte", "client1\x00admin", "key", "gnutls: Config.PSKIdentity holds a NUL byte"},
+		{"identity with a NUL byte", "client1\x00admin", "key",
+			"gnutls: Config.PSKIdentity holds a NUL byte"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig(t)
@@ -405,7 +419,8 @@ func TestGetPSKHasTheContextOfTheHandshake(t *testing.T) {
 
 func TestServerPicksTheCertificateForTheName(t *testing.T) {
 	server := &Config{}
-	for _, name := range []string{"wronghost", "server", "alpha", "beta", "server-rsa", "server-ed25519"} {
+	for _, name := range []string{"wronghost", "server", "alpha", "beta", "server-rsa",
+		"server-ed25519"} {
 		server.Certificates = append(server.Certificates, testCertificate(t, name))
 	}
 	for _, version := range bothVersions {
@@ -482,7 +497,8 @@ func TestServerWithNamesDoesTheRest(t *testing.T) {
 // TestServerPicksTheCertificateThatTheClientKnows: of several with one name.
 func TestServerPicksTheCertificateThatTheClientKnows(t *testing.T) {
 	for _, version := range bothVersions {
-		for signatures, want := range map[string]string{"RSA-PSS-RSAE-SHA256": "RSA", "ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256": "ECDSA", "EDDSA-ED25519": "Ed25519"} {
+		for signatures, want := range map[string]string{"RSA-PSS-RSAE-SHA256": "RSA",
+			"ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256": "ECDSA", "EDDSA-ED25519": "Ed25519"} {
 			t.Run(VersionName(version)+"/"+want, func(t *testing.T) {
 				server := &Config{}
 				for _, name := range []string{"server", "server-rsa", "server-ed25519"} {
@@ -510,7 +526,8 @@ func TestApplicationProtocols(t *testing.T) {
 			{"one in common", []string{"h2", "http/1.1"}, []string{"http/1.1"}, "http/1.1"},
 			{"client has none", nil, []string{"h2"}, ""},
 			{"server has none", []string{"h2"}, nil, ""},
-			{"the longest and the most", strings.Split("a b c d e f g "+strings.Repeat("x", 31), " "), []string{strings.Repeat("x", 31)}, strings.Repeat("x", 31)},
+			{"the longest and the most", strings.Split("a b c d e f g "+strings.Repeat("x", 31), " "),
+				[]string{strings.Repeat("x", 31)}, strings.Repeat("x", 31)},
 		} {
 			t.Run(VersionName(version)+"/"+c.name, func(t *testing.T) {
 				client, server := clientConfig(t), serverConfig(t)
@@ -522,7 +539,8 @@ func TestApplicationProtocols(t *testing.T) {
 		}
 		t.Run(VersionName(version)+"/nothing in common", func(t *testing.T) {
 			client, server := clientConfig(t), serverConfig(t)
-			client.MaxVersion, client.NextProtos, server.NextProtos = version, []string{"h2"}, []string{"h3", "h2c"}
+			client.MaxVersion, client.NextProtos, server.NextProtos = version, []string{"h2"}, []string{"h3",
+				"h2c"}
 			_, _, clientErr, serverErr := shake(t, client, server)
 			assert.ErrorIs(t, serverErr, CodeNoApplicationProtocol)
 			assert.ErrorIs(t, clientErr, AlertNoApplicationProtocol)
@@ -537,8 +555,10 @@ func TestApplicationProtocolsThatCannotWork(t *testing.T) {
 		says      string
 	}{
 		{"empty", []string{"h2", ""}, `gnutls: Config.NextProtos holds "", whose length is not 1 to 31`},
-		{"too long", []string{"h2", strings.Repeat("x", 32)}, `gnutls: Config.NextProtos holds "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", whose length is not 1 to 31`},
-		{"too many", strings.Split("1 2 3 4 5 6 7 8 9", " "), "gnutls: Config.NextProtos has 9 entries; GnuTLS takes 8"},
+		{"too long", []string{"h2", strings.Repeat("x", 32)},
+			`gnutls: Config.NextProtos holds "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", whose length is not 1 to 31`},
+		{"too many", strings.Split("1 2 3 4 5 6 7 8 9", " "),
+			"gnutls: Config.NextProtos has 9 entries; GnuTLS takes 8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := serverConfig(t)
@@ -585,7 +605,8 @@ func TestVersions(t *testing.T) {
 				defer conn.Close()
 				err := conn.HandshakeContext(waitContext(t))
 				require.ErrorIs(t, err, CodeNoProtocols)
-				assert.ErrorContains(t, err, "gnutls: setting the priorities: Config.Priority, MinVersion and MaxVersion leave nothing to negotiate")
+				assert.ErrorContains(t, err,
+					"gnutls: setting the priorities: Config.Priority, MinVersion and MaxVersion leave nothing to negotiate")
 				return
 			}
 			conn, s := connect(t, client, server)
@@ -597,9 +618,11 @@ func TestVersions(t *testing.T) {
 	for _, version := range []uint16{1, 0x0300, 0x0305, 0xfefd} {
 		t.Run(fmt.Sprintf("%#04x", version), func(t *testing.T) {
 			_, err := (&Config{MinVersion: version}).native(false)
-			assert.EqualError(t, err, fmt.Sprintf("gnutls: Config.MinVersion is 0x%04x, which is not a version of TLS", version))
+			assert.EqualError(t, err,
+				fmt.Sprintf("gnutls: Config.MinVersion is 0x%04x, which is not a version of TLS", version))
 			_, err = (&Config{MaxVersion: version}).native(false)
-			assert.EqualError(t, err, fmt.Sprintf("gnutls: Config.MaxVersion is 0x%04x, which is not a version of TLS", version))
+			assert.EqualError(t, err,
+				fmt.Sprintf("gnutls: Config.MaxVersion is 0x%04x, which is not a version of TLS", version))
 		})
 	}
 }
@@ -652,12 +675,17 @@ func TestPriorities(t *testing.T) {
 		group                string
 	}{
 		{"SECURE192", "SECURE192", "NORMAL", VersionTLS13, tls.TLS_AES_256_GCM_SHA384, "SECP384R1"},
-		{"SECURE192 on the server", "NORMAL", "SECURE192", VersionTLS13, tls.TLS_AES_256_GCM_SHA384, "SECP384R1"},
-		{"one cipher", "NORMAL:-CIPHER-ALL:+AES-128-GCM", "NORMAL", VersionTLS13, tls.TLS_AES_128_GCM_SHA256, ""},
-		{"one cipher and TLS 1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+CHACHA20-POLY1305", "NORMAL", VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, ""},
+		{"SECURE192 on the server", "NORMAL", "SECURE192", VersionTLS13, tls.TLS_AES_256_GCM_SHA384,
+			"SECP384R1"},
+		{"one cipher", "NORMAL:-CIPHER-ALL:+AES-128-GCM", "NORMAL", VersionTLS13,
+			tls.TLS_AES_128_GCM_SHA256, ""},
+		{"one cipher and TLS 1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+CHACHA20-POLY1305",
+			"NORMAL", VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, ""},
 		{"one group", "NORMAL:-GROUP-ALL:+GROUP-X25519", "NORMAL", VersionTLS13, 0, "X25519"},
 		{"finite field", "NORMAL:-GROUP-ALL:+GROUP-FFDHE2048", "NORMAL", VersionTLS13, 0, "FFDHE2048"},
-		{"the server's order", "NORMAL:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM", "NORMAL:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:%SERVER_PRECEDENCE", VersionTLS13, tls.TLS_AES_256_GCM_SHA384, ""},
+		{"the server's order", "NORMAL:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM",
+			"NORMAL:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:%SERVER_PRECEDENCE", VersionTLS13,
+			tls.TLS_AES_256_GCM_SHA384, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig(t)
@@ -683,11 +711,15 @@ func TestPriorities(t *testing.T) {
 func TestPrioritiesThatCannotBeParsed(t *testing.T) {
 	for _, c := range []struct{ priority, says string }{
 		{"NONSENSE", `gnutls: setting the priorities: Config.Priority is wrong at byte 0, "NONSENSE": `},
-		{"NORMAL:+NONSENSE:-VERS-TLS1.3", `gnutls: setting the priorities: Config.Priority is wrong at byte 7, "+NONSENSE:-VERS-TLS1.3": `},
-		{"NORMAL:-VERS-TLS1.3:bogus", `gnutls: setting the priorities: Config.Priority is wrong at byte 20, "bogus": `},
-		{"NORMAL:%BOGUS", `gnutls: setting the priorities: Config.Priority is wrong at byte 7, "%BOGUS": `},
+		{"NORMAL:+NONSENSE:-VERS-TLS1.3",
+			`gnutls: setting the priorities: Config.Priority is wrong at byte 7, "+NONSENSE:-VERS-TLS1.3": `},
+		{"NORMAL:-VERS-TLS1.3:bogus",
+			`gnutls: setting the priorities: Config.Priority is wrong at byte 20, "bogus": `},
+		{"NORMAL:%BOGUS",
+			`gnutls: setting the priorities: Config.Priority is wrong at byte 7, "%BOGUS": `},
 		{"NORMAL:", `gnutls: setting the priorities: Config.Priority is wrong at byte 7, "": `},
-		{"NORMAL:-CIPHER-ALL", "gnutls: setting the priorities: Config.Priority, MinVersion and MaxVersion leave nothing to negotiate: "},
+		{"NORMAL:-CIPHER-ALL",
+			"gnutls: setting the priorities: Config.Priority, MinVersion and MaxVersion leave nothing to negotiate: "},
 		{"NORMAL\x00:-VERS-TLS1.2", "gnutls: Config.Priority holds a NUL byte at byte 6"},
 	} {
 		for _, lowest := range []uint16{0, VersionTLS13} {
@@ -774,7 +806,8 @@ func keyLog(t *testing.T, log string) map[string]string {
 
 func TestKeyLog(t *testing.T) {
 	for _, version := range bothVersions {
-		labels := []string{"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"}
+		labels := []string{"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+			"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"}
 		if version == VersionTLS12 {
 			labels = []string{"CLIENT_RANDOM"}
 		}
@@ -800,7 +833,9 @@ func TestKeyLog(t *testing.T) {
 			wire := &recordedConn{Conn: cc}
 			c := Client(wire, client)
 			defer c.Close()
-			s := tls.Server(sc, &tls.Config{Certificates: []tls.Certificate{cryptoCertificate(testCertificate(t, "server"))}, KeyLogWriter: &theirs})
+			s := tls.Server(sc,
+				&tls.Config{Certificates: []tls.Certificate{cryptoCertificate(testCertificate(t, "server"))},
+					KeyLogWriter: &theirs})
 			clientErr, serverErr := shakeBoth(t, c, s)
 			require.NoError(t, clientErr)
 			require.NoError(t, serverErr)
@@ -813,7 +848,8 @@ func TestKeyLog(t *testing.T) {
 			server.KeyLogWriter = &ours
 			cc, sc := tcpPipe(t)
 			wire := &recordedConn{Conn: sc}
-			c := tls.Client(cc, &tls.Config{InsecureSkipVerify: true, MaxVersion: version, KeyLogWriter: &theirs})
+			c := tls.Client(cc,
+				&tls.Config{InsecureSkipVerify: true, MaxVersion: version, KeyLogWriter: &theirs})
 			s := Server(wire, server)
 			defer s.Close()
 			clientErr, serverErr := shakeBoth(t, c, s)
@@ -883,7 +919,8 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 			clientErr, serverErr := shakeConns(t, again, sAgain)
 			require.NoError(t, clientErr)
 			require.NoError(t, serverErr)
-			psk := &Config{PSKIdentity: "client1", PSKKey: testPSK, MaxVersion: version, Logger: logger, Priority: "NORMAL:-KX-ALL:+ECDHE-PSK"}
+			psk := &Config{PSKIdentity: "client1", PSKKey: testPSK, MaxVersion: version, Logger: logger,
+				Priority: "NORMAL:-KX-ALL:+ECDHE-PSK"}
 			_, _, clientErr, serverErr = shake(t, psk, &Config{GetPSK: server.GetPSK, Logger: logger})
 			require.NoError(t, clientErr)
 			require.NoError(t, serverErr)
@@ -922,7 +959,9 @@ func TestLoggerTellsOfHandshakes(t *testing.T) {
 	client.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c, _ := connect(t, client, serverConfig(t))
 	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
-	for _, part := range []string{`msg="handshake complete"`, `version="TLS 1.3"`, "resumed=false", "server_name=localhost", "peer=" + c.RemoteAddr().String(), "cipher=" + c.ConnectionState().CipherSuiteName} {
+	for _, part := range []string{`msg="handshake complete"`, `version="TLS 1.3"`, "resumed=false",
+		"server_name=localhost", "peer=" + c.RemoteAddr().String(), "cipher=" +
+			c.ConnectionState().CipherSuiteName} {
 		assert.Contains(t, log.String(), part)
 	}
 }

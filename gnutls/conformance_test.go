@@ -165,7 +165,8 @@ func TestVerifyErrorOfAResumedSession(t *testing.T) {
 
 // TestKeyingMaterialOfOldVersions is right or an error, and never zeros.
 func TestKeyingMaterialOfOldVersions(t *testing.T) {
-	for version, name := range map[uint16]string{0x0301: "TLS1.0", 0x0302: "TLS1.1", VersionTLS12: "TLS1.2"} {
+	for version, name := range map[uint16]string{0x0301: "TLS1.0", 0x0302: "TLS1.1",
+		VersionTLS12: "TLS1.2"} {
 		t.Run(name, func(t *testing.T) {
 			client, server := clientConfig(t), serverConfig(t)
 			client.Priority = "NORMAL:-VERS-ALL:+VERS-" + name + ":+SIGN-ALL:%VERIFY_ALLOW_SIGN_WITH_SHA1"

@@ -17,7 +17,8 @@ import (
 
 // allAlerts are those of RFC 8446 section 6, those of earlier versions, and some
 // that nobody has defined.
-var allAlerts = []byte{0, 10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 90,
+var allAlerts = []byte{0, 10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60,
+	70, 71, 80, 86, 90,
 	100, 109, 110, 111, 112, 113, 114, 115, 116, 120, 5, 99, 255}
 
 const (
@@ -40,7 +41,8 @@ func TestEachAlertAfterTheHandshake(t *testing.T) {
 							continue // half of them will do
 						}
 						alert, half := description, half
-						name := fmt.Sprintf("%s/%s/level %d/alert %d/half closed %v", VersionName(version), side, level, alert, half)
+						name := fmt.Sprintf("%s/%s/level %d/alert %d/half closed %v", VersionName(version), side,
+							level, alert, half)
 						p := newMemPipe()
 						own, peer, clientErr, serverErr := p.shake(client, server)
 						require.NoError(t, clientErr)
@@ -54,7 +56,9 @@ func TestEachAlertAfterTheHandshake(t *testing.T) {
 						}
 						sent := toPeer.received
 						peer.writing.turn.take()
-						peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(level, alert, out) })
+						peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+							return s.Alert(level, alert, out)
+						})
 						peer.giveWriter()
 						_, err := peer.Write([]byte("x"))
 						require.NoError(t, err, name)
@@ -65,7 +69,8 @@ func TestEachAlertAfterTheHandshake(t *testing.T) {
 						case alert == closeNotify:
 							assert.Equal(t, io.EOF, err, name)
 							fatal = level == cgnutls.Fatal
-						case version == VersionTLS13 && alert == userCanceled, version == VersionTLS12 && level == cgnutls.Warning:
+						case version == VersionTLS13 && alert == userCanceled, version == VersionTLS12 &&
+							level == cgnutls.Warning:
 							assert.NoError(t, err, name)
 							assert.Equal(t, "x", string(buf[:n]), name)
 						default:
@@ -103,7 +108,8 @@ var stages = []stage{
 
 // atStage runs a handshake up to a stage, where send is called, and closes. It
 // returns the error of the Conn and what that sent in answer.
-func atStage(t *testing.T, at stage, send func(p *tls13peer.Conn)) (*Conn, []tls13peer.Record, error) {
+func atStage(t *testing.T, at stage, send func(p *tls13peer.Conn)) (*Conn, []tls13peer.Record,
+	error) {
 	t.Helper()
 	cc, sc := tcpPipe(t)
 	var conn *Conn
@@ -209,8 +215,10 @@ func TestEachMessageDuringTheHandshake(t *testing.T) {
 // that many bytes.
 func FuzzRecords(f *testing.F) {
 	for _, seed := range [][]byte{
-		{21, 2, 1, 0}, {21, 2, 1, 90, 21, 2, 1, 0}, {21, 2, 2, 80}, {22, 5, 24, 0, 0, 1, 1}, {22, 4, 20, 0, 0, 0},
-		{23, 0, 23, 1, 'x'}, {22, 2, 4, 0, 22, 3, 0, 1, 0}, {20, 1, 1}, {99, 0}, {22, 5, 24, 0, 0, 1, 0, 23, 1, 'x'},
+		{21, 2, 1, 0}, {21, 2, 1, 90, 21, 2, 1, 0}, {21, 2, 2, 80}, {22, 5, 24, 0, 0, 1, 1},
+		{22, 4, 20, 0, 0, 0},
+		{23, 0, 23, 1, 'x'}, {22, 2, 4, 0, 22, 3, 0, 1, 0}, {20, 1, 1}, {99, 0},
+		{22, 5, 24, 0, 0, 1, 0, 23, 1, 'x'},
 	} {
 		f.Add(true, seed)
 		f.Add(false, seed)
@@ -335,7 +343,8 @@ func TestEachAlertDuringTheHandshakeOfTLS12(t *testing.T) {
 				for _, alert := range []byte{0, 10, 40, 42, 80, 90, 100, 112, 255} {
 					name := fmt.Sprintf("%s/message %d/level %d/alert %d", side, before, level, alert)
 					cc, sc := tcpPipe(t)
-					i := &interloper{Conn: cc, before: before, alert: []byte{level, alert}, cut: level == 2 || alert == closeNotify}
+					i := &interloper{Conn: cc, before: before, alert: []byte{level, alert}, cut: level == 2 ||
+						alert == closeNotify}
 					var own, peer *Conn
 					if side == "client" {
 						own, peer = Client(i, client), Server(sc, server)
@@ -382,7 +391,8 @@ func TestEachAlertDuringAWrite(t *testing.T) {
 				}
 				name := fmt.Sprintf("%s/level %d/alert %d", VersionName(version), level, alert)
 				cc, sc := tcpPipe(t)
-				g := &gate{Conn: cc, shut: make(chan struct{}), waiting: make(chan struct{}), open: make(chan struct{})}
+				g := &gate{Conn: cc, shut: make(chan struct{}), waiting: make(chan struct{}),
+					open: make(chan struct{})}
 				own, peer := Client(g, client), Server(sc, server)
 				clientErr, serverErr := shakeConns(t, own, peer)
 				require.NoError(t, clientErr)
@@ -396,7 +406,9 @@ func TestEachAlertDuringAWrite(t *testing.T) {
 				}()
 				<-g.waiting
 				peer.writing.turn.take()
-				peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(level, alert, out) })
+				peer.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+					return s.Alert(level, alert, out)
+				})
 				peer.giveWriter()
 				_, err := peer.Write([]byte("x"))
 				require.NoError(t, err)

@@ -151,7 +151,8 @@ func (p *memPipe) shake(client, server *Config) (c, s *Conn, clientErr, serverEr
 
 // shakeEarly is shake with a client that resumes a session, unless that is nil,
 // and sends early data.
-func (p *memPipe) shakeEarly(client, server *Config, d *SessionData) (c, s *Conn, clientErr, serverErr error) {
+func (p *memPipe) shakeEarly(client, server *Config, d *SessionData) (c, s *Conn, clientErr,
+	serverErr error) {
 	c, s = Client(p.client(), client), Server(p.server(), server)
 	if d != nil {
 		c.Resume(d)
@@ -196,7 +197,8 @@ func flip(n int) func(int, []byte) ([]byte, bool) {
 func pairOf(t testing.TB, version uint16) (client, server *Config) {
 	client = clientConfig(t)
 	client.MinVersion, client.MaxVersion = version, version
-	client.Certificates = []Certificate{issue(t, testCertificate(t, "weak").PrivateKey.(crypto.Signer), nil)}
+	client.Certificates = []Certificate{issue(t, testCertificate(t, "weak").PrivateKey.(crypto.Signer),
+		nil)}
 	client.SessionTicketsDisabled = true
 	server = &Config{
 		Certificates:           []Certificate{testCertificate(t, "server-ed25519")},
@@ -327,25 +329,41 @@ var wrongInputs = []struct {
 	{"half a record", record(22, 1, 0, 1, 0, 3, 3)[:9], io.ErrUnexpectedEOF, io.ErrUnexpectedEOF, 0},
 	{"half a message", record(22, 1, 0, 1, 0, 3, 3), io.ErrUnexpectedEOF, io.ErrUnexpectedEOF, 0},
 	{"zeros", make([]byte, 1000), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"the same byte over and over", bytes.Repeat([]byte{0xa5}, 1000), io.ErrUnexpectedEOF, CodeUnexpectedPacket, 0},
-	{"plain HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"an SSH banner", []byte("SSH-2.0-OpenSSH_9.2\r\n"), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"a record longer than any", append([]byte{22, 3, 3, 0xff, 0xff, 1}, make([]byte, 0xfffe)...), CodeRecordOverflow, CodeRecordOverflow, AlertRecordOverflow},
-	{"a record a byte too long", append([]byte{22, 3, 3, 0x48, 0x01, 1}, make([]byte, 0x4800)...), CodeRecordOverflow, CodeRecordOverflow, AlertRecordOverflow},
-	{"an unknown version", append([]byte{22, 9, 9, 0, 4}, 1, 0, 0, 0), CodeUnsupportedVersion, CodeUnsupportedVersion, AlertProtocolVersion},
-	{"an empty record", record(22), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"application data", record(23, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
+	{"the same byte over and over", bytes.Repeat([]byte{0xa5}, 1000), io.ErrUnexpectedEOF,
+		CodeUnexpectedPacket, 0},
+	{"plain HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), CodeUnexpectedPacket,
+		CodeUnexpectedPacket, AlertUnexpectedMessage},
+	{"an SSH banner", []byte("SSH-2.0-OpenSSH_9.2\r\n"), CodeUnexpectedPacket, CodeUnexpectedPacket,
+		AlertUnexpectedMessage},
+	{"a record longer than any", append([]byte{22, 3, 3, 0xff, 0xff, 1}, make([]byte, 0xfffe)...),
+		CodeRecordOverflow, CodeRecordOverflow, AlertRecordOverflow},
+	{"a record a byte too long", append([]byte{22, 3, 3, 0x48, 0x01, 1}, make([]byte, 0x4800)...),
+		CodeRecordOverflow, CodeRecordOverflow, AlertRecordOverflow},
+	{"an unknown version", append([]byte{22, 9, 9, 0, 4}, 1, 0, 0, 0), CodeUnsupportedVersion,
+		CodeUnsupportedVersion, AlertProtocolVersion},
+	{"an empty record", record(22), CodeUnexpectedPacket, CodeUnexpectedPacket,
+		AlertUnexpectedMessage},
+	{"application data", record(23, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket,
+		AlertUnexpectedMessage},
 	{"a change of cipher", record(20, 1), io.ErrUnexpectedEOF, CodeUnexpectedPacket, 0},
-	{"changes of cipher without end", bytes.Repeat(record(20, 1), 1000), tooManyEmptyPackets, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"a heartbeat", record(24, 1, 0, 16, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"an unknown kind of record", record(99, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
-	{"a Finished", record(22, 20, 0, 0, 4, 1, 2, 3, 4), unexpectedHandshakePacket, unexpectedHandshakePacket, AlertUnexpectedMessage},
+	{"changes of cipher without end", bytes.Repeat(record(20, 1), 1000), tooManyEmptyPackets,
+		CodeUnexpectedPacket, AlertUnexpectedMessage},
+	{"a heartbeat", record(24, 1, 0, 16, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket,
+		AlertUnexpectedMessage},
+	{"an unknown kind of record", record(99, 1, 2, 3), CodeUnexpectedPacket, CodeUnexpectedPacket,
+		AlertUnexpectedMessage},
+	{"a Finished", record(22, 20, 0, 0, 4, 1, 2, 3, 4), unexpectedHandshakePacket,
+		unexpectedHandshakePacket, AlertUnexpectedMessage},
 	{"a fatal alert", record(21, 2, 40), AlertHandshakeFailure, AlertHandshakeFailure, 0},
-	{"half an alert", record(21, 2), CodeUnexpectedPacket, CodeUnexpectedPacket, AlertUnexpectedMessage},
+	{"half an alert", record(21, 2), CodeUnexpectedPacket, CodeUnexpectedPacket,
+		AlertUnexpectedMessage},
 	{"a close_notify", record(21, 1, 0), io.ErrUnexpectedEOF, io.ErrUnexpectedEOF, 0},
-	{"a hello of SSL 2", []byte{0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 0x10}, io.ErrUnexpectedEOF, CodeUnexpectedPacket, 0},
-	{"a hello without an end", bytes.Join([][]byte{record(22, append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 16380)...)...),
-		bytes.Repeat(record(22, make([]byte, 16384)...), 200)}, nil), handshakeTooLarge, handshakeTooLarge, AlertDecodeError},
+	{"a hello of SSL 2", []byte{0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 0x10}, io.ErrUnexpectedEOF,
+		CodeUnexpectedPacket, 0},
+	{"a hello without an end",
+		bytes.Join([][]byte{record(22, append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 16380)...)...),
+			bytes.Repeat(record(22, make([]byte, 16384)...), 200)}, nil), handshakeTooLarge,
+		handshakeTooLarge, AlertDecodeError},
 }
 
 func TestClientOfAServerThatSpeaksNonsense(t *testing.T) {
@@ -553,11 +571,16 @@ func TestWrongRecordsAfterTheHandshake(t *testing.T) {
 		is    error
 		alert Alert
 	}{
-		{"changed text", func(r []byte) []byte { r[len(r)-1] ^= 1; return r }, CodeDecryptionFailed, AlertBadRecordMAC},
-		{"changed header", func(r []byte) []byte { r[4]--; return r[:len(r)-1] }, CodeDecryptionFailed, AlertBadRecordMAC},
-		{"longer than any", func(r []byte) []byte { return append([]byte{23, 3, 3, 0xff, 0xff}, make([]byte, 0xffff)...) }, CodeRecordOverflow, AlertRecordOverflow},
+		{"changed text", func(r []byte) []byte { r[len(r)-1] ^= 1; return r }, CodeDecryptionFailed,
+			AlertBadRecordMAC},
+		{"changed header", func(r []byte) []byte { r[4]--; return r[:len(r)-1] }, CodeDecryptionFailed,
+			AlertBadRecordMAC},
+		{"longer than any", func(r []byte) []byte {
+			return append([]byte{23, 3, 3, 0xff, 0xff}, make([]byte, 0xffff)...)
+		}, CodeRecordOverflow, AlertRecordOverflow},
 		{"not encrypted", func([]byte) []byte { return record(23, []byte("plain")...) }, nil, 0},
-		{"plain HTTP", func([]byte) []byte { return []byte("GET / HTTP/1.1\r\n\r\n") }, CodeUnexpectedPacket, AlertUnexpectedMessage},
+		{"plain HTTP", func([]byte) []byte { return []byte("GET / HTTP/1.1\r\n\r\n") },
+			CodeUnexpectedPacket, AlertUnexpectedMessage},
 		{"alert that is not encrypted", func([]byte) []byte { return record(21, 2, 40) }, nil, 0},
 		{"close_notify that is not encrypted", func([]byte) []byte { return record(21, 1, 0) }, nil, 0},
 		{"half a record", func(r []byte) []byte { return r[:len(r)/2] }, io.ErrUnexpectedEOF, 0},
@@ -573,7 +596,9 @@ func TestWrongRecordsAfterTheHandshake(t *testing.T) {
 					}
 					_, err := from.Write([]byte(data))
 					require.NoError(t, err)
-					p.receiver(direction).setFilter(func(_ int, b []byte) ([]byte, bool) { return c.wrong(b), true })
+					p.receiver(direction).setFilter(func(_ int, b []byte) ([]byte, bool) {
+						return c.wrong(b), true
+					})
 					_, err = from.Write([]byte("more data"))
 					require.NoError(t, err)
 
@@ -877,8 +902,14 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 		"pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
 	}
 	read := func(_ context.Context, c *Conn) error { _, err := c.Read(make([]byte, 1)); return err }
-	write := func(_ context.Context, c *Conn) error { _, err := c.Write(make([]byte, much)); return err }
-	sessionData := func(ctx context.Context, c *Conn) error { _, err := c.SessionData(ctx); return err }
+	write := func(_ context.Context, c *Conn) error {
+		_, err := c.Write(make([]byte, much))
+		return err
+	}
+	sessionData := func(ctx context.Context, c *Conn) error {
+		_, err := c.SessionData(ctx)
+		return err
+	}
 	closeWrite := func(_ context.Context, c *Conn) error { return c.CloseWrite() }
 	for name, transport := range transports {
 		for _, version := range bothVersions {
@@ -986,19 +1017,21 @@ func TestCloseFromCallbacks(t *testing.T) {
 			},
 			"Sign": func(_, s *Config, _, closeServer func()) {
 				key := s.Certificates[0].PrivateKey.(crypto.Signer)
-				s.Certificates[0].PrivateKey = &testSigner{Signer: key, sign: func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-					closeServer()
-					return key.Sign(rand.Reader, digest, opts)
-				}}
+				s.Certificates[0].PrivateKey = &testSigner{Signer: key,
+					sign: func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+						closeServer()
+						return key.Sign(rand.Reader, digest, opts)
+					}}
 			},
 			"Sign of the client": func(c, s *Config, closeClient, _ func()) {
 				c.Certificates = []Certificate{testCertificate(t, "client")}
 				s.ClientAuth, s.ClientCAs = RequireAndVerifyClientCert, testPool(t, "ca.pem")
 				key := c.Certificates[0].PrivateKey.(crypto.Signer)
-				c.Certificates[0].PrivateKey = &testSigner{Signer: key, sign: func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-					closeClient()
-					return key.Sign(rand.Reader, digest, opts)
-				}}
+				c.Certificates[0].PrivateKey = &testSigner{Signer: key,
+					sign: func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+						closeClient()
+						return key.Sign(rand.Reader, digest, opts)
+					}}
 			},
 		} {
 			t.Run(VersionName(version)+"/"+name, func(t *testing.T) {

@@ -83,7 +83,8 @@ func (c *Conn) drain() (expecting bool) {
 	}
 	putBuffer(scratch)
 	cs := c.state.Load()
-	return !c.reading.heard && c.reading.err == nil && c.fatal() == nil && !c.config.SessionTicketsDisabled &&
+	return !c.reading.heard && c.reading.err == nil && c.fatal() == nil &&
+		!c.config.SessionTicketsDisabled &&
 		cs.Version == VersionTLS13 && !cs.noTickets()
 }
 

@@ -32,35 +32,46 @@ func (c *Conn) ChannelBinding(kind BindingKind) ([]byte, error) {
 	switch kind {
 	case BindingExporter:
 		var secret bool
-		if err := c.withSession(func(s *cgnutls.Session) { secret = s.ExtendedMasterSecret() }); err != nil {
+		if err := c.withSession(func(s *cgnutls.Session) {
+			secret = s.ExtendedMasterSecret()
+		}); err != nil {
 			return nil, err
 		}
 		if c.ConnectionState().Version < VersionTLS13 && !secret {
-			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("no extended master secret: %w", CodeNotAvailable)}
+			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable,
+				Err: fmt.Errorf("no extended master secret: %w", CodeNotAvailable)}
 		}
 		return c.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 	case BindingServerEndPoint:
 		if !cgnutls.AtLeast("3.7.2") {
-			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("GnuTLS %s has no tls-server-end-point: %w", LibraryVersion(), CodeNotAvailable)}
+			return nil,
+				&Error{Op: "channel binding", Code: CodeNotAvailable,
+					Err: fmt.Errorf("GnuTLS %s has no tls-server-end-point: %w", LibraryVersion(),
+						CodeNotAvailable)}
 		}
 		native = cgnutls.BindingServerEnd
 	case BindingUnique:
 		cs := c.ConnectionState()
 		var secret bool
-		if err := c.withSession(func(s *cgnutls.Session) { secret = s.ExtendedMasterSecret() }); err != nil {
+		if err := c.withSession(func(s *cgnutls.Session) {
+			secret = s.ExtendedMasterSecret()
+		}); err != nil {
 			return nil, err
 		}
 		if cs.DidResume && !secret {
 			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf(
-				"a session that was resumed without the extended master secret has no tls-unique: %w", CodeNotAvailable)}
+				"a session that was resumed without the extended master secret has no tls-unique: %w",
+				CodeNotAvailable)}
 		}
 		if cs.Version == VersionTLS13 {
-			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable, Err: fmt.Errorf("TLS 1.3 has no tls-unique: %w", CodeNotAvailable)}
+			return nil, &Error{Op: "channel binding", Code: CodeNotAvailable,
+				Err: fmt.Errorf("TLS 1.3 has no tls-unique: %w", CodeNotAvailable)}
 		}
 	default:
 		return nil, fmt.Errorf("gnutls: unknown kind of channel binding %d", kind)
 	}
-	return c.derive("channel binding", func(s *cgnutls.Session) ([]byte, cgnutls.Code) { return s.ChannelBinding(native) })
+	return c.derive("channel binding",
+		func(s *cgnutls.Session) ([]byte, cgnutls.Code) { return s.ChannelBinding(native) })
 }
 
 // ExportKeyingMaterial returns length bytes of keying material for a label,
@@ -73,7 +84,10 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, length int) ([
 	}
 	const op, maxOld = "exporting keying material", 200
 	if v := c.ConnectionState().Version; v != 0 && v < VersionTLS12 && length > maxOld {
-		return nil, &Error{Op: op, Code: CodeInvalidRequest, Err: fmt.Errorf("%d bytes were asked for, and %s has %d at most", length, VersionName(v), maxOld)}
+		return nil,
+			&Error{Op: op, Code: CodeInvalidRequest,
+				Err: fmt.Errorf("%d bytes were asked for, and %s has %d at most", length, VersionName(v),
+					maxOld)}
 	}
 	return c.derive(op, func(s *cgnutls.Session) ([]byte, cgnutls.Code) {
 		return s.Export(label, context, context != nil, length)
@@ -93,5 +107,6 @@ func (c *Conn) derive(op string, f func(*cgnutls.Session) ([]byte, cgnutls.Code)
 }
 
 func duringHandshake(op string) error {
-	return &Error{Op: op, Code: CodeDuringHandshake, Err: fmt.Errorf("the handshake is not complete: %w", CodeDuringHandshake)}
+	return &Error{Op: op, Code: CodeDuringHandshake,
+		Err: fmt.Errorf("the handshake is not complete: %w", CodeDuringHandshake)}
 }

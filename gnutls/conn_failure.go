@@ -55,7 +55,8 @@ func (c *Conn) fatal() error {
 
 // truncated is the error of a connection that ended without close_notify.
 func truncated(op string) error {
-	return &Error{Op: op, Code: CodePrematureTermination, Err: fmt.Errorf("the connection ended without close_notify: %w", io.ErrUnexpectedEOF)}
+	return &Error{Op: op, Code: CodePrematureTermination,
+		Err: fmt.Errorf("the connection ended without close_notify: %w", io.ErrUnexpectedEOF)}
 }
 
 // failureOf turns a result code of GnuTLS into an error.
@@ -157,7 +158,8 @@ func (c *Conn) forgetSession() {
 // alertFor tells the peer about an error. The caller holds the turn of writing.
 func (c *Conn) alertFor(code cgnutls.Code) {
 	switch code {
-	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.SessionEOF, cgnutls.InvalidSession:
+	case cgnutls.FatalAlertReceived, cgnutls.PrematureTermination, cgnutls.SessionEOF,
+		cgnutls.InvalidSession:
 		return
 	}
 	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.AlertFor(code, out) })

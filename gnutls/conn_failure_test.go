@@ -30,13 +30,25 @@ var afterHandshakes = []struct {
 	is    error
 	alert Alert
 }{
-	{"a Finished", func(p *tls13peer.Conn) error { return p.SendMessage(messageFinished, make([]byte, 32)) }, unexpectedPacket, AlertUnexpectedMessage},
-	{"a ClientHello", func(p *tls13peer.Conn) error { return p.SendMessage(messageClientHello, make([]byte, 50)) }, unexpectedPacket, AlertUnexpectedMessage},
-	{"an unknown message", func(p *tls13peer.Conn) error { return p.SendMessage(99, nil) }, unexpectedPacket, AlertUnexpectedMessage},
-	{"a KeyUpdate with a wrong request", func(p *tls13peer.Conn) error { return p.SendMessage(messageKeyUpdate, []byte{2}) }, nil, AlertIllegalParameter},
-	{"a KeyUpdate that is too long", func(p *tls13peer.Conn) error { return p.SendMessage(messageKeyUpdate, []byte{0, 0}) }, CodeUnexpectedPacketLength, AlertDecodeError},
-	{"an unknown record", func(p *tls13peer.Conn) error { return p.SendRecord(99, []byte("x")) }, nil, AlertUnexpectedMessage},
-	{"half an alert", func(p *tls13peer.Conn) error { return p.SendRecord(tls13peer.RecordAlert, []byte{2}) }, CodeUnexpectedPacket, AlertUnexpectedMessage},
+	{"a Finished", func(p *tls13peer.Conn) error {
+		return p.SendMessage(messageFinished, make([]byte, 32))
+	}, unexpectedPacket, AlertUnexpectedMessage},
+	{"a ClientHello", func(p *tls13peer.Conn) error {
+		return p.SendMessage(messageClientHello, make([]byte, 50))
+	}, unexpectedPacket, AlertUnexpectedMessage},
+	{"an unknown message", func(p *tls13peer.Conn) error { return p.SendMessage(99, nil) },
+		unexpectedPacket, AlertUnexpectedMessage},
+	{"a KeyUpdate with a wrong request", func(p *tls13peer.Conn) error {
+		return p.SendMessage(messageKeyUpdate, []byte{2})
+	}, nil, AlertIllegalParameter},
+	{"a KeyUpdate that is too long", func(p *tls13peer.Conn) error {
+		return p.SendMessage(messageKeyUpdate, []byte{0, 0})
+	}, CodeUnexpectedPacketLength, AlertDecodeError},
+	{"an unknown record", func(p *tls13peer.Conn) error { return p.SendRecord(99, []byte("x")) }, nil,
+		AlertUnexpectedMessage},
+	{"half an alert", func(p *tls13peer.Conn) error {
+		return p.SendRecord(tls13peer.RecordAlert, []byte{2})
+	}, CodeUnexpectedPacket, AlertUnexpectedMessage},
 	{"garbage", func(p *tls13peer.Conn) error {
 		_, err := p.Conn.Write(append([]byte{23, 3, 3, 0, 40}, make([]byte, 40)...))
 		return err
@@ -172,8 +184,10 @@ func (g *gate) Write(p []byte) (int, error) {
 // returns the error, and Close waits for that.
 func TestFatalAlertDuringAWrite(t *testing.T) {
 	cc, sc := tcpPipe(t)
-	g := &gate{Conn: sameAddr{cc}, shut: make(chan struct{}), waiting: make(chan struct{}), open: make(chan struct{})}
-	c, s := Client(g, clientConfig(t)), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: scriptIdentity(t)})
+	g := &gate{Conn: sameAddr{cc}, shut: make(chan struct{}), waiting: make(chan struct{}),
+		open: make(chan struct{})}
+	c, s := Client(g, clientConfig(t)), tls13peer.NewServer(sc,
+		tls13peer.ServerScript{Identity: scriptIdentity(t)})
 	done := make(chan error, 1)
 	go func() { done <- s.Handshake() }()
 	require.NoError(t, c.HandshakeContext(waitContext(t)))
@@ -204,7 +218,8 @@ func TestFatalAlertDuringAWrite(t *testing.T) {
 	assert.Less(t, r.n, length)
 	require.NotEmpty(t, all)
 	last := len(all) - 1
-	assert.Equal(t, tls13peer.Record{Type: tls13peer.RecordAlert, Data: []byte{2, byte(AlertUnexpectedMessage)}}, all[last])
+	assert.Equal(t, tls13peer.Record{Type: tls13peer.RecordAlert,
+		Data: []byte{2, byte(AlertUnexpectedMessage)}}, all[last])
 	got := 0
 	for _, r := range all[:last] {
 		assert.Equal(t, tls13peer.RecordApplicationData, r.Type)
@@ -235,8 +250,10 @@ func TestFatalErrorEndsAWriteThatWaits(t *testing.T) {
 func TestSessionOfAFailedConnectionIsForgotten(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		for name, send := range map[string]func(s *tls13peer.Server) error{
-			"own alert":    func(s *tls13peer.Server) error { return s.SendMessage(messageFinished, nil) },
-			"peer's alert": func(s *tls13peer.Server) error { return s.SendRecord(tls13peer.RecordAlert, []byte{2, 80}) },
+			"own alert": func(s *tls13peer.Server) error { return s.SendMessage(messageFinished, nil) },
+			"peer's alert": func(s *tls13peer.Server) error {
+				return s.SendRecord(tls13peer.RecordAlert, []byte{2, 80})
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				pool := new(TicketPool)

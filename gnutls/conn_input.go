@@ -120,7 +120,8 @@ func (in *input) readSocket(fd uintptr) bool {
 	case nil:
 		in.err = io.EOF
 	default:
-		in.err = &net.OpError{Op: "read", Net: in.conn.LocalAddr().Network(), Source: in.conn.LocalAddr(), Addr: in.conn.RemoteAddr(), Err: os.NewSyscallError("read", err)}
+		in.err = &net.OpError{Op: "read", Net: in.conn.LocalAddr().Network(), Source: in.conn.LocalAddr(),
+			Addr: in.conn.RemoteAddr(), Err: os.NewSyscallError("read", err)}
 	}
 	return true
 }

@@ -27,14 +27,16 @@ func sameState(t *testing.T, ours ConnectionState, theirs tls.ConnectionState) {
 	assert.Equal(t, tls.VersionName(theirs.Version), VersionName(ours.Version))
 	assert.Equal(t, theirs.CipherSuite, ours.CipherSuite)
 	// crypto/tls says WITH in the names of TLS 1.2, GnuTLS does not.
-	assert.Equal(t, strings.Replace(tls.CipherSuiteName(theirs.CipherSuite), "_WITH_", "_", 1), ours.CipherSuiteName)
+	assert.Equal(t, strings.Replace(tls.CipherSuiteName(theirs.CipherSuite), "_WITH_", "_", 1),
+		ours.CipherSuiteName)
 	assert.Equal(t, theirs.DidResume, ours.DidResume)
 	assert.Equal(t, theirs.NegotiatedProtocol, ours.NegotiatedProtocol)
 	assert.Equal(t, theirs.ServerName, ours.ServerName)
 }
 
 // groups are those that crypto/tls and GnuTLS share, by the name of GnuTLS.
-var groups = map[string]tls.CurveID{"SECP256R1": tls.CurveP256, "SECP384R1": tls.CurveP384, "SECP521R1": tls.CurveP521, "X25519": tls.X25519}
+var groups = map[string]tls.CurveID{"SECP256R1": tls.CurveP256, "SECP384R1": tls.CurveP384,
+	"SECP521R1": tls.CurveP521, "X25519": tls.X25519}
 
 func raw(certs []*x509.Certificate) (list [][]byte) {
 	for _, cert := range certs {
@@ -61,7 +63,8 @@ func sameKeyingMaterial(t *testing.T, ours *Conn, theirs tls.ConnectionState) {
 
 	want, err := theirs.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
 	if theirs.Version == VersionTLS12 {
-		want, err = theirs.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32) // RFC 9266 section 2
+		// RFC 9266 section 2
+		want, err = theirs.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 	}
 	require.NoError(t, err)
 	binding, err := ours.ChannelBinding(BindingExporter)
@@ -167,7 +170,8 @@ func TestChannelBindingsOfBothEnds(t *testing.T) {
 		for _, resumed := range []bool{false, true} {
 			for _, cert := range []string{"server", "server-rsa", "server-ed25519"} {
 				t.Run(fmt.Sprintf("%s/resumed %t/%s", VersionName(version), resumed, cert), func(t *testing.T) {
-					client, server := clientConfig(t), &Config{Certificates: []Certificate{testCertificate(t, cert)}}
+					client, server := clientConfig(t),
+						&Config{Certificates: []Certificate{testCertificate(t, cert)}}
 					client.MaxVersion = version
 					c, s := connect(t, client, server)
 					group := c.ConnectionState().Group
@@ -223,7 +227,8 @@ func TestDerivedKeysThatCannotBe(t *testing.T) {
 			c, s := connect(t, client, serverConfig(t))
 			for _, length := range []int{0, -1} {
 				_, err := c.ExportKeyingMaterial("label", nil, length)
-				assert.EqualError(t, err, fmt.Sprintf("gnutls: %d bytes of keying material were asked for", length))
+				assert.EqualError(t, err,
+					fmt.Sprintf("gnutls: %d bytes of keying material were asked for", length))
 			}
 			_, err := c.ChannelBinding(BindingKind(99))
 			assert.EqualError(t, err, "gnutls: unknown kind of channel binding 99")
@@ -267,15 +272,20 @@ func TestStateOfGroupsThatCryptoTLSLacks(t *testing.T) {
 		priority, group, cipher string
 		number                  uint16
 	}{
-		{"NORMAL:-VERS-TLS1.3:-KX-ALL:+RSA:-CIPHER-ALL:+AES-128-GCM", "", "TLS_RSA_AES_128_GCM_SHA256", tls.TLS_RSA_WITH_AES_128_GCM_SHA256},
-		{"NORMAL:-VERS-TLS1.3:-KX-ALL:+DHE-RSA:-CIPHER-ALL:+AES-128-GCM:-GROUP-ALL:+GROUP-FFDHE2048", "FFDHE2048", "TLS_DHE_RSA_AES_128_GCM_SHA256", 0x009e},
-		{"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-CCM:-GROUP-ALL:+GROUP-FFDHE3072", "FFDHE3072", "TLS_AES_128_CCM_SHA256", 0x1304},
-		{"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X448", "X448", "TLS_CHACHA20_POLY1305_SHA256", tls.TLS_CHACHA20_POLY1305_SHA256},
+		{"NORMAL:-VERS-TLS1.3:-KX-ALL:+RSA:-CIPHER-ALL:+AES-128-GCM", "", "TLS_RSA_AES_128_GCM_SHA256",
+			tls.TLS_RSA_WITH_AES_128_GCM_SHA256},
+		{"NORMAL:-VERS-TLS1.3:-KX-ALL:+DHE-RSA:-CIPHER-ALL:+AES-128-GCM:-GROUP-ALL:+GROUP-FFDHE2048",
+			"FFDHE2048", "TLS_DHE_RSA_AES_128_GCM_SHA256", 0x009e},
+		{"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-CCM:-GROUP-ALL:+GROUP-FFDHE3072",
+			"FFDHE3072", "TLS_AES_128_CCM_SHA256", 0x1304},
+		{"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X448", "X448",
+			"TLS_CHACHA20_POLY1305_SHA256", tls.TLS_CHACHA20_POLY1305_SHA256},
 	} {
 		t.Run(c.cipher+" "+c.group, func(t *testing.T) {
 			client := clientConfig(t)
 			client.Priority = c.priority
-			conn, s := connect(t, client, &Config{Certificates: []Certificate{testCertificate(t, "server-rsa")}})
+			conn, s := connect(t, client,
+				&Config{Certificates: []Certificate{testCertificate(t, "server-rsa")}})
 			echo(t, conn, s)
 			for _, cs := range []ConnectionState{conn.ConnectionState(), s.ConnectionState()} {
 				assert.Equal(t, c.group, cs.Group)
@@ -287,7 +297,8 @@ func TestStateOfGroupsThatCryptoTLSLacks(t *testing.T) {
 }
 
 func TestVersionName(t *testing.T) {
-	for version, name := range map[uint16]string{VersionTLS10: "TLS 1.0", VersionTLS11: "TLS 1.1", VersionTLS12: "TLS 1.2", VersionTLS13: "TLS 1.3", 0x0305: "0x0305", 0: "0x0000"} {
+	for version, name := range map[uint16]string{VersionTLS10: "TLS 1.0", VersionTLS11: "TLS 1.1",
+		VersionTLS12: "TLS 1.2", VersionTLS13: "TLS 1.3", 0x0305: "0x0305", 0: "0x0000"} {
 		assert.Equal(t, name, VersionName(version))
 	}
 	assert.Regexp(t, `^3\.\d+\.\d+`, LibraryVersion())
@@ -297,7 +308,8 @@ func TestErrorsAndTheirCodes(t *testing.T) {
 	cause := errors.New("the cause")
 	e := &Error{Op: "handshake", Code: CodeFatalAlertReceived, Alert: AlertUnknownCA, Err: nil}
 	wrapped := fmt.Errorf("connecting: %w", e)
-	assert.EqualError(t, wrapped, "connecting: gnutls: handshake: the peer sent a TLS alert: CA is unknown")
+	assert.EqualError(t, wrapped,
+		"connecting: gnutls: handshake: the peer sent a TLS alert: CA is unknown")
 	assert.ErrorIs(t, wrapped, CodeFatalAlertReceived)
 	assert.ErrorIs(t, wrapped, AlertUnknownCA)
 	assert.NotErrorIs(t, wrapped, AlertBadCertificate)

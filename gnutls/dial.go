@@ -90,7 +90,8 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 
 // attempt makes one connection. host is the name of the server where the
 // configuration has none, and racing the number of attempts that it is one of.
-func (d *Dialer) attempt(ctx context.Context, network, addr, host string, racing int) (*Conn, error) {
+func (d *Dialer) attempt(ctx context.Context, network, addr, host string, racing int) (*Conn,
+	error) {
 	dialer := d.NetDialer
 	if dialer == nil {
 		dialer = new(net.Dialer)
@@ -121,7 +122,8 @@ func (d *Dialer) handshake(ctx context.Context, conn *Conn) error {
 	defer cancel()
 	err := conn.HandshakeContext(limited)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("gnutls: the handshake with %s is not complete after %v: %w", conn.RemoteAddr(), limit, err)
+		return fmt.Errorf("gnutls: the handshake with %s is not complete after %v: %w", conn.RemoteAddr(),
+			limit, err)
 	}
 	return err
 }

@@ -29,7 +29,8 @@ func (d *Dialer) race(ctx context.Context, network, addr string) (*Conn, error) 
 		delay = defaultAttemptDelay
 	}
 	if delay < minAttemptDelay || delay > maxAttemptDelay {
-		return nil, fmt.Errorf("gnutls: Dialer.AttemptDelay is %v, which is not %v to %v", delay, minAttemptDelay, maxAttemptDelay)
+		return nil, fmt.Errorf("gnutls: Dialer.AttemptDelay is %v, which is not %v to %v", delay,
+			minAttemptDelay, maxAttemptDelay)
 	}
 	addrs, err := d.addresses(ctx, network, addr)
 	if err != nil {

@@ -48,9 +48,10 @@ func fakeResolver(t testing.TB, addrs ...string) *net.Resolver {
 			conn.WriteTo(answer, from)
 		}
 	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
+	return &net.Resolver{PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
+		}}
 }
 
 func fakeAnswer(question []byte, addrs []string) ([]byte, error) {
@@ -72,7 +73,8 @@ func fakeAnswer(question []byte, addrs []string) ([]byte, error) {
 			continue
 		}
 		msg.Answers = append(msg.Answers, dnsmessage.Resource{
-			Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, Type: q.Type, TTL: 60}, Body: body,
+			Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, Type: q.Type, TTL: 60},
+			Body:   body,
 		})
 	}
 	return msg.Pack()
@@ -173,8 +175,8 @@ func raceDialer(t testing.TB, delay time.Duration, addrs ...string) *Dialer {
 
 const raceName = "raced.example.test"
 
-// connectAfter has a dialer connect to an address only when something has happened: on a busy machine
-// a later attempt may overtake an earlier one.
+// connectAfter has a dialer connect to an address only when something has happened: on a busy
+// machine a later attempt may overtake an earlier one.
 func connectAfter(d *Dialer, addr string, happened <-chan struct{}) {
 	d.NetDialer.Control = func(_, to string, _ syscall.RawConn) error {
 		if host, _, _ := net.SplitHostPort(to); host == addr {
@@ -226,7 +228,8 @@ func TestRaceTakesTheFirstThatWorks(t *testing.T) {
 	addrs := []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"}
 	sc := serverConfig(t)
 	s := startRace(t, addrs, echoWith(sc))
-	conn, err := raceDialer(t, maxAttemptDelay, addrs...).DialContext(waitContext(t), "tcp", raceName+":"+s.port)
+	conn, err := raceDialer(t, maxAttemptDelay, addrs...).DialContext(waitContext(t), "tcp",
+		raceName+":"+s.port)
 	require.NoError(t, err)
 	defer conn.Close()
 	requireEcho(t, conn)
@@ -241,7 +244,8 @@ func TestRaceGoesOnAtOnceAfterAFailure(t *testing.T) {
 		} // and 127.0.0.3 hangs up
 	})
 	begin := time.Now()
-	d := raceDialer(t, maxAttemptDelay, "127.0.0.2", "127.0.0.3", "127.0.0.4") // nobody listens on the first
+	// nobody listens on the first
+	d := raceDialer(t, maxAttemptDelay, "127.0.0.2", "127.0.0.3", "127.0.0.4")
 	conn, err := d.DialContext(waitContext(t), "tcp", raceName+":"+s.port)
 	require.NoError(t, err)
 	defer conn.Close()
@@ -306,7 +310,8 @@ func TestRaceTakesTheFamiliesInTurn(t *testing.T) {
 
 func TestRaceOfOneFamily(t *testing.T) {
 	resolver := fakeResolver(t, "::1", "127.0.0.2", "127.0.0.3")
-	assert.Equal(t, []string{"127.0.0.2:443", "127.0.0.3:443"}, attemptsOf(t, "tcp4", raceName+":443", resolver))
+	assert.Equal(t, []string{"127.0.0.2:443", "127.0.0.3:443"},
+		attemptsOf(t, "tcp4", raceName+":443", resolver))
 	assert.Equal(t, []string{"[::1]:443"}, attemptsOf(t, "tcp6", raceName+":443", resolver))
 }
 
@@ -328,7 +333,8 @@ func TestRaceOverAUnixSocket(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	conn, err := (&Dialer{Config: clientConfig(t), Race: true}).DialContext(waitContext(t), "unix", ln.Addr().String())
+	conn, err := (&Dialer{Config: clientConfig(t), Race: true}).DialContext(waitContext(t), "unix",
+		ln.Addr().String())
 	require.NoError(t, err)
 	requireEcho(t, conn)
 	conn.Close()
@@ -362,17 +368,19 @@ func TestRaceLooksUpWithinTheLimitsOfNetDialer(t *testing.T) {
 	const limit = 20 * time.Millisecond
 	// A name server that cannot be reached: the resolver gives up after 5
 	// seconds at the earliest.
-	silent := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}}
+	silent := &net.Resolver{PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
 	for name, nd := range map[string]*net.Dialer{
 		"timeout":  {Resolver: silent, Timeout: limit},
 		"deadline": {Resolver: silent, Deadline: time.Now().Add(limit)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
-			_, err := (&Dialer{NetDialer: nd, Race: true}).DialContext(waitContext(t), "tcp", raceName+":443")
+			_, err := (&Dialer{NetDialer: nd, Race: true}).DialContext(waitContext(t), "tcp",
+				raceName+":443")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.Less(t, time.Since(begin), 4*time.Second)
 		})
@@ -391,7 +399,8 @@ func TestRaceWaitsAQuarterOfASecondByDefault(t *testing.T) {
 		echoWith(sc)(addr, conn)
 	})
 	begin := time.Now()
-	conn, err := raceDialer(t, 0, "127.0.0.2", "127.0.0.3").DialContext(waitContext(t), "tcp", raceName+":"+s.port)
+	conn, err := raceDialer(t, 0, "127.0.0.2", "127.0.0.3").DialContext(waitContext(t), "tcp",
+		raceName+":"+s.port)
 	require.NoError(t, err)
 	defer conn.Close()
 	assert.GreaterOrEqual(t, (<-second).Sub(begin), 250*time.Millisecond)
@@ -408,7 +417,8 @@ func TestRaceWithOneAddress(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	conn, err := (&Dialer{Config: clientConfig(t), Race: true}).DialContext(waitContext(t), "tcp", ln.Addr().String())
+	conn, err := (&Dialer{Config: clientConfig(t), Race: true}).DialContext(waitContext(t), "tcp",
+		ln.Addr().String())
 	require.NoError(t, err)
 	defer conn.Close()
 	requireEcho(t, conn)
@@ -443,7 +453,8 @@ func TestRaceEndsWithItsContext(t *testing.T) {
 		blackHole(conn)
 		open.Add(-1)
 	})
-	_, err := raceDialer(t, minAttemptDelay, "127.0.0.2", "127.0.0.3").DialContext(ctx, "tcp", raceName+":"+s.port)
+	_, err := raceDialer(t, minAttemptDelay, "127.0.0.2", "127.0.0.3").DialContext(ctx, "tcp",
+		raceName+":"+s.port)
 	assert.ErrorIs(t, err, context.Canceled)
 	require.Eventually(t, func() bool { return open.Load() == 0 }, wait, time.Millisecond)
 }
@@ -548,7 +559,8 @@ func TestRacingConnectionsSpendNoTicketTwice(t *testing.T) {
 		}
 		io.Copy(c, c)
 	})
-	cache := &countingCache{TicketPool: &TicketPool{Tickets: 32}, taken: make(map[*SessionData]int), back: make(map[*SessionData]int)}
+	cache := &countingCache{TicketPool: &TicketPool{Tickets: 32}, taken: make(map[*SessionData]int),
+		back: make(map[*SessionData]int)}
 	d := raceDialer(t, minAttemptDelay, addrs...)
 	d.Config.ClientSessionCache = cache
 	first, err := d.DialContext(waitContext(t), "tcp", raceName+":"+s.port)
@@ -608,7 +620,8 @@ func TestRacingConnectionsSpendNoTicketTwice(t *testing.T) {
 		assert.Equal(t, 1, n)
 	}
 	stats := cache.Stats()
-	assert.EqualValues(t, stats.Stored, stats.Taken+stats.Expired+stats.Declined+stats.Evicted+uint64(stats.Tickets))
+	assert.EqualValues(t, stats.Stored,
+		stats.Taken+stats.Expired+stats.Declined+stats.Evicted+uint64(stats.Tickets))
 }
 
 // recordingConn keeps what is read from it.
@@ -718,7 +731,8 @@ func TestALoserThatSentNothingGivesItsTicketBack(t *testing.T) {
 	c, s := connect(t, cc, sc)
 	echo(t, s, c)
 
-	cache := &slowCache{TicketPool: pool, begun: make(chan struct{}), asked: make(chan struct{}), release: make(chan struct{})}
+	cache := &slowCache{TicketPool: pool, begun: make(chan struct{}), asked: make(chan struct{}),
+		release: make(chan struct{})}
 	received := make(chan int64, 1)
 	rs := startRace(t, addrs, func(addr string, conn net.Conn) {
 		if addr == addrs[0] {
@@ -753,7 +767,8 @@ func TestALoserThatSentNothingGivesItsTicketBack(t *testing.T) {
 	case <-time.After(wait):
 		t.Fatal("the loser is still there")
 	}
-	require.Eventually(t, func() bool { return pool.Len(key) == before-1 }, wait, time.Millisecond, "the winner's is spent alone")
+	require.Eventually(t, func() bool { return pool.Len(key) == before-1 }, wait, time.Millisecond,
+		"the winner's is spent alone")
 	left := 0
 	for d := pool.Get(key); d != nil; d = pool.Get(key) {
 		if d == cache.taken {

@@ -63,12 +63,15 @@ func TestDialerBoundsTheHandshake(t *testing.T) {
 		dialer Dialer
 		text   string
 	}{
-		"NetDialer.Timeout":           {Dialer{NetDialer: &net.Dialer{Timeout: limit}}, ""},
-		"NetDialer.Deadline":          {Dialer{NetDialer: &net.Dialer{Deadline: time.Now().Add(limit)}}, ""},
+		"NetDialer.Timeout": {Dialer{NetDialer: &net.Dialer{Timeout: limit}}, ""},
+		"NetDialer.Deadline": {Dialer{NetDialer: &net.Dialer{Deadline: time.Now().Add(limit)}},
+			""},
 		"HandshakeTimeout":            {Dialer{HandshakeTimeout: limit}, "is not complete after 50ms"},
 		"NetDialer.Timeout in a race": {Dialer{NetDialer: &net.Dialer{Timeout: limit}, Race: true}, ""},
-		"HandshakeTimeout in a race":  {Dialer{HandshakeTimeout: limit, Race: true}, "is not complete after 50ms"},
-		"none but NetDialer.Timeout":  {Dialer{NetDialer: &net.Dialer{Timeout: limit}, HandshakeTimeout: -1}, ""},
+		"HandshakeTimeout in a race": {Dialer{HandshakeTimeout: limit, Race: true},
+			"is not complete after 50ms"},
+		"none but NetDialer.Timeout": {Dialer{NetDialer: &net.Dialer{Timeout: limit},
+			HandshakeTimeout: -1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listenSilently(t)
@@ -105,7 +108,9 @@ func TestHTTPClientRecoversFromASilentServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listenSilently(t)
-			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") })}
+			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, "here")
+			})}
 			go server.Serve(NewListener(l, serverConfig(t)))
 			defer server.Close()
 			dialer.Config = clientConfig(t)

@@ -18,18 +18,18 @@
 //
 // # Resumption
 //
-// A client that has spoken to a server before can resume the session, which saves the signatures and
-// the certificates. A TicketPool in Config.ClientSessionCache does so: it keeps tickets, uses each
-// once, and asks servers for as many as it lacks (RFC 9149). Conn.SessionData and Conn.Resume do it
-// by hand. Config.OnSessionTicket receives every ticket, and ConnectionState.ResumeError says why a
-// session was not resumed.
+// A client that has spoken to a server before can resume the session, which saves the signatures
+// and the certificates. A TicketPool in Config.ClientSessionCache does so: it keeps tickets, uses
+// each once, and asks servers for as many as it lacks (RFC 9149). Conn.SessionData and Conn.Resume
+// do it by hand. Config.OnSessionTicket receives every ticket, and ConnectionState.ResumeError says
+// why a session was not resumed.
 //
 // Servers resume by default; those that share a Config.TicketKey or a TicketKeyFile resume each
-// other's sessions. Conn.WriteEarlyData and Config.MaxEarlyData provide early data (0-RTT), which can
-// be replayed: see docs/resumption.md.
+// other's sessions. Conn.WriteEarlyData and Config.MaxEarlyData provide early data (0-RTT), which
+// can be replayed: see docs/resumption.md.
 //
 // # Memory
 //
-// Close frees the native session of a connection. What connections share is owned by their Config and
-// is freed with it. LiveObjects counts the native objects that exist.
+// Close frees the native session of a connection. What connections share is owned by their Config
+// and is freed with it. LiveObjects counts the native objects that exist.
 package gnutls

@@ -43,10 +43,12 @@ const (
 func (c *Conn) WriteEarlyData(p []byte) (int, error) {
 	const op = "write early data"
 	if !c.client {
-		return 0, &Error{Op: op, Code: CodeInvalidRequest, Err: errors.New("only clients send early data")}
+		return 0,
+			&Error{Op: op, Code: CodeInvalidRequest, Err: errors.New("only clients send early data")}
 	}
 	if n := len(c.config.NextProtos); n > 1 {
-		return 0, &Error{Op: op, Code: CodeInvalidRequest, Err: fmt.Errorf("Config.NextProtos has %d entries", n)}
+		return 0,
+			&Error{Op: op, Code: CodeInvalidRequest, Err: fmt.Errorf("Config.NextProtos has %d entries", n)}
 	}
 	if c.keepEarly(p) {
 		return len(p), nil
@@ -78,7 +80,8 @@ type earlyWrite struct {
 // sendEarly makes the handshake take the early data along, if it can.
 func (c *Conn) sendEarly() error {
 	early, d := c.handshaking.early.data, c.resumption.session
-	if len(early) == 0 || d == nil || len(d.data) > maxEarlyTicket || d.protocol != c.earlyProtocol() ||
+	if len(early) == 0 || d == nil || len(d.data) > maxEarlyTicket ||
+		d.protocol != c.earlyProtocol() ||
 		int64(len(early)+earlyRecordOverhead) > int64(d.maxEarlyData) {
 		return nil
 	}
@@ -106,16 +109,20 @@ func (c *Conn) settleEarly(cs *ConnectionState) (left []byte, err error) {
 		return nil, nil
 	}
 	if c.handshaking.early.sent {
-		if err := c.withSession(func(s *cgnutls.Session) { cs.EarlyDataAccepted = s.EarlyDataAccepted() }); err != nil {
+		if err := c.withSession(func(s *cgnutls.Session) {
+			cs.EarlyDataAccepted = s.EarlyDataAccepted()
+		}); err != nil {
 			return nil, err
 		}
 	}
 	if cs.EarlyDataAccepted && !cs.DidResume {
-		return nil, &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the server takes early data of a session that it does not resume")}
+		return nil, &Error{Op: "handshake", Code: CodeInvalidSession,
+			Err: errors.New("the server takes early data of a session that it does not resume")}
 	}
 	if cs.NegotiatedProtocol != c.earlyProtocol() {
 		return nil, &Error{Op: "handshake", Code: CodeNoApplicationProtocol, Err: fmt.Errorf(
-			"early data were written for the protocol %q, and the server chose %q", c.earlyProtocol(), cs.NegotiatedProtocol)}
+			"early data were written for the protocol %q, and the server chose %q", c.earlyProtocol(),
+			cs.NegotiatedProtocol)}
 	}
 	if cs.EarlyDataAccepted {
 		cs.EarlyData = len(early)

@@ -32,7 +32,8 @@ func (c *Conn) receiveEarly(cs *ConnectionState) error {
 		return err
 	}
 	if len(data) > guard.max {
-		return &Error{Op: "handshake", Code: CodeUnexpectedPacket, Err: fmt.Errorf("the client sent more than %d bytes of early data", guard.max)}
+		return &Error{Op: "handshake", Code: CodeUnexpectedPacket,
+			Err: fmt.Errorf("the client sent more than %d bytes of early data", guard.max)}
 	}
 	cs.EarlyData = len(data)
 	c.kept.add(data)
@@ -67,9 +68,11 @@ func (c *Config) newEarlyDataGuard() (*earlyDataGuard, error) {
 	case c.MaxEarlyData == 0:
 		return nil, nil
 	case c.MaxEarlyData < 0 || c.MaxEarlyData > maxEarlyRead:
-		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is %d, which is not 0 to %d", c.MaxEarlyData, maxEarlyRead)
+		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is %d, which is not 0 to %d", c.MaxEarlyData,
+			maxEarlyRead)
 	case len(c.NextProtos) > 1:
-		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is set and NextProtos has %d entries", len(c.NextProtos))
+		return nil, fmt.Errorf("gnutls: Config.MaxEarlyData is set and NextProtos has %d entries",
+			len(c.NextProtos))
 	}
 	if !cgnutls.AtLeast("3.7.2") {
 		// A ClientHello with early data and no valid ticket would crash it.

@@ -134,7 +134,8 @@ func TestEarlyDataAreNotLostWhenTheyCannotGoEarly(t *testing.T) {
 		"server takes less":          {first: func(sc *Config) { sc.MaxEarlyData = 20 }, resumed: true},
 		"server takes none any more": {second: func(sc *Config) { sc.MaxEarlyData = 0 }, resumed: true},
 		"other ticket key":           {second: func(sc *Config) { sc.TicketKey = nil }},
-		"anti-replay fails":          {second: func(sc *Config) { sc.AntiReplay = failingAntiReplay{} }, resumed: true},
+		"anti-replay fails": {second: func(sc *Config) { sc.AntiReplay = failingAntiReplay{} },
+			resumed: true},
 	}
 	text := strings.Repeat("all of this arrives ", 100)
 	for name, tc := range cases {
@@ -277,7 +278,8 @@ func TestEarlyDataAreRefusedWithAHelloRetryRequest(t *testing.T) {
 	}
 	const x25519First = "NORMAL:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1"
 	const p256First = "NORMAL:-GROUP-ALL:+GROUP-SECP256R1:+GROUP-X25519"
-	x25519, p256 := []uint16{tls13peer.X25519, tls13peer.P256}, []uint16{tls13peer.P256, tls13peer.X25519}
+	x25519, p256 := []uint16{tls13peer.X25519, tls13peer.P256}, []uint16{tls13peer.P256,
+		tls13peer.X25519}
 	for _, tc := range []struct {
 		priority string
 		groups   []uint16 // of the client, which sends a key for the first
@@ -344,10 +346,13 @@ func TestEarlyDataThatTheServerCannotGoOnAfter(t *testing.T) {
 func TestEarlyDataAreOfTheSessionThatIsResumed(t *testing.T) {
 	cc := clientConfig(t)
 	c, s := requireServer(t, cc, tls13peer.ServerScript{})
-	require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: 60, Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}))
+	require.NoError(t,
+		s.SendTicket(&tls13peer.Ticket{Lifetime: 60,
+			Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}))
 	d, err := c.SessionData(waitContext(t))
 	require.NoError(t, err)
-	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"),
+		testenv.Read(t, "server.key"))
 	require.NoError(t, err)
 	a, b := tcpPipe(t)
 	c, s = Client(a, cc), tls13peer.NewServer(b, tls13peer.ServerScript{
@@ -475,12 +480,16 @@ func TestAntiReplayObjectsComeBack(t *testing.T) {
 
 type panickingAntiReplay struct{}
 
-func (panickingAntiReplay) Add(context.Context, []byte, time.Time) (bool, error) { panic("no record") }
+func (panickingAntiReplay) Add(context.Context, []byte, time.Time) (bool, error) {
+	panic("no record")
+}
 
 func TestAPanicInsideTheServersHandshakeIsItsError(t *testing.T) {
 	changes := map[string]func(*Config){
-		"LimitTickets": func(sc *Config) { sc.LimitTickets = func(TicketRequestInfo) int { panic("no number") } },
-		"AntiReplay":   func(sc *Config) { sc.AntiReplay = panickingAntiReplay{} },
+		"LimitTickets": func(sc *Config) {
+			sc.LimitTickets = func(TicketRequestInfo) int { panic("no number") }
+		},
+		"AntiReplay": func(sc *Config) { sc.AntiReplay = panickingAntiReplay{} },
 	}
 	if !serversTakeEarlyData(t) {
 		delete(changes, "AntiReplay") // it is not asked

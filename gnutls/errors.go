@@ -16,8 +16,9 @@ var ErrNoTicket = errors.New("gnutls: no session ticket received")
 // server has refused them and has chosen a version before TLS 1.3, or has asked for
 // another ClientHello, which GnuTLS cannot send after early data. A new connection
 // without WriteEarlyData can be made at once.
-var ErrEarlyData = errors.New("GnuTLS cannot continue after the early data that the server refused; " +
-	"connect again without early data")
+var ErrEarlyData = errors.New(
+	"GnuTLS cannot continue after the early data that the server refused; " +
+		"connect again without early data")
 
 // An ErrorCode is a result code of GnuTLS (gnutls_strerror). It is itself an error,
 // so that errors.Is(err, gnutls.CodeFatalAlertReceived) works on any error of this

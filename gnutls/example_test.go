@@ -374,7 +374,8 @@ func ExampleSessionData_MarshalBinary() {
 	if err := decoded.UnmarshalBinary(encoded); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(decoded.ServerName(), decoded.Lifetime(), decoded.LibraryVersion() == gnutls.LibraryVersion())
+	fmt.Println(decoded.ServerName(), decoded.Lifetime(),
+		decoded.LibraryVersion() == gnutls.LibraryVersion())
 
 	// Bytes that are anything else are refused with a reason.
 	err = new(gnutls.SessionData).UnmarshalBinary(encoded[:len(encoded)/2])
@@ -479,14 +480,17 @@ func ExampleTicketKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	one, stopOne := echoServer(&gnutls.Config{Certificates: testCertificates("server"), TicketKey: key})
+	one, stopOne := echoServer(&gnutls.Config{Certificates: testCertificates("server"),
+		TicketKey: key})
 	defer stopOne()
-	two, stopTwo := echoServer(&gnutls.Config{Certificates: testCertificates("server"), TicketKey: sameKey})
+	two, stopTwo := echoServer(&gnutls.Config{Certificates: testCertificates("server"),
+		TicketKey: sameKey})
 	defer stopTwo()
 
 	// The cache in memory goes by name and port. This one takes all servers
 	// for one, as a load balancer makes them look.
-	config := &gnutls.Config{RootCAs: testRoots(), ServerName: "localhost", ClientSessionCache: new(lastSession)}
+	config := &gnutls.Config{RootCAs: testRoots(), ServerName: "localhost",
+		ClientSessionCache: new(lastSession)}
 	fmt.Println("first server, resumed:", dialEcho(one, config).DidResume)
 	fmt.Println("second server, resumed:", dialEcho(two, config).DidResume)
 	// Output:

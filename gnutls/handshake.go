@@ -167,7 +167,8 @@ func (c *Conn) begin() error {
 var errBeginAgain = errors.New("the handshake begins again")
 
 // step calls GnuTLS once, with the input that has come, and sends what it makes.
-func (c *Conn) step(ctx context.Context, callbacks *cgnutls.Callbacks) (r cgnutls.Result, err error) {
+func (c *Conn) step(ctx context.Context, callbacks *cgnutls.Callbacks) (r cgnutls.Result,
+	err error) {
 	if err := c.admit(ctx); err != nil {
 		return r, err
 	}
@@ -269,7 +270,8 @@ func (c *Conn) reportFailure(err error) {
 	}
 	c.handshaking.reported = true
 	level := slog.LevelWarn
-	if c.handshaking.received == 0 && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)) {
+	if c.handshaking.received == 0 &&
+		(errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)) {
 		level = slog.LevelDebug // it looked whether somebody listens
 	}
 	c.log(level, "handshake failed", "error", err)
@@ -277,7 +279,9 @@ func (c *Conn) reportFailure(err error) {
 
 // failure turns a result code of GnuTLS into the error of a handshake.
 func (c *Conn) failure(code cgnutls.Code) (err error) {
-	if lost := c.withSession(func(s *cgnutls.Session) { err = failureOf("handshake", code, s) }); lost != nil {
+	if lost := c.withSession(func(s *cgnutls.Session) {
+		err = failureOf("handshake", code, s)
+	}); lost != nil {
 		return &Error{Op: "handshake", Code: ErrorCode(code)}
 	}
 	return err

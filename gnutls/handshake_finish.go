@@ -50,7 +50,8 @@ func (c *Conn) finish(cb *cgnutls.Callbacks) error {
 	}
 	c.handshaking = nil
 	c.handshakeDone.Store(true)
-	c.log(slog.LevelDebug, "handshake complete", "version", VersionName(cs.Version), "cipher", cs.CipherSuiteName,
+	c.log(slog.LevelDebug, "handshake complete", "version", VersionName(cs.Version), "cipher",
+		cs.CipherSuiteName,
 		"resumed", cs.DidResume, "server_name", cs.ServerName)
 	return nil
 }

@@ -46,7 +46,8 @@ func (c *Conn) skipHandshakeInput(used []byte) {
 // sent. GnuTLS resumes any session that it can read. Where this Config would not accept the
 // client in a full handshake, the session is declined: the handshake begins again without
 // it, and becomes a full one. The handshake also begins again where it lacked a turn.
-func (c *Conn) reconsider(ctx context.Context, cb *cgnutls.Callbacks, r *cgnutls.Result, out []byte) (again bool, err error) {
+func (c *Conn) reconsider(ctx context.Context, cb *cgnutls.Callbacks, r *cgnutls.Result,
+	out []byte) (again bool, err error) {
 	h := c.handshaking
 	if c.client || r.Made == 0 && r.Code >= 0 {
 		return false, nil
@@ -90,7 +91,8 @@ func (c *Conn) dropRetry(r *cgnutls.Result, out []byte) error {
 		return nil
 	}
 	if !bytes.HasPrefix(out[:r.Made], h.retry) {
-		return &Error{Op: "handshake", Code: CodeInternalError, Err: errors.New("GnuTLS asks for another ClientHello than before")}
+		return &Error{Op: "handshake", Code: CodeInternalError,
+			Err: errors.New("GnuTLS asks for another ClientHello than before")}
 	}
 	r.Made = copy(out, out[n:r.Made])
 	h.retry = nil

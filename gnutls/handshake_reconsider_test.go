@@ -34,7 +34,8 @@ func newTicketKey(t testing.TB) *TicketKey {
 // A server makes a full handshake where the client of the session would not be accepted
 // in one.
 func TestServerDeclinesSessionsOfClientsThatItWouldRefuse(t *testing.T) {
-	expired := issue(t, ecdsaKey(t, elliptic.P256()), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	expired := issue(t, ecdsaKey(t, elliptic.P256()),
+		func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
 	good := issue(t, ecdsaKey(t, elliptic.P256()), nil)
 	revoked := testCertificate(t, "revoked")
 	lists := testPool(t, "ca.pem")
@@ -46,14 +47,18 @@ func TestServerDeclinesSessionsOfClientsThatItWouldRefuse(t *testing.T) {
 		after   func(*Config) // the one that it is offered to
 		resumes bool
 	}{
-		{"nothing has changed", []Certificate{good}, requireFrom(testPool(t, "ca.pem")), requireFrom(testPool(t, "ca.pem")), true},
-		{"the certificate has expired", []Certificate{expired}, requireAny, requireFrom(testPool(t, "ca.pem")), false},
-		{"other authorities", []Certificate{good}, requireFrom(testPool(t, "ca.pem")), requireFrom(testPool(t, "other-ca.pem")), false},
+		{"nothing has changed", []Certificate{good}, requireFrom(testPool(t, "ca.pem")),
+			requireFrom(testPool(t, "ca.pem")), true},
+		{"the certificate has expired", []Certificate{expired}, requireAny,
+			requireFrom(testPool(t, "ca.pem")), false},
+		{"other authorities", []Certificate{good}, requireFrom(testPool(t, "ca.pem")),
+			requireFrom(testPool(t, "other-ca.pem")), false},
 		{"the certificate was revoked", []Certificate{revoked}, requireAny, requireFrom(lists), false},
 		{"a certificate was not asked for", nil, requestNone, requireFrom(testPool(t, "ca.pem")), false},
 		{"a certificate is not asked for", []Certificate{good}, requireAny, requestNone, false},
 		{"a certificate that is not verified", []Certificate{expired}, requireAny, requireAny, true},
-		{"no certificate is needed", nil, requestNone, func(c *Config) { c.ClientAuth = RequestClientCert }, true},
+		{"no certificate is needed", nil, requestNone,
+			func(c *Config) { c.ClientAuth = RequestClientCert }, true},
 	} {
 		for _, kind := range []struct {
 			name    string
@@ -115,7 +120,8 @@ func TestServerDeclinesEarlyDataOfClientsThatItWouldRefuse(t *testing.T) {
 	if !serversTakeEarlyData(t) {
 		return
 	}
-	expired := issue(t, ecdsaKey(t, elliptic.P256()), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	expired := issue(t, ecdsaKey(t, elliptic.P256()),
+		func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
 	good := issue(t, ecdsaKey(t, elliptic.P256()), nil)
 	for _, tc := range []struct {
 		name    string
@@ -172,7 +178,8 @@ func TestServerDeclinesSessionsOfAnEarlierVersion(t *testing.T) {
 }
 
 // resumeConns is shake for a client that offers d.
-func resumeConns(t testing.TB, client, server *Config, d *SessionData) (c, s *Conn, clientErr, serverErr error) {
+func resumeConns(t testing.TB, client, server *Config, d *SessionData) (c, s *Conn, clientErr,
+	serverErr error) {
 	t.Helper()
 	cc, sc := tcpPipe(t)
 	c, s = Client(cc, client), Server(sc, server)

@@ -84,7 +84,8 @@ func (c *Conn) configure(n *native, s *cgnutls.Session, early bool) error {
 		return err
 	}
 	if len(c.config.NextProtos) > 0 {
-		if err := check("setting the application protocols", s.SetALPN(c.config.NextProtos, true, !c.client)); err != nil {
+		if err := check("setting the application protocols",
+			s.SetALPN(c.config.NextProtos, true, !c.client)); err != nil {
 			return err
 		}
 	}
@@ -111,7 +112,8 @@ func (c *Conn) configureServer(n *native, s *cgnutls.Session, early bool) error 
 		s.RequestCertificate(c.config.ClientAuth.requires())
 	}
 	if n.pskServer != nil {
-		if err := check("setting up pre-shared keys", s.SetPSKServerCredentials(n.pskServer.c)); err != nil {
+		if err := check("setting up pre-shared keys",
+			s.SetPSKServerCredentials(n.pskServer.c)); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,8 @@ import (
 func TestWriteGoesOnWhenTheHandshakeOfAReadIsOver(t *testing.T) {
 	_, s := connect(t, clientConfig(t), serverConfig(t))
 	go s.Read(make([]byte, 1))
-	assert.Eventually(t, func() bool { return len(s.reading.turn) == 1 }, 10*time.Second, time.Millisecond)
+	assert.Eventually(t, func() bool { return len(s.reading.turn) == 1 }, 10*time.Second,
+		time.Millisecond)
 	// As a Write does that began before the handshake was over.
 	assert.NoError(t, s.handshakeAlone(waitContext(t)))
 }

@@ -34,7 +34,8 @@ func (c *Config) newTurns(server bool) (callbackTurns, error) {
 	case n == 0:
 		n = DefaultMaxCallbacks
 	}
-	calls := server && (c.GetPSK != nil || c.SessionStore != nil || c.LimitTickets != nil || c.AntiReplay != nil)
+	calls := server &&
+		(c.GetPSK != nil || c.SessionStore != nil || c.LimitTickets != nil || c.AntiReplay != nil)
 	for _, cert := range c.Certificates {
 		switch cert.PrivateKey.(type) {
 		case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
@@ -84,7 +85,9 @@ func (c *Conn) admit(ctx context.Context) error {
 			return nil
 		}
 		calls := false
-		if err := c.withSession(func(s *cgnutls.Session) { calls = c.client || c.mayCall(s) }); err != nil || !calls {
+		if err := c.withSession(func(s *cgnutls.Session) {
+			calls = c.client || c.mayCall(s)
+		}); err != nil || !calls {
 			return err
 		}
 	}

@@ -35,8 +35,11 @@ func (c *helloConn) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-func (c *helloConn) Write(p []byte) (int, error)      { return len(p), nil }
-func (c *helloConn) Close() error                     { c.close.Do(func() { close(c.done) }); return nil }
+func (c *helloConn) Write(p []byte) (int, error) { return len(p), nil }
+func (c *helloConn) Close() error {
+	c.close.Do(func() { close(c.done) })
+	return nil
+}
 func (c *helloConn) RemoteAddr() net.Addr             { return testAddr("192.0.2.1:1") }
 func (c *helloConn) LocalAddr() net.Addr              { return testAddr("192.0.2.2:2") }
 func (c *helloConn) SetReadDeadline(time.Time) error  { return nil }
@@ -113,7 +116,8 @@ func TestHandshakesInCallbacksAreBounded(t *testing.T) {
 	echo(t, c, s)
 	c, s = connect(t, withVersion(clientConfig(t), VersionTLS12), server)
 	echo(t, c, s)
-	assert.Less(t, threads(t), before+bound+handshakes/2, "short calls of many goroutines take some, too")
+	assert.Less(t, threads(t), before+bound+handshakes/2,
+		"short calls of many goroutines take some, too")
 
 	cancel()
 	for range handshakes {
@@ -151,13 +155,16 @@ func TestHandshakesThatWaitedForTheirTurnSucceed(t *testing.T) {
 					return server.GetPSK(ctx, identity)
 				}
 			}, 1},
-			{"signature of the server", func(_, s *Config, hang func()) { s.Certificates = hangingSigner(t, "server", hang) }, 1},
+			{"signature of the server",
+				func(_, s *Config, hang func()) { s.Certificates = hangingSigner(t, "server", hang) }, 1},
 			{"signature of the client", func(c, s *Config, hang func()) {
 				c.Certificates = hangingSigner(t, "client", hang)
 				c.MaxCallbacks = bound
 				s.ClientAuth = RequireAnyClientCert
 			}, 1},
-			{"store", func(_, s *Config, hang func()) { s.SessionStore = hangingStore{hang, NewSessionStore(0)} }, 1},
+			{"store", func(_, s *Config, hang func()) {
+				s.SessionStore = hangingStore{hang, NewSessionStore(0)}
+			}, 1},
 		} {
 			if version == VersionTLS13 && tc.name == "store" {
 				continue // it has none
@@ -203,10 +210,11 @@ func TestHandshakesThatWaitedForTheirTurnSucceed(t *testing.T) {
 func hangingSigner(t testing.TB, name string, hang func()) []Certificate {
 	cert := testCertificate(t, name)
 	key := cert.PrivateKey.(crypto.Signer)
-	cert.PrivateKey = &testSigner{Signer: key, sign: func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-		hang()
-		return key.Sign(nil, digest, opts)
-	}}
+	cert.PrivateKey = &testSigner{Signer: key,
+		sign: func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+			hang()
+			return key.Sign(nil, digest, opts)
+		}}
 	return []Certificate{cert}
 }
 
@@ -222,7 +230,8 @@ func (s hangingStore) Put(ctx context.Context, id, data []byte, expires time.Tim
 
 func TestMaxCallbacksIsNotNegative(t *testing.T) {
 	_, sc := tcpPipe(t)
-	s := Server(sc, &Config{Certificates: []Certificate{testCertificate(t, "server")}, MaxCallbacks: -1})
+	s := Server(sc,
+		&Config{Certificates: []Certificate{testCertificate(t, "server")}, MaxCallbacks: -1})
 	defer s.Close()
 	assert.EqualError(t, s.Handshake(), "gnutls: Config.MaxCallbacks is negative")
 }

@@ -65,7 +65,8 @@ func (c *Conn) judgeServer(cs *ConnectionState) error {
 	case len(cs.PeerCertificates) > 0:
 		return c.judgeCertificate(cs)
 	case !cs.PSK:
-		return &Error{Op: "handshake", Code: CodeNoCertificateFound, Err: errors.New("the server sent no certificate")}
+		return &Error{Op: "handshake", Code: CodeNoCertificateFound,
+			Err: errors.New("the server sent no certificate")}
 	}
 	return nil
 }
@@ -89,7 +90,8 @@ func (c *Conn) judgeClient(cs *ConnectionState) error {
 	certificate := len(cs.PeerCertificates) > 0
 	switch {
 	case cs.DidResume && cs.PSK && c.config.GetPSK == nil:
-		return &Error{Op: "handshake", Code: CodeInvalidSession, Err: errors.New("the session was made with a pre-shared key")}
+		return &Error{Op: "handshake", Code: CodeInvalidSession,
+			Err: errors.New("the session was made with a pre-shared key")}
 	case cs.DidResume && c.handshaking.verified != nil:
 		cs.VerifiedChains = [][]*x509.Certificate{c.handshaking.verified}
 	case certificate && auth.verifies():
@@ -125,7 +127,8 @@ func (c *Conn) noClientCertificate() error {
 	last := certificate
 	c.withSession(func(s *cgnutls.Session) { last = s.LastReceived() })
 	if last != certificate {
-		return c.reject(&Error{Op: "handshake", Code: CodeUnexpectedPacket, Err: errors.New("the client sent something else in place of its certificate")})
+		return c.reject(&Error{Op: "handshake", Code: CodeUnexpectedPacket,
+			Err: errors.New("the client sent something else in place of its certificate")})
 	}
 	return c.reject(&Error{Op: "handshake", Code: CodeCertificateRequired})
 }
@@ -161,6 +164,8 @@ func (c *Conn) reject(err error) error {
 	case errors.Is(err, cgnutls.ErrUnknownIdentity):
 		alert = AlertUnknownPSKIdentity
 	}
-	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.Alert(cgnutls.Fatal, uint8(alert), out) })
+	c.sendLast(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+		return s.Alert(cgnutls.Fatal, uint8(alert), out)
+	})
 	return err
 }

@@ -53,12 +53,14 @@ func eachServerPeer(t *testing.T, peers []serverPeer, f func(t *testing.T, peer 
 }
 
 func startGnutlsServ(t *testing.T, s settings) runningPeer {
-	args := []string{"--echo", "-p", "{port}", "--priority", s.gnutlsPriority(), "--x509cafile", testenv.File("ca.pem")}
+	args := []string{"--echo", "-p", "{port}", "--priority", s.gnutlsPriority(), "--x509cafile",
+		testenv.File("ca.pem")}
 	if s.psk {
 		args = append(args, "--pskpasswd", testenv.File("psk.txt"))
 	}
 	for _, name := range s.certificates() {
-		args = append(args, "--x509certfile", testenv.File(name+".pem"), "--x509keyfile", testenv.File(name+".key"))
+		args = append(args, "--x509certfile", testenv.File(name+".pem"), "--x509keyfile",
+			testenv.File(name+".key"))
 	}
 	if s.clientCert != "" {
 		args = append(args, "--require-client-cert", "--verify-client-cert")
@@ -71,7 +73,8 @@ func startGnutlsServ(t *testing.T, s settings) runningPeer {
 		}
 		args = append(args, "--alpn", p)
 	}
-	p, addr := testenv.StartServer(t, "listening on IPv4 0.0.0.0 port {port}...done", "gnutls-serv", args...)
+	p, addr := testenv.StartServer(t, "listening on IPv4 0.0.0.0 port {port}...done", "gnutls-serv",
+		args...)
 	return runningPeer{
 		addr:     addr,
 		next:     func(t *testing.T) seen { return gnutlsSeen(p.Expect(t, "'tls-unique': ")) },
@@ -241,7 +244,8 @@ func TestInteropClientFullAndResumed(t *testing.T) {
 		{"TLS 1.3", settings{version: gnutls.VersionTLS13}, false},
 		{"TLS 1.2 ticket", settings{version: gnutls.VersionTLS12}, false},
 		{"TLS 1.2 session ID, client without tickets", settings{version: gnutls.VersionTLS12}, true},
-		{"TLS 1.2 session ID, server without tickets", settings{version: gnutls.VersionTLS12, noTickets: true}, false},
+		{"TLS 1.2 session ID, server without tickets",
+			settings{version: gnutls.VersionTLS12, noTickets: true}, false},
 	}
 	eachServerPeer(t, serverPeers, func(t *testing.T, peer serverPeer) {
 		for _, c := range cases {
@@ -339,7 +343,8 @@ func TestInteropClientSeesCleanClose(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		set := settings{version: version}
 		t.Run("gnutls-serv", func(t *testing.T) {
-			_, addr := testenv.StartServer(t, "listening on IPv4 0.0.0.0 port {port}...done", "gnutls-serv", "--http",
+			_, addr := testenv.StartServer(t, "listening on IPv4 0.0.0.0 port {port}...done", "gnutls-serv",
+				"--http",
 				"-p", "{port}", "--priority", set.gnutlsPriority(), "--disable-client-cert",
 				"--x509certfile", testenv.File("server.pem"), "--x509keyfile", testenv.File("server.key"))
 			c := dial(t, addr, set.clientConfig(t))

@@ -32,19 +32,20 @@ type connKey struct{}
 func startSite(t *testing.T, ln net.Listener) *site {
 	t.Helper()
 	s := &site{ln.Addr().String(), make(chan gnutls.ConnectionState, 16)}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.states <- r.Context().Value(connKey{}).(*gnutls.Conn).ConnectionState()
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Connection", "close")
-		if len(body) == 0 {
-			body = []byte(line)
-		}
-		w.Write(body)
-	}))
+	server := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.states <- r.Context().Value(connKey{}).(*gnutls.Conn).ConnectionState()
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			w.Header().Set("Connection", "close")
+			if len(body) == 0 {
+				body = []byte(line)
+			}
+			w.Write(body)
+		}))
 	server.Listener.Close()
 	server.Listener = ln
 	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -69,7 +70,8 @@ func startCurl(t *testing.T, addr string, s settings, times int, args ...string)
 		args = append(args, "--tlsv1.3", "--tls-max", "1.3")
 	}
 	if s.clientCert != "" {
-		args = append(args, "--cert", testenv.File(s.clientCert+".pem"), "--key", testenv.File(s.clientCert+".key"))
+		args = append(args, "--cert", testenv.File(s.clientCert+".pem"), "--key",
+			testenv.File(s.clientCert+".key"))
 	}
 	for range times {
 		args = append(args, "https://"+s.name()+":"+port+"/")

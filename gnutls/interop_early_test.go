@@ -129,7 +129,8 @@ func TestEarlyDataOfPeers(t *testing.T) {
 		s := serve(t, listen(t, config(t)), echoBack)
 		p := startGnutlsCli(t, s.addr, set, "--resume", "--waitresumption", "--earlydata", file)
 		const refused, resumed = "error sending early data", "*** This is a resumed session"
-		if p.ExpectAny(t, refused, resumed) == refused { // some versions ask for the limit before they have the session
+		// some versions ask for the limit before they have the session
+		if p.ExpectAny(t, refused, resumed) == refused {
 			assert.False(t, s.next(t).state.EarlyDataAccepted)
 			return
 		}

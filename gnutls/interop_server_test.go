@@ -106,7 +106,8 @@ func startSClient(t *testing.T, addr string, s settings, args ...string) *testen
 		args = append(args, "-verify", "3", "-verify_hostname", s.name())
 	}
 	if s.clientCert != "" {
-		args = append(args, "-cert", testenv.File(s.clientCert+".pem"), "-key", testenv.File(s.clientCert+".key"))
+		args = append(args, "-cert", testenv.File(s.clientCert+".pem"), "-key",
+			testenv.File(s.clientCert+".key"))
 	}
 	return testenv.Start(t, "openssl", args...)
 }
@@ -144,7 +145,9 @@ func goClientConfig(t *testing.T, s settings) *tls.Config {
 	if s.clientCert != "" {
 		// Unlike Certificates this sends it whatever authorities the server names.
 		certs := goCertificates(t, s.clientCert)
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certs[0], nil }
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &certs[0], nil
+		}
 	}
 	return c
 }
@@ -193,7 +196,8 @@ func TestInteropServerFullAndResumed(t *testing.T) {
 	}{
 		{"TLS 1.3", settings{version: gnutls.VersionTLS13}, false, 0},
 		{"TLS 1.2 ticket", settings{version: gnutls.VersionTLS12}, false, 0},
-		{"TLS 1.2 session ID, client without tickets", settings{version: gnutls.VersionTLS12, noTickets: true}, false, 1},
+		{"TLS 1.2 session ID, client without tickets",
+			settings{version: gnutls.VersionTLS12, noTickets: true}, false, 1},
 		{"TLS 1.2 session ID, server without tickets", settings{version: gnutls.VersionTLS12}, true, 1},
 	}
 	eachClientPeer(t, clientPeers, func(t *testing.T, peer clientPeer) {
@@ -305,7 +309,8 @@ func TestInteropServerClosesFirst(t *testing.T) {
 			assert.NoError(t, s.next(t).err)
 		})
 		t.Run("crypto/tls", func(t *testing.T) {
-			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: wait}, "tcp", s.addr, goClientConfig(t, set))
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: wait}, "tcp", s.addr,
+				goClientConfig(t, set))
 			require.NoError(t, err)
 			defer conn.Close()
 			requireRead(t, conn, line)
@@ -333,7 +338,8 @@ func TestInteropServerOneMiBEachWay(t *testing.T) {
 			program(startSClient(t, s.addr, set, "-quiet", "-no_ign_eof"))
 		})
 		t.Run("crypto/tls", func(t *testing.T) {
-			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: wait}, "tcp", s.addr, goClientConfig(t, set))
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: wait}, "tcp", s.addr,
+				goClientConfig(t, set))
 			require.NoError(t, err)
 			defer conn.Close()
 			echoOver(t, conn, data)
@@ -429,7 +435,8 @@ func TestInteropServerTakesPreSharedKeys(t *testing.T) {
 func TestInteropServerNegotiatesProtocol(t *testing.T) {
 	eachClientPeer(t, clientPeers, func(t *testing.T, peer clientPeer) {
 		eachVersion(t, func(t *testing.T, version uint16) {
-			s := serve(t, listen(t, settings{protocols: []string{"h2", "http/1.1"}}.serverConfig(t)), echoBack)
+			s := serve(t, listen(t, settings{protocols: []string{"h2", "http/1.1"}}.serverConfig(t)),
+				echoBack)
 			set := settings{version: version, protocols: []string{"http/1.1", "h2"}}
 			for _, view := range peer.run(t, s.addr, set, 2) {
 				assert.Equal(t, "h2", view.protocol)
@@ -456,7 +463,8 @@ func TestInteropServerRefusesOtherProtocols(t *testing.T) {
 
 // TestInteropServerPicksCertificateByName checks SNI.
 func TestInteropServerPicksCertificateByName(t *testing.T) {
-	s := serve(t, listen(t, settings{certs: []string{"server", "alpha", "beta"}}.serverConfig(t)), echoBack)
+	s := serve(t, listen(t, settings{certs: []string{"server", "alpha", "beta"}}.serverConfig(t)),
+		echoBack)
 	eachClientPeer(t, clientPeers, func(t *testing.T, peer clientPeer) {
 		eachVersion(t, func(t *testing.T, version uint16) {
 			for _, name := range []string{"alpha", "beta"} {

@@ -25,6 +25,7 @@ func (c *Conn) logKeys(lines [][]byte) {
 
 func (c *Conn) log(level slog.Level, msg string, args ...any) {
 	if c.config.Logger != nil {
-		c.config.Logger.Log(context.Background(), level, msg, append(args, "peer", c.conn.RemoteAddr())...)
+		c.config.Logger.Log(context.Background(), level, msg,
+			append(args, "peer", c.conn.RemoteAddr())...)
 	}
 }

@@ -27,7 +27,8 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 			require.Error(t, err)
 		}, []string{"level=WARN", "Certificate is bad"}},
 		"an older version": {func(t *testing.T, addr string) {
-			_, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+			_, err := tls.Dial("tcp", addr,
+				&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
 			require.Error(t, err)
 		}, []string{"level=WARN", "unsupported version"}},
 		"no TLS": {func(t *testing.T, addr string) {
@@ -56,14 +57,17 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 			config.MinVersion, config.Logger = VersionTLS13, logged.logger()
 			ln, err := Listen("tcp", "127.0.0.1:0", config)
 			require.NoError(t, err)
-			server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.NotFoundHandler(), ReadHeaderTimeout: 100 * time.Millisecond}
+			server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.NotFoundHandler(),
+				ReadHeaderTimeout: 100 * time.Millisecond}
 			if name != "silence" {
 				server.ReadHeaderTimeout = wait
 			}
 			go server.Serve(ln)
 			defer server.Close()
 			c.client(t, ln.Addr().String())
-			require.Eventually(t, func() bool { return strings.Contains(logged.String(), "handshake failed") }, wait, time.Millisecond)
+			require.Eventually(t, func() bool {
+				return strings.Contains(logged.String(), "handshake failed")
+			}, wait, time.Millisecond)
 			for _, want := range append(c.want, "peer=127.0.0.1:", "error=") {
 				assert.Contains(t, logged.String(), want)
 			}

@@ -266,7 +266,9 @@ func (r *resumption) collect(tickets []cgnutls.Ticket) (sessions []*SessionData)
 }
 
 // hold keeps tickets of TLS 1.2, which come before the handshake is complete, for session12.
-func (r *resumption) hold(tickets ...cgnutls.Ticket) { r.tickets12 = append(r.tickets12, tickets...) }
+func (r *resumption) hold(tickets ...cgnutls.Ticket) {
+	r.tickets12 = append(r.tickets12, tickets...)
+}
 
 // session12 puts the session of a handshake before TLS 1.3 into the inbox, and returns it where it
 // is new. It comes after settle, and after a false start when the handshake is over in GnuTLS.

@@ -15,7 +15,8 @@ type lentResumption struct {
 	datagram bool
 }
 
-func (lender) NewResumption(cache ClientSessionCache, request *TicketRequest, config registry.ResumptionConfig) registry.Resumption[*SessionData, *ConnectionState] {
+func (lender) NewResumption(cache ClientSessionCache, request *TicketRequest,
+	config registry.ResumptionConfig) registry.Resumption[*SessionData, *ConnectionState] {
 	versions := []uint16{VersionTLS13, VersionTLS12}
 	if config.Datagram {
 		versions = []uint16{VersionDTLS12}

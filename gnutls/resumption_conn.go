@@ -52,7 +52,8 @@ func (c *Conn) Resume(d *SessionData) error {
 	c.writing.turn.take()
 	defer c.giveWriter()
 	if !c.client {
-		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("only clients ask to resume")}
+		return &Error{Op: "resume", Code: CodeInvalidRequest,
+			Err: errors.New("only clients ask to resume")}
 	}
 	if c.handshaking == nil || c.handshaking.begun {
 		return &Error{Op: "resume", Code: CodeInvalidRequest, Err: errors.New("the handshake has begun")}
@@ -87,7 +88,8 @@ func (c *Conn) settleFailed(err error) {
 // faultOf says what the failure of a handshake may be due to. That the server closed the
 // connection is not a failure of the transport.
 func (c *Conn) faultOf(err error) fault {
-	for _, gaveUp := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, net.ErrClosed} {
+	for _, gaveUp := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded,
+		net.ErrClosed} {
 		if errors.Is(err, gaveUp) {
 			return faultElsewhere
 		}

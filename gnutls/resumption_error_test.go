@@ -22,13 +22,18 @@ func TestResumeErrorTellsWhyASessionWasNotResumed(t *testing.T) {
 		reason  error
 		refused bool // by this side
 	}{
-		"resumed":             {prepare: sameKey},
-		"expired":             {data: func(d *SessionData) { d.lifetime = time.Nanosecond }, reason: ErrSessionExpired, refused: true},
-		"other name":          {client: func(cc *Config) { cc.ServerName = "example.test" }, reason: ErrSessionServerName, refused: true},
-		"other configuration": {client: func(cc *Config) { cc.InsecureSkipVerify = true }, reason: ErrSessionConfig, refused: true},
-		"other key":           {server: func(sc *Config) { sc.TicketKey = nil }, reason: ErrSessionDeclined},
-		"server has none":     {server: func(sc *Config) { sc.SessionTicketsDisabled = true }, reason: ErrSessionDeclined},
-		"other version":       {prepare: sameKey, server: func(sc *Config) { sc.MaxVersion = VersionTLS12 }, reason: ErrSessionVersion},
+		"resumed": {prepare: sameKey},
+		"expired": {data: func(d *SessionData) { d.lifetime = time.Nanosecond },
+			reason: ErrSessionExpired, refused: true},
+		"other name": {client: func(cc *Config) { cc.ServerName = "example.test" },
+			reason: ErrSessionServerName, refused: true},
+		"other configuration": {client: func(cc *Config) { cc.InsecureSkipVerify = true },
+			reason: ErrSessionConfig, refused: true},
+		"other key": {server: func(sc *Config) { sc.TicketKey = nil }, reason: ErrSessionDeclined},
+		"server has none": {server: func(sc *Config) { sc.SessionTicketsDisabled = true },
+			reason: ErrSessionDeclined},
+		"other version": {prepare: sameKey, server: func(sc *Config) { sc.MaxVersion = VersionTLS12 },
+			reason: ErrSessionVersion},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cc, sc := clientConfig(t), serverConfig(t)

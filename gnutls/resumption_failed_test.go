@@ -15,7 +15,8 @@ import (
 )
 
 // eachCache runs f with each cache of this package.
-func eachCache(t *testing.T, f func(t *testing.T, cache ClientSessionCache, held func(key string) int)) {
+func eachCache(t *testing.T,
+	f func(t *testing.T, cache ClientSessionCache, held func(key string) int)) {
 	t.Run("cache", func(t *testing.T) {
 		cache := NewClientSessionCache(0)
 		f(t, cache, cache.(*memoryCache).pool.Len)
@@ -39,8 +40,10 @@ func TestWhatAFailedHandshakeOfferedLeavesTheCache(t *testing.T) {
 	}{
 		{"the server sends an alert", func(sc net.Conn) { sc.Write(alert); sc.Close() }, nil, false},
 		{"the server closes the connection", func(sc net.Conn) { sc.Close() }, nil, false},
-		{"the server sends nonsense", func(sc net.Conn) { sc.Write(make([]byte, 100)); sc.Close() }, nil, false},
-		{"the connection is reset", func(sc net.Conn) { sc.(*net.TCPConn).SetLinger(0); sc.Close() }, nil, true},
+		{"the server sends nonsense", func(sc net.Conn) { sc.Write(make([]byte, 100)); sc.Close() }, nil,
+			false},
+		{"the connection is reset", func(sc net.Conn) { sc.(*net.TCPConn).SetLinger(0); sc.Close() }, nil,
+			true},
 		{"the client gives up", func(net.Conn) {}, func() context.Context {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 			t.Cleanup(cancel)
@@ -177,7 +180,8 @@ func TestTicketsThatCannotBeUsedAreNamed(t *testing.T) {
 		detail string
 	}{
 		{"no lifetime", tls13peer.Ticket{Name: []byte("ticket")}, "its lifetime is 0"},
-		{"too long", tls13peer.Ticket{Lifetime: 1, Name: make([]byte, 65_000)}, "it has 65000 bytes, too many for a ClientHello"},
+		{"too long", tls13peer.Ticket{Lifetime: 1, Name: make([]byte, 65_000)},
+			"it has 65000 bytes, too many for a ClientHello"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, s := requireServer(t, withVersion(clientConfig(t), VersionTLS13), tls13peer.ServerScript{})
@@ -194,8 +198,10 @@ func TestTicketsThatCannotBeUsedAreNamed(t *testing.T) {
 }
 
 func TestEmptyTicketsCannotBeUsed(t *testing.T) {
-	assert.EqualError(t, checkTicket(VersionTLS12, []byte{0, 0, 0, 60, 0, 0}), "gnutls: the server sent a ticket that cannot be used: it is empty")
+	assert.EqualError(t, checkTicket(VersionTLS12, []byte{0, 0, 0, 60, 0, 0}),
+		"gnutls: the server sent a ticket that cannot be used: it is empty")
 	assert.NoError(t, checkTicket(VersionTLS12, []byte{0, 0, 0, 0, 0, 1, 7}))
 	assert.NoError(t, checkTicket(VersionTLS12, nil))
-	assert.EqualError(t, checkTicket(VersionTLS13, []byte{0, 0, 0, 60, 0, 0, 0, 0, 1, 7, 0, 0}), "gnutls: the server sent a ticket that cannot be used: it is empty")
+	assert.EqualError(t, checkTicket(VersionTLS13, []byte{0, 0, 0, 60, 0, 0, 0, 0, 1, 7, 0, 0}),
+		"gnutls: the server sent a ticket that cannot be used: it is empty")
 }

@@ -18,7 +18,8 @@ func TestClientsResumeWithDiffieHellman(t *testing.T) {
 		{"no Priority", func(*Config) {}, []byte{1}},
 		{"a Priority", func(c *Config) { c.Priority = "NORMAL" }, []byte{1}},
 		{"bounds on the version", func(c *Config) { c.MinVersion = VersionTLS13 }, []byte{1}},
-		{"a pre-shared key", func(c *Config) { c.PSKIdentity, c.PSKKey = psk.PSKIdentity, psk.PSKKey }, []byte{1}},
+		{"a pre-shared key", func(c *Config) { c.PSKIdentity, c.PSKKey = psk.PSKIdentity, psk.PSKKey },
+			[]byte{1}},
 		{"asked for", func(c *Config) { c.Priority = "NORMAL:+PSK" }, []byte{0}},
 		{"both asked for", func(c *Config) { c.Priority = "NORMAL:+ECDHE-PSK:+PSK" }, []byte{1, 0}},
 	} {

@@ -85,7 +85,8 @@ func fakeData(version uint16, data string) *SessionData {
 
 func fakeResumption(cache ClientSessionCache) *resumption {
 	return &resumption{
-		scope: sessionScope{serverName: "server", allows: func(v uint16) bool { return v != VersionTLS11 }},
+		scope: sessionScope{serverName: "server",
+			allows: func(v uint16) bool { return v != VersionTLS11 }},
 		cache: cache,
 		key:   "key",
 		log:   func(slog.Level, string, ...any) {},
@@ -141,15 +142,18 @@ func TestResumptionFails(t *testing.T) {
 	}{
 		{"nothing was offered", tls13, nothingOffered, faultSession, nothingOffered, false, nil},
 		{"before anything was sent", tls13, sessionReady, faultElsewhere, nothingOffered, false, putBack},
-		{"before anything was sent, TLS 1.2", tls12, sessionReady, faultElsewhere, nothingOffered, false, putBack},
+		{"before anything was sent, TLS 1.2", tls12, sessionReady, faultElsewhere, nothingOffered, false,
+			putBack},
 		{"GnuTLS cannot send it", tls13, sessionReady, faultSession, sessionDeclined, false, declined},
 		{"this side gives up", tls13, sessionOffered, faultElsewhere, sessionSpent, true, nil},
 		{"this side gives up, TLS 1.2", tls12, sessionOffered, faultElsewhere, sessionSpent, true, nil},
 		{"the server says nothing", tls13, sessionOffered, faultSilence, sessionSpent, true, nil},
-		{"the server says nothing, TLS 1.2", tls12, sessionOffered, faultSilence, sessionDeclined, true, declined},
+		{"the server says nothing, TLS 1.2", tls12, sessionOffered, faultSilence, sessionDeclined, true,
+			declined},
 		{"the server fails", tls13, sessionOffered, faultSession, sessionDeclined, true, declined},
 		{"the server is refused", tls13, sessionResumed, faultSession, sessionDeclined, true, declined},
-		{"the session was declined before", tls13, sessionDeclined, faultSession, sessionDeclined, true, declined},
+		{"the session was declined before", tls13, sessionDeclined, faultSession, sessionDeclined, true,
+			declined},
 		{"twice", tls13, sessionSpent, faultSession, sessionSpent, true, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -202,14 +206,18 @@ func TestResumptionChooses(t *testing.T) {
 	}{
 		{"an empty cache", nil, nothingOffered, ErrNoSession, []string{"get key"}},
 		{"the first that suits", []*SessionData{good, old}, sessionReady, nil, []string{"get key"}},
-		{"after one that is of no use", []*SessionData{old, good}, sessionReady, nil, []string{"get key", "get key"}},
-		{"after one that GnuTLS does not take", []*SessionData{damaged, good}, sessionReady, nil, []string{"get key", "get key"}},
+		{"after one that is of no use", []*SessionData{old, good}, sessionReady, nil,
+			[]string{"get key", "get key"}},
+		{"after one that GnuTLS does not take", []*SessionData{damaged, good}, sessionReady, nil,
+			[]string{"get key", "get key"}},
 		{"after one for another configuration", []*SessionData{other, good}, sessionReady, nil,
 			[]string{"get key", "get key", "put key other"}},
 		{"none that suits", []*SessionData{other, old}, nothingOffered, ErrSessionExpired,
 			[]string{"get key", "get key", "get key", "put key other"}},
-		{"one that Get returns again", []*SessionData{version, good}, nothingOffered, ErrSessionConfig, []string{"get key"}},
-		{"a connection that is lost", []*SessionData{fakeData(VersionTLS13, "b"), good}, nothingOffered, lost,
+		{"one that Get returns again", []*SessionData{version, good}, nothingOffered, ErrSessionConfig,
+			[]string{"get key"}},
+		{"a connection that is lost", []*SessionData{fakeData(VersionTLS13, "b"), good}, nothingOffered,
+			lost,
 			[]string{"get key", "put key b"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -294,11 +302,15 @@ func TestResumptionJudgesTheServer(t *testing.T) {
 		fails       bool
 	}{
 		{"it takes the session", sessionOffered, true, false, VersionTLS13, true, nil, false},
-		{"it has a certificate and the ID", sessionOffered, true, true, VersionTLS13, false, ErrSessionDeclined, false},
-		{"it does not take the session", sessionOffered, false, true, VersionTLS13, false, ErrSessionDeclined, false},
-		{"it chooses another version", sessionOffered, false, true, VersionTLS12, false, ErrSessionVersion, false},
+		{"it has a certificate and the ID", sessionOffered, true, true, VersionTLS13, false,
+			ErrSessionDeclined, false},
+		{"it does not take the session", sessionOffered, false, true, VersionTLS13, false,
+			ErrSessionDeclined, false},
+		{"it chooses another version", sessionOffered, false, true, VersionTLS12, false,
+			ErrSessionVersion, false},
 		{"nothing was offered", nothingOffered, false, true, VersionTLS13, false, ErrNoSession, false},
-		{"it resumes what was not offered", nothingOffered, true, false, VersionTLS13, true, ErrNoSession, true},
+		{"it resumes what was not offered", nothingOffered, true, false, VersionTLS13, true, ErrNoSession,
+			true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, _ := begin(t, VersionTLS13, tc.state)
@@ -311,7 +323,8 @@ func TestResumptionJudgesTheServer(t *testing.T) {
 			cs := &ConnectionState{Version: tc.version, DidResume: tc.resumed}
 			err := r.judge(cs, tc.certificate)
 			if tc.fails {
-				require.EqualError(t, err, "gnutls: handshake: the server resumes a session that was not offered")
+				require.EqualError(t, err,
+					"gnutls: handshake: the server resumes a session that was not offered")
 				assert.ErrorIs(t, err, CodeInvalidSession)
 			} else {
 				require.NoError(t, err)
@@ -388,13 +401,17 @@ func TestResumptionKeepsTheSessionOfTLS12(t *testing.T) {
 		unusable string
 	}{
 		{"a ticket", sessionDeclined, [][]byte{ticket}, fakeNative{data: "d"}, "d", true, ""},
-		{"the last ticket", sessionDeclined, [][]byte{empty, ticket}, fakeNative{data: "d"}, "d", true, ""},
+		{"the last ticket", sessionDeclined, [][]byte{empty, ticket}, fakeNative{data: "d"}, "d", true,
+			""},
 		{"an ID", sessionDeclined, nil, fakeNative{data: "d", id: "id"}, "d", true, ""},
-		{"an ID and a useless ticket", sessionDeclined, [][]byte{empty}, fakeNative{data: "d", id: "id"}, "d", true, ""},
-		{"a useless ticket", sessionDeclined, [][]byte{empty}, fakeNative{data: "d"}, "", false, "it is empty"},
+		{"an ID and a useless ticket", sessionDeclined, [][]byte{empty}, fakeNative{data: "d", id: "id"},
+			"d", true, ""},
+		{"a useless ticket", sessionDeclined, [][]byte{empty}, fakeNative{data: "d"}, "", false,
+			"it is empty"},
 		{"neither", sessionDeclined, nil, fakeNative{data: "d"}, "", false, ""},
 		{"GnuTLS gives nothing", sessionDeclined, [][]byte{ticket}, fakeNative{id: "id"}, "", false, ""},
-		{"what was resumed", sessionResumed, [][]byte{ticket}, fakeNative{data: "d", id: "id"}, "a", false, ""},
+		{"what was resumed", sessionResumed, [][]byte{ticket}, fakeNative{data: "d", id: "id"}, "a",
+			false, ""},
 	} {
 		for _, version := range []uint16{VersionTLS12, VersionDTLS12} {
 			t.Run(tc.name+"/"+VersionName(version), func(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 )
 
 func fakeSession(version uint16, age time.Duration) *SessionData {
-	return &SessionData{version: version, arrived: time.Now().Add(-age), lifetime: time.Hour, data: []byte(rand.Text())}
+	return &SessionData{version: version, arrived: time.Now().Add(-age), lifetime: time.Hour,
+		data: []byte(rand.Text())}
 }
 
 func TestCacheHandsEachTicketOutOnce(t *testing.T) {

@@ -72,7 +72,8 @@ func (d *SessionData) SingleUse() bool { return d.version == VersionTLS13 }
 
 // String describes the data without their secrets.
 func (d *SessionData) String() string {
-	return fmt.Sprintf("SessionData(%s, %q, expires %s)", VersionName(d.version), d.serverName, d.Expires().UTC().Format(time.RFC3339))
+	return fmt.Sprintf("SessionData(%s, %q, expires %s)", VersionName(d.version), d.serverName,
+		d.Expires().UTC().Format(time.RFC3339))
 }
 
 // GoString is like String.

@@ -102,7 +102,8 @@ func TestDamagedSessionDataAreRefused(t *testing.T) {
 			require.True(t, typed(unmarshal(bad)), "bit %d of byte %d is wrong", bit, i)
 		}
 	}
-	assert.ErrorIs(t, unmarshal(append(append([]byte(nil), good...), 0)), ErrSessionDamaged, "bytes after the end")
+	assert.ErrorIs(t, unmarshal(append(append([]byte(nil), good...), 0)), ErrSessionDamaged,
+		"bytes after the end")
 	for name, foreign := range map[string][]byte{
 		"nothing":                   nil,
 		"text":                      []byte("-----BEGIN CERTIFICATE-----\n"),
@@ -171,19 +172,25 @@ func TestUnusableSessionDataLeadToAFullHandshake(t *testing.T) {
 			"another server name": {
 				config: func(c *Config) { c.ServerName = "example.test" }, reason: ErrSessionServerName},
 			"another trust": {
-				config: func(c *Config) { c.RootCAs = testPool(t, "ca.pem", "other-ca.pem") }, reason: ErrSessionConfig},
+				config: func(c *Config) { c.RootCAs = testPool(t, "ca.pem", "other-ca.pem") },
+				reason: ErrSessionConfig},
 			"no trust": {
 				config: func(c *Config) { c.InsecureSkipVerify = true }, reason: ErrSessionConfig},
 			"another priority": {
 				config: func(c *Config) { c.Priority = "SECURE128" }, reason: ErrSessionConfig},
 			"a client certificate": {
-				config: func(c *Config) { c.Certificates = []Certificate{testCertificate(t, "client")} }, reason: ErrSessionConfig},
+				config: func(c *Config) { c.Certificates = []Certificate{testCertificate(t, "client")} },
+				reason: ErrSessionConfig},
 			"a pre-shared key": {
-				config: func(c *Config) { c.PSKIdentity, c.PSKKey = "me", []byte("key") }, reason: ErrSessionConfig},
+				config: func(c *Config) { c.PSKIdentity, c.PSKKey = "me", []byte("key") },
+				reason: ErrSessionConfig},
 			"an expired certificate": {
-				change: func(e *sessionEnvelope) { e.Verified[0] = testCertificate(t, "expired").Certificate[0] }, reason: ErrSessionExpired},
+				change: func(e *sessionEnvelope) {
+					e.Verified[0] = testCertificate(t, "expired").Certificate[0]
+				}, reason: ErrSessionExpired},
 			"GnuTLS's data replaced": {
-				change: func(e *sessionEnvelope) { e.Data = []byte("these are no session data") }, reason: ErrSessionDamaged},
+				change: func(e *sessionEnvelope) { e.Data = []byte("these are no session data") },
+				reason: ErrSessionDamaged},
 		} {
 			t.Run(VersionName(version)+"/"+name, func(t *testing.T) {
 				d := new(SessionData)

@@ -108,7 +108,8 @@ func (d *SessionData) UnmarshalBinary(b []byte) error {
 	}
 	sum, err := e.sum()
 	if err != nil || !bytes.Equal(sum, e.Sum) ||
-		e.Version < 0 || e.Version > math.MaxUint16 || e.MaxEarlyData < 0 || e.MaxEarlyData > math.MaxUint32 ||
+		e.Version < 0 || e.Version > math.MaxUint16 || e.MaxEarlyData < 0 ||
+		e.MaxEarlyData > math.MaxUint32 ||
 		e.CipherSuite < 0 || e.CipherSuite > math.MaxUint16 || len(e.Family) != len(sessionFamily{}) ||
 		e.LifetimeMs < 0 || e.LifetimeMs > maxTicketLifetime.Milliseconds() ||
 		len(e.Trust) != sha256.Size || len(e.Identity) != sha256.Size || len(e.Data) == 0 {

@@ -20,7 +20,8 @@ type sessionScope struct {
 
 // wrap makes session data of what GnuTLS gave. message is the NewSessionTicket that they came with,
 // or nil. The error is an *UnusableTicketError.
-func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data, message []byte) (*SessionData, error) {
+func (s sessionScope) wrap(cs *ConnectionState, family sessionFamily, data,
+	message []byte) (*SessionData, error) {
 	if err := checkTicket(cs.Version, message); err != nil {
 		return nil, err
 	}

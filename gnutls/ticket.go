@@ -41,7 +41,8 @@ func checkTicket(version uint16, message []byte) error {
 	case ok && len(ticket) == 0:
 		return &UnusableTicketError{"it is empty"}
 	case len(ticket) > maxTicket:
-		return &UnusableTicketError{fmt.Sprintf("it has %d bytes, too many for a ClientHello", len(ticket))}
+		return &UnusableTicketError{fmt.Sprintf("it has %d bytes, too many for a ClientHello",
+			len(ticket))}
 	}
 	return nil
 }

@@ -97,7 +97,9 @@ func openTicketKeys(name string, open func() (fs.File, error)) (*TicketKeyFile, 
 // symbolic link, in one step.
 func WriteTicketKeyFile(path string, keys ...*TicketKey) error {
 	if len(keys) == 0 || len(keys) > maxFileKeys || slices.Contains(keys, nil) {
-		return fmt.Errorf("gnutls: ticket key file %q: it takes 1 to %d keys, none of them nil; these are %d", path, maxFileKeys, len(keys))
+		return fmt.Errorf(
+			"gnutls: ticket key file %q: it takes 1 to %d keys, none of them nil; these are %d", path,
+			maxFileKeys, len(keys))
 	}
 	var data []byte
 	for _, k := range keys {
@@ -167,7 +169,8 @@ func (f *TicketKeyFile) readFile() ([]*TicketKey, error) {
 		return nil, fmt.Errorf("it has more than %d keys of %d bytes", maxFileKeys, TicketKeySize)
 	}
 	if len(data) == 0 || len(data)%TicketKeySize != 0 {
-		return nil, fmt.Errorf("it has %d bytes, which are not 1 to %d keys of %d bytes", len(data), maxFileKeys, TicketKeySize)
+		return nil, fmt.Errorf("it has %d bytes, which are not 1 to %d keys of %d bytes", len(data),
+			maxFileKeys, TicketKeySize)
 	}
 	var keys []*TicketKey
 	for b := range slices.Chunk(data, TicketKeySize) {
@@ -184,7 +187,8 @@ func (k *TicketKey) same(other *TicketKey) bool { return bytes.Equal(k.key[:], o
 
 // current returns the keys for a connection that starts. It reads the file first if
 // it has not been read for a while.
-func (f *TicketKeyFile) current(log func(level slog.Level, msg string, args ...any)) []cgnutls.TicketKey {
+func (f *TicketKeyFile) current(log func(level slog.Level, msg string,
+	args ...any)) []cgnutls.TicketKey {
 	if f.due() {
 		f.reload(log)
 	}

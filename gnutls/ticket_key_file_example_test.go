@@ -33,7 +33,8 @@ func ExampleTicketKeyFile() {
 		}
 		return echoServer(&gnutls.Config{Certificates: testCertificates("server"), TicketKeyFile: keys})
 	}
-	config := &gnutls.Config{RootCAs: testRoots(), ServerName: "localhost", ClientSessionCache: new(lastSession)}
+	config := &gnutls.Config{RootCAs: testRoots(), ServerName: "localhost",
+		ClientSessionCache: new(lastSession)}
 
 	if err := gnutls.WriteTicketKeyFile(file, old); err != nil {
 		log.Fatal(err)

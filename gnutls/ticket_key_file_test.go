@@ -110,7 +110,8 @@ func TestTicketKeyFileIsWrittenAsAWhole(t *testing.T) {
 		assert.Equal(t, fs.FileMode(0o600), info.Mode())
 		assert.Equal(t, keys, openKeyFile(t, path).connection())
 	}
-	for name, keys := range map[string][]*TicketKey{"none": nil, "five": keysOf(1, 2, 3, 4, 5), "nil": {keyOf(1), nil}} {
+	for name, keys := range map[string][]*TicketKey{"none": nil, "five": keysOf(1, 2, 3, 4, 5),
+		"nil": {keyOf(1), nil}} {
 		err := WriteTicketKeyFile(path, keys...)
 		assert.ErrorContains(t, err, "1 to 4", name)
 		assert.ErrorContains(t, err, path, name)
@@ -134,12 +135,21 @@ var spoiled = []struct {
 }{
 	{"missing", func(string) error { return nil }, "no such file"},
 	{"empty", func(path string) error { return os.WriteFile(path, nil, 0o600) }, "0 bytes"},
-	{"one byte short", func(path string) error { return os.WriteFile(path, keyBytes(1)[1:], 0o600) }, "63 bytes"},
-	{"one byte long", func(path string) error { return os.WriteFile(path, append(keyBytes(1), 1), 0o600) }, "65 bytes"},
-	{"between two and three", func(path string) error { return os.WriteFile(path, keyBytes(1, 2, 3)[:150], 0o600) }, "150 bytes"},
-	{"five keys", func(path string) error { return os.WriteFile(path, keyBytes(1, 2, 3, 4, 5), 0o600) }, "more than 4 keys"},
-	{"huge", func(path string) error { return os.WriteFile(path, make([]byte, 1<<20), 0o600) }, "more than 4 keys"},
-	{"zeros, as after a crash", func(path string) error { return os.WriteFile(path, keyBytes(1, 0), 0o600) }, "zeros"},
+	{"one byte short", func(path string) error { return os.WriteFile(path, keyBytes(1)[1:], 0o600) },
+		"63 bytes"},
+	{"one byte long", func(path string) error {
+		return os.WriteFile(path, append(keyBytes(1), 1), 0o600)
+	}, "65 bytes"},
+	{"between two and three", func(path string) error {
+		return os.WriteFile(path, keyBytes(1, 2, 3)[:150], 0o600)
+	}, "150 bytes"},
+	{"five keys", func(path string) error {
+		return os.WriteFile(path, keyBytes(1, 2, 3, 4, 5), 0o600)
+	}, "more than 4 keys"},
+	{"huge", func(path string) error { return os.WriteFile(path, make([]byte, 1<<20), 0o600) },
+		"more than 4 keys"},
+	{"zeros, as after a crash",
+		func(path string) error { return os.WriteFile(path, keyBytes(1, 0), 0o600) }, "zeros"},
 	{"group may write", func(path string) error { return writeWithMode(path, 0o620) }, "0620"},
 	{"others may write", func(path string) error { return writeWithMode(path, 0o602) }, "0602"},
 	{"directory", func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
@@ -218,7 +228,8 @@ func TestWhichPreviousTicketKeysAreAccepted(t *testing.T) {
 		{"back to an old key", [][]byte{{1}, {2}, {1}}, []byte{1, 2}},
 		{"to and fro", [][]byte{{1}, {2}, {1}, {2}, {3}}, []byte{3, 2, 1}},
 		{"no more than four", [][]byte{{1}, {2}, {3}, {4}, {5}, {6}, {7}}, []byte{7, 6, 5, 4, 3}},
-		{"four in the file and four others", [][]byte{{1}, {2}, {3}, {4}, {5, 6, 7, 8}}, []byte{5, 6, 7, 8, 4, 3, 2, 1}},
+		{"four in the file and four others", [][]byte{{1}, {2}, {3}, {4}, {5, 6, 7, 8}},
+			[]byte{5, 6, 7, 8, 4, 3, 2, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k := newKeyFile(t, tt.writes[0]...)
@@ -278,7 +289,8 @@ func TestTicketKeyFileBehindALinkThatChanges(t *testing.T) {
 	dir := t.TempDir()
 	release := func(name string, keys ...byte) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "ticket.keys"), keyBytes(keys...), 0o600))
+		require.NoError(t,
+			os.WriteFile(filepath.Join(dir, name, "ticket.keys"), keyBytes(keys...), 0o600))
 		require.NoError(t, os.Chmod(filepath.Join(dir, name, "ticket.keys"), 0o644))
 		require.NoError(t, os.Symlink(name, filepath.Join(dir, "..data_tmp")))
 		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
@@ -295,7 +307,8 @@ func TestTicketKeyFileBehindALinkThatChanges(t *testing.T) {
 }
 
 func TestTicketKeysOfAFileSystem(t *testing.T) {
-	fsys := fstest.MapFS{"secrets/ticket.keys": {Data: keyBytes(1), Mode: 0o444}} // without times, as embed has it
+	// without times, as embed has it
+	fsys := fstest.MapFS{"secrets/ticket.keys": {Data: keyBytes(1), Mode: 0o444}}
 	f, err := OpenTicketKeyFS(fsys, "secrets/ticket.keys")
 	require.NoError(t, err)
 	k := withClock(f, "")
@@ -309,7 +322,8 @@ func TestTicketKeysOfAFileSystem(t *testing.T) {
 	assert.Equal(t, []byte{2, 1}, k.connection())
 	assert.ErrorIs(t, k.Err(), fs.ErrNotExist)
 
-	for name, want := range map[string]string{"none": "not exist", "../out": "not exist", "secrets": "not a regular file"} {
+	for name, want := range map[string]string{"none": "not exist", "../out": "not exist",
+		"secrets": "not a regular file"} {
 		_, err := OpenTicketKeyFS(fstest.MapFS{"secrets/other": {}}, name)
 		assert.ErrorContains(t, err, want)
 		assert.ErrorContains(t, err, `"`+name+`"`)
@@ -364,7 +378,8 @@ func TestTicketKeyFilesStaySecret(t *testing.T) {
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q"} {
 		text += fmt.Sprintf(format, k.TicketKeyFile) + fmt.Sprintf(format, config)
 	}
-	for _, secret := range []string{"abab", "cdcd", "efef", "171 171", "171, 171", "205 205", "239 239", "\xab\xab", "0xab, 0xab", `\xab\xab`} {
+	for _, secret := range []string{"abab", "cdcd", "efef", "171 171", "171, 171", "205 205",
+		"239 239", "\xab\xab", "0xab, 0xab", `\xab\xab`} {
 		assert.NotContains(t, text, secret)
 	}
 	assert.Contains(t, text, k.path)
@@ -402,9 +417,12 @@ func TestSessionsOutliveTheTicketKey(t *testing.T) {
 			assert.True(t, resume(t, client, server, d), "in the same process")
 			assert.Contains(t, k.log.String(), `msg="ticket keys reloaded"`)
 			assert.True(t, resume(t, client, server, newSessionData(t, client, server)), "with the new key")
-			assert.True(t, resume(t, client, server, newSessionData(t, client, newKeyFile(t, 2).server(t))), "with another's new key")
-			assert.True(t, resume(t, client, newKeyFile(t, 2, 1).server(t), old()), "in a replica with both keys")
-			assert.False(t, resume(t, client, newKeyFile(t, 2).server(t), old()), "in a replica with the new key only")
+			assert.True(t, resume(t, client, server, newSessionData(t, client, newKeyFile(t, 2).server(t))),
+				"with another's new key")
+			assert.True(t, resume(t, client, newKeyFile(t, 2, 1).server(t), old()),
+				"in a replica with both keys")
+			assert.False(t, resume(t, client, newKeyFile(t, 2).server(t), old()),
+				"in a replica with the new key only")
 			echo(t, established, peer)
 
 			k.pass(cgnutls.TicketLifetime())
@@ -418,7 +436,8 @@ func TestPreviousTicketKeyAfterAHelloRetryRequest(t *testing.T) {
 	client := withVersion(clientConfig(t), VersionTLS13)
 	d := newSessionData(t, client, newKeyFile(t, 1).server(t))
 	server := newKeyFile(t, 2, 1).server(t)
-	server.Priority = "NORMAL:-GROUP-ALL:+GROUP-SECP521R1" // for which no client has a key share at first
+	// for which no client has a key share at first
+	server.Priority = "NORMAL:-GROUP-ALL:+GROUP-SECP521R1"
 	cc, sc := tcpPipe(t)
 	c, s := Client(cc, client), Server(sc, server)
 	defer c.Close()
@@ -546,7 +565,8 @@ func TestTicketKeyFileChangesWhileClientsConnect(t *testing.T) {
 	for key := byte(2); key < 2+maxRetiredKeys; key++ {
 		before := connections.Load()
 		k.write(t, key, key-1)
-		assert.Eventually(t, func() bool { return connections.Load() > before+16 }, wait, time.Millisecond)
+		assert.Eventually(t, func() bool { return connections.Load() > before+16 }, wait,
+			time.Millisecond)
 	}
 	close(done)
 	clients.Wait()

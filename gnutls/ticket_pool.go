@@ -392,7 +392,8 @@ func (p *TicketPool) TicketRequest(serverKey string, resuming bool, racing int) 
 		return TicketRequest{New: uint8(max(lacking, 1))}
 	}
 	others := max(out-1, 0)
-	return TicketRequest{New: uint8(wanted), Resumed: uint8(max(lacking-others, min(racing, wanted), 1))}
+	return TicketRequest{New: uint8(wanted),
+		Resumed: uint8(max(lacking-others, min(racing, wanted), 1))}
 }
 
 // Len returns how many sessions of a server the pool holds that have not

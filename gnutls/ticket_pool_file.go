@@ -148,7 +148,8 @@ func (p *TicketPool) shardServers(sh *poolShard, now int64, move bool) (servers 
 	for e := sh.order.Front(); e != nil; {
 		s, next := e.Value.(*pooledServer), e.Next()
 		sh.stats.Expired += s.dropDead(now)
-		servers = append(servers, pooledServer{key: s.key, used: s.used, sessions: slices.Clone(s.sessions)})
+		servers = append(servers,
+			pooledServer{key: s.key, used: s.used, sessions: slices.Clone(s.sessions)})
 		if move {
 			sh.stats.Saved += uint64(len(s.sessions))
 			s.sessions = nil

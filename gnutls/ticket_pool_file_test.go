@@ -37,7 +37,8 @@ func encoded(t testing.TB, p *TicketPool) []byte {
 // texts describes sessions so that copies of them are equal.
 func texts(sessions ...*SessionData) (list []string) {
 	for _, d := range sessions {
-		list = append(list, fmt.Sprintf("%s %x %d %s %x", d, d.family, d.arrived.UnixMilli(), d.lifetime, d.data))
+		list = append(list,
+			fmt.Sprintf("%s %x %d %s %x", d, d.family, d.arrived.UnixMilli(), d.lifetime, d.data))
 	}
 	return list
 }
@@ -87,7 +88,8 @@ func TestPoolsAreWrittenAndRead(t *testing.T) {
 	p.Put("two:2", two)
 	nameless := fill(&p, "", newSessionFamily(), 1)
 	data := encoded(t, &p)
-	assert.Equal(t, TicketPoolStats{Stored: 5, Tickets: 5, Servers: 3}, p.Stats(), "the pool keeps them")
+	assert.Equal(t, TicketPoolStats{Stored: 5, Tickets: 5, Servers: 3}, p.Stats(),
+		"the pool keeps them")
 
 	var read TicketPool
 	n, err := read.ReadFrom(bytes.NewReader(data))
@@ -116,7 +118,8 @@ func TestReadFromAddsToThePool(t *testing.T) {
 
 	_, err = p.ReadFrom(bytes.NewReader(data))
 	require.NoError(t, err)
-	assert.Equal(t, TicketPoolStats{Stored: 10, Evicted: 5, Tickets: 5, Servers: 2}, p.Stats(), "no ticket is there twice")
+	assert.Equal(t, TicketPoolStats{Stored: 10, Evicted: 5, Tickets: 5, Servers: 2}, p.Stats(),
+		"no ticket is there twice")
 }
 
 func TestExpiredTicketsAreNotReadAndNotSaved(t *testing.T) {
@@ -167,24 +170,28 @@ func badPools(t testing.TB) map[string]struct {
 		data   []byte
 		reason error
 	}{
-		"nothing":                {nil, ErrSessionForeign},
-		"text":                   {[]byte("-----BEGIN CERTIFICATE-----\n"), ErrSessionForeign},
-		"a short text":           {[]byte("hello\n"), ErrSessionForeign},
-		"session data":           {session, ErrSessionForeign},
-		"the version to come":    {poolData(poolFormat+1, nil), ErrSessionFormat},
-		"version 0":              {poolData(0, nil), ErrSessionFormat},
-		"bytes after the end":    {append(bytes.Clone(good), 0), ErrSessionDamaged},
-		"no room for the hash":   {sized(31), ErrSessionDamaged},
-		"size 0":                 {sized(0), ErrSessionDamaged},
-		"a size beyond bounds":   {sized(maxPoolData + 1), ErrSessionDamaged},
-		"an absurd size":         {sized(math.MaxUint64), ErrSessionDamaged},
-		"a size that is wrong":   {sized(maxPoolData), ErrSessionDamaged},
-		"half a length":          {poolData(poolFormat, []byte{0, 0}), ErrSessionDamaged},
-		"a length beyond bounds": {poolData(poolFormat, []byte{0xff, 0xff, 0xff, 0xff, 1}), ErrSessionDamaged},
-		"a key alone":            {poolData(poolFormat, key), ErrSessionDamaged},
-		"an entry and a key":     {poolData(poolFormat, bytes.Join([][]byte{key, whole, key}, nil)), ErrSessionDamaged},
-		"an empty session":       {poolData(poolFormat, append(bytes.Clone(key), poolField(nil)...)), ErrSessionForeign},
-		"a damaged session": {poolData(poolFormat, bytes.Join([][]byte{key, whole, key, poolField(session[:len(session)-1])}, nil)),
+		"nothing":              {nil, ErrSessionForeign},
+		"text":                 {[]byte("-----BEGIN CERTIFICATE-----\n"), ErrSessionForeign},
+		"a short text":         {[]byte("hello\n"), ErrSessionForeign},
+		"session data":         {session, ErrSessionForeign},
+		"the version to come":  {poolData(poolFormat+1, nil), ErrSessionFormat},
+		"version 0":            {poolData(0, nil), ErrSessionFormat},
+		"bytes after the end":  {append(bytes.Clone(good), 0), ErrSessionDamaged},
+		"no room for the hash": {sized(31), ErrSessionDamaged},
+		"size 0":               {sized(0), ErrSessionDamaged},
+		"a size beyond bounds": {sized(maxPoolData + 1), ErrSessionDamaged},
+		"an absurd size":       {sized(math.MaxUint64), ErrSessionDamaged},
+		"a size that is wrong": {sized(maxPoolData), ErrSessionDamaged},
+		"half a length":        {poolData(poolFormat, []byte{0, 0}), ErrSessionDamaged},
+		"a length beyond bounds": {poolData(poolFormat, []byte{0xff, 0xff, 0xff, 0xff, 1}),
+			ErrSessionDamaged},
+		"a key alone": {poolData(poolFormat, key), ErrSessionDamaged},
+		"an entry and a key": {poolData(poolFormat, bytes.Join([][]byte{key, whole, key}, nil)),
+			ErrSessionDamaged},
+		"an empty session": {poolData(poolFormat, append(bytes.Clone(key), poolField(nil)...)),
+			ErrSessionForeign},
+		"a damaged session": {poolData(poolFormat,
+			bytes.Join([][]byte{key, whole, key, poolField(session[:len(session)-1])}, nil)),
 			ErrSessionDamaged},
 		"a session of another format": {poolData(poolFormat, append(bytes.Clone(key),
 			poolField(reencode(t, d, func(e *sessionEnvelope) { e.Format = 9 }))...)), ErrSessionFormat},
@@ -355,10 +362,14 @@ func TestSaveAddsToWhatTheFileHolds(t *testing.T) {
 
 func TestPoolFilesThatOthersCanChangeAreRefused(t *testing.T) {
 	tests := map[string]func(path string) error{
-		"0644":          func(path string) error { return os.Chmod(path, 0o644) },
-		"0620":          func(path string) error { return os.Chmod(path, 0o620) },
-		"symbolic link": func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) },
-		"regular file":  func(path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) },
+		"0644": func(path string) error { return os.Chmod(path, 0o644) },
+		"0620": func(path string) error { return os.Chmod(path, 0o620) },
+		"symbolic link": func(path string) error {
+			return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path))
+		},
+		"regular file": func(path string) error {
+			return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600))
+		},
 	}
 	if os.Geteuid() == 0 {
 		tests["user 65534"] = func(path string) error { return os.Chown(path, 65534, 65534) }
@@ -380,7 +391,8 @@ func TestPoolFilesThatOthersCanChangeAreRefused(t *testing.T) {
 				assert.ErrorContains(t, err, reason)
 				assert.True(t, strings.HasPrefix(err.Error(), "gnutls: "))
 			}
-			assert.Equal(t, TicketPoolStats{Stored: 3, Saved: 1, Tickets: 2, Servers: 1}, p.Stats(), "the tickets stay")
+			assert.Equal(t, TicketPoolStats{Stored: 3, Saved: 1, Tickets: 2, Servers: 1}, p.Stats(),
+				"the tickets stay")
 			after, err := os.Lstat(path)
 			require.NoError(t, err)
 			assert.True(t, os.SameFile(before, after))

@@ -65,7 +65,8 @@ func expireAll(p *TicketPool, key string) {
 func assertBalance(t testing.TB, p *TicketPool) {
 	t.Helper()
 	st := p.Stats()
-	assert.Equal(t, st.Stored, st.Taken+st.Expired+st.Declined+st.Evicted+st.Saved+uint64(st.Tickets), "%+v", st)
+	assert.Equal(t, st.Stored, st.Taken+st.Expired+st.Declined+st.Evicted+st.Saved+uint64(st.Tickets),
+		"%+v", st)
 }
 
 func TestPoolHandsOutWhatExpiresFirst(t *testing.T) {
@@ -132,12 +133,14 @@ func TestPoolKeepsTheSameTicketOnce(t *testing.T) {
 }
 
 func TestPoolKeepsAsManyTicketsAsItWants(t *testing.T) {
-	for configured, want := range map[int]int{-1: 4, 0: 4, 1: 1, 5: 5, 255: 255, 256: 255, math.MaxInt: 255} {
+	for configured, want := range map[int]int{-1: 4, 0: 4, 1: 1, 5: 5, 255: 255, 256: 255,
+		math.MaxInt: 255} {
 		p := TicketPool{Tickets: configured}
 		put := fill(&p, poolKey, sessionFamily{}, 300)
 		p.Put(poolKey, fakeTicket(sessionFamily{}, 50*time.Minute)) // expires first of all
 		assert.Equal(t, want, p.Len(poolKey), "Tickets: %d", configured)
-		assert.Equal(t, TicketPoolStats{Stored: 301, Evicted: uint64(301 - want), Tickets: want, Servers: 1}, p.Stats())
+		assert.Equal(t,
+			TicketPoolStats{Stored: 301, Evicted: uint64(301 - want), Tickets: want, Servers: 1}, p.Stats())
 		assert.Equal(t, put[300-want:], drain(&p, poolKey), "what expires first went")
 	}
 }
@@ -153,7 +156,8 @@ func TestPoolForgetsTheServerUsedLeastRecently(t *testing.T) {
 	for key, want := range map[string]int{"a": 1, "b": 0, "c": 2, "d": 1} {
 		assert.Equal(t, want, p.Len(key), key)
 	}
-	assert.Equal(t, TicketPoolStats{Stored: 7, Taken: 1, Evicted: 2, Tickets: 4, Servers: 3}, p.Stats())
+	assert.Equal(t, TicketPoolStats{Stored: 7, Taken: 1, Evicted: 2, Tickets: 4, Servers: 3},
+		p.Stats())
 
 	var byDefault TicketPool
 	for i := range defaultPoolServers + 1 {
@@ -181,9 +185,11 @@ func TestPoolForgetsServersWithoutTickets(t *testing.T) {
 // Statement 12: nothing is used past its lifetime, nor past 7 days.
 func TestPoolDropsWhatHasExpired(t *testing.T) {
 	ways := map[string]func(*TicketPool){
-		"Get":           func(p *TicketPool) { assert.Nil(t, p.Get(poolKey)) },
-		"Len":           func(p *TicketPool) { assert.Zero(t, p.Len(poolKey)) },
-		"TicketRequest": func(p *TicketPool) { assert.EqualValues(t, 4, p.TicketRequest(poolKey, false, 1).New) },
+		"Get": func(p *TicketPool) { assert.Nil(t, p.Get(poolKey)) },
+		"Len": func(p *TicketPool) { assert.Zero(t, p.Len(poolKey)) },
+		"TicketRequest": func(p *TicketPool) {
+			assert.EqualValues(t, 4, p.TicketRequest(poolKey, false, 1).New)
+		},
 		"WriteTo": func(p *TicketPool) {
 			n, err := p.WriteTo(io.Discard)
 			assert.NoError(t, err)
@@ -223,7 +229,8 @@ func TestPoolDoesNotTakeWhatHasExpired(t *testing.T) {
 		d.lifetime = test.lifetime
 		p.Put(poolKey, d)
 		assert.Equal(t, test.want, p.Len(poolKey), name)
-		assert.Equal(t, TicketPoolStats{Stored: 1, Expired: uint64(1 - test.want), Tickets: test.want, Servers: test.want}, p.Stats(), name)
+		assert.Equal(t, TicketPoolStats{Stored: 1, Expired: uint64(1 - test.want), Tickets: test.want,
+			Servers: test.want}, p.Stats(), name)
 	}
 }
 
@@ -266,7 +273,8 @@ func TestDeclineDropsTheSameSessionOfTheSameServer(t *testing.T) {
 	p.Decline("localhost:3", offered)
 	assert.Equal(t, 1, p.Len("localhost:2"))
 	assert.Equal(t, kept, drain(&p, poolKey))
-	assert.Equal(t, TicketPoolStats{Stored: 6, Taken: 3, Declined: 2, Tickets: 1, Servers: 1}, p.Stats())
+	assert.Equal(t, TicketPoolStats{Stored: 6, Taken: 3, Declined: 2, Tickets: 1, Servers: 1},
+		p.Stats())
 }
 
 func TestPoolLeavesOutWhatOtherConnectionsReplace(t *testing.T) {
@@ -340,7 +348,8 @@ func TestPoolRequestsTheTicketsThatItLacks(t *testing.T) {
 
 	var p TicketPool
 	p.Put(poolKey, fakeSession(VersionTLS12, 0))
-	assert.Equal(t, TicketRequest{New: 4, Resumed: 4}, p.TicketRequest(poolKey, true, 1), "a TLS 1.2 session is no ticket")
+	assert.Equal(t, TicketRequest{New: 4, Resumed: 4}, p.TicketRequest(poolKey, true, 1),
+		"a TLS 1.2 session is no ticket")
 }
 
 func TestPoolIsSafeForManyGoroutines(t *testing.T) {
@@ -466,7 +475,8 @@ func TestConnectionsResumeThroughThePool(t *testing.T) {
 // Statement 10: with a ticket that the server refuses all others of the session
 // go, from the first connection and from those that resumed it.
 func TestPoolDropsSiblingsWhenTheServerHasAnotherKey(t *testing.T) {
-	for name, resumptions := range map[string]int{"of one connection": 0, "over a chain of resumptions": 3} {
+	for name, resumptions := range map[string]int{"of one connection": 0,
+		"over a chain of resumptions": 3} {
 		t.Run(name, func(t *testing.T) {
 			pool := &TicketPool{Tickets: 6}
 			var came []*SessionData

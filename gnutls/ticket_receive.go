@@ -22,7 +22,8 @@ import (
 func (c *Conn) SessionData(ctx context.Context) (*SessionData, error) {
 	const op = "session data"
 	if !c.client {
-		return nil, &Error{Op: op, Code: CodeInvalidRequest, Err: errors.New("only clients have session data")}
+		return nil,
+			&Error{Op: op, Code: CodeInvalidRequest, Err: errors.New("only clients have session data")}
 	}
 	if !c.handshakeDone.Load() {
 		return nil, duringHandshake(op)

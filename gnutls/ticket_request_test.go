@@ -61,14 +61,16 @@ func (sameAddr) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0,
 // scriptIdentity is what a scripted server presents.
 func scriptIdentity(t testing.TB) *tls13peer.Identity {
 	t.Helper()
-	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"),
+		testenv.Read(t, "server.key"))
 	require.NoError(t, err)
 	return identity
 }
 
 // meetServer runs the handshake of a client with a scripted server. A script
 // without tickets to accept makes full handshakes.
-func meetServer(t testing.TB, config *Config, script tls13peer.ServerScript) (c *Conn, s *tls13peer.Server, clientErr, serverErr error) {
+func meetServer(t testing.TB, config *Config, script tls13peer.ServerScript) (c *Conn,
+	s *tls13peer.Server, clientErr, serverErr error) {
 	t.Helper()
 	script.Identity = scriptIdentity(t)
 	cc, sc := tcpPipe(t)
@@ -86,7 +88,8 @@ func meetServer(t testing.TB, config *Config, script tls13peer.ServerScript) (c 
 	return c, s, clientErr, <-done
 }
 
-func requireServer(t testing.TB, config *Config, script tls13peer.ServerScript) (*Conn, *tls13peer.Server) {
+func requireServer(t testing.TB, config *Config, script tls13peer.ServerScript) (*Conn,
+	*tls13peer.Server) {
 	t.Helper()
 	c, s, clientErr, serverErr := meetServer(t, config, script)
 	require.NoError(t, clientErr)
@@ -95,7 +98,8 @@ func requireServer(t testing.TB, config *Config, script tls13peer.ServerScript) 
 }
 
 // meetClient runs the handshake of a server with a scripted client.
-func meetClient(t testing.TB, config *Config, script tls13peer.ClientScript) (c *tls13peer.Client, s *Conn, clientErr, serverErr error) {
+func meetClient(t testing.TB, config *Config, script tls13peer.ClientScript) (c *tls13peer.Client,
+	s *Conn, clientErr, serverErr error) {
 	t.Helper()
 	cc, sc := tcpPipe(t)
 	c, s = tls13peer.NewClient(cc, script), Server(sc, config)
@@ -109,7 +113,8 @@ func meetClient(t testing.TB, config *Config, script tls13peer.ClientScript) (c 
 	return c, s, clientErr, <-done
 }
 
-func requireClient(t testing.TB, config *Config, script tls13peer.ClientScript) (*tls13peer.Client, *Conn) {
+func requireClient(t testing.TB, config *Config, script tls13peer.ClientScript) (*tls13peer.Client,
+	*Conn) {
 	t.Helper()
 	c, s, clientErr, serverErr := meetClient(t, config, script)
 	require.NoError(t, clientErr)
@@ -204,7 +209,8 @@ func TestRFC9149Statement01TheLengths(t *testing.T) {
 func TestRFC9149Statement01WrongLengthsFromTheClient(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 255} {
 		t.Run(fmt.Sprint(n, " bytes"), func(t *testing.T) {
-			_, _, clientErr, serverErr := meetClient(t, serverConfig(t), tls13peer.ClientScript{Extra: request(make([]byte, n)...)})
+			_, _, clientErr, serverErr := meetClient(t, serverConfig(t),
+				tls13peer.ClientScript{Extra: request(make([]byte, n)...)})
 			assertAlert(t, AlertDecodeError, clientErr, serverErr)
 		})
 		t.Run(fmt.Sprint(n, " bytes after a HelloRetryRequest"), func(t *testing.T) {
@@ -219,9 +225,11 @@ func TestRFC9149Statement01WrongLengthsFromTheClient(t *testing.T) {
 func TestRFC9149Statement01WrongLengthsFromTheServer(t *testing.T) {
 	for _, n := range []int{0, 2, 255} {
 		t.Run(fmt.Sprint(n, " bytes"), func(t *testing.T) {
-			_, _, clientErr, serverErr := meetServer(t, asking(t, &TicketRequest{New: 1}), tls13peer.ServerScript{
-				Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: hint(make([]byte, n)...)},
-			})
+			_, _, clientErr, serverErr := meetServer(t, asking(t, &TicketRequest{New: 1}),
+				tls13peer.ServerScript{
+					Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: hint(
+						make([]byte, n)...)},
+				})
 			assertAlert(t, AlertDecodeError, serverErr, clientErr)
 		})
 	}
@@ -230,26 +238,30 @@ func TestRFC9149Statement01WrongLengthsFromTheServer(t *testing.T) {
 // RFC 8446 section 4.2 forbids duplicates, and does not name an alert.
 func TestRFC9149Statement01Duplicates(t *testing.T) {
 	alerts := []tls13peer.Alert{
-		tls13peer.Alert(AlertIllegalParameter), tls13peer.Alert(AlertDecodeError), tls13peer.Alert(AlertUnsupportedExtension),
+		tls13peer.Alert(AlertIllegalParameter), tls13peer.Alert(AlertDecodeError),
+		tls13peer.Alert(AlertUnsupportedExtension),
 	}
 	for name, twice := range map[string]tls13peer.Extensions{
 		"the same": append(request(1, 1), request(1, 1)...),
 		"another":  append(request(1, 1), request(2, 2)...),
 	} {
 		t.Run("from the client, "+name, func(t *testing.T) {
-			_, _, clientErr, serverErr := meetClient(t, serverConfig(t), tls13peer.ClientScript{Extra: twice})
+			_, _, clientErr, serverErr := meetClient(t, serverConfig(t),
+				tls13peer.ClientScript{Extra: twice})
 			assert.Contains(t, alerts, clientErr)
 			assert.Error(t, serverErr)
 		})
 		t.Run("after a HelloRetryRequest, "+name, func(t *testing.T) {
-			_, _, clientErr, serverErr := meetClient(t, retrying(t), tls13peer.ClientScript{Extra: request(1, 1), RetryExtra: twice})
+			_, _, clientErr, serverErr := meetClient(t, retrying(t),
+				tls13peer.ClientScript{Extra: request(1, 1), RetryExtra: twice})
 			assert.Contains(t, alerts, clientErr)
 			assert.Error(t, serverErr)
 		})
 	}
 	t.Run("from the server", func(t *testing.T) {
 		_, _, clientErr, serverErr := meetServer(t, asking(t, &TicketRequest{}), tls13peer.ServerScript{
-			Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: append(hint(1), hint(1)...)},
+			Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: append(hint(1),
+				hint(1)...)},
 		})
 		assert.Contains(t, alerts, serverErr)
 		assert.Error(t, clientErr)
@@ -261,15 +273,31 @@ func TestRFC9149Statement02OnlyWhereTheUserAsks(t *testing.T) {
 		change func(*Config)
 		want   [][]byte
 	}{
-		"nothing set":              {func(*Config) {}, nil},
-		"a cache":                  {func(c *Config) { c.ClientSessionCache = NewClientSessionCache(0) }, nil},
-		"a request":                {func(c *Config) { c.TicketRequest = &TicketRequest{New: 9, Resumed: 8} }, [][]byte{{9, 8}}},
-		"a request for none":       {func(c *Config) { c.TicketRequest = &TicketRequest{} }, [][]byte{{0, 0}}},
-		"the most":                 {func(c *Config) { c.TicketRequest = &TicketRequest{New: 255, Resumed: 255} }, [][]byte{{255, 255}}},
-		"a pool":                   {func(c *Config) { c.ClientSessionCache = new(TicketPool) }, [][]byte{{4, 0}}},
-		"a pool, and a request":    {func(c *Config) { c.ClientSessionCache = new(TicketPool); c.TicketRequest = &TicketRequest{New: 1} }, [][]byte{{1, 0}}},
-		"a pool, but no tickets":   {func(c *Config) { c.ClientSessionCache = new(TicketPool); c.SessionTicketsDisabled = true }, nil},
-		"a request, but no ticket": {func(c *Config) { c.TicketRequest = &TicketRequest{New: 1}; c.SessionTicketsDisabled = true }, nil},
+		"nothing set": {func(*Config) {}, nil},
+		"a cache": {func(c *Config) { c.ClientSessionCache = NewClientSessionCache(0) },
+			nil},
+		"a request": {func(c *Config) {
+			c.TicketRequest = &TicketRequest{New: 9, Resumed: 8}
+		}, [][]byte{{9, 8}}},
+		"a request for none": {func(c *Config) { c.TicketRequest = &TicketRequest{} },
+			[][]byte{{0, 0}}},
+		"the most": {func(c *Config) {
+			c.TicketRequest = &TicketRequest{New: 255, Resumed: 255}
+		}, [][]byte{{255, 255}}},
+		"a pool": {func(c *Config) { c.ClientSessionCache = new(TicketPool) },
+			[][]byte{{4, 0}}},
+		"a pool, and a request": {func(c *Config) {
+			c.ClientSessionCache = new(TicketPool)
+			c.TicketRequest = &TicketRequest{New: 1}
+		}, [][]byte{{1, 0}}},
+		"a pool, but no tickets": {func(c *Config) {
+			c.ClientSessionCache = new(TicketPool)
+			c.SessionTicketsDisabled = true
+		}, nil},
+		"a request, but no ticket": {func(c *Config) {
+			c.TicketRequest = &TicketRequest{New: 1}
+			c.SessionTicketsDisabled = true
+		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := clientConfig(t)
@@ -311,7 +339,8 @@ func (r *requester) TicketRequest(key string, resuming bool, racing int) TicketR
 }
 
 func TestRFC9149Statement03TheCacheChooses(t *testing.T) {
-	cache := &requester{ClientSessionCache: NewClientSessionCache(0), want: TicketRequest{New: 7, Resumed: 3}}
+	cache := &requester{ClientSessionCache: NewClientSessionCache(0),
+		want: TicketRequest{New: 7, Resumed: 3}}
 	config := clientConfig(t)
 	config.ClientSessionCache = cache
 	c, s := requireServer(t, config, tls13peer.ServerScript{RetryGroup: tls13peer.P384})
@@ -388,7 +417,8 @@ func TestRFC9149Statement04TheOutcomePicksTheCount(t *testing.T) {
 		"offered and declined": {other, ticket, full},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, s := requireClient(t, tc.server, tls13peer.ClientScript{Ticket: tc.offered, Extra: request(full, resumed)})
+			c, s := requireClient(t, tc.server,
+				tls13peer.ClientScript{Ticket: tc.offered, Extra: request(full, resumed)})
 			assert.Equal(t, tc.want == resumed, c.Resumed)
 			assert.Equal(t, tc.want, expectedCount(t, c))
 			assert.Equal(t, tc.want, tickets(t, c, s))
@@ -446,9 +476,15 @@ func TestRFC9149Statement05TheMinimumOfLimitAndRequest(t *testing.T) {
 		"a high default number":    {func(c *Config) { c.SessionTickets = 20 }, 255, 20},
 		"no default number":        {func(c *Config) { c.SessionTickets = -1 }, 4, 4},
 		"all":                      {func(c *Config) { c.MaxSessionTickets = 255 }, 255, 255},
-		"a function lowers":        {func(c *Config) { c.LimitTickets = func(TicketRequestInfo) int { return 2 } }, 5, 2},
-		"a function raises":        {func(c *Config) { c.LimitTickets = func(TicketRequestInfo) int { return 1000 } }, 5, 5},
-		"a function below zero":    {func(c *Config) { c.LimitTickets = func(TicketRequestInfo) int { return -1 } }, 5, 0},
+		"a function lowers": {func(c *Config) {
+			c.LimitTickets = func(TicketRequestInfo) int { return 2 }
+		}, 5, 2},
+		"a function raises": {func(c *Config) {
+			c.LimitTickets = func(TicketRequestInfo) int { return 1000 }
+		}, 5, 5},
+		"a function below zero": {func(c *Config) {
+			c.LimitTickets = func(TicketRequestInfo) int { return -1 }
+		}, 5, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := serverConfig(t)
@@ -486,14 +522,16 @@ func TestRFC9149Statement05TheFunctionKnowsWhatWasAsked(t *testing.T) {
 		return info.Tickets
 	}
 	ticket := fetchTicket(t, config)
-	c, s := requireClient(t, config, tls13peer.ClientScript{ServerName: "localhost", Extra: request(9, 2), Ticket: ticket})
+	c, s := requireClient(t, config,
+		tls13peer.ClientScript{ServerName: "localhost", Extra: request(9, 2), Ticket: ticket})
 	assert.Equal(t, 2, expectedCount(t, c))
 	requireClient(t, config, tls13peer.ClientScript{}) // asks for nothing
 	require.Len(t, infos, 2)
 	assert.Equal(t, TicketRequest{New: 1}, infos[0].Requested)
 	assert.Equal(t, 1, infos[0].Tickets)
 	assert.Equal(t, TicketRequestInfo{
-		Requested: TicketRequest{New: 9, Resumed: 2}, Resumed: true, Tickets: 2, ServerName: "localhost", RemoteAddr: s.RemoteAddr(),
+		Requested: TicketRequest{New: 9, Resumed: 2}, Resumed: true, Tickets: 2, ServerName: "localhost",
+		RemoteAddr: s.RemoteAddr(),
 	}, infos[1])
 }
 
@@ -587,8 +625,10 @@ func TestRFC9149Statement07AServerSwitchedOff(t *testing.T) {
 
 // A server makes no tickets for a client that could not use them.
 func TestRFC9149Statement07KeyExchangeModes(t *testing.T) {
-	for _, priority := range []string{"", "NORMAL:+PSK", "NORMAL:+PSK:+ECDHE-PSK", "NORMAL:+ECDHE-PSK"} {
-		for _, modes := range [][]byte{{}, {tls13peer.PSKDHE}, {tls13peer.PSKOnly}, {tls13peer.PSKOnly, tls13peer.PSKDHE}, {200}} {
+	for _, priority := range []string{"", "NORMAL:+PSK", "NORMAL:+PSK:+ECDHE-PSK",
+		"NORMAL:+ECDHE-PSK"} {
+		for _, modes := range [][]byte{{}, {tls13peer.PSKDHE}, {tls13peer.PSKOnly},
+			{tls13peer.PSKOnly, tls13peer.PSKDHE}, {200}} {
 			t.Run(fmt.Sprintf("%q %v", priority, modes), func(t *testing.T) {
 				config := serverConfig(t)
 				config.Priority = priority
@@ -603,7 +643,8 @@ func TestRFC9149Statement07OtherServersSayNothing(t *testing.T) {
 	cert, err := tls.X509KeyPair(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
 	require.NoError(t, err)
 	cc, sc := tcpPipe(t)
-	c, s := Client(cc, asking(t, &TicketRequest{New: 5})), tls.Server(sc, &tls.Config{Certificates: []tls.Certificate{cert}})
+	c, s := Client(cc, asking(t, &TicketRequest{New: 5})), tls.Server(sc,
+		&tls.Config{Certificates: []tls.Certificate{cert}})
 	defer c.Close()
 	done := make(chan error, 1)
 	go func() { done <- s.Handshake() }()
@@ -626,7 +667,8 @@ func TestRFC9149Statement07AServerThatDoesNotKeepItsWord(t *testing.T) {
 			Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: hint(5)},
 		})
 		for i := range n {
-			require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: 60, Nonce: []byte{byte(i >> 8), byte(i)}}))
+			require.NoError(t,
+				s.SendTicket(&tls13peer.Ticket{Lifetime: 60, Nonce: []byte{byte(i >> 8), byte(i)}}))
 		}
 		echo(t, s, c)
 		assert.Equal(t, 5, c.ConnectionState().ExpectedTickets)
@@ -648,7 +690,8 @@ func TestTicketsThatWaitForTheCacheAreBounded(t *testing.T) {
 	config := clientConfig(t)
 	var delivered []*SessionData
 	config.OnSessionTicket = func(_ *Conn, d *SessionData) { delivered = append(delivered, d) }
-	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
+	identity, err := tls13peer.ParseIdentity(testenv.Read(t, "server.pem"),
+		testenv.Read(t, "server.key"))
 	require.NoError(t, err)
 	cc, sc := tcpPipe(t)
 	c, s := Client(cc, config), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity})
@@ -657,12 +700,14 @@ func TestTicketsThatWaitForTheCacheAreBounded(t *testing.T) {
 	require.NoError(t, c.HandshakeContext(waitContext(t)))
 	require.NoError(t, <-done)
 	for i := range sent {
-		require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: uint32(i + 1), Nonce: []byte{byte(i >> 8), byte(i)}}))
+		require.NoError(t,
+			s.SendTicket(&tls13peer.Ticket{Lifetime: uint32(i + 1), Nonce: []byte{byte(i >> 8), byte(i)}}))
 	}
 	require.NoError(t, c.Close(), "which takes what has come off the socket")
 	require.Len(t, delivered, maxUndelivered)
 	for i, d := range delivered {
-		require.Equal(t, time.Duration(sent-maxUndelivered+i+1)*time.Second, d.Lifetime(), "the newest, in order")
+		require.Equal(t, time.Duration(sent-maxUndelivered+i+1)*time.Second, d.Lifetime(),
+			"the newest, in order")
 	}
 }
 
@@ -673,7 +718,8 @@ func TestRFC9149Statement08Misplaced(t *testing.T) {
 	} {
 		for _, asked := range []*TicketRequest{nil, {New: 1, Resumed: 1}} {
 			t.Run(fmt.Sprint(place, " asked ", asked != nil), func(t *testing.T) {
-				script := tls13peer.ServerScript{Extra: map[tls13peer.Message]tls13peer.Extensions{place: hint(1)}}
+				script := tls13peer.ServerScript{Extra: map[tls13peer.Message]tls13peer.Extensions{place: hint(
+					1)}}
 				if place == tls13peer.HelloRetryRequest {
 					script.RetryGroup = tls13peer.P384
 				}
@@ -715,9 +761,11 @@ func TestRFC9149Statement08MisplacedInATicket(t *testing.T) {
 func TestRFC9149Statement08MisplacedBesideTheRightPlace(t *testing.T) {
 	for _, place := range []tls13peer.Message{tls13peer.ServerHello, tls13peer.Certificate} {
 		t.Run(string(place), func(t *testing.T) {
-			_, _, clientErr, serverErr := meetServer(t, asking(t, &TicketRequest{New: 1}), tls13peer.ServerScript{
-				Extra: map[tls13peer.Message]tls13peer.Extensions{place: hint(1), tls13peer.EncryptedExtensions: hint(1)},
-			})
+			_, _, clientErr, serverErr := meetServer(t, asking(t, &TicketRequest{New: 1}),
+				tls13peer.ServerScript{
+					Extra: map[tls13peer.Message]tls13peer.Extensions{place: hint(1),
+						tls13peer.EncryptedExtensions: hint(1)},
+				})
 			assertAlert(t, AlertIllegalParameter, serverErr, clientErr)
 		})
 	}
@@ -725,16 +773,20 @@ func TestRFC9149Statement08MisplacedBesideTheRightPlace(t *testing.T) {
 
 func TestRFC9149Statement08Unrequested(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"nothing asked":         func(*Config) {},
-		"no tickets wanted":     func(c *Config) { c.SessionTicketsDisabled = true },
-		"asked, but no tickets": func(c *Config) { c.SessionTicketsDisabled = true; c.TicketRequest = &TicketRequest{New: 1} },
+		"nothing asked":     func(*Config) {},
+		"no tickets wanted": func(c *Config) { c.SessionTicketsDisabled = true },
+		"asked, but no tickets": func(c *Config) {
+			c.SessionTicketsDisabled = true
+			c.TicketRequest = &TicketRequest{New: 1}
+		},
 	} {
 		for _, body := range [][]byte{{1}, {}, {1, 2}} {
 			t.Run(fmt.Sprint(name, " ", body), func(t *testing.T) {
 				config := clientConfig(t)
 				change(config)
 				_, _, clientErr, serverErr := meetServer(t, config, tls13peer.ServerScript{
-					Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: hint(body...)},
+					Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.EncryptedExtensions: hint(
+						body...)},
 				})
 				assertAlert(t, AlertUnsupportedExtension, serverErr, clientErr)
 			})
@@ -743,7 +795,8 @@ func TestRFC9149Statement08Unrequested(t *testing.T) {
 }
 
 func TestRFC9149Statement08AServerNeverMisplacesIt(t *testing.T) {
-	for name, config := range map[string]*Config{"without retry": serverConfig(t), "with retry": retrying(t)} {
+	for name, config := range map[string]*Config{"without retry": serverConfig(t),
+		"with retry": retrying(t)} {
 		t.Run(name, func(t *testing.T) {
 			config.ClientAuth = RequestClientCert
 			c, s := requireClient(t, config, tls13peer.ClientScript{Extra: request(2, 2)})
@@ -763,8 +816,9 @@ func TestRFC9149Statement08AServerNeverMisplacesIt(t *testing.T) {
 func TestRFC9149Statement09TheClientAsksForTheSameAgain(t *testing.T) {
 	cookie := tls13peer.Extensions{{Type: tls13peer.ExtCookie, Body: []byte("\x00\x01c")}}
 	for name, script := range map[string]tls13peer.ServerScript{
-		"group":            {RetryGroup: tls13peer.P384},
-		"group and cookie": {RetryGroup: tls13peer.P384, Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.HelloRetryRequest: cookie}},
+		"group": {RetryGroup: tls13peer.P384},
+		"group and cookie": {RetryGroup: tls13peer.P384,
+			Extra: map[tls13peer.Message]tls13peer.Extensions{tls13peer.HelloRetryRequest: cookie}},
 	} {
 		for _, resuming := range []bool{false, true} {
 			for _, asked := range []*TicketRequest{nil, {}, {New: 3, Resumed: 2}} {
@@ -921,7 +975,8 @@ func TestRFC9149Statement11WhoCannotSendTickets(t *testing.T) {
 }
 
 func TestRFC9149Statement11AClientThatCannotUseTickets(t *testing.T) {
-	_, s := requireClient(t, serverConfig(t), tls13peer.ClientScript{PSKModes: []byte{tls13peer.PSKOnly}})
+	_, s := requireClient(t, serverConfig(t),
+		tls13peer.ClientScript{PSKModes: []byte{tls13peer.PSKOnly}})
 	assert.NoError(t, s.SendTickets(0))
 	assert.ErrorIs(t, s.SendTickets(1), CodeNotAvailable)
 }
@@ -1024,11 +1079,12 @@ func TestRFC9149Statement13AClientOfTLS12DoesNotAsk(t *testing.T) {
 func TestRFC9149Statement13AServerOfTLS12DoesNotLook(t *testing.T) {
 	for _, body := range [][]byte{{3, 1}, {0, 0}, {}, {1, 2, 3}} {
 		t.Run(fmt.Sprint(body), func(t *testing.T) {
-			c, _, clientErr, _ := meetClient(t, withVersion(serverConfig(t), VersionTLS12), tls13peer.ClientScript{
-				Versions:     []uint16{tls13peer.VersionTLS12},
-				CipherSuites: []uint16{tls13peer.ECDHEECDSAAES128GCM},
-				Extra:        request(body...),
-			})
+			c, _, clientErr, _ := meetClient(t, withVersion(serverConfig(t), VersionTLS12),
+				tls13peer.ClientScript{
+					Versions:     []uint16{tls13peer.VersionTLS12},
+					CipherSuites: []uint16{tls13peer.ECDHEECDSAAES128GCM},
+					Extra:        request(body...),
+				})
 			assert.ErrorContains(t, clientErr, "the server chose version 0x303")
 			assert.Equal(t, tls13peer.VersionTLS12, c.Version)
 			assert.Empty(t, bodies(c.ServerHello))
@@ -1046,7 +1102,8 @@ func TestRFC9149Statement13AClientThatGetsTLS12(t *testing.T) {
 			return Server(c, config)
 		},
 		"crypto/tls": func(c net.Conn) net.Conn {
-			return tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12})
+			return tls.Server(c,
+				&tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12})
 		},
 	}
 	for name, server := range servers {
@@ -1073,7 +1130,8 @@ func TestRFC9149Statement13AClientThatGetsTLS12(t *testing.T) {
 				assert.False(t, cs.TicketRequestAnswered)
 				assert.Zero(t, cs.ExpectedTickets)
 			}
-			assert.Equal(t, 1, pool.Len(cacheKey("localhost", sameAddr{}.RemoteAddr())), "its session can be resumed")
+			assert.Equal(t, 1, pool.Len(cacheKey("localhost", sameAddr{}.RemoteAddr())),
+				"its session can be resumed")
 		})
 	}
 }

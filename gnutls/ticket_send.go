@@ -48,7 +48,9 @@ func (c *Conn) produceTickets(n int) error {
 	for c.writing.tickets += n; c.writing.tickets > 0; {
 		batch := min(c.writing.tickets, ticketBatch)
 		c.writing.tickets -= batch
-		err := c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result { return s.SendTickets(batch, out) })
+		err := c.produce(func(s *cgnutls.Session, out []byte) cgnutls.Result {
+			return s.SendTickets(batch, out)
+		})
 		if err != nil {
 			return err
 		}
@@ -83,7 +85,8 @@ func (c *Conn) SendTickets(n int) error {
 		return err
 	}
 	if !usable && n > 0 {
-		return &Error{Op: op, Code: CodeNotAvailable, Err: fmt.Errorf("the client has no key exchange mode for them: %w", CodeNotAvailable)}
+		return &Error{Op: op, Code: CodeNotAvailable,
+			Err: fmt.Errorf("the client has no key exchange mode for them: %w", CodeNotAvailable)}
 	}
 	for ; n > 0; n -= ticketBatch {
 		if err := c.sendBatch(min(n, ticketBatch)); err != nil {

@@ -32,7 +32,8 @@ func sendTickets(t testing.TB, s *Conn, n int) {
 	t.Helper()
 	s.writing.turn.take()
 	defer s.giveWriter()
-	require.NoError(t, s.produce(func(ss *cgnutls.Session, out []byte) cgnutls.Result { return ss.SendTickets(n, out) }))
+	require.NoError(t,
+		s.produce(func(ss *cgnutls.Session, out []byte) cgnutls.Result { return ss.SendTickets(n, out) }))
 }
 
 // resume connects with session data and returns whether the server agreed.
@@ -190,7 +191,8 @@ func TestSessionDataOfAServerThatDoesNotResumeTLS12(t *testing.T) {
 	cert, err := tls.X509KeyPair(testenv.Read(t, "server.pem"), testenv.Read(t, "server.key"))
 	require.NoError(t, err)
 	cc, sc := tcpPipe(t)
-	server := tls.Server(sc, &tls.Config{Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: true, MaxVersion: tls.VersionTLS12})
+	server := tls.Server(sc, &tls.Config{Certificates: []tls.Certificate{cert},
+		SessionTicketsDisabled: true, MaxVersion: tls.VersionTLS12})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	c := Client(cc, clientConfig(t))
@@ -534,7 +536,8 @@ func TestHandshakeAsksTheCacheOnce(t *testing.T) {
 	require.NoError(t, serverErr)
 	echo(t, c, s)
 	found := false
-	for left := client.ClientSessionCache.Get(c.cacheKey); left != nil; left = client.ClientSessionCache.Get(c.cacheKey) {
+	for left := client.ClientSessionCache.Get(
+		c.cacheKey); left != nil; left = client.ClientSessionCache.Get(c.cacheKey) {
 		found = found || left == d
 	}
 	assert.True(t, found, "the ticket is still there")

@@ -15,7 +15,9 @@ import (
 // is a *CertificateError if a check failed.
 func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
 	pool := c.native.certs.pool
-	lost := c.withSession(func(s *cgnutls.Session) { chain, err = verifyPeer(s, pool, c.serverName, c.client) })
+	lost := c.withSession(func(s *cgnutls.Session) {
+		chain, err = verifyPeer(s, pool, c.serverName, c.client)
+	})
 	if lost != nil {
 		return nil, lost
 	}
@@ -27,13 +29,15 @@ func (c *Conn) verifyCertificate() (chain []*x509.Certificate, err error) {
 
 // A peerSession is what verifyPeer needs of a native session.
 type peerSession interface {
-	VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []cgnutls.Link, code cgnutls.Code)
+	VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []cgnutls.Link,
+		code cgnutls.Code)
 	State() cgnutls.State
 }
 
 // verifyPeer verifies the peer for the name that a client expects, or, on a
 // server, as a client. The session trusts pool.
-func verifyPeer(s peerSession, pool *CertPool, serverName string, client bool) ([]*x509.Certificate, error) {
+func verifyPeer(s peerSession, pool *CertPool, serverName string, client bool) ([]*x509.Certificate,
+	error) {
 	host, purpose := "", cgnutls.PurposeClient
 	var ip []byte
 	if client {
@@ -115,7 +119,8 @@ func culprit(status CertificateStatus, leaf []byte, path []cgnutls.Link) []byte 
 		}
 		for _, der := range candidates {
 			if cert, err := parseCertificate(der); err == nil &&
-				(status.Has(CertificateExpired) && now.After(cert.NotAfter) || status.Has(CertificateNotYetValid) && now.Before(cert.NotBefore)) {
+				(status.Has(CertificateExpired) && now.After(cert.NotAfter) ||
+					status.Has(CertificateNotYetValid) && now.Before(cert.NotBefore)) {
 				return der
 			}
 		}

@@ -58,7 +58,8 @@ func anyOf(list []asn1.RawValue, f func(asn1.RawValue) bool) bool {
 
 // directoryConstraints returns the names of the kind directoryName in an authority's
 // constraints. ok is false where they cannot be read.
-func directoryConstraints(authority *x509.Certificate) (permitted, excluded []asn1.RawValue, ok bool) {
+func directoryConstraints(authority *x509.Certificate) (permitted, excluded []asn1.RawValue,
+	ok bool) {
 	for _, e := range authority.Extensions {
 		if !e.Id.Equal(oidNameConstraints) {
 			continue
@@ -70,7 +71,8 @@ func directoryConstraints(authority *x509.Certificate) (permitted, excluded []as
 		if _, err := asn1.Unmarshal(e.Value, &constraints); err != nil {
 			return nil, nil, false
 		}
-		for _, list := range []struct{ in, out *[]asn1.RawValue }{{&constraints.Permitted, &permitted}, {&constraints.Excluded, &excluded}} {
+		for _, list := range []struct{ in, out *[]asn1.RawValue }{{&constraints.Permitted, &permitted},
+			{&constraints.Excluded, &excluded}} {
 			for _, subtree := range *list.in {
 				var base, name asn1.RawValue
 				if _, err := asn1.Unmarshal(subtree.Bytes, &base); err != nil {

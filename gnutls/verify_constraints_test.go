@@ -19,20 +19,24 @@ import (
 func TestDirectoryNameConstraints(t *testing.T) {
 	rootKey, leafKey := ecdsaKey(t, elliptic.P256()), ecdsaKey(t, elliptic.P256())
 	name := func(organization, commonName string) pkix.Name {
-		return pkix.Name{Country: []string{"DE"}, Organization: []string{organization}, CommonName: commonName}
+		return pkix.Name{Country: []string{"DE"}, Organization: []string{organization},
+			CommonName: commonName}
 	}
 	// constraint is an extension that names C=DE, O=organization.
 	constraint := func(tag int, organization string) pkix.Extension {
-		der, err := asn1.Marshal(pkix.Name{Country: []string{"DE"}, Organization: []string{organization}}.ToRDNSequence())
+		der, err := asn1.Marshal(pkix.Name{Country: []string{"DE"},
+			Organization: []string{organization}}.ToRDNSequence())
 		require.NoError(t, err)
 		wrap := func(class, tag int, der []byte) []byte {
 			b, err := asn1.Marshal(asn1.RawValue{Class: class, Tag: tag, IsCompound: true, Bytes: der})
 			require.NoError(t, err)
 			return b
 		}
-		subtree := wrap(asn1.ClassUniversal, asn1.TagSequence, wrap(asn1.ClassContextSpecific, directoryName, der))
+		subtree := wrap(asn1.ClassUniversal, asn1.TagSequence,
+			wrap(asn1.ClassContextSpecific, directoryName, der))
 		return pkix.Extension{Id: oidNameConstraints, Critical: true,
-			Value: wrap(asn1.ClassUniversal, asn1.TagSequence, wrap(asn1.ClassContextSpecific, tag, subtree))}
+			Value: wrap(asn1.ClassUniversal, asn1.TagSequence,
+				wrap(asn1.ClassContextSpecific, tag, subtree))}
 	}
 	for _, c := range []struct {
 		name, organization string
@@ -48,11 +52,13 @@ func TestDirectoryNameConstraints(t *testing.T) {
 			template := func(subject pkix.Name) *x509.Certificate {
 				return &x509.Certificate{
 					SerialNumber: big.NewInt(3), Subject: subject, BasicConstraintsValid: true,
-					NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+					NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+					KeyUsage: x509.KeyUsageDigitalSignature,
 				}
 			}
 			root := template(name("Ours", "authority"))
-			root.IsCA, root.KeyUsage, root.ExtraExtensions = true, x509.KeyUsageCertSign, []pkix.Extension{c.constraint}
+			root.IsCA, root.KeyUsage, root.ExtraExtensions = true, x509.KeyUsageCertSign,
+				[]pkix.Extension{c.constraint}
 			rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
 			require.NoError(t, err)
 			leaf := template(name(c.organization, "leaf"))

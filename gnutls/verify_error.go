@@ -71,7 +71,8 @@ func (e *CertificateError) Error() string {
 		fmt.Fprintf(&b, " (on %s)", e.Certificate.NotAfter.UTC().Format("2006-01-02"))
 	}
 	if !e.ended.IsZero() {
-		fmt.Fprintf(&b, " (the revocation list of its issuer ended on %s)", e.ended.UTC().Format("2006-01-02"))
+		fmt.Fprintf(&b, " (the revocation list of its issuer ended on %s)",
+			e.ended.UTC().Format("2006-01-02"))
 	}
 	if e.Status.Has(CertificateNotYetValid) {
 		fmt.Fprintf(&b, " (before %s)", e.Certificate.NotBefore.UTC().Format("2006-01-02"))

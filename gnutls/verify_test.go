@@ -26,11 +26,13 @@ import (
 
 // cryptoCertificate is cert for crypto/tls.
 func cryptoCertificate(cert Certificate) tls.Certificate {
-	return tls.Certificate{Certificate: cert.Certificate, PrivateKey: cert.PrivateKey, OCSPStaple: cert.OCSPStaple}
+	return tls.Certificate{Certificate: cert.Certificate, PrivateKey: cert.PrivateKey,
+		OCSPStaple: cert.OCSPStaple}
 }
 
 // shakeCryptoServer is shake with a server of crypto/tls.
-func shakeCryptoServer(t testing.TB, client *Config, server *tls.Config) (c *Conn, s *tls.Conn, clientErr, serverErr error) {
+func shakeCryptoServer(t testing.TB, client *Config, server *tls.Config) (c *Conn, s *tls.Conn,
+	clientErr, serverErr error) {
 	t.Helper()
 	cc, sc := tcpPipe(t)
 	c, s = Client(cc, client), tls.Server(sc, server)
@@ -40,7 +42,8 @@ func shakeCryptoServer(t testing.TB, client *Config, server *tls.Config) (c *Con
 }
 
 // shakeCryptoClient is shake with a client of crypto/tls.
-func shakeCryptoClient(t testing.TB, client *tls.Config, server *Config) (c *tls.Conn, s *Conn, clientErr, serverErr error) {
+func shakeCryptoClient(t testing.TB, client *tls.Config, server *Config) (c *tls.Conn, s *Conn,
+	clientErr, serverErr error) {
 	t.Helper()
 	cc, sc := tcpPipe(t)
 	c, s = tls.Client(cc, client), Server(sc, server)
@@ -73,7 +76,8 @@ func chainOf(t testing.TB, issuer Certificate) Certificate {
 		NotAfter:     time.Now().Add(time.Hour),
 		DNSNames:     []string{"localhost"},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer.Leaf, key.Public(), issuer.PrivateKey.(crypto.Signer))
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer.Leaf, key.Public(),
+		issuer.PrivateKey.(crypto.Signer))
 	require.NoError(t, err)
 	return Certificate{Certificate: [][]byte{der, issuer.Certificate[0]}, PrivateKey: key}
 }
@@ -121,7 +125,8 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 			name: "private authority and the system's trust", cert: server,
 			change: func(c *Config) { c.RootCAs = nil },
 			status: CertificateUnknownAuthority, alert: AlertUnknownCA,
-			says: `gnutls: certificate of "CN=gnucoap test server" for "localhost" refused: The certificate is NOT trusted. The certificate issuer is unknown.`,
+			says: `gnutls: certificate of "CN=gnucoap test server" for "localhost" refused: ` +
+				`The certificate is NOT trusted. The certificate issuer is unknown.`,
 		},
 		{
 			name: "empty pool", cert: server,
@@ -178,7 +183,8 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 			status: CertificateRevoked, alert: AlertCertificateRevoked,
 		},
 		{
-			name: "stapled response about another", cert: stapled(testCertificate(t, "alpha"), "ocsp-good.der"),
+			name:   "stapled response about another",
+			cert:   stapled(testCertificate(t, "alpha"), "ocsp-good.der"),
 			change: func(c *Config) { c.ServerName = "alpha.test" }, host: "alpha.test",
 			status: CertificateBadOCSPResponse, alert: AlertBadCertificate,
 		},
@@ -190,7 +196,8 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 			name: "stapled response that is missing",
 			cert: issue(t, key, func(c *x509.Certificate) {
 				mustStaple := []byte{0x30, 3, 2, 1, 5} // RFC 7633
-				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: mustStaple}}
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24},
+					Value: mustStaple}}
 			}),
 			status: CertificateNoOCSPResponse, alert: AlertBadCertificate,
 		},
@@ -201,19 +208,24 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 		{
 			name: "unknown critical extension",
 			cert: issue(t, key, func(c *x509.Certificate) {
-				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true,
+					Value: []byte{5, 0}}}
 			}),
 			status: CertificateCriticalExtension, alert: AlertBadCertificate,
 		},
 		{
-			name:   "expired and for another host",
-			cert:   issue(t, key, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = anHourAgo.Add(-time.Hour), anHourAgo }),
+			name: "expired and for another host",
+			cert: issue(t, key, func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = anHourAgo.Add(-time.Hour), anHourAgo
+			}),
 			change: func(c *Config) { c.ServerName = "other.test" }, host: "other.test",
 			status: CertificateExpired | CertificateWrongName, alert: AlertCertificateExpired,
 		},
 		{
 			name: "expired intermediate",
-			cert: chainOf(t, intermediate(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = anHourAgo.Add(-time.Hour), anHourAgo })),
+			cert: chainOf(t, intermediate(t, func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = anHourAgo.Add(-time.Hour), anHourAgo
+			})),
 			// The one that failed is the second.
 			status: CertificateExpired, index: 1, alert: AlertCertificateExpired,
 			says: `certificate of "CN=intermediate"`,
@@ -236,7 +248,8 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 				c.change(client)
 			}
 			// A server of crypto/tls presents what ours would not load.
-			conn, _, clientErr, serverErr := shakeCryptoServer(t, client, &tls.Config{Certificates: []tls.Certificate{cryptoCertificate(c.cert)}})
+			conn, _, clientErr, serverErr := shakeCryptoServer(t, client,
+				&tls.Config{Certificates: []tls.Certificate{cryptoCertificate(c.cert)}})
 			var e *CertificateError
 			require.ErrorAs(t, clientErr, &e)
 			assert.True(t, e.Status.Has(c.status), "%#x", uint32(e.Status))
@@ -261,7 +274,8 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 
 			client = client.Clone()
 			client.InsecureSkipVerify = true
-			conn, s, clientErr, serverErr := shakeCryptoServer(t, client, &tls.Config{Certificates: []tls.Certificate{cryptoCertificate(c.cert)}})
+			conn, s, clientErr, serverErr := shakeCryptoServer(t, client,
+				&tls.Config{Certificates: []tls.Certificate{cryptoCertificate(c.cert)}})
 			require.NoError(t, clientErr)
 			require.NoError(t, serverErr)
 			echo(t, conn, s)
@@ -277,12 +291,14 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 func TestAlertOfARefusedCertificate(t *testing.T) {
 	for _, version := range []uint16{VersionTLS12, VersionTLS13} {
 		for _, auth := range []ClientAuthType{NoClientCert, RequireAndVerifyClientCert} {
-			for name, alert := range map[string]Alert{"expired": AlertCertificateExpired, "selfsigned": AlertUnknownCA, "clientonly": AlertUnsupportedCert} {
+			for name, alert := range map[string]Alert{"expired": AlertCertificateExpired,
+				"selfsigned": AlertUnknownCA, "clientonly": AlertUnsupportedCert} {
 				t.Run(fmt.Sprintf("%s/%d/%s", VersionName(version), auth, name), func(t *testing.T) {
 					client := clientConfig(t)
 					client.MaxVersion = version
 					client.Certificates = []Certificate{testCertificate(t, "client")}
-					server := &Config{Certificates: []Certificate{testCertificate(t, name)}, ClientAuth: auth, ClientCAs: testPool(t, "ca.pem")}
+					server := &Config{Certificates: []Certificate{testCertificate(t, name)}, ClientAuth: auth,
+						ClientCAs: testPool(t, "ca.pem")}
 					_, s, clientErr, serverErr := shake(t, client, server)
 					require.Error(t, clientErr)
 					var e *Error
@@ -326,10 +342,16 @@ func TestVerificationOfNames(t *testing.T) {
 		{"0:0:0:0:0:0:0:1", server, true},
 		{"::1%lo", server, true},
 		{"::2", server, false},
-		{"10.0.0.1", issue(t, key, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP("10.0.0.1")} }), true},
-		{"10.0.0.1", issue(t, key, func(c *x509.Certificate) { c.DNSNames = []string{"10.0.0.1"} }), false},
-		{"10.0.0.1", issue(t, key, func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, "10.0.0.1" }), false},
-		{"common-name.test", issue(t, key, func(c *x509.Certificate) { c.Subject.CommonName = "common-name.test" }), false},
+		{"10.0.0.1", issue(t, key, func(c *x509.Certificate) {
+			c.IPAddresses = []net.IP{net.ParseIP("10.0.0.1")}
+		}), true},
+		{"10.0.0.1", issue(t, key, func(c *x509.Certificate) { c.DNSNames = []string{"10.0.0.1"} }),
+			false},
+		{"10.0.0.1", issue(t, key, func(c *x509.Certificate) {
+			c.DNSNames, c.Subject.CommonName = nil, "10.0.0.1"
+		}), false},
+		{"common-name.test",
+			issue(t, key, func(c *x509.Certificate) { c.Subject.CommonName = "common-name.test" }), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig(t)
@@ -354,9 +376,12 @@ func TestServerNameMustBeSet(t *testing.T) {
 		change func(*Config)
 		says   string
 	}{
-		{"none", func(c *Config) { c.ServerName = "" }, "gnutls: either Config.ServerName or InsecureSkipVerify must be set"},
-		{"a dot", func(c *Config) { c.ServerName = "." }, "gnutls: either Config.ServerName or InsecureSkipVerify must be set"},
-		{"a NUL byte", func(c *Config) { c.ServerName = "localhost\x00.other.test" }, `gnutls: the server name "localhost\x00.other.test" holds a NUL byte`},
+		{"none", func(c *Config) { c.ServerName = "" },
+			"gnutls: either Config.ServerName or InsecureSkipVerify must be set"},
+		{"a dot", func(c *Config) { c.ServerName = "." },
+			"gnutls: either Config.ServerName or InsecureSkipVerify must be set"},
+		{"a NUL byte", func(c *Config) { c.ServerName = "localhost\x00.other.test" },
+			`gnutls: the server name "localhost\x00.other.test" holds a NUL byte`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := clientConfig(t)
@@ -389,7 +414,8 @@ func TestDialVerifiesTheHostOfTheAddress(t *testing.T) {
 		{"127.0.0.1", "wronghost", CertificateWrongName},
 	} {
 		t.Run(c.host+"/"+c.cert, func(t *testing.T) {
-			ln, err := Listen("tcp4", "127.0.0.1:0", &Config{Certificates: []Certificate{testCertificate(t, c.cert)}})
+			ln, err := Listen("tcp4", "127.0.0.1:0",
+				&Config{Certificates: []Certificate{testCertificate(t, c.cert)}})
 			require.NoError(t, err)
 			defer ln.Close()
 			served := make(chan *Conn, 1)
@@ -405,7 +431,8 @@ func TestDialVerifiesTheHostOfTheAddress(t *testing.T) {
 			}()
 			_, port, err := net.SplitHostPort(ln.Addr().String())
 			require.NoError(t, err)
-			conn, err := Dial("tcp4", net.JoinHostPort(c.host, port), &Config{RootCAs: testPool(t, "ca.pem")})
+			conn, err := Dial("tcp4", net.JoinHostPort(c.host, port),
+				&Config{RootCAs: testPool(t, "ca.pem")})
 			ln.Close() // it may never have been reached
 			s := <-served
 			require.NotNil(t, s)
@@ -417,7 +444,8 @@ func TestDialVerifiesTheHostOfTheAddress(t *testing.T) {
 			require.NoError(t, err)
 			defer conn.Close()
 			assert.Equal(t, c.host, conn.ConnectionState().ServerName)
-			assert.Equal(t, map[string]string{"localhost": "localhost"}[c.host], s.ConnectionState().ServerName, "no SNI for an address")
+			assert.Equal(t, map[string]string{"localhost": "localhost"}[c.host],
+				s.ConnectionState().ServerName, "no SNI for an address")
 		})
 	}
 }
@@ -440,13 +468,21 @@ func TestVerifiedChains(t *testing.T) {
 		roots []string
 		chain []string
 	}{
-		{"root alone", testCertificate(t, "server"), []string{"ca.pem"}, []string{"gnucoap test server", "gnucoap test root CA"}},
-		{"intermediate sent", testCertificate(t, "server-chain"), []string{"ca.pem"}, []string{"gnucoap test server-chain", "gnucoap test intermediate CA", "gnucoap test root CA"}},
-		{"root sent as well", withRoot, []string{"ca.pem"}, []string{"gnucoap test server-chain", "gnucoap test intermediate CA", "gnucoap test root CA"}},
-		{"intermediate in the pool", leafOnly, []string{"ca.pem", "intermediate.pem"}, []string{"gnucoap test server-chain", "gnucoap test intermediate CA"}},
-		{"intermediate trusted, the root not", testCertificate(t, "server-chain"), []string{"intermediate.pem"}, []string{"gnucoap test server-chain", "gnucoap test intermediate CA"}},
-		{"leaf trusted by itself", testCertificate(t, "server"), []string{"server.pem"}, []string{"gnucoap test server"}},
-		{"self-signed and trusted", testCertificate(t, "selfsigned"), []string{"selfsigned.pem"}, []string{"gnucoap test selfsigned"}},
+		{"root alone", testCertificate(t, "server"), []string{"ca.pem"},
+			[]string{"gnucoap test server", "gnucoap test root CA"}},
+		{"intermediate sent", testCertificate(t, "server-chain"), []string{"ca.pem"},
+			[]string{"gnucoap test server-chain", "gnucoap test intermediate CA", "gnucoap test root CA"}},
+		{"root sent as well", withRoot, []string{"ca.pem"},
+			[]string{"gnucoap test server-chain", "gnucoap test intermediate CA", "gnucoap test root CA"}},
+		{"intermediate in the pool", leafOnly, []string{"ca.pem", "intermediate.pem"},
+			[]string{"gnucoap test server-chain", "gnucoap test intermediate CA"}},
+		{"intermediate trusted, the root not", testCertificate(t, "server-chain"),
+			[]string{"intermediate.pem"},
+			[]string{"gnucoap test server-chain", "gnucoap test intermediate CA"}},
+		{"leaf trusted by itself", testCertificate(t, "server"), []string{"server.pem"},
+			[]string{"gnucoap test server"}},
+		{"self-signed and trusted", testCertificate(t, "selfsigned"), []string{"selfsigned.pem"},
+			[]string{"gnucoap test selfsigned"}},
 	} {
 		for _, version := range []uint16{VersionTLS12, VersionTLS13} {
 			t.Run(c.name+"/"+VersionName(version), func(t *testing.T) {
@@ -508,71 +544,73 @@ func TestVerifyConnectionIsCalledOnce(t *testing.T) {
 				if !tickets && version == VersionTLS13 {
 					continue // nothing to resume with
 				}
-				t.Run(fmt.Sprintf("%s/tickets %t/client certificates %d", VersionName(version), tickets, auth), func(t *testing.T) {
-					var onClient, onServer []ConnectionState
-					client, server := clientConfig(t), serverConfig(t)
-					client.MaxVersion = version
-					client.ClientSessionCache = NewClientSessionCache(0)
-					client.Certificates = []Certificate{testCertificate(t, "client")}
-					server.SessionTicketsDisabled = !tickets
-					server.ClientAuth, server.ClientCAs = auth, testPool(t, "ca.pem")
-					ln, err := net.Listen("tcp", "127.0.0.1:0")
-					require.NoError(t, err)
-					defer ln.Close()
-					client.VerifyConnection = func(cs ConnectionState) error {
-						onClient = append(onClient, cs)
-						return nil
-					}
-					server.VerifyConnection = func(cs ConnectionState) error {
-						onServer = append(onServer, cs)
-						return nil
-					}
-					for i := range 2 {
-						served := make(chan *Conn, 1)
-						go func() {
-							raw, err := ln.Accept()
-							if !assert.NoError(t, err) {
-								close(served)
-								return
-							}
-							s := Server(raw, server)
-							assert.NoError(t, s.HandshakeContext(waitContext(t)))
-							served <- s
-						}()
-						raw, err := Dial("tcp", ln.Addr().String(), client)
+				t.Run(fmt.Sprintf("%s/tickets %t/client certificates %d", VersionName(version), tickets, auth),
+					func(t *testing.T) {
+						var onClient, onServer []ConnectionState
+						client, server := clientConfig(t), serverConfig(t)
+						client.MaxVersion = version
+						client.ClientSessionCache = NewClientSessionCache(0)
+						client.Certificates = []Certificate{testCertificate(t, "client")}
+						server.SessionTicketsDisabled = !tickets
+						server.ClientAuth, server.ClientCAs = auth, testPool(t, "ca.pem")
+						ln, err := net.Listen("tcp", "127.0.0.1:0")
 						require.NoError(t, err)
-						s := <-served
-						require.NotNil(t, s)
-						echo(t, s, raw)
-						require.Len(t, onClient, i+1)
-						require.Len(t, onServer, i+1)
-						for _, cs := range []ConnectionState{onClient[i], onServer[i]} {
-							assert.Equal(t, version, cs.Version)
-							assert.Equal(t, i > 0, cs.DidResume)
-							assert.False(t, cs.HandshakeComplete)
+						defer ln.Close()
+						client.VerifyConnection = func(cs ConnectionState) error {
+							onClient = append(onClient, cs)
+							return nil
 						}
-						assert.Equal(t, "localhost", onClient[i].ServerName)
-						assert.Len(t, onClient[i].PeerCertificates, 1)
-						assert.Len(t, onClient[i].VerifiedChains, 1)
-						if auth == NoClientCert {
-							assert.Empty(t, onServer[i].PeerCertificates)
-							assert.Empty(t, onServer[i].VerifiedChains)
-						} else {
-							assert.Len(t, onServer[i].PeerCertificates, 1)
-							assert.Len(t, onServer[i].VerifiedChains, 1)
+						server.VerifyConnection = func(cs ConnectionState) error {
+							onServer = append(onServer, cs)
+							return nil
 						}
-						for conn, cs := range map[*Conn]ConnectionState{raw: onClient[i], s: onServer[i]} {
-							final := conn.ConnectionState()
-							cs.HandshakeComplete = true
-							if version == VersionTLS12 { // these come later
-								cs.CipherSuite, cs.CipherSuiteName, cs.Group = final.CipherSuite, final.CipherSuiteName, final.Group
+						for i := range 2 {
+							served := make(chan *Conn, 1)
+							go func() {
+								raw, err := ln.Accept()
+								if !assert.NoError(t, err) {
+									close(served)
+									return
+								}
+								s := Server(raw, server)
+								assert.NoError(t, s.HandshakeContext(waitContext(t)))
+								served <- s
+							}()
+							raw, err := Dial("tcp", ln.Addr().String(), client)
+							require.NoError(t, err)
+							s := <-served
+							require.NotNil(t, s)
+							echo(t, s, raw)
+							require.Len(t, onClient, i+1)
+							require.Len(t, onServer, i+1)
+							for _, cs := range []ConnectionState{onClient[i], onServer[i]} {
+								assert.Equal(t, version, cs.Version)
+								assert.Equal(t, i > 0, cs.DidResume)
+								assert.False(t, cs.HandshakeComplete)
 							}
-							assert.Equal(t, final, cs)
+							assert.Equal(t, "localhost", onClient[i].ServerName)
+							assert.Len(t, onClient[i].PeerCertificates, 1)
+							assert.Len(t, onClient[i].VerifiedChains, 1)
+							if auth == NoClientCert {
+								assert.Empty(t, onServer[i].PeerCertificates)
+								assert.Empty(t, onServer[i].VerifiedChains)
+							} else {
+								assert.Len(t, onServer[i].PeerCertificates, 1)
+								assert.Len(t, onServer[i].VerifiedChains, 1)
+							}
+							for conn, cs := range map[*Conn]ConnectionState{raw: onClient[i], s: onServer[i]} {
+								final := conn.ConnectionState()
+								cs.HandshakeComplete = true
+								if version == VersionTLS12 { // these come later
+									cs.CipherSuite, cs.CipherSuiteName, cs.Group = final.CipherSuite, final.CipherSuiteName,
+										final.Group
+								}
+								assert.Equal(t, final, cs)
+							}
+							raw.Close()
+							s.Close()
 						}
-						raw.Close()
-						s.Close()
-					}
-				})
+					})
 			}
 		}
 	}
@@ -642,49 +680,50 @@ func TestRefusalIsFinal(t *testing.T) {
 					"timeout": func() error { return os.ErrDeadlineExceeded },
 					"panic":   func() error { panic("no") },
 				} {
-					t.Run(fmt.Sprintf("%s/resumed %t/%s/%s", VersionName(version), resumed, side, name), func(t *testing.T) {
-						client, server := clientConfig(t), serverConfig(t)
-						client.MaxVersion = version
-						var refusing bool
-						verify := func(ConnectionState) error {
-							if refusing {
-								return refuse()
+					t.Run(fmt.Sprintf("%s/resumed %t/%s/%s", VersionName(version), resumed, side, name),
+						func(t *testing.T) {
+							client, server := clientConfig(t), serverConfig(t)
+							client.MaxVersion = version
+							var refusing bool
+							verify := func(ConnectionState) error {
+								if refusing {
+									return refuse()
+								}
+								return nil
 							}
-							return nil
-						}
-						if side == "client" {
-							client.VerifyConnection = verify
-						} else {
-							server.VerifyConnection = verify
-						}
-						first, _ := connect(t, client, server)
-						data, err := first.SessionData(waitContext(t))
-						require.NoError(t, err)
+							if side == "client" {
+								client.VerifyConnection = verify
+							} else {
+								server.VerifyConnection = verify
+							}
+							first, _ := connect(t, client, server)
+							data, err := first.SessionData(waitContext(t))
+							require.NoError(t, err)
 
-						refusing = true
-						cc, sc := tcpPipe(t)
-						c, s := Client(cc, client), Server(sc, server)
-						defer c.Close()
-						defer s.Close()
-						if resumed {
-							require.NoError(t, c.Resume(data))
-						}
-						judge, other, raw := c, s, cc
-						if side == "server" {
-							judge, other, raw = s, c, sc
-						}
-						done := make(chan error, 1)
-						go func() { done <- other.HandshakeContext(waitContext(t)) }()
-						for range 2 {
-							func() {
-								defer func() { assert.Equal(t, name == "panic", recover() != nil) }()
-								assert.Error(t, judge.HandshakeContext(waitContext(t)))
-							}()
-							assert.False(t, judge.ConnectionState().HandshakeComplete)
-						}
-						raw.Close()
-						<-done
-					})
+							refusing = true
+							cc, sc := tcpPipe(t)
+							c, s := Client(cc, client), Server(sc, server)
+							defer c.Close()
+							defer s.Close()
+							if resumed {
+								require.NoError(t, c.Resume(data))
+							}
+							judge, other, raw := c, s, cc
+							if side == "server" {
+								judge, other, raw = s, c, sc
+							}
+							done := make(chan error, 1)
+							go func() { done <- other.HandshakeContext(waitContext(t)) }()
+							for range 2 {
+								func() {
+									defer func() { assert.Equal(t, name == "panic", recover() != nil) }()
+									assert.Error(t, judge.HandshakeContext(waitContext(t)))
+								}()
+								assert.False(t, judge.ConnectionState().HandshakeComplete)
+							}
+							raw.Close()
+							<-done
+						})
 				}
 			}
 		}
@@ -694,7 +733,8 @@ func TestRefusalIsFinal(t *testing.T) {
 func TestCertificateErrorText(t *testing.T) {
 	cert := testCertificate(t, "client").Leaf
 	e := &CertificateError{Status: CertificateUnknownAuthority | CertificateExpired, Certificate: cert}
-	assert.Equal(t, `gnutls: certificate of "CN=client one" refused: The certificate is NOT trusted. The certificate issuer is unknown. The certificate chain uses expired certificate. (on 2120-01-01)`, e.Error())
+	assert.Equal(t,
+		`gnutls: certificate of "CN=client one" refused: The certificate is NOT trusted. The certificate issuer is unknown. The certificate chain uses expired certificate. (on 2120-01-01)`, e.Error())
 	assert.ErrorIs(t, e, CertificateExpired)
 	assert.ErrorIs(t, e, CertificateUnknownAuthority|CertificateExpired)
 	assert.NotErrorIs(t, e, CertificateExpired|CertificateRevoked)

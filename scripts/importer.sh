@@ -38,5 +38,6 @@ show() {
 
 go list -deps -f '{{with .Module}}{{.Path}}{{end}}' . | sort -u | others | show "compiled"
 cut -d ' ' -f 1 go.sum | sort -u | others | show "in go.sum, for the tests of gnutls and coap too"
-GOMODCACHE=$dir/cache go mod download -json | sed -n 's/^\t"Path": "\(.*\)",$/\1/p' | others | show "downloaded"
+GOMODCACHE=$dir/cache go mod download -json | sed -n 's/^\t"Path": "\(.*\)",$/\1/p' |
+	others | show "downloaded"
 go list -m all | cut -d ' ' -f 1 | others | show "in the module graph"

@@ -65,15 +65,19 @@ func main() {
 	t.MaxPathLenZero = true
 	intermediate := issue("intermediate", t, ecKey(), ca)
 
-	server := issue("server", serverLeaf("server", "localhost", "example.test", "*.wild.test", "127.0.0.1", "::1"), ecKey(), ca)
+	server := issue("server",
+		serverLeaf("server", "localhost", "example.test", "*.wild.test", "127.0.0.1", "::1"), ecKey(), ca)
 	serverForms(server)
 
-	serverRSA := issue("server-rsa", serverLeaf("server-rsa", "localhost", "rsa.test", "127.0.0.1", "::1"), rsaKey(2048), ca)
+	serverRSA := issue("server-rsa",
+		serverLeaf("server-rsa", "localhost", "rsa.test", "127.0.0.1", "::1"), rsaKey(2048), ca)
 	rsaForms(serverRSA)
 
-	issue("server-ed25519", serverLeaf("server-ed25519", "localhost", "ed25519.test", "127.0.0.1", "::1"), edKey(), ca)
+	issue("server-ed25519",
+		serverLeaf("server-ed25519", "localhost", "ed25519.test", "127.0.0.1", "::1"), edKey(), ca)
 
-	chain := issue("server-chain", serverLeaf("server-chain", "localhost", "chain.test", "127.0.0.1", "::1"), ecKey(), intermediate)
+	chain := issue("server-chain",
+		serverLeaf("server-chain", "localhost", "chain.test", "127.0.0.1", "::1"), ecKey(), intermediate)
 	write("server-chain.pem", append(certPEM(chain), certPEM(intermediate)...), certMode)
 
 	issue("alpha", serverLeaf("alpha", "alpha.test"), ecKey(), ca)
@@ -103,7 +107,9 @@ func main() {
 
 	write("broken.pem", brokenPEM(server), certMode)
 	write("notacert.pem", pemBlock("MESSAGE", []byte("neither a certificate nor a key\n")), certMode)
-	write("psk.txt", []byte("client1:9e32cf7786321a828ef7668f09fb35db\nclient2:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"), keyMode)
+	write("psk.txt",
+		[]byte(
+			"client1:9e32cf7786321a828ef7668f09fb35db\nclient2:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"), keyMode)
 }
 
 // authority returns the template of a CA.
@@ -172,15 +178,19 @@ func issue(name string, t *x509.Certificate, key crypto.Signer, issuer *pair) *p
 func serverForms(server *pair) {
 	write("server.der", server.cert.Raw, certMode)
 	write("server.key.der", must(x509.MarshalPKCS8PrivateKey(server.key)), keyMode)
-	write("server.ec.key", pemBlock("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(server.key.(*ecdsa.PrivateKey)))), keyMode)
+	write("server.ec.key", pemBlock("EC PRIVATE KEY",
+		must(x509.MarshalECPrivateKey(server.key.(*ecdsa.PrivateKey)))), keyMode)
 
-	encrypt := []string{"pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:" + password, "-in", file("server.key")}
+	encrypt := []string{"pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:" + password, "-in",
+		file("server.key")}
 	write("server.enc.key", must(openssl(encrypt...)), keyMode)
 	write("server.enc.key.der", must(openssl(append(encrypt, "-outform", "DER")...)), keyMode)
 
 	export := []string{"pkcs12", "-export", "-name", "server", "-passout", "pass:" + password,
 		"-inkey", file("server.key"), "-in", file("server.pem"), "-certfile", file("ca.pem")}
-	write("server.p12", must(openssl(append(export, "-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg", "sha256")...)), keyMode)
+	write("server.p12",
+		must(openssl(append(export, "-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg",
+			"sha256")...)), keyMode)
 
 	// Not every openssl has the legacy provider. A file left from an earlier
 	// run would not match the new key.
@@ -195,9 +205,11 @@ func serverForms(server *pair) {
 
 // rsaForms writes server-rsa.key in its other forms.
 func rsaForms(server *pair) {
-	write("server-rsa.pkcs1.key", pemBlock("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(server.key.(*rsa.PrivateKey))), keyMode)
-	write("server-rsa.pkcs1.enc.key", must(openssl("rsa", "-traditional", "-aes-128-cbc", "-passout", "pass:"+password,
-		"-in", file("server-rsa.key"))), keyMode)
+	write("server-rsa.pkcs1.key",
+		pemBlock("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(server.key.(*rsa.PrivateKey))), keyMode)
+	write("server-rsa.pkcs1.enc.key",
+		must(openssl("rsa", "-traditional", "-aes-128-cbc", "-passout", "pass:"+password,
+			"-in", file("server-rsa.key"))), keyMode)
 }
 
 // revocationList writes a CRL with one revoked certificate.
@@ -225,14 +237,16 @@ func ocspResponse(name string, server *pair, revoked bool) {
 	if revoked {
 		status, revocation = "R", revokedAt.Format("060102150405Z")
 	}
-	line := fmt.Sprintf("%s\t%s\t%s\t%02X\tunknown\t/CN=%s\n", status, server.cert.NotAfter.Format("20060102150405Z"),
+	line := fmt.Sprintf("%s\t%s\t%s\t%02X\tunknown\t/CN=%s\n", status,
+		server.cert.NotAfter.Format("20060102150405Z"),
 		revocation, server.cert.SerialNumber, server.cert.Subject.CommonName)
 	index := filepath.Join(tmp, "index.txt")
 	check(os.WriteFile(index, []byte(line), 0o600))
 
 	response := filepath.Join(tmp, "response.der")
 	days := int(time.Until(validTo)/(24*time.Hour)) + 1
-	must(openssl("ocsp", "-index", index, "-CA", file("ca.pem"), "-rsigner", file("ocsp.pem"), "-rkey", file("ocsp.key"),
+	must(openssl("ocsp", "-index", index, "-CA", file("ca.pem"), "-rsigner", file("ocsp.pem"), "-rkey",
+		file("ocsp.key"),
 		"-issuer", file("ca.pem"), "-cert", file("server.pem"), "-CAfile", file("ca.pem"), "-no_nonce",
 		"-rmd", "sha256", "-ndays", fmt.Sprint(days), "-respout", response))
 	write(name, must(os.ReadFile(response)), certMode)

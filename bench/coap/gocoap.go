@@ -30,7 +30,8 @@ import (
 
 // Options of go-coap that its defaults are too small or too loud for.
 var (
-	goCoAPErrors    = options.WithErrors(func(error) {}) // of sessions that end; a request that fails tells
+	// of sessions that end; a request that fails tells
+	goCoAPErrors    = options.WithErrors(func(error) {})
 	goCoAPBlockwise = options.WithBlockwise(true, blockwise.SZX1024, patience)
 	goCoAPMaxSize   = options.WithMaxMessageSize(4 << 20)
 	// Sessions stay as long as those of the others.
@@ -100,7 +101,8 @@ func sameBody(m *pool.Message, want []byte) bool {
 // A goCoAPConn is a session over any transport.
 type goCoAPConn interface {
 	Get(ctx context.Context, path string, opts ...message.Option) (*pool.Message, error)
-	Put(ctx context.Context, path string, format message.MediaType, body io.ReadSeeker, opts ...message.Option) (*pool.Message, error)
+	Put(ctx context.Context, path string, format message.MediaType, body io.ReadSeeker,
+		opts ...message.Option) (*pool.Message, error)
 	ReleaseMessage(*pool.Message)
 	Close() error
 }
@@ -123,7 +125,8 @@ func dialGoCoAP(proto string, port, inFlight int) (session, error) {
 			piondtls.WithPSKIdentityHint([]byte(identity)), piondtls.WithCipherSuites(pionSuite)),
 			goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize, transmission, limit, limitPath)
 	default:
-		c, err = udp.Dial(addr, goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize, transmission, limit, limitPath)
+		c, err = udp.Dial(addr, goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize, transmission, limit,
+			limitPath)
 	}
 	if err != nil {
 		return nil, err

@@ -48,7 +48,8 @@ func (n *note) get() []byte {
 	return n.body
 }
 
-func ofGoCoAP[C responsewriter.Client](t *testing.T, n *note) func(*responsewriter.ResponseWriter[C], *pool.Message) {
+func ofGoCoAP[C responsewriter.Client](t *testing.T,
+	n *note) func(*responsewriter.ResponseWriter[C], *pool.Message) {
 	return func(w *responsewriter.ResponseWriter[C], r *pool.Message) {
 		code, body := codes.Changed, []byte(nil)
 		if r.Code() == codes.PUT {
@@ -73,18 +74,21 @@ func startGoCoAP(t *testing.T, proto coap.Protocol, n *note) string {
 	case coap.TCP:
 		l, err := coapnet.NewTCPListener("tcp", addr)
 		require.NoError(t, err)
-		s := tcp.NewServer(goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize, options.WithHandlerFunc(tcpserver.HandlerFunc(ofGoCoAP[*tcpclient.Conn](t, n))))
+		s := tcp.NewServer(goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize,
+			options.WithHandlerFunc(tcpserver.HandlerFunc(ofGoCoAP[*tcpclient.Conn](t, n))))
 		where, listener, stop, serve = l.Addr(), l, s.Stop, func() error { return s.Serve(l) }
 	case coap.DTLS:
 		l, err := coapnet.NewDTLSListener("udp", addr, coapnet.NewDTLSServerOptions(
 			piondtls.WithPSK(pionKey), piondtls.WithCipherSuites(pionSuite)))
 		require.NoError(t, err)
-		s := dtls.NewServer(goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize, options.WithHandlerFunc(dtlsserver.HandlerFunc(ofGoCoAP[*udpclient.Conn](t, n))))
+		s := dtls.NewServer(goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize,
+			options.WithHandlerFunc(dtlsserver.HandlerFunc(ofGoCoAP[*udpclient.Conn](t, n))))
 		where, listener, stop, serve = l.Addr(), l, s.Stop, func() error { return s.Serve(l) }
 	default:
 		l, err := coapnet.NewListenUDP("udp", addr)
 		require.NoError(t, err)
-		s := udp.NewServer(goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize, options.WithHandlerFunc(udpserver.HandlerFunc(ofGoCoAP[*udpclient.Conn](t, n))))
+		s := udp.NewServer(goCoAPErrors, goCoAPBlockwise, goCoAPMaxSize,
+			options.WithHandlerFunc(udpserver.HandlerFunc(ofGoCoAP[*udpclient.Conn](t, n))))
 		where, listener, stop, serve = l.LocalAddr(), l, s.Stop, func() error { return s.Serve(l) }
 	}
 	ended := make(chan error, 1)
@@ -127,7 +131,8 @@ func TestOurClientWithServerOfGoCoAP(t *testing.T) {
 }
 
 func TestClientOfGoCoAPWithOurServer(t *testing.T) {
-	for proto, name := range map[coap.Protocol]string{coap.UDP: "udp", coap.DTLS: "dtls", coap.TCP: "tcp"} {
+	for proto, name := range map[coap.Protocol]string{coap.UDP: "udp", coap.DTLS: "dtls",
+		coap.TCP: "tcp"} {
 		t.Run(name, func(t *testing.T) {
 			n := &note{}
 			server := &coap.Server{
@@ -138,7 +143,9 @@ func TestClientOfGoCoAPWithOurServer(t *testing.T) {
 					}
 					w.Write(n.get())
 				}),
-				Config: &coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte(key), nil }}},
+				Config: &coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) {
+					return []byte(key), nil
+				}}},
 			}
 			endpoints, err := server.Listen(proto.Scheme() + "://127.0.0.1:0")
 			require.NoError(t, err)

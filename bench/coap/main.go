@@ -46,7 +46,8 @@ func main() {
 		}
 		return
 	}
-	if err := compare(*only, &benchmark{rounds: *rounds, length: *length, sessions: 1000, profiles: *profiles}); err != nil {
+	if err := compare(*only,
+		&benchmark{rounds: *rounds, length: *length, sessions: 1000, profiles: *profiles}); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -229,7 +230,8 @@ func (b *benchmark) run(w workload) (rows []string, err error) {
 }
 
 func row(workload, who string, rate, cpu, rateRatio, cpuRatio float64) string {
-	return fmt.Sprintf("| %s | %s | %.0f /s | %.1f µs | %.2f | %.2f |", workload, who, rate, cpu/1000, rateRatio, cpuRatio)
+	return fmt.Sprintf("| %s | %s | %.0f /s | %.1f µs | %.2f | %.2f |", workload, who, rate, cpu/1000,
+		rateRatio, cpuRatio)
 }
 
 // memory returns what a session of a server holds.

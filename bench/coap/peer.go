@@ -78,7 +78,9 @@ type implementation struct {
 
 var implementations = map[string]implementation{
 	"c": {
-		serve: func(proto string, ready func(int)) error { return cpeer.Serve(cProtos[proto], bodies, ready) },
+		serve: func(proto string, ready func(int)) error {
+			return cpeer.Serve(cProtos[proto], bodies, ready)
+		},
 		client: func(proto string, port, inFlight int) (client, error) {
 			return cpeer.NewClient(cProtos[proto], port, inFlight, bodies)
 		},

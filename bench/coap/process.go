@@ -106,8 +106,10 @@ type pair struct{ client, server *process }
 
 // startPair runs both. profile says which of them writes a CPU profile, to which
 // file.
-func (b *benchmark) startPair(clientImpl, serverImpl string, w workload, profile map[string]string) (*pair, error) {
-	server, port, err := start(peer{role: "server", impl: serverImpl, proto: w.proto, profile: profile["server"],
+func (b *benchmark) startPair(clientImpl, serverImpl string, w workload,
+	profile map[string]string) (*pair, error) {
+	server, port,
+		err := start(peer{role: "server", impl: serverImpl, proto: w.proto, profile: profile["server"],
 		priority: b.priority})
 	if err != nil {
 		return nil, err
@@ -116,7 +118,8 @@ func (b *benchmark) startPair(clientImpl, serverImpl string, w workload, profile
 	if err != nil {
 		return nil, errors.Join(err, server.stop())
 	}
-	client, _, err := start(peer{role: "client", impl: clientImpl, proto: w.proto, port: n, inFlight: w.inFlight,
+	client, _,
+		err := start(peer{role: "client", impl: clientImpl, proto: w.proto, port: n, inFlight: w.inFlight,
 		profile: profile["client"], priority: b.priority})
 	if err != nil {
 		return nil, errors.Join(err, server.stop())
@@ -138,7 +141,8 @@ func (p *pair) round(kind string, d time.Duration) (result, error) {
 	if err := p.server.ask("cpu", &before); err != nil {
 		return result{}, err
 	}
-	if err := p.client.ask(strings.Join([]string{"run", kind, d.String()}, " "), &n, &elapsed, &cpu); err != nil {
+	if err := p.client.ask(strings.Join([]string{"run", kind, d.String()}, " "), &n, &elapsed,
+		&cpu); err != nil {
 		return result{}, err
 	}
 	if err := p.server.ask("cpu", &after); err != nil {

@@ -23,7 +23,8 @@ func main() {
 	log.SetFlags(0)
 	rounds := flag.Int("rounds", 21, "rounds of each workload")
 	only := flag.String("run", "", "only the workloads that match this regular expression")
-	idle := flag.Int("idle", -1, "print what an idle connection of this implementation holds (0 gnutls, 1 crypto/tls, 2 plain TCP)")
+	idle := flag.Int("idle", -1,
+		"print what an idle connection of this implementation holds (0 gnutls, 1 crypto/tls, 2 plain TCP)")
 	flag.Parse()
 	if *idle >= 0 {
 		printIdle(*idle)
@@ -75,7 +76,8 @@ func compare(w bench.Workload, rounds int) error {
 		}
 		return fmt.Sprintf("%.0f /s", rate)
 	}
-	fmt.Printf("| %s | %s | %s | **%.2f** | %.2f–%.2f | %.2f |\n", w.Name, format(median(rates[0])), format(median(rates[1])),
+	fmt.Printf("| %s | %s | %s | **%.2f** | %.2f–%.2f | %.2f |\n", w.Name, format(median(rates[0])),
+		format(median(rates[1])),
 		median(ratios), slices.Min(ratios), slices.Max(ratios), median(cpuRatios))
 	return nil
 }
@@ -107,7 +109,8 @@ func compareIdle() error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Sscan(string(out), &held[i].Resident, &held[i].Heap, &held[i].Stack); err != nil {
+		if _, err := fmt.Sscan(string(out), &held[i].Resident, &held[i].Heap,
+			&held[i].Stack); err != nil {
 			return err
 		}
 	}
@@ -116,7 +119,8 @@ func compareIdle() error {
 		fmt.Printf("| %s | %.1f KB | %.1f KB | %.2f | | |\n", name, ours/1000, theirs/1000, ours/theirs)
 	}
 	row("idle connection", func(f bench.Footprint) float64 { return f.Resident })
-	row("idle connection, beyond plain TCP", func(f bench.Footprint) float64 { return f.Resident - held[2].Resident })
+	row("idle connection, beyond plain TCP",
+		func(f bench.Footprint) float64 { return f.Resident - held[2].Resident })
 	row("idle connection, Go heap", func(f bench.Footprint) float64 { return f.Heap })
 	row("idle connection, goroutine stack", func(f bench.Footprint) float64 { return f.Stack })
 	return nil

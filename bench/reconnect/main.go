@@ -85,10 +85,11 @@ func serve(kind string, tickets int, in io.Reader, out io.Writer) error {
 		return err
 	}
 	config.SessionTickets = tickets
-	s := &coap.Server{Config: &config, Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
-		state, _ := r.Session.TLS()
-		fmt.Fprint(w, state.DidResume)
-	})}
+	s := &coap.Server{Config: &config,
+		Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+			state, _ := r.Session.TLS()
+			fmt.Fprint(w, state.DidResume)
+		})}
 	defer s.Close()
 	endpoints, err := s.Listen("coaps://127.0.0.1:0", "coaps+tcp://127.0.0.1:0")
 	if err != nil {
@@ -149,7 +150,8 @@ func measure(w io.Writer, rounds, n int) error {
 	if !coap.Supports(coap.FeatureSessionResumption) {
 		return coap.ErrNotSupported
 	}
-	fmt.Fprintln(w, "| | full µs | client | server | bytes | resumed µs | client | server | bytes | time | client | server | bytes |")
+	fmt.Fprintln(w,
+		"| | full µs | client | server | bytes | resumed µs | client | server | bytes | time | client | server | bytes |")
 	fmt.Fprintln(w, "|"+strings.Repeat(" --- |", 13))
 	for i, transport := range []string{"DTLS 1.2", "TLS 1.3"} {
 		for _, kind := range kinds {
@@ -186,9 +188,11 @@ func measureOne(w io.Writer, transport, kind string, i, rounds, n int) (err erro
 		}
 	}
 	a, b := sides[0].median(), sides[1].median()
-	fmt.Fprintf(w, "| %s, %s | %.0f | %.0f | %.0f | %d | %.0f | %.0f | %.0f | %d | **%.2f** | **%.2f** | **%.2f** | **%.2f** |\n", transport, kind,
+	fmt.Fprintf(w,
+		"| %s, %s | %.0f | %.0f | %.0f | %d | %.0f | %.0f | %.0f | %d | **%.2f** | **%.2f** | **%.2f** | **%.2f** |\n", transport, kind,
 		a.time, a.client, a.server, sides[0].bytes, b.time, b.client, b.server, sides[1].bytes,
-		b.time/a.time, b.client/a.client, b.server/a.server, float64(sides[1].bytes)/float64(sides[0].bytes))
+		b.time/a.time, b.client/a.client, b.server/a.server, float64(sides[1].bytes)/float64(
+			sides[0].bytes))
 	return nil
 }
 

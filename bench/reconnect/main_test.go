@@ -28,5 +28,8 @@ func TestEveryKindIsMeasured(t *testing.T) {
 		return
 	}
 	require.NoError(t, err, out.String())
-	assert.Len(t, regexp.MustCompile(`(?m)^\| (DTLS 1.2|TLS 1.3), .*\|( [1-9]\d* \|){8}( \*\*\d+\.\d\d\*\* \|){4}$`).FindAllString(out.String(), -1), 2*len(kinds), out.String())
+	assert.Len(t,
+		regexp.MustCompile(
+			`(?m)^\| (DTLS 1.2|TLS 1.3), .*\|( [1-9]\d* \|){8}( \*\*\d+\.\d\d\*\* \|){4}$`).FindAllString(
+			out.String(), -1), 2*len(kinds), out.String())
 }

@@ -19,15 +19,15 @@
 // --server-name, unless -n is given. -C and -R name the authorities that it trusts; without
 // them it trusts those of the system.
 //
-// --session keeps the session in a file, so that the next run needs no full handshake. The file is as
-// secret as a private key.
+// --session keeps the session in a file, so that the next run needs no full handshake. The file is
+// as secret as a private key.
 //
 // # Exit status
 //
 // The exit status is 0 after a successful response (2.xx), 4 after a client error (4.xx), 5 after a
-// server error (5.xx), 1 without a response, 2 for flags, URIs and files that cannot be used, and 130
-// when it is interrupted. With several responses the last one counts. With --legacy-exit it is 1 for
-// wrong flags and 0 otherwise.
+// server error (5.xx), 1 without a response, 2 for flags, URIs and files that cannot be used, and
+// 130 when it is interrupted. With several responses the last one counts. With --legacy-exit it is
+// 1 for wrong flags and 0 otherwise.
 package main
 
 import (
@@ -49,7 +49,9 @@ const (
 )
 
 func main() {
-	flags.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
+	flags.Main(func(ctx context.Context) int {
+		return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	})
 }
 
 // run makes the requests and returns the exit status.

@@ -34,12 +34,15 @@ func client(args ...string) *exec.Cmd {
 
 func TestPrintsWhatLibcoapsClientPrints(t *testing.T) {
 	t.Parallel()
-	compatible := func(args ...string) *exec.Cmd { return client(append(toolstest.Compat(t), args...)...) }
+	compatible := func(args ...string) *exec.Cmd {
+		return client(append(toolstest.Compat(t), args...)...)
+	}
 	for _, scheme := range toolstest.Schemes {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			theirs := toolstest.Run(t, toolstest.Options{
-				Client: toolstest.LibcoapClient(t, scheme), Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme),
+				Client: toolstest.LibcoapClient(t, scheme), Scheme: scheme,
+				URI: toolstest.LibcoapServer(t)(scheme),
 			})
 			ours := toolstest.Run(t, toolstest.Options{
 				Client: compatible, Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme),

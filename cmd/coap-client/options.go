@@ -36,9 +36,11 @@ var formats = []struct {
 	format coap.ContentFormat
 }{
 	{"plain", coap.TextPlain}, {"text/plain", coap.TextPlain},
-	{"link", coap.LinkFormat}, {"link-format", coap.LinkFormat}, {"application/link-format", coap.LinkFormat},
+	{"link", coap.LinkFormat}, {"link-format", coap.LinkFormat},
+	{"application/link-format", coap.LinkFormat},
 	{"xml", coap.XML}, {"application/xml", coap.XML},
-	{"binary", coap.OctetStream}, {"octet-stream", coap.OctetStream}, {"application/octet-stream", coap.OctetStream},
+	{"binary", coap.OctetStream}, {"octet-stream", coap.OctetStream},
+	{"application/octet-stream", coap.OctetStream},
 	{"exi", coap.EXI}, {"application/exi", coap.EXI},
 	{"json", coap.JSON}, {"application/json", coap.JSON},
 	{"cbor", coap.CBOR}, {"application/cbor", coap.CBOR},
@@ -129,60 +131,77 @@ func (o *options) define(fs *coapflags.Set, r *raw, stdin io.Reader) {
 		})
 	}
 	fs.StringVarP(&r.addr, "address", "a", "", "local `address` to send from")
-	fs.FuncP("block", "b", "`[num,]size` of blocks, 16 to 1024 bytes; with a num other than 0 only that block", o.setBlock)
+	fs.FuncP("block", "b",
+		"`[num,]size` of blocks, 16 to 1024 bytes; with a num other than 0 only that block", o.setBlock)
 	fs.FuncP("text", "e", "`text` to send, percent-encoded", o.setText)
-	fs.FuncP("file", "f", "`file` to send; - is the standard input", func(file string) error { return o.setFile(file, stdin) })
-	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to drop, or a share such as 20%")
-	fs.FuncP("method", "m", "`method` of the request: get, put, post, delete, fetch, patch or ipatch (default get)", o.setMethod)
-	fs.StringVarP(&o.output, "output", "o", "", "`file` for what is received; - is the standard output")
+	fs.FuncP("file", "f", "`file` to send; - is the standard input",
+		func(file string) error { return o.setFile(file, stdin) })
+	fs.StringVarP(&o.loss, "loss", "l", "",
+		"`list` of numbers of datagrams to drop, or a share such as 20%")
+	fs.FuncP("method", "m",
+		"`method` of the request: get, put, post, delete, fetch, patch or ipatch (default get)",
+		o.setMethod)
+	fs.StringVarP(&o.output, "output", "o", "",
+		"`file` for what is received; - is the standard output")
 	number(&r.port, "port", "p", "local `port` to send from", 0, 65535)
 	fs.BoolVarP(&r.reliable, "reliable", "r", false, "use TCP instead of UDP, and TLS instead of DTLS")
-	fs.FuncP("subscribe", "s", "observe the resource for a `time` in seconds; 0 means for ever", func(v string) error {
-		n, err := strconv.ParseUint(v, 10, 31)
-		if err != nil {
-			return errors.New("not a number of seconds")
-		}
-		o.observe, o.observeFor = true, time.Duration(n)*time.Second
-		return nil
-	})
+	fs.FuncP("subscribe", "s", "observe the resource for a `time` in seconds; 0 means for ever",
+		func(v string) error {
+			n, err := strconv.ParseUint(v, 10, 31)
+			if err != nil {
+				return errors.New("not a number of seconds")
+			}
+			o.observe, o.observeFor = true, time.Duration(n)*time.Second
+			return nil
+		})
 	fs.FuncP("type", "t", "content format of what is sent, a `name` or number", func(v string) error {
 		return o.addFormat(coap.OptionContentFormat, v)
 	})
-	number(&o.verbose, "verbosity", "v", "what libcoap logs, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
+	number(&o.verbose, "verbosity", "v",
+		"what libcoap logs, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
 	fs.BoolVarP(&o.newline, "newline", "w", false, "append a newline to what is received")
 	fs.FuncP("accept", "A", "content format to ask for, a `name` or number", func(v string) error {
 		return o.addFormat(coap.OptionAccept, v)
 	})
 	seconds(&o.wait, "break", "B", "`seconds` after which to end; 0 is never (default 90)")
-	number(&o.count, "count", "G", "how often to send the request, a `number` from 1 to 255, with a second between", 1, 255)
-	fs.FuncP("hop-limit", "H", "hop limit for proxies, a `number` from 1 to 255", func(v string) error {
-		n, err := strconv.ParseUint(v, 10, 8)
-		if err != nil || n == 0 {
-			return errors.New("not a number from 1 to 255")
-		}
-		o.options.AddUint(coap.OptionHopLimit, n)
-		return nil
-	})
+	number(&o.count, "count", "G",
+		"how often to send the request, a `number` from 1 to 255, with a second between", 1, 255)
+	fs.FuncP("hop-limit", "H", "hop limit for proxies, a `number` from 1 to 255",
+		func(v string) error {
+			n, err := strconv.ParseUint(v, 10, 8)
+			if err != nil || n == 0 {
+				return errors.New("not a number from 1 to 255")
+			}
+			o.options.AddUint(coap.OptionHopLimit, n)
+			return nil
+		})
 	seconds(&o.keepAlive, "ping", "K", "`seconds` without a message after which to send a ping")
 	fs.BlockMode()
 	fs.BoolVarP(&o.nonConfirmable, "non-confirmable", "N", false, "send the request non-confirmable")
-	fs.FuncP("option", "O", "add an option, as `number,text` or number,0xhex", func(v string) error { return o.addOption(v, r) })
+	fs.FuncP("option", "O", "add an option, as `number,text` or number,0xhex",
+		func(v string) error { return o.addOption(v, r) })
 	fs.StringVarP(&r.proxy, "proxy", "P", "", "send the request to a `proxy`, scheme://address[:port]")
-	fs.FuncP("token", "T", "`token` of the request, 1 to 8 bytes; with -G those that follow count up (default random)", func(v string) error {
-		if len(v) < 1 || len(v) > 8 {
-			return errors.New("not 1 to 8 bytes")
-		}
-		o.token = []byte(v)
-		return nil
-	})
+	fs.FuncP("token", "T",
+		"`token` of the request, 1 to 8 bytes; with -G those that follow count up (default random)",
+		func(v string) error {
+			if len(v) < 1 || len(v) > 8 {
+				return errors.New("not 1 to 8 bytes")
+			}
+			o.token = []byte(v)
+			return nil
+		})
 	fs.BoolVarP(&r.noURI, "no-uri-options", "U", false, "never add a Uri-Host or Uri-Port option")
-	number(&o.maxMessage, "max-message", "X", "largest message to take over TCP and TLS, in `bytes` (default 8388864)", 64, math.MaxUint32)
-	fs.StringVarP(&r.hintFile, "hints", "h", "", "`file` with other identities and keys for servers' hints, as lines of hint,identity,key")
+	number(&o.maxMessage, "max-message", "X",
+		"largest message to take over TCP and TLS, in `bytes` (default 8388864)", 64, math.MaxUint32)
+	fs.StringVarP(&r.hintFile, "hints", "h", "",
+		"`file` with other identities and keys for servers' hints, as lines of hint,identity,key")
 	fs.Key(&o.key, "pre-shared `key` of -u")
 	fs.StringVarP(&o.identity, "user", "u", "", "`identity` of the pre-shared key")
 	o.credentials.AddFlags(fs)
-	fs.StringVar(&o.serverName, "server-name", "", "`name` that the server's certificate must be for, instead of the host of the URI")
-	fs.StringVar(&o.session, "session", "", "`file` that keeps the DTLS or TLS session, so that the next run resumes it")
+	fs.StringVar(&o.serverName, "server-name", "",
+		"`name` that the server's certificate must be for, instead of the host of the URI")
+	fs.StringVar(&o.session, "session", "",
+		"`file` that keeps the DTLS or TLS session, so that the next run resumes it")
 	fs.BoolVar(&o.json, "json", false, "print each response as a line of JSON")
 	fs.AddCommon("exit with status 0 whatever the response, and 1 for wrong flags")
 }
@@ -416,7 +435,8 @@ func (o *options) setBlockOption() error {
 	}
 	start := o.blockNum * o.blockSize
 	if start >= len(o.body) {
-		return flags.Bad("b", fmt.Sprintf("%d,%d", o.blockNum, o.blockSize), fmt.Sprintf("the body of %d bytes ends before", len(o.body)))
+		return flags.Bad("b", fmt.Sprintf("%d,%d", o.blockNum, o.blockSize),
+			fmt.Sprintf("the body of %d bytes ends before", len(o.body)))
 	}
 	o.body = o.body[start:]
 	if len(o.body) > o.blockSize {
@@ -454,7 +474,8 @@ func (o *options) checkCredentials(fs *coapflags.Set, r *raw) (err error) {
 	for i, line := range o.hints {
 		bad := errors.Join(coapflags.CheckIdentity(line[1]), coapflags.CheckKey(line[2]))
 		if bad != nil || line[1] == "" {
-			return flags.Bad("h", r.hintFile, fmt.Sprintf("entry %d has no identity of up to 128 bytes with a key of up to 64", i+1))
+			return flags.Bad("h", r.hintFile,
+				fmt.Sprintf("entry %d has no identity of up to 128 bytes with a key of up to 64", i+1))
 		}
 	}
 	return nil

@@ -70,7 +70,9 @@ func (out *output) take(r *coap.Response) error {
 	}
 	switch {
 	case r.Code.Class() >= 4:
-		fmt.Fprintf(out.stderr, "%s\n", strings.TrimRight(fmt.Sprintf("%d.%02d %s", r.Code.Class(), r.Code.Detail(), printable(r.Body)), " "))
+		fmt.Fprintf(out.stderr, "%s\n",
+			strings.TrimRight(fmt.Sprintf("%d.%02d %s", r.Code.Class(), r.Code.Detail(), printable(r.Body)),
+				" "))
 		return nil
 	case !r.Code.IsSuccess():
 		return nil
@@ -123,7 +125,8 @@ func (out *output) status() int {
 // progress returns what draws the progress bar: nothing, where the bar could get mixed with
 // other output or nobody would see it.
 func (out *output) progress() func(coap.Progress) {
-	if !progress.IsTerminal(out.stderr) || out.o.output == "" && !out.o.json && progress.IsTerminal(out.stdout) && len(out.o.body) < longBody {
+	if !progress.IsTerminal(out.stderr) || out.o.output == "" && !out.o.json &&
+		progress.IsTerminal(out.stdout) && len(out.o.body) < longBody {
 		return nil
 	}
 	return func(p coap.Progress) {
@@ -171,10 +174,12 @@ type jsonOption struct {
 func (out *output) takeJSON(r *coap.Response) error {
 	line := jsonResponse{Code: fmt.Sprintf("%d.%02d", r.Code.Class(), r.Code.Detail())}
 	if tls := &out.secured; tls.Version != 0 {
-		line.Version, line.Cipher, line.Resumed = gnutls.VersionName(tls.Version), tls.CipherSuiteName, &tls.DidResume
+		line.Version, line.Cipher, line.Resumed = gnutls.VersionName(tls.Version), tls.CipherSuiteName,
+			&tls.DidResume
 	}
 	for _, option := range r.Options {
-		line.Options = append(line.Options, jsonOption{uint16(option.ID), option.ID.String(), optionValue(option)})
+		line.Options = append(line.Options,
+			jsonOption{uint16(option.ID), option.ID.String(), optionValue(option)})
 	}
 	if utf8.Valid(r.Body) {
 		line.Text = string(r.Body)
@@ -189,12 +194,14 @@ func (out *output) takeJSON(r *coap.Response) error {
 // optionValue is the value of an option as a number, as text, or as hexadecimal digits.
 func optionValue(option coap.Option) any {
 	switch option.ID {
-	case coap.OptionObserve, coap.OptionURIPort, coap.OptionContentFormat, coap.OptionMaxAge, coap.OptionHopLimit,
+	case coap.OptionObserve, coap.OptionURIPort, coap.OptionContentFormat, coap.OptionMaxAge,
+		coap.OptionHopLimit,
 		coap.OptionAccept, coap.OptionBlock1, coap.OptionBlock2, coap.OptionSize1, coap.OptionSize2:
 		if n, ok := (coap.Options{option}).Uint(option.ID); ok {
 			return n
 		}
-	case coap.OptionURIHost, coap.OptionLocationPath, coap.OptionURIPath, coap.OptionURIQuery, coap.OptionLocationQuery,
+	case coap.OptionURIHost, coap.OptionLocationPath, coap.OptionURIPath, coap.OptionURIQuery,
+		coap.OptionLocationQuery,
 		coap.OptionProxyURI, coap.OptionProxyScheme:
 		return string(option.Value)
 	}

@@ -55,7 +55,8 @@ func TestProgressFitsANarrowTerminal(t *testing.T) {
 		t.Run(fmt.Sprint(columns), func(t *testing.T) {
 			t.Parallel()
 			tty, written := terminal(t)
-			require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}))
+			require.NoError(t,
+				unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}))
 			bar := progress.NewBar(tty, 123<<20, "", progressbar.OptionShowBytes(true))
 			for range 10 {
 				require.NoError(t, bar.Add(12<<20))
@@ -90,8 +91,9 @@ func TestProgressOfLongBodiesIsShownOnATerminal(t *testing.T) {
 		stdout bool // is the terminal too
 		shown  bool
 	}{
-		"a body that is received":                {[]string{uri}, false, true},
-		"one that goes to a file":                {[]string{"-o", filepath.Join(dir, "out"), uri}, true, true},
+		"a body that is received": {[]string{uri}, false, true},
+		"one that goes to a file": {[]string{"-o", filepath.Join(dir, "out"), uri}, true,
+			true},
 		"one that goes to the terminal":          {[]string{uri}, true, false},
 		"a short one":                            {[]string{uri + "/short"}, false, false},
 		"a body that is sent":                    {[]string{"-m", "put", "-f", file, uri}, false, true},

@@ -47,7 +47,8 @@ func request(ctx context.Context, o *options, stdout, stderr io.Writer) (status 
 	}
 	if o.loss != "" {
 		if err := coapdebug.LoseDatagrams(o.loss); err != nil {
-			return statusFailed, flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a percentage")
+			return statusFailed,
+				flags.Bad("l", o.loss, "neither a list of numbers and ranges nor a percentage")
 		}
 	}
 	addrs, err := resolve(ctx, o.to)
@@ -151,7 +152,8 @@ func (o *options) forHint(hint string) (identity string, key []byte, err error) 
 }
 
 // ask makes the requests in a session. kept may be nil.
-func ask(ctx context.Context, c *coap.Node, o *options, addrs []netip.AddrPort, kept *sessionFile, out *output) error {
+func ask(ctx context.Context, c *coap.Node, o *options, addrs []netip.AddrPort, kept *sessionFile,
+	out *output) error {
 	s, err := connect(ctx, c, o, addrs)
 	if err != nil && kept != nil && kept.forget(err) {
 		s, err = connect(ctx, c, o, addrs)
@@ -174,7 +176,8 @@ func ask(ctx context.Context, c *coap.Node, o *options, addrs []netip.AddrPort, 
 }
 
 // askGroup sends a request to a multicast group, and takes responses until ctx ends.
-func askGroup(ctx context.Context, c *coap.Node, o *options, group netip.AddrPort, out *output) error {
+func askGroup(ctx context.Context, c *coap.Node, o *options, group netip.AddrPort,
+	out *output) error {
 	if o.observe {
 		return flags.Errorf("-s: a multicast group cannot be observed")
 	}
@@ -194,7 +197,8 @@ func askGroup(ctx context.Context, c *coap.Node, o *options, group netip.AddrPor
 }
 
 // connect opens a session to the first of the server's addresses that takes it.
-func connect(ctx context.Context, c *coap.Node, o *options, addrs []netip.AddrPort) (s *coap.Session, err error) {
+func connect(ctx context.Context, c *coap.Node, o *options,
+	addrs []netip.AddrPort) (s *coap.Session, err error) {
 	for _, addr := range addrs {
 		if s, err = open(ctx, c, o, addr); err == nil || !errors.Is(err, coap.ErrUnreachable) {
 			break
@@ -236,10 +240,12 @@ func localFor(o *options, to netip.AddrPort) netip.AddrPort {
 }
 
 // open opens a session and waits until messages can be exchanged.
-func open(ctx context.Context, c *coap.Node, o *options, server netip.AddrPort) (*coap.Session, error) {
+func open(ctx context.Context, c *coap.Node, o *options, server netip.AddrPort) (*coap.Session,
+	error) {
 	local := localFor(o, server)
 	if local.Addr().IsValid() && local.Addr().Is4() != server.Addr().Is4() {
-		return nil, flags.Bad("a", local.Addr().String(), fmt.Sprintf("the server's address %v is of another family", server.Addr()))
+		return nil, flags.Bad("a", local.Addr().String(),
+			fmt.Sprintf("the server's address %v is of another family", server.Addr()))
 	}
 	s, err := c.NewClientSession(local, server, o.to.Protocol)
 	if err != nil {
@@ -265,8 +271,9 @@ func repeat(ctx context.Context, s *coap.Session, o *options, out *output) error
 			}
 		}
 		r := &coap.Request{
-			Method: o.method, Token: token, Options: o.options, Body: o.body, NonConfirmable: o.nonConfirmable,
-			Sink: out.sink(), OnProgress: out.progress(),
+			Method: o.method, Token: token, Options: o.options, Body: o.body,
+			NonConfirmable: o.nonConfirmable,
+			Sink:           out.sink(), OnProgress: out.progress(),
 		}
 		response, err := s.Do(ctx, r)
 		out.endProgress()
@@ -293,7 +300,8 @@ func countUp(token []byte) {
 func observe(ctx context.Context, s *coap.Session, o *options, out *output) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &coap.Request{Method: o.method, Token: o.token, Options: o.options, Body: o.body, NonConfirmable: o.nonConfirmable}
+	r := &coap.Request{Method: o.method, Token: o.token, Options: o.options, Body: o.body,
+		NonConfirmable: o.nonConfirmable}
 	for response, err := range s.Observe(ctx, r) {
 		if err != nil {
 			if ctx.Err() != nil && out.got {

@@ -52,15 +52,18 @@ func TestSessionIsKeptForTheNextRun(t *testing.T) {
 	certificate := coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}
 	requiring := certificate
 	requiring.ClientAuth, requiring.ClientCAs = gnutls.RequireAndVerifyClientCert, pool(t)
-	psk := coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte("secret"), nil }}
+	psk := coap.ServerPSK{GetKey: func(string, string) ([]byte, error) {
+		return []byte("secret"), nil
+	}}
 	ca := testenv.File("ca.pem")
 	for name, test := range map[string]struct {
 		config coap.Config
 		args   []string
 	}{
-		"certificate":        {coap.Config{PKI: certificate}, []string{"-C", ca}},
-		"client certificate": {coap.Config{PKI: requiring}, []string{"-C", ca, "-c", testenv.File("client.pem"), "-j", testenv.File("client.key")}},
-		"pre-shared key":     {coap.Config{ServerPSK: psk}, []string{"-u", "me", "-k", "secret"}},
+		"certificate": {coap.Config{PKI: certificate}, []string{"-C", ca}},
+		"client certificate": {coap.Config{PKI: requiring},
+			[]string{"-C", ca, "-c", testenv.File("client.pem"), "-j", testenv.File("client.key")}},
+		"pre-shared key": {coap.Config{ServerPSK: psk}, []string{"-u", "me", "-k", "secret"}},
 	} {
 		for _, uri := range serveTickets(t, test.config) {
 			t.Run(uri[:9]+" "+name, func(t *testing.T) {
@@ -95,7 +98,8 @@ func TestSessionThatDoesNotResumeIsReplaced(t *testing.T) {
 			assert.Equal(t, full, call(t, "--session", file, "-C", ca, first[i]))
 			assert.Equal(t, full, call(t, "--session", file, "-C", ca, second[i]), "another key")
 			assert.Equal(t, resumed, call(t, "--session", file, "-C", ca, second[i]))
-			assert.Equal(t, full, call(t, "--session", file, "-C", ca, "--server-name", "localhost", second[i]))
+			assert.Equal(t, full,
+				call(t, "--session", file, "-C", ca, "--server-name", "localhost", second[i]))
 			assert.Equal(t, full, call(t, "--session", file, "-n", second[i]))
 			assert.Equal(t, resumed, call(t, "--session", file, "-n", second[i]))
 			assert.Equal(t, full, call(t, "--session", file, "-n", first[1-i]), "the other transport")
@@ -113,7 +117,8 @@ func TestUsedTicketsAreNotKept(t *testing.T) {
 	require.NoError(t, err)
 	pki := coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}
 	with := serve(t, &coap.Config{PKI: pki, TicketKey: key}, show, "coaps+tcp")[0]
-	without := serve(t, &coap.Config{PKI: pki, TicketKey: key, SessionTickets: -1}, show, "coaps+tcp")[0]
+	without := serve(t, &coap.Config{PKI: pki, TicketKey: key, SessionTickets: -1}, show,
+		"coaps+tcp")[0]
 	file := filepath.Join(t.TempDir(), "session")
 	args := []string{"--session", file, "-C", testenv.File("ca.pem")}
 	require.Zero(t, call(t, append(args, with)...).status)
@@ -130,7 +135,8 @@ func TestRunsAtTheSameTimeDoNotUseOneTicket(t *testing.T) {
 		return
 	}
 	arrived, answer := make(chan struct{}), make(chan struct{})
-	config := coap.Config{SessionTickets: 1, PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}}
+	config := coap.Config{SessionTickets: 1,
+		PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}}
 	uri := serve(t, &config, func(w coap.ResponseWriter, r *coap.Request) {
 		if r.Options.Path() == "/wait" {
 			close(arrived)
@@ -163,7 +169,8 @@ func TestSessionWithLibcoapsServers(t *testing.T) {
 			"pre-shared key": {testenv.CoAPServerPSK("secret"), []string{"-u", "me", "-k", "secret"}},
 			"certificates": {
 				testenv.CoAPPKI(t, "server"),
-				[]string{"-c", testenv.File("client.pem"), "-j", testenv.File("client.key"), "-C", testenv.File("ca.pem")},
+				[]string{"-c", testenv.File("client.pem"), "-j", testenv.File("client.key"), "-C",
+					testenv.File("ca.pem")},
 			},
 		} {
 			t.Run(flavour+" "+name, func(t *testing.T) {
@@ -171,7 +178,8 @@ func TestSessionWithLibcoapsServers(t *testing.T) {
 				for _, scheme := range []string{"coaps", "coaps+tcp"} {
 					file := filepath.Join(t.TempDir(), "session")
 					for range 3 {
-						got := call(t, append(test.client, "--session", file, scheme+"://"+server.SecureAddr.String())...)
+						got := call(t,
+							append(test.client, "--session", file, scheme+"://"+server.SecureAddr.String())...)
 						assert.Zero(t, got.status, got.stderr)
 						assert.Contains(t, got.stdout, "This is a test server made with libcoap")
 					}
@@ -186,7 +194,8 @@ func TestSessionFilesThatAreRefused(t *testing.T) {
 	if !resumption(t) {
 		return
 	}
-	uri := serveTickets(t, coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}})[0]
+	uri := serveTickets(t,
+		coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}})[0]
 	dir := t.TempDir()
 	file := func(name, content string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -208,13 +217,15 @@ func TestSessionFilesThatAreRefused(t *testing.T) {
 		"not secure":      {[]string{"--session", good, "coap://127.0.0.1"}, "coaps"},
 		"not secure, TCP": {[]string{"--session", good, "coap+tcp://127.0.0.1"}, "coaps"},
 		"proxy":           {[]string{"--session", good, "-P", "coap://127.0.0.1", uri}, "coaps"},
-		"hints":           {[]string{"--session", good, "-u", "me", "-k", "secret", "-h", hints, uri}, "-h"},
-		"others read it":  {[]string{"--session", file("open", string(data), 0o644), uri}, "0644"},
-		"symbolic link":   {[]string{"--session", link, uri}, "symbolic link"},
-		"directory":       {[]string{"--session", dir, uri}, "regular file"},
-		"no directory":    {[]string{"--session", dir + "/none/file", uri}, "no such file"},
-		"something else":  {[]string{"--session", file("text", "hello", 0o600), uri}, "not session data"},
-		"damaged":         {[]string{"--session", file("damaged", string(data[:len(data)-1]), 0o600), uri}, "damaged"},
+		"hints": {[]string{"--session", good, "-u", "me", "-k", "secret", "-h", hints, uri},
+			"-h"},
+		"others read it": {[]string{"--session", file("open", string(data), 0o644), uri}, "0644"},
+		"symbolic link":  {[]string{"--session", link, uri}, "symbolic link"},
+		"directory":      {[]string{"--session", dir, uri}, "regular file"},
+		"no directory":   {[]string{"--session", dir + "/none/file", uri}, "no such file"},
+		"something else": {[]string{"--session", file("text", "hello", 0o600), uri}, "not session data"},
+		"damaged": {[]string{"--session", file("damaged", string(data[:len(data)-1]), 0o600), uri},
+			"damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, test.args...)
@@ -234,10 +245,12 @@ func TestSessionIsKeptByTheProgram(t *testing.T) {
 	if !resumption(t) {
 		return
 	}
-	uri := serveTickets(t, coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}})[1]
+	uri := serveTickets(t,
+		coap.Config{PKI: coap.PKI{Certificates: []gnutls.Certificate{keyPair(t, "server")}}})[1]
 	file := filepath.Join(t.TempDir(), "session")
 	for _, want := range []string{"full\n", "resumed\n"} {
-		stdout, stderr, status := toolstest.Output(t, client("--session", file, "-C", testenv.File("ca.pem"), uri))
+		stdout, stderr, status := toolstest.Output(t,
+			client("--session", file, "-C", testenv.File("ca.pem"), uri))
 		assert.Equal(t, []any{want, "", 0}, []any{stdout, stderr, status})
 	}
 }
@@ -247,7 +260,9 @@ func TestJSONTellsOfTheSession(t *testing.T) {
 	if !resumption(t) {
 		return
 	}
-	psk := coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte("secret"), nil }}
+	psk := coap.ServerPSK{GetKey: func(string, string) ([]byte, error) {
+		return []byte("secret"), nil
+	}}
 	for _, uri := range serveTickets(t, coap.Config{ServerPSK: psk}) {
 		file := filepath.Join(t.TempDir(), "session")
 		for _, again := range []bool{false, true} {

@@ -210,7 +210,8 @@ func (w *walk) include(t csource.Token) {
 	if !w.isOfLibrary(strings.Trim(t.Text, `<>"`), t.Text[0] == '"') {
 		return
 	}
-	p := place{Kind: "include", Symbol: strings.Trim(t.Text, `<>"`), Library: "libcoap", Effort: simple, Note: `import "github.com/gnucoap/gnucoap/coap"`}
+	p := place{Kind: "include", Symbol: strings.Trim(t.Text, `<>"`), Library: "libcoap",
+		Effort: simple, Note: `import "github.com/gnucoap/gnucoap/coap"`}
 	if strings.Contains(t.Text, "gnutls") {
 		p.Library, p.Note = "GnuTLS", `import "github.com/gnucoap/gnucoap/gnutls"`
 	}
@@ -258,7 +259,8 @@ func (w *walk) ident(t csource.Token) {
 	case w.directive == "" && w.looksForeign(t.Text):
 		note := "No public header of a supported version has it."
 		if strings.HasPrefix(strings.ToLower(t.Text), "gnutls_") {
-			note = "It is in another part of GnuTLS than TLS: for certificates and keys there is crypto/x509."
+			note = "It is in another part of GnuTLS than TLS: " +
+				"for certificates and keys there is crypto/x509."
 		}
 		w.add(t.Line, place{Kind: unknown, Symbol: t.Text, Effort: unknown, Note: note})
 	}
@@ -380,7 +382,8 @@ func (w *walk) register(i int, typ string) string {
 		}
 	}
 	for ; i < end; i++ {
-		if name := w.token(i).Text; w.functions[name] && w.token(i).Kind == csource.Ident && !w.token(i+1).Is("(") {
+		if name := w.token(i).Text; w.functions[name] && w.token(i).Kind == csource.Ident &&
+			!w.token(i+1).Is("(") {
 			w.callbacks[name] = typ
 			return name
 		}

@@ -195,7 +195,8 @@ func TestJSONIsOneObject(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(stdout), &report))
 	assert.Len(t, report, 2)
 	summary := report["summary"].(map[string]any)
-	assert.Equal(t, map[string]any{"places": 20.0, "simple": 12.0, "thought": 7.0, "open": 0.0, "unknown": 1.0}, summary["total"])
+	assert.Equal(t, map[string]any{"places": 20.0, "simple": 12.0, "thought": 7.0, "open": 0.0,
+		"unknown": 1.0}, summary["total"])
 	assert.Equal(t, []any{}, summary["missing"].(map[string]any)["libcoap"].(map[string]any)["4.3.4"])
 	place := report["places"].([]any)[11].(map[string]any)
 	assert.Equal(t, []any{"coap.NewNode"}, place["go"])
@@ -227,7 +228,8 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 			assert.NotEqual(t, unknown, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
 		}
 		known := data.Find(p.Symbol)
-		if known == nil || slices.Contains(known.Versions, "4.3.1") { // later ones have more than Go offers
+		// later ones have more than Go offers
+		if known == nil || slices.Contains(known.Versions, "4.3.1") {
 			assert.NotEqual(t, open, p.Effort, "%s:%d: %s", p.File, p.Line, p.Symbol)
 		}
 		symbols[p.Symbol]++
@@ -246,7 +248,8 @@ func TestLibcoapsOwnPrograms(t *testing.T) {
 		assert.Equal(t, typ, callbacks[name], name)
 	}
 	if coap.Version() == "4.3.1" { // as often as they stand in the code of that, outside comments
-		for symbol, times := range map[string]int{"coap_new_context": 2, "coap_new_endpoint": 4, "coap_io_process": 3} {
+		for symbol, times := range map[string]int{"coap_new_context": 2, "coap_new_endpoint": 4,
+			"coap_io_process": 3} {
 			assert.Equal(t, times, symbols[symbol], symbol)
 		}
 	}
@@ -276,18 +279,24 @@ func TestBadUsageIsOneLineAndStatus2(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no file":              {nil, "no C source is given"},
-		"unknown flag":         {[]string{"--yaml", good}, "flag provided but not defined: -yaml"},
-		"unknown flag behind":  {[]string{good, "--yaml"}, "flag provided but not defined: -yaml"},
-		"bad value":            {[]string{"--json=maybe", good}, `invalid boolean value "maybe" for -json`},
-		"missing file":         {[]string{filepath.Join(dir, "none.c")}, `none.c": no such file or directory`},
-		"directory":            {[]string{dir}, `": is a directory`},
-		"file given twice":     {[]string{good, good}, `good.c" is given twice`},
-		"empty name":           {[]string{""}, `"": no such file or directory`},
-		"binary":               {[]string{source(t, "bin.c", "int x;\n\x00")}, `bin.c": line 2: a NUL byte`},
-		"comment without end":  {[]string{source(t, "com.c", "int x;\n/* no\nend\n")}, `com.c": line 2: the comment has no end`},
-		"literal without end":  {[]string{source(t, "lit.c", "\nchar *x = \"abc;\n")}, `lit.c": line 2: the literal that starts with " has no end`},
-		"file name with break": {[]string{filepath.Join(dir, "a\nb.c")}, `a\nb.c": no such file or directory`},
+		"no file":             {nil, "no C source is given"},
+		"unknown flag":        {[]string{"--yaml", good}, "flag provided but not defined: -yaml"},
+		"unknown flag behind": {[]string{good, "--yaml"}, "flag provided but not defined: -yaml"},
+		"bad value": {[]string{"--json=maybe", good},
+			`invalid boolean value "maybe" for -json`},
+		"missing file": {[]string{filepath.Join(dir, "none.c")},
+			`none.c": no such file or directory`},
+		"directory":        {[]string{dir}, `": is a directory`},
+		"file given twice": {[]string{good, good}, `good.c" is given twice`},
+		"empty name":       {[]string{""}, `"": no such file or directory`},
+		"binary": {[]string{source(t, "bin.c", "int x;\n\x00")},
+			`bin.c": line 2: a NUL byte`},
+		"comment without end": {[]string{source(t, "com.c", "int x;\n/* no\nend\n")},
+			`com.c": line 2: the comment has no end`},
+		"literal without end": {[]string{source(t, "lit.c", "\nchar *x = \"abc;\n")},
+			`lit.c": line 2: the literal that starts with " has no end`},
+		"file name with break": {[]string{filepath.Join(dir, "a\nb.c")},
+			`a\nb.c": no such file or directory`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := call(t, tc.args...)
@@ -343,7 +352,8 @@ func TestOneFileThatIsMissingDoesNotEndTheRun(t *testing.T) {
 	status, stdout, stderr := call(t, missing, source(t, "server.c", server), missing+"c")
 	assert.Equal(t, 2, status)
 	assert.Contains(t, stdout, "server.c:11: simple: coap_new_context")
-	assert.Regexp(t, `^coap-migrate: \S+none.c": no such file or directory\ncoap-migrate: \S+none.cc": no such[^\n]+\n$`, stderr)
+	assert.Regexp(t,
+		`^coap-migrate: \S+none.c": no such file or directory\ncoap-migrate: \S+none.cc": no such[^\n]+\n$`, stderr)
 }
 
 // Uses that need more than a replacement are reported as such, and differences have a note.
@@ -371,7 +381,9 @@ static void f(coap_context_t *c, coap_pdu_t *p) {
 }
 
 func TestFeaturesThatGoLacksAreOpen(t *testing.T) {
-	_, stdout, _ := call(t, source(t, "a.c", "static void f(coap_context_t *c) { coap_register_ping_handler(c, on_ping); }\n"))
-	assert.Contains(t, stdout, "a.c:1: open: coap_register_ping_handler → not offered\n\tThe library answers pings")
+	_, stdout, _ := call(t, source(t, "a.c",
+		"static void f(coap_context_t *c) { coap_register_ping_handler(c, on_ping); }\n"))
+	assert.Contains(t, stdout,
+		"a.c:1: open: coap_register_ping_handler → not offered\n\tThe library answers pings")
 	assert.Contains(t, stdout, "1 open, 0 unknown\n")
 }

@@ -61,7 +61,8 @@ type frequency struct {
 }
 
 func summarise(d *coverage.Data, units []unit, a *analysis) *summary {
-	s := &summary{Files: map[string]count{}, Missing: map[string]map[string][]string{}, Thought: []frequency{}}
+	s := &summary{Files: map[string]count{}, Missing: map[string]map[string][]string{},
+		Thought: []frequency{}}
 	for _, u := range units {
 		s.Files[u.path] = count{}
 	}
@@ -78,7 +79,8 @@ func summarise(d *coverage.Data, units []unit, a *analysis) *summary {
 	for _, symbol := range slices.Sorted(maps.Keys(heavy)) {
 		s.Thought = append(s.Thought, frequency{symbol, heavy[symbol]})
 	}
-	slices.SortStableFunc(s.Thought, func(x, y frequency) int { return cmp.Compare(y.Places, x.Places) })
+	slices.SortStableFunc(s.Thought,
+		func(x, y frequency) int { return cmp.Compare(y.Places, x.Places) })
 	for k := range a.used {
 		if s.Missing[k.Library] == nil {
 			s.Missing[k.Library] = map[string][]string{}

@@ -12,8 +12,9 @@
 // Without arguments the URIs are those of the environment variable COAP_PROBE, with
 // spaces between them.
 //
-// A server has four seconds to answer. The exit status is 0 when all of them answer, 1 when one does
-// not, with a line on standard error, 2 for URIs that cannot be used, and 130 when it is interrupted.
+// A server has four seconds to answer. The exit status is 0 when all of them answer, 1 when one
+// does not, with a line on standard error, 2 for URIs that cannot be used, and 130 when it is
+// interrupted.
 package main
 
 import (

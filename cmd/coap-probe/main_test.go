@@ -138,7 +138,8 @@ func TestHelp(t *testing.T) {
 	status, stdout, stderr := call("--help")
 	assert.Zero(t, status)
 	assert.Empty(t, stderr)
-	for _, said := range []string{"Usage: coap-probe [URI...]", "coaps+tcp://", "tls://host:port", "COAP_PROBE", "exit status", "-version"} {
+	for _, said := range []string{"Usage: coap-probe [URI...]", "coaps+tcp://", "tls://host:port",
+		"COAP_PROBE", "exit status", "-version"} {
 		assert.Contains(t, stdout, said)
 	}
 }
@@ -151,7 +152,8 @@ func probeProcess(args ...string) *exec.Cmd {
 }
 
 func TestSignalsEndTheProbe(t *testing.T) {
-	toolstest.Interrupted(t, "udp", func(addr string) *exec.Cmd { return probeProcess("coap://" + addr) })
+	toolstest.Interrupted(t, "udp",
+		func(addr string) *exec.Cmd { return probeProcess("coap://" + addr) })
 }
 
 func TestVersion(t *testing.T) {

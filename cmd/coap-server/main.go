@@ -7,9 +7,10 @@
 //	coap-server -c server.pem -j server.key -C ca.pem
 //	coap-server -c server.pem -j server.key --ticket-key /run/tickets.key
 //
-// It listens with UDP and TCP on a port, 5683 by default, and, if it has a key (-k) or a certificate
-// (-c), with DTLS and TLS on the next. With -p 0 each gets a free port. libcoap's messages go to the
-// standard output, up to the level of -v; at level 7 they include where the server listens:
+// It listens with UDP and TCP on a port, 5683 by default, and, if it has a key (-k) or a
+// certificate (-c), with DTLS and TLS on the next. With -p 0 each gets a free port. libcoap's
+// messages go to the standard output, up to the level of -v; at level 7 they include where the
+// server listens:
 //
 //	Jan 02 15:04:05.000 DEBG created UDP  endpoint 127.0.0.1:5683
 //
@@ -84,7 +85,8 @@ func reload(c *coap.Node, o *options, hup <-chan os.Signal, stderr io.Writer) {
 			err = c.SetPKI(pki)
 		}
 		if err != nil {
-			fmt.Fprintln(stderr, "coap-server: the certificates were not reloaded:", strings.TrimPrefix(err.Error(), "coap: "))
+			fmt.Fprintln(stderr, "coap-server: the certificates were not reloaded:",
+				strings.TrimPrefix(err.Error(), "coap: "))
 			continue
 		}
 		fmt.Fprintln(stderr, "coap-server: the certificates were reloaded")

@@ -44,7 +44,8 @@ func start(t testing.TB, args ...string) func(scheme string) string {
 func startProcess(t testing.TB, args ...string) (*os.Process, func(scheme string) string) {
 	t.Helper()
 	out := toolstest.NewPrinted()
-	cmd := exec.Command(os.Args[0], append([]string{"-A", "127.0.0.1", "-p", "0", "-v", "7"}, args...)...)
+	cmd := exec.Command(os.Args[0],
+		append([]string{"-A", "127.0.0.1", "-p", "0", "-v", "7"}, args...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout, cmd.Stderr = out, out
 	require.NoError(t, cmd.Start())
@@ -60,9 +61,12 @@ func TestAnswersWhatLibcoapsServerAnswers(t *testing.T) {
 	for _, scheme := range toolstest.Schemes {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			client, args := toolstest.LibcoapClient(t, scheme), append(toolstest.Compat(t), toolstest.ServerArgs()...)
-			theirs := toolstest.Run(t, toolstest.Options{Client: client, Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme)})
-			ours := toolstest.Run(t, toolstest.Options{Client: client, Scheme: scheme, URI: start(t, args...)(scheme)})
+			client, args := toolstest.LibcoapClient(t, scheme), append(toolstest.Compat(t),
+				toolstest.ServerArgs()...)
+			theirs := toolstest.Run(t,
+				toolstest.Options{Client: client, Scheme: scheme, URI: toolstest.LibcoapServer(t)(scheme)})
+			ours := toolstest.Run(t,
+				toolstest.Options{Client: client, Scheme: scheme, URI: start(t, args...)(scheme)})
 			for i := range theirs {
 				assert.Equal(t, theirs[i], ours[i])
 			}

@@ -76,24 +76,36 @@ func (o *options) define(fs *coapflags.Set, r *raw) {
 	fs.BoolVarP(&o.echo, "echo", "e", false, "answer a PUT with the data that it has sent")
 	fs.StringVarP(&r.group, "group", "g", "", "multicast `group` to join")
 	fs.StringVarP(&r.groupInterface, "group-interface", "G", "", "`interface` to join the group on")
-	fs.StringVarP(&o.loss, "loss", "l", "", "`list` of numbers of datagrams to drop, or a share such as 20%")
-	fs.Number(&o.port, "port", "p", "`port` for UDP and TCP; DTLS and TLS have the next one (default 5683)", 0, 65534)
-	fs.BoolVarP(&o.perResource, "multicast-per-resource", "r", false, "answer requests for a group only at /, /async and /.well-known/core")
-	fs.Number(&o.verbose, "verbosity", "v", "what libcoap logs, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
+	fs.StringVarP(&o.loss, "loss", "l", "",
+		"`list` of numbers of datagrams to drop, or a share such as 20%")
+	fs.Number(&o.port, "port", "p",
+		"`port` for UDP and TCP; DTLS and TLS have the next one (default 5683)", 0, 65534)
+	fs.BoolVarP(&o.perResource, "multicast-per-resource", "r", false,
+		"answer requests for a group only at /, /async and /.well-known/core")
+	fs.Number(&o.verbose, "verbosity", "v",
+		"what libcoap logs, a `level` from 0 to 9: 4 warnings, 6 messages too, 7 all (default 4)", 0, 9)
 	fs.StringVarP(&r.addr, "address", "A", "", "local `address` to listen on (default all)")
 	fs.BlockMode()
-	fs.BoolVarP(&o.nonConfirmable, "non-confirmable", "N", false, "send notifications non-confirmable, except every fifth")
-	fs.StringVarP(&r.proxy, "proxy", "P", "", "be a proxy: `[uri],[names]`, the next proxy and the names of this server")
-	fs.Number(&o.maxMessage, "max-message", "X", "largest message to take over TCP and TLS, in `bytes` (default 8388864)", 64, math.MaxUint32)
-	fs.StringVarP(&o.hint, "hint", "h", "CoAP", "`hint` that tells clients which identity to use; empty: none")
-	fs.StringVarP(&r.identities, "identities", "i", "", "`file` with other keys for identities, as lines of hint,identity,key")
+	fs.BoolVarP(&o.nonConfirmable, "non-confirmable", "N", false,
+		"send notifications non-confirmable, except every fifth")
+	fs.StringVarP(&r.proxy, "proxy", "P", "",
+		"be a proxy: `[uri],[names]`, the next proxy and the names of this server")
+	fs.Number(&o.maxMessage, "max-message", "X",
+		"largest message to take over TCP and TLS, in `bytes` (default 8388864)", 64, math.MaxUint32)
+	fs.StringVarP(&o.hint, "hint", "h", "CoAP",
+		"`hint` that tells clients which identity to use; empty: none")
+	fs.StringVarP(&r.identities, "identities", "i", "",
+		"`file` with other keys for identities, as lines of hint,identity,key")
 	fs.Key(&o.key, "pre-shared `key` of clients")
-	fs.StringVarP(&r.hints, "hints", "s", "", "`file` with other hints and keys for names that clients ask for (SNI), as lines of name,hint,key")
+	fs.StringVarP(&r.hints, "hints", "s", "",
+		"`file` with other hints and keys for names that clients ask for (SNI), as lines of name,hint,key")
 	fs.StringVarP(&o.identity, "user", "u", "", "`identity` of the pre-shared key, for -P")
 	o.credentials.AddFlags(fs)
 	fs.BoolP("memory", "m", false, "ignored; accepted for compatibility")
-	fs.StringVarP(&o.namesFile, "names", "S", "", "`file` with other certificates for names that clients ask for (SNI), as lines of name,certificate,authorities")
-	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the keys of tickets, with which sessions resume; made when it is missing and read again when it changes")
+	fs.StringVarP(&o.namesFile, "names", "S", "",
+		"`file` with other certificates for names that clients ask for (SNI), as lines of name,certificate,authorities")
+	fs.StringVar(&o.ticketKey, "ticket-key", "",
+		"`file` with the keys of tickets, with which sessions resume; made when it is missing and read again when it changes")
 	fs.AddCommon("exit with status 1 instead of 2 for wrong flags")
 }
 
@@ -171,7 +183,8 @@ func (o *options) readLines(r *raw) (err error) {
 		to         *[][3]string
 		check      func(line [3]string) error
 	}{
-		{"i", r.identities, &o.identities, func(line [3]string) error { return coapflags.CheckKey(line[2]) }},
+		{"i", r.identities, &o.identities,
+			func(line [3]string) error { return coapflags.CheckKey(line[2]) }},
 		{"s", r.hints, &o.hints, func(line [3]string) error {
 			if err := checkHint(line[1]); err != nil {
 				return err
@@ -316,7 +329,8 @@ func (o *options) clientConfig(server *coap.Config) (*coap.Config, error) {
 func (o *options) listen(c *coap.Node) error {
 	endpoints := []coap.Endpoint{{Protocol: coap.UDP}, {Protocol: coap.TCP}}
 	if o.secure() {
-		endpoints = append(endpoints, coap.Endpoint{Protocol: coap.DTLS}, coap.Endpoint{Protocol: coap.TLS})
+		endpoints = append(endpoints, coap.Endpoint{Protocol: coap.DTLS},
+			coap.Endpoint{Protocol: coap.TLS})
 	}
 	for _, e := range endpoints {
 		port := o.port
@@ -336,7 +350,8 @@ func (o *options) listenOn(c *coap.Node, proto coap.Protocol, port uint16) error
 		return err
 	}
 	_, err := c.Listen(netip.AddrPortFrom(netip.IPv6Unspecified(), port), proto)
-	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) { // there is no IPv6
+	// there is no IPv6
+	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) {
 		_, err = c.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port), proto)
 	}
 	return err

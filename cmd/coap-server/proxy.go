@@ -86,7 +86,8 @@ func (p *proxy) isLocal(u *coap.URI) bool {
 
 // forLocal makes the options those of a request without a proxy.
 func forLocal(r *coap.Request, u *coap.URI) {
-	for _, id := range []coap.OptionID{coap.OptionProxyURI, coap.OptionProxyScheme, coap.OptionURIPath, coap.OptionURIQuery} {
+	for _, id := range []coap.OptionID{coap.OptionProxyURI, coap.OptionProxyScheme, coap.OptionURIPath,
+		coap.OptionURIQuery} {
 		r.Options.Remove(id)
 	}
 	addPath(&r.Options, u)
@@ -165,7 +166,8 @@ func (p *proxy) request(r *coap.Request, u *coap.URI) *coap.Request {
 	out := &coap.Request{Method: r.Method, Options: r.Options.Clone(), Body: r.Body, NoEcho: true}
 	ids := []coap.OptionID{coap.OptionBlock1, coap.OptionBlock2, coap.OptionSize1, coap.OptionObserve}
 	if p.next == nil {
-		ids = append(ids, coap.OptionProxyURI, coap.OptionProxyScheme, coap.OptionURIHost, coap.OptionURIPort,
+		ids = append(ids, coap.OptionProxyURI, coap.OptionProxyScheme, coap.OptionURIHost,
+			coap.OptionURIPort,
 			coap.OptionURIPath, coap.OptionURIQuery)
 	}
 	for _, id := range ids {
@@ -180,7 +182,8 @@ func (p *proxy) request(r *coap.Request, u *coap.URI) *coap.Request {
 	return out
 }
 
-func (p *proxy) forward(ctx context.Context, to *coap.URI, r *coap.Request) (*coap.Response, error) {
+func (p *proxy) forward(ctx context.Context, to *coap.URI, r *coap.Request) (*coap.Response,
+	error) {
 	s, err := coap.Dial(ctx, to.Protocol.Scheme()+"://"+to.Address(), p.config)
 	if err != nil {
 		return nil, err

@@ -100,7 +100,8 @@ func newSite(o *options) *site {
 		methods: map[coap.Code]coap.HandlerFunc{
 			coap.MethodGet: s.getTime, coap.MethodPut: s.putTime, coap.MethodDelete: s.deleteTime,
 		},
-		attributes: []coap.Attribute{coap.Attr("if", "clock"), coap.Attr("rt", "ticks"), coap.Attr("title", "Internal Clock"), text},
+		attributes: []coap.Attribute{coap.Attr("if", "clock"), coap.Attr("rt", "ticks"),
+			coap.Attr("title", "Internal Clock"), text},
 	}
 	s.time.makeObservable(o.nonConfirmable)
 	s.list = append(s.list, s.time, &resource{
@@ -359,7 +360,8 @@ func (s *site) create(path string, w coap.ResponseWriter, r *coap.Request) {
 func (s *site) add(res *resource) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dynamic >= s.o.dynamic || slices.ContainsFunc(s.list, func(other *resource) bool { return other.path == res.path }) {
+	if s.dynamic >= s.o.dynamic ||
+		slices.ContainsFunc(s.list, func(other *resource) bool { return other.path == res.path }) {
 		return false
 	}
 	s.dynamic++

@@ -47,7 +47,8 @@ func refused(t testing.TB, uri string, config *coap.Config) {
 }
 
 func psk(identity, key, serverName string) *coap.Config {
-	return &coap.Config{AckTimeout: 1e9, MaxRetransmit: 1, PSK: coap.PSK{Identity: identity, Key: []byte(key), ServerName: serverName}}
+	return &coap.Config{AckTimeout: 1e9, MaxRetransmit: 1,
+		PSK: coap.PSK{Identity: identity, Key: []byte(key), ServerName: serverName}}
 }
 
 func TestBadInputIsNamedInOneLine(t *testing.T) {
@@ -58,7 +59,8 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
-	short, empty, noKey := file("short", "name,hint\n"), file("empty", "# nothing\n"), file("nokey", "name,hint,\n")
+	short, empty, noKey := file("short", "name,hint\n"), file("empty", "# nothing\n"), file("nokey",
+		"name,hint,\n")
 	cert, key := testenv.File("server.pem"), testenv.File("server.key")
 	names := file("names", "other.test,"+testenv.File("wronghost.pem")+","+testenv.File("ca.pem")+"\n")
 	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
@@ -70,16 +72,17 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		args []string
 		says string
 	}{
-		"unknown flag":                {[]string{"-z"}, `'z'`},
-		"no value":                    {[]string{"-p"}, `'p'`},
-		"argument":                    {[]string{"now"}, `"now"`},
-		"port":                        {[]string{"-p", "65535"}, `"65535"`},
-		"taken port":                  {[]string{"-A", "127.0.0.1", "-p", port}, port},
-		"address":                     {[]string{"-A", "eth0"}, `"eth0"`},
-		"dynamic resources":           {[]string{"-d", "many"}, `"many"`},
-		"group":                       {[]string{"-g", "127.0.0.1"}, `"127.0.0.1"`},
-		"interface without a group":   {[]string{"-G", "lo"}, `-G "lo": it needs -g`},
-		"unknown interface":           {[]string{"-g", "224.0.1.187", "-G", "no-such-0"}, `-G "no-such-0": there is no network interface of this name`},
+		"unknown flag":              {[]string{"-z"}, `'z'`},
+		"no value":                  {[]string{"-p"}, `'p'`},
+		"argument":                  {[]string{"now"}, `"now"`},
+		"port":                      {[]string{"-p", "65535"}, `"65535"`},
+		"taken port":                {[]string{"-A", "127.0.0.1", "-p", port}, port},
+		"address":                   {[]string{"-A", "eth0"}, `"eth0"`},
+		"dynamic resources":         {[]string{"-d", "many"}, `"many"`},
+		"group":                     {[]string{"-g", "127.0.0.1"}, `"127.0.0.1"`},
+		"interface without a group": {[]string{"-G", "lo"}, `-G "lo": it needs -g`},
+		"unknown interface": {[]string{"-g", "224.0.1.187", "-G", "no-such-0"},
+			`-G "no-such-0": there is no network interface of this name`},
 		"verbosity":                   {[]string{"-v", "10"}, `"10"`},
 		"block mode":                  {[]string{"-L", "0"}, `"0"`},
 		"proxy without a comma":       {[]string{"-P", "coap://127.0.0.1"}, `"coap://127.0.0.1"`},
@@ -95,7 +98,8 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		"certificate":                 {[]string{"-c", key}, key},
 		"key of another certificate":  {[]string{"-c", cert, "-j", testenv.File("client.key")}, cert},
 		"key without certificate":     {[]string{"-j", key}, key},
-		"authorities":                 {[]string{"-c", cert, "-j", key, "-C", dir + "/none"}, dir + "/none"},
+		"authorities": {[]string{"-c", cert, "-j", key, "-C", dir + "/none"},
+			dir + "/none"},
 		"names without certificate":   {[]string{"-S", names}, names},
 		"name of another certificate": {[]string{"-c", cert, "-j", key, "-S", names}, names},
 		"token of hardware":           {[]string{"-c", "PKCS11:token=x"}, "PKCS11:token=x"},
@@ -105,8 +109,10 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		"flag that 4.2 has not":       {[]string{"--compat=4.2", "-e"}, "-e"},
 		"ticket key without a name":   {[]string{"-k", "secret", "--ticket-key", ""}, "--ticket-key"},
 		"ticket key that is not used": {[]string{"--ticket-key", dir + "/keys"}, "-c"},
-		"ticket key of 4 bytes":       {[]string{"-k", "secret", "--ticket-key", file("keys", "1234")}, "--ticket-key"},
-		"ticket key in no directory":  {[]string{"-k", "secret", "--ticket-key", dir + "/none/keys"}, dir + "/none/keys"},
+		"ticket key of 4 bytes": {[]string{"-k", "secret", "--ticket-key", file("keys", "1234")},
+			"--ticket-key"},
+		"ticket key in no directory": {[]string{"-k", "secret", "--ticket-key", dir + "/none/keys"},
+			dir + "/none/keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -115,7 +121,8 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 			assert.Regexp(t, `^coap-server: [^\n]+\n$`, stderr.String())
 			assert.Contains(t, stderr.String(), test.says)
 			assert.NotContains(t, stderr.String(), "secret")
-			assert.Equal(t, 1, run(waitContext(t), append([]string{"--legacy-exit"}, test.args...), &stdout, &stderr))
+			assert.Equal(t, 1,
+				run(waitContext(t), append([]string{"--legacy-exit"}, test.args...), &stdout, &stderr))
 		})
 	}
 }
@@ -227,7 +234,8 @@ func TestKeysGoByIdentityAndName(t *testing.T) {
 	for _, scheme := range []string{"coaps", "coaps+tcp"} {
 		uri := uris(scheme)
 		for _, good := range []*coap.Config{
-			psk("anybody", "default", ""), psk("eve", "one", ""), psk("eve", "two", "side.example"), psk("anybody", "three", "side.example"),
+			psk("anybody", "default", ""), psk("eve", "one", ""), psk("eve", "two", "side.example"),
+			psk("anybody", "three", "side.example"),
 		} {
 			r, err := dial(t, uri, good).Get(waitContext(t), "/")
 			require.NoError(t, err)
@@ -252,9 +260,11 @@ func TestCertificatesOfClientsAreVerified(t *testing.T) {
 		return c
 	}
 	pki := []string{"-c", testenv.File("server.pem"), "-j", testenv.File("server.key")}
-	strict, open := start(t, append(pki, "-C", testenv.File("ca.pem"))...), start(t, append(pki, "-nC", testenv.File("ca.pem"))...)
+	strict, open := start(t, append(pki, "-C", testenv.File("ca.pem"))...), start(t,
+		append(pki, "-nC", testenv.File("ca.pem"))...)
 	for _, scheme := range []string{"coaps", "coaps+tcp"} {
-		for uri, config := range map[string]*coap.Config{strict(scheme): with("client"), open(scheme): with("")} {
+		for uri, config := range map[string]*coap.Config{strict(scheme): with("client"),
+			open(scheme): with("")} {
 			r, err := dial(t, uri, config).Get(waitContext(t), "/")
 			require.NoError(t, err)
 			assert.Equal(t, coap.CodeContent, r.Code)
@@ -273,11 +283,14 @@ func TestProxyForwards(t *testing.T) {
 	next := start(t, "-P", direct("coap+tcp")+",elsewhere.example")
 	get := func(from string, options ...coap.Option) *coap.Response {
 		t.Helper()
-		r, err := dial(t, from, nil).Do(waitContext(t), &coap.Request{Method: coap.MethodGet, Options: options})
+		r, err := dial(t, from, nil).Do(waitContext(t),
+			&coap.Request{Method: coap.MethodGet, Options: options})
 		require.NoError(t, err)
 		return r
 	}
-	text := func(id coap.OptionID, value string) coap.Option { return coap.Option{ID: id, Value: []byte(value)} }
+	text := func(id coap.OptionID, value string) coap.Option {
+		return coap.Option{ID: id, Value: []byte(value)}
+	}
 	hops := func(n byte) coap.Option { return coap.Option{ID: coap.OptionHopLimit, Value: []byte{n}} }
 
 	for _, scheme := range toolstest.Schemes {
@@ -286,23 +299,33 @@ func TestProxyForwards(t *testing.T) {
 			assert.Regexp(t, `^\d{10}$`, string(r.Body), scheme)
 		}
 	}
-	assert.Equal(t, coap.CodeHopLimitReached, get(direct("coap"), hops(1), text(coap.OptionProxyURI, behind("coap")+"/")).Code)
+	assert.Equal(t, coap.CodeHopLimitReached,
+		get(direct("coap"), hops(1), text(coap.OptionProxyURI, behind("coap")+"/")).Code)
 	port := strings.TrimPrefix(behind("coap"), "coap://127.0.0.1:")
 	n, err := strconv.Atoi(port)
 	require.NoError(t, err)
-	r := get(direct("coap"), text(coap.OptionURIHost, "127.0.0.1"), coap.Option{ID: coap.OptionURIPort, Value: []byte{byte(n >> 8), byte(n)}},
+	r := get(direct("coap"), text(coap.OptionURIHost, "127.0.0.1"),
+		coap.Option{ID: coap.OptionURIPort, Value: []byte{byte(n >> 8), byte(n)}},
 		text(coap.OptionURIPath, "example_data"), text(coap.OptionProxyScheme, "coap"))
 	assert.Len(t, r.Body, exampleSize)
 
-	assert.Contains(t, string(get(direct("coap"), text(coap.OptionProxyURI, "coap://proxy.example/")).Body), "test server")
-	assert.Contains(t, string(get(chained("coap"), text(coap.OptionProxyURI, "coap://any.example/")).Body), "test server")
-	assert.Equal(t, coap.CodeProxyingNotSupported, get(direct("coap"), text(coap.OptionProxyURI, "http://127.0.0.1/")).Code)
-	assert.Equal(t, coap.CodeProxyingNotSupported, get(behind("coap"), text(coap.OptionProxyURI, "coap://127.0.0.1/")).Code)
-	assert.Equal(t, coap.CodeBadGateway, get(direct("coap"), text(coap.OptionProxyURI, "coap://none.invalid/")).Code)
+	assert.Contains(t,
+		string(get(direct("coap"), text(coap.OptionProxyURI, "coap://proxy.example/")).Body),
+		"test server")
+	assert.Contains(t,
+		string(get(chained("coap"), text(coap.OptionProxyURI, "coap://any.example/")).Body),
+		"test server")
+	assert.Equal(t, coap.CodeProxyingNotSupported,
+		get(direct("coap"), text(coap.OptionProxyURI, "http://127.0.0.1/")).Code)
+	assert.Equal(t, coap.CodeProxyingNotSupported,
+		get(behind("coap"), text(coap.OptionProxyURI, "coap://127.0.0.1/")).Code)
+	assert.Equal(t, coap.CodeBadGateway,
+		get(direct("coap"), text(coap.OptionProxyURI, "coap://none.invalid/")).Code)
 }
 
 func TestAsyncWaitsForAMinuteAtMost(t *testing.T) {
-	for query, want := range map[string]time.Duration{"": 4 * time.Second, "7": 7 * time.Second, "2147483647": time.Minute, "0": 0, "x": -1, "4294967296": -1} {
+	for query, want := range map[string]time.Duration{"": 4 * time.Second, "7": 7 * time.Second,
+		"2147483647": time.Minute, "0": 0, "x": -1, "4294967296": -1} {
 		var queries []string
 		if query != "" {
 			queries = []string{query}
@@ -325,7 +348,8 @@ func TestRawPublicKeysAreNotVerified(t *testing.T) {
 	require.NoError(t, err)
 	signer, ok := key.PrivateKey.(crypto.Signer)
 	require.True(t, ok)
-	config := &coap.Config{PKI: coap.PKI{RawPublicKey: signer, VerifyRawPublicKey: func(crypto.PublicKey) error { return nil }}}
+	config := &coap.Config{PKI: coap.PKI{RawPublicKey: signer,
+		VerifyRawPublicKey: func(crypto.PublicKey) error { return nil }}}
 	for _, flags := range [][]string{nil, {"-n"}} {
 		server := start(t, append(flags, "-M", testenv.File("server.key"))...)
 		for _, scheme := range []string{"coaps", "coaps+tcp"} {
@@ -364,7 +388,8 @@ func TestProxyForwardsOptionsThatAreSafe(t *testing.T) {
 		require.NoError(t, err)
 		return r
 	}
-	assert.Equal(t, coap.CodeBadOption, get("coap://proxy.example/", 2049).Code, "the proxy is the server itself")
+	assert.Equal(t, coap.CodeBadOption, get("coap://proxy.example/", 2049).Code,
+		"the proxy is the server itself")
 	for _, id := range []coap.OptionID{2048, 2049} {
 		r := get(endpoints[0].String(), id)
 		assert.Equal(t, coap.CodeContent, r.Code)
@@ -392,7 +417,8 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	roots := gnutls.NewCertPool()
 	require.NoError(t, roots.AppendCertsFromPEM(testenv.Read(t, "ca.pem")))
 	named := func(name string) error {
-		s, err := coap.Dial(waitContext(t), uri, &coap.Config{PKI: coap.PKI{RootCAs: roots, ServerName: name}})
+		s, err := coap.Dial(waitContext(t), uri,
+			&coap.Config{PKI: coap.PKI{RootCAs: roots, ServerName: name}})
 		if err == nil {
 			s.Close()
 		}
@@ -401,7 +427,8 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	require.NoError(t, named("example.test"))
 	put("alpha")
 	require.NoError(t, server.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { return named("alpha.test") == nil }, toolstest.Wait, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return named("alpha.test") == nil }, toolstest.Wait,
+		10*time.Millisecond)
 }
 
 // RFC 9175, section 2.3: the client says whether its request is fresh.

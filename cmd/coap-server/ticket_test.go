@@ -33,7 +33,8 @@ func TestServersWithTheSameTicketKeyResumeEachOthersSessions(t *testing.T) {
 	t.Parallel()
 	if !coap.Supports(coap.FeatureSessionResumption) {
 		var stderr bytes.Buffer
-		assert.Equal(t, 2, run(waitContext(t), []string{"-k", "secret", "--ticket-key", filepath.Join(t.TempDir(), "keys")}, &stderr, &stderr))
+		assert.Equal(t, 2, run(waitContext(t),
+			[]string{"-k", "secret", "--ticket-key", filepath.Join(t.TempDir(), "keys")}, &stderr, &stderr))
 		assert.Contains(t, stderr.String(), "do not resume")
 		return
 	}
@@ -45,13 +46,15 @@ func TestServersWithTheSameTicketKeyResumeEachOthersSessions(t *testing.T) {
 		args   []string
 		client coap.Config
 	}{
-		"pre-shared key": {[]string{"-k", "secret"}, coap.Config{PSK: coap.PSK{Identity: "me", Key: []byte("secret")}}},
+		"pre-shared key": {[]string{"-k", "secret"},
+			coap.Config{PSK: coap.PSK{Identity: "me", Key: []byte("secret")}}},
 		"certificate": {
 			[]string{"-c", testenv.File("server.pem"), "-j", testenv.File("server.key")},
 			coap.Config{PKI: coap.PKI{RootCAs: roots}},
 		},
 		"client certificate": {
-			[]string{"-c", testenv.File("server.pem"), "-j", testenv.File("server.key"), "-C", testenv.File("ca.pem")},
+			[]string{"-c", testenv.File("server.pem"), "-j", testenv.File("server.key"), "-C",
+				testenv.File("ca.pem")},
 			coap.Config{PKI: coap.PKI{RootCAs: roots, Certificates: []gnutls.Certificate{own}}},
 		},
 	} {

@@ -50,7 +50,8 @@ func startOpenSSL(t testing.TB, args ...string) string {
 func startGnuTLS(t testing.TB, args ...string) string {
 	t.Helper()
 	args = append([]string{"--echo", "--disable-client-cert", "--port", "{port}",
-		"--x509certfile", testenv.File("server.pem"), "--x509keyfile", testenv.File("server.key")}, args...)
+		"--x509certfile", testenv.File("server.pem"), "--x509keyfile", testenv.File("server.key")},
+		args...)
 	_, addr := testenv.StartServer(t, "0.0.0.0 port {port}...done", "gnutls-serv", args...)
 	return byName(addr)
 }
@@ -164,7 +165,8 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(context.Background(), []string{"-h"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, name := range strings.Fields("n data wait ca insecure servername priority cert key alpn save load request pool race early json") {
+	for _, name := range strings.Fields(
+		"n data wait ca insecure servername priority cert key alpn save load request pool race early json") {
 		assert.Regexp(t, `(?m)^  -`+name+`\b`, stdout.String())
 	}
 }
@@ -193,26 +195,40 @@ func TestBadUsage(t *testing.T) {
 		{"not a number", []string{"-n", "many", addr}, []string{"-n", `"many"`}},
 		{"not a duration", []string{"-wait", "5", addr}, []string{"-wait", `"5"`}},
 		{"negative duration", []string{"-wait", "-1s", addr}, []string{"-wait", `"-1s"`}},
-		{"missing CA", []string{"-ca", "/no/ca.pem", addr}, []string{"-ca", `"/no/ca.pem"`, "no such file"}},
-		{"broken CA", []string{"-ca", testenv.File("broken.pem"), addr}, []string{"-ca", "broken.pem", "certificate 1"}},
-		{"missing certificate", []string{"-cert", "/no/c.pem", addr}, []string{"-cert", `"/no/c.pem"`, "no such file"}},
-		{"missing key", []string{"-cert", testenv.File("client.pem"), "-key", "/no/c.key", addr}, []string{"-key", `"/no/c.key"`, "no such file"}},
-		{"key without certificate", []string{"-key", "c.key", addr}, []string{"-key", `"c.key"`, "-cert"}},
-		{"key that does not match", []string{"-cert", testenv.File("client.pem"), "-key", testenv.File("server.key"), addr}, []string{"-cert", "-key", "server.key", "does not belong"}},
+		{"missing CA", []string{"-ca", "/no/ca.pem", addr},
+			[]string{"-ca", `"/no/ca.pem"`, "no such file"}},
+		{"broken CA", []string{"-ca", testenv.File("broken.pem"), addr},
+			[]string{"-ca", "broken.pem", "certificate 1"}},
+		{"missing certificate", []string{"-cert", "/no/c.pem", addr},
+			[]string{"-cert", `"/no/c.pem"`, "no such file"}},
+		{"missing key", []string{"-cert", testenv.File("client.pem"), "-key", "/no/c.key", addr},
+			[]string{"-key", `"/no/c.key"`, "no such file"}},
+		{"key without certificate", []string{"-key", "c.key", addr},
+			[]string{"-key", `"c.key"`, "-cert"}},
+		{"key that does not match", []string{"-cert", testenv.File("client.pem"), "-key",
+			testenv.File("server.key"), addr}, []string{"-cert", "-key", "server.key", "does not belong"}},
 		{"empty protocol", []string{"-alpn", "a,", addr}, []string{"-alpn", `"a,"`}},
-		{"missing session data", []string{"-load", "/no/session", addr}, []string{"-load", `"/no/session"`, "no such file"}},
-		{"foreign session data", []string{"-load", foreign, addr}, []string{"-load", foreign, "not session data"}},
-		{"session data that others can read", []string{"-load", open, addr}, []string{"-load", open, "0644"}},
+		{"missing session data", []string{"-load", "/no/session", addr},
+			[]string{"-load", `"/no/session"`, "no such file"}},
+		{"foreign session data", []string{"-load", foreign, addr},
+			[]string{"-load", foreign, "not session data"}},
+		{"session data that others can read", []string{"-load", open, addr},
+			[]string{"-load", open, "0644"}},
 		{"too many tickets", []string{"-request", "256", addr}, []string{"-request", `"256"`}},
-		{"too many resumed tickets", []string{"-request", "1,1000", addr}, []string{"-request", `"1000"`}},
+		{"too many resumed tickets", []string{"-request", "1,1000", addr},
+			[]string{"-request", `"1000"`}},
 		{"three numbers of tickets", []string{"-request", "1,2,3", addr}, []string{"-request", `"2,3"`}},
 		{"no number of tickets", []string{"-request", "", addr}, []string{"-request", `""`}},
 		{"pool and file", []string{"-pool", "p", "-save", "s", addr}, []string{"-pool", `"p"`, "-save"}},
-		{"pool in no directory", []string{"-pool", "/no/such/dir/pool", addr}, []string{"-pool", "/no/such/dir/pool", "no such file"}},
+		{"pool in no directory", []string{"-pool", "/no/such/dir/pool", addr},
+			[]string{"-pool", "/no/such/dir/pool", "no such file"}},
 		{"race and file", []string{"-race", "-load", "s", addr}, []string{"-race", "-load"}},
-		{"race with early data", []string{"-race", "-early", "x", addr}, []string{"-race", "-early", `"x"`}},
-		{"early data for two protocols", []string{"-early", "x", "-alpn", "a,b", addr}, []string{"-alpn", `"a,b"`, "-early"}},
-		{"nowhere to save", []string{"-save", "/no/such/dir/session", addr}, []string{"-save", `"/no/such/dir/session"`, "no such file"}},
+		{"race with early data", []string{"-race", "-early", "x", addr},
+			[]string{"-race", "-early", `"x"`}},
+		{"early data for two protocols", []string{"-early", "x", "-alpn", "a,b", addr},
+			[]string{"-alpn", `"a,b"`, "-early"}},
+		{"nowhere to save", []string{"-save", "/no/such/dir/session", addr},
+			[]string{"-save", `"/no/such/dir/session"`, "no such file"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,7 +273,8 @@ func TestNoConnection(t *testing.T) {
 			io.Copy(io.Discard, c)
 		}), "gnutls: handshake"},
 		{"the server hangs up", startServer(t, func(int, net.Conn) {}), "no connection"},
-		{"bad certificate", startEcho(t, always(&gnutls.Config{Certificates: []gnutls.Certificate{expired}})), "expired"},
+		{"bad certificate",
+			startEcho(t, always(&gnutls.Config{Certificates: []gnutls.Certificate{expired}})), "expired"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -321,7 +338,8 @@ func TestReply(t *testing.T) {
 		{"a long one", func(c *gnutls.Conn) { c.Write(make([]byte, 4<<20)) }, ""},
 		{"none in time", func(c *gnutls.Conn) { io.Copy(io.Discard, c) }, "no reply to -data within 1s"},
 		{"none before the end", func(c *gnutls.Conn) {}, "without a reply to -data"},
-		{"none before the end without close_notify", func(c *gnutls.Conn) { c.NetConn().Close() }, "without a reply to -data"},
+		{"none before the end without close_notify", func(c *gnutls.Conn) { c.NetConn().Close() },
+			"without a reply to -data"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,21 +43,29 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	o := &options{stepLimit: stepLimit}
 	fs := flags.New("tls-resume")
 	fs.IntVar(&o.n, "n", 1, "`number` of further connections")
-	fs.StringVar(&o.data, "data", "", "`string` to send on each connection, before reading the server's reply")
+	fs.StringVar(&o.data, "data", "",
+		"`string` to send on each connection, before reading the server's reply")
 	fs.DurationVar(&o.wait, "wait", time.Second, "how long to wait for a session ticket")
 	fs.StringVar(&o.ca, "ca", "", "`file` with the authorities to trust in PEM (default the system's)")
 	fs.BoolVar(&o.insecure, "insecure", false, "accept any certificate of the server")
-	fs.StringVar(&o.serverName, "servername", "", "`name` of the server to ask for and to verify (default the host)")
+	fs.StringVar(&o.serverName, "servername", "",
+		"`name` of the server to ask for and to verify (default the host)")
 	fs.StringVar(&o.priority, "priority", "", "GnuTLS priority `string` (default the system's policy)")
 	fs.StringVar(&o.cert, "cert", "", "`file` with a certificate chain to present, in PEM")
 	fs.StringVar(&o.key, "key", "", "`file` with the private key of -cert (default the same file)")
-	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
+	fs.StringVar(&o.alpn, "alpn", "",
+		"application `protocols`, the preferred first, with commas between them")
 	fs.StringVar(&o.save, "save", "", "`file` to save session data in at the end")
 	fs.StringVar(&o.load, "load", "", "`file` with session data for the first connection")
-	fs.Func("request", "ask for `NEW[,RESUMED]` tickets, 0 to 255, on a full handshake and on a resumed one (default 1)", o.setRequest)
-	fs.StringVar(&o.pool, "pool", "", "`file` with a pool of tickets to take from and add to, made when it is missing")
-	fs.BoolVar(&o.race, "race", false, "try all addresses of the host, one after the other with a short delay, and use the first handshake that completes")
-	fs.StringVar(&o.early, "early", "", "`string` to send on each connection like -data, as early data where that is possible")
+	fs.Func("request",
+		"ask for `NEW[,RESUMED]` tickets, 0 to 255, on a full handshake and on a resumed one (default 1)",
+		o.setRequest)
+	fs.StringVar(&o.pool, "pool", "",
+		"`file` with a pool of tickets to take from and add to, made when it is missing")
+	fs.BoolVar(&o.race, "race", false,
+		"try all addresses of the host, one after the other with a short delay, and use the first handshake that completes")
+	fs.StringVar(&o.early, "early", "",
+		"`string` to send on each connection like -data, as early data where that is possible")
 	fs.BoolVar(&o.json, "json", false, "print a JSON object for each connection")
 	if err := flags.Parse(fs, args, "tls-resume [flags] host:port", stdout); err != nil {
 		return nil, err
@@ -153,7 +161,8 @@ func (o *options) config() (*gnutls.Config, error) {
 // noConnection says why the first connection failed.
 func (o *options) noConnection(err error) error {
 	var e *gnutls.Error
-	if errors.Is(err, gnutls.CodeNoProtocols) || errors.As(err, &e) && e.Op == "setting the priorities" {
+	if errors.Is(err, gnutls.CodeNoProtocols) || errors.As(err, &e) &&
+		e.Op == "setting the priorities" {
 		return flags.Bad("priority", o.priority, err)
 	}
 	return fmt.Errorf("no connection to %s: %w", o.address, err)

@@ -172,7 +172,8 @@ func (p *prober) use(ctx context.Context, r *result, missing notResumed, early s
 }
 
 // dial makes a connection and returns how long its handshake took.
-func (p *prober) dial(ctx context.Context, early string) (conn *gnutls.Conn, took time.Duration, err error) {
+func (p *prober) dial(ctx context.Context, early string) (conn *gnutls.Conn, took time.Duration,
+	err error) {
 	dialer := net.Dialer{Timeout: p.opts.stepLimit}
 	raw, err := dialer.DialContext(ctx, "tcp", p.opts.address)
 	if err != nil {
@@ -204,7 +205,8 @@ func (p *prober) dial(ctx context.Context, early string) (conn *gnutls.Conn, too
 func (p *prober) race(ctx context.Context, _ string) (*gnutls.Conn, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.opts.stepLimit)
 	defer cancel()
-	dialer := gnutls.Dialer{NetDialer: &net.Dialer{Timeout: p.opts.stepLimit}, Config: p.config, Race: true}
+	dialer := gnutls.Dialer{NetDialer: &net.Dialer{Timeout: p.opts.stepLimit}, Config: p.config,
+		Race: true}
 	start := time.Now()
 	conn, err := dialer.DialContext(ctx, "tcp", p.opts.address)
 	if err != nil {
@@ -226,7 +228,8 @@ func (p *prober) handshake(ctx context.Context, conn *gnutls.Conn) (time.Duratio
 
 // settled notes what the handshake has settled.
 func (r *result) settled(st gnutls.ConnectionState, took time.Duration) {
-	r.Version, r.Cipher, r.Group, r.Resumed = gnutls.VersionName(st.Version), st.CipherSuiteName, st.Group, st.DidResume
+	r.Version, r.Cipher, r.Group, r.Resumed = gnutls.VersionName(st.Version), st.CipherSuiteName,
+		st.Group, st.DidResume
 	r.HandshakeMs = math.Round(float64(took.Microseconds())) / 1000
 	r.EarlyData = st.EarlyDataAccepted
 	if st.TicketRequest != nil {
@@ -321,7 +324,8 @@ func because(err error, missing notResumed) notResumed {
 	case errors.Is(err, gnutls.ErrSessionDeclined):
 		return notResumed{
 			reason: "the server refused to resume and made a full handshake",
-			advice: "It may have lost the key or the store of its sessions, share neither with the other servers " +
+			advice: "It may have lost the key or the store of its sessions, " +
+				"share neither with the other servers " +
 				"of its name, or keep sessions for less time than it says.",
 		}
 	case errors.Is(err, gnutls.ErrSessionConfig):

@@ -82,7 +82,8 @@ func (rep *report) finish() {
 			tickets += fmt.Sprintf(" of %d", *r.ExpectedTickets)
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f ms\t", r.Connection,
-			dash(r.Version), dash(r.Cipher), dash(r.Group), yesNo(r.Resumed), tickets, lifetime, r.HandshakeMs)
+			dash(r.Version), dash(r.Cipher), dash(r.Group), yesNo(r.Resumed), tickets, lifetime,
+			r.HandshakeMs)
 		if early {
 			fmt.Fprintf(w, "%s\t", yesNo(r.EarlyData))
 		}

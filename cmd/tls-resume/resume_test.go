@@ -42,15 +42,20 @@ func TestAgainstOtherServers(t *testing.T) {
 		{"OpenSSL, no ticket", startOpenSSL, []string{"-num_tickets", "0"}, "TLS 1.3", 0, noTicket},
 		// There -no_ticket makes tickets that name a stored session.
 		{"OpenSSL, stateful tickets", startOpenSSL, []string{"-no_ticket"}, "TLS 1.3", 2, ""},
-		{"OpenSSL, stateful tickets without a store", startOpenSSL, []string{"-no_ticket", "-no_cache"}, "TLS 1.3", 2, refused},
+		{"OpenSSL, stateful tickets without a store", startOpenSSL, []string{"-no_ticket", "-no_cache"},
+			"TLS 1.3", 2, refused},
 		{"OpenSSL, TLS 1.2", startOpenSSL, []string{"-tls1_2"}, "TLS 1.2", 1, ""},
-		{"OpenSSL, TLS 1.2, session IDs", startOpenSSL, []string{"-tls1_2", "-no_ticket"}, "TLS 1.2", 1, ""},
-		{"OpenSSL, TLS 1.2, neither", startOpenSSL, []string{"-tls1_2", "-no_ticket", "-no_cache"}, "TLS 1.2", 0, nothing},
+		{"OpenSSL, TLS 1.2, session IDs", startOpenSSL, []string{"-tls1_2", "-no_ticket"}, "TLS 1.2", 1,
+			""},
+		{"OpenSSL, TLS 1.2, neither", startOpenSSL, []string{"-tls1_2", "-no_ticket", "-no_cache"},
+			"TLS 1.2", 0, nothing},
 		{"GnuTLS", startGnuTLS, nil, "TLS 1.3", 2, ""},
 		{"GnuTLS, no ticket", startGnuTLS, []string{"--noticket"}, "TLS 1.3", 0, noTicket},
 		{"GnuTLS, TLS 1.2", startGnuTLS, []string{"--priority", tls12}, "TLS 1.2", 1, ""},
-		{"GnuTLS, TLS 1.2, session IDs", startGnuTLS, []string{"--priority", tls12, "--noticket"}, "TLS 1.2", 1, ""},
-		{"GnuTLS, TLS 1.2, neither", startGnuTLS, []string{"--priority", tls12, "--noticket", "--nodb"}, "TLS 1.2", 1, refused},
+		{"GnuTLS, TLS 1.2, session IDs", startGnuTLS, []string{"--priority", tls12, "--noticket"},
+			"TLS 1.2", 1, ""},
+		{"GnuTLS, TLS 1.2, neither", startGnuTLS, []string{"--priority", tls12, "--noticket", "--nodb"},
+			"TLS 1.2", 1, refused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +103,9 @@ func TestJSONHasAllKeys(t *testing.T) {
 		for key := range object {
 			keys = append(keys, key)
 		}
-		assert.ElementsMatch(t, strings.Fields("connection version cipher group resumed tickets ticket_lifetime_s ticket_request expected_tickets early_data handshake_ms error"), keys)
+		assert.ElementsMatch(t,
+			strings.Fields(
+				"connection version cipher group resumed tickets ticket_lifetime_s ticket_request expected_tickets early_data handshake_ms error"), keys)
 	}
 }
 
@@ -149,7 +156,8 @@ func TestReasons(t *testing.T) {
 		addr string
 		why  string
 	}{
-		{"another ticket key each time", startEcho(t, func(int) *gnutls.Config { return serverConfig(t) }),
+		{"another ticket key each time",
+			startEcho(t, func(int) *gnutls.Config { return serverConfig(t) }),
 			"the server refused to resume and made a full handshake. It may have lost the key"},
 		{"another version", startEcho(t, func(number int) *gnutls.Config {
 			config := serverConfig(t)
@@ -190,10 +198,12 @@ func TestClientCertificate(t *testing.T) {
 	require.NoError(t, config.ClientCAs.AppendCertsFromPEM(testenv.Read(t, "ca.pem")))
 	addr := startEcho(t, always(config))
 
-	assert.Zero(t, try(t, "-cert", testenv.File("client.pem"), "-key", testenv.File("client.key"), addr).status)
+	assert.Zero(t,
+		try(t, "-cert", testenv.File("client.pem"), "-key", testenv.File("client.key"), addr).status)
 
 	both := t.TempDir() + "/both.pem"
-	require.NoError(t, os.WriteFile(both, append(testenv.Read(t, "client.pem"), testenv.Read(t, "client.key")...), 0o600))
+	require.NoError(t, os.WriteFile(both,
+		append(testenv.Read(t, "client.pem"), testenv.Read(t, "client.key")...), 0o600))
 	assert.Zero(t, try(t, "-cert", both, addr).status)
 
 	// A TLS 1.3 client learns of the refusal after its handshake.
@@ -324,10 +334,14 @@ func TestLoadedDataThatCannotBeUsed(t *testing.T) {
 		{"expired", forge(t, saved, func(e *envelope) {
 			e.ArrivedMs -= 2 * e.LifetimeMs
 		}), nil, gnutls.ErrSessionExpired, ""},
-		{"from another GnuTLS", forge(t, saved, func(e *envelope) { e.Library = "3.0.0" }), nil, gnutls.ErrSessionLibrary, ""},
-		{"for another name", saved, []string{"-servername", "example.test"}, gnutls.ErrSessionServerName, ""},
-		{"with another trust", saved, []string{"-insecure"}, gnutls.ErrSessionConfig, "Use the flags of the run that saved them."},
-		{"damaged inside", forge(t, saved, func(e *envelope) { e.Data = []byte("nonsense") }), nil, gnutls.ErrSessionDamaged, ""},
+		{"from another GnuTLS", forge(t, saved, func(e *envelope) { e.Library = "3.0.0" }), nil,
+			gnutls.ErrSessionLibrary, ""},
+		{"for another name", saved, []string{"-servername", "example.test"}, gnutls.ErrSessionServerName,
+			""},
+		{"with another trust", saved, []string{"-insecure"}, gnutls.ErrSessionConfig,
+			"Use the flags of the run that saved them."},
+		{"damaged inside", forge(t, saved, func(e *envelope) { e.Data = []byte("nonsense") }), nil,
+			gnutls.ErrSessionDamaged, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -347,7 +361,8 @@ func TestLoadedDataThatCannotBeUsed(t *testing.T) {
 			write(tt.data)
 			got := try(t, append(tt.args, "-wait", "50ms", "-load", file, startEcho(t, always(none)))...)
 			assert.Equal(t, 1, got.status)
-			assert.True(t, strings.HasPrefix(got.lastLine(), "Nothing was resumed: "+tt.reason.Error()), got.lastLine())
+			assert.True(t, strings.HasPrefix(got.lastLine(), "Nothing was resumed: "+tt.reason.Error()),
+				got.lastLine())
 			assert.True(t, strings.HasSuffix(got.lastLine(), tt.advice), got.lastLine())
 		})
 	}
@@ -404,7 +419,8 @@ func TestOwnServersWithOneTicketKey(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	serve := func(key string) string {
 		p := testenv.Start(t, program, "-listen", "127.0.0.1:0",
-			"-cert", testenv.File("server.pem"), "-key", testenv.File("server.key"), "-ticket-key", filepath.Join(dir, key))
+			"-cert", testenv.File("server.pem"), "-key", testenv.File("server.key"), "-ticket-key",
+			filepath.Join(dir, key))
 		p.Expect(t, "msg=listening addr=")
 		return byName(strings.TrimSpace(p.Expect(t, "\n")))
 	}

@@ -103,7 +103,9 @@ func TestPoolsThatCannotBeUsed(t *testing.T) {
 			require.Zero(t, try(t, "-pool", file, addr).status)
 			return os.Chmod(file, 0o644)
 		},
-		"no pool":      func(file string) error { return os.WriteFile(file, []byte("something else"), 0o600) },
+		"no pool": func(file string) error {
+			return os.WriteFile(file, []byte("something else"), 0o600)
+		},
 		"no directory": func(file string) error { return os.Mkdir(file, 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +150,8 @@ func TestEarly(t *testing.T) {
 		assert.Equal(t, taken && i > 0, r.EarlyData, got)
 	}
 	shown := map[bool]string{true: "yes", false: "no"}[taken]
-	assert.Regexp(t, `(?m)^2 .* yes +\d+ +\w+ +\d+\.\d ms +`+shown, try(t, "-early", "hello", addr).stdout)
+	assert.Regexp(t, `(?m)^2 .* yes +\d+ +\w+ +\d+\.\d ms +`+shown,
+		try(t, "-early", "hello", addr).stdout)
 
 	got = try(t, "-json", "-early", "hello", startEcho(t, always(serverConfig(t))))
 	assert.Zero(t, got.status, "the data go after the handshake: %v", got)

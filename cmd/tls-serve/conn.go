@@ -66,7 +66,8 @@ func (c *conn) handshake() error {
 		if st.EarlyDataAccepted {
 			log = log.With("early_data", st.EarlyData)
 		}
-		log.Info("connection", "version", gnutls.VersionName(st.Version), "cipher", st.CipherSuiteName, "resumed", st.DidResume)
+		log.Info("connection", "version", gnutls.VersionName(st.Version), "cipher", st.CipherSuiteName,
+			"resumed", st.DidResume)
 	})
 	return c.err
 }

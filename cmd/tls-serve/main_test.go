@@ -145,7 +145,8 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Zero(t, run(context.Background(), []string{"-help"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	for _, name := range strings.Fields("listen cert key mode tickets max-tickets no-ticket-request early-data ticket-key client-ca require-client-cert alpn priority psk") {
+	for _, name := range strings.Fields(
+		"listen cert key mode tickets max-tickets no-ticket-request early-data ticket-key client-ca require-client-cert alpn priority psk") {
 		assert.Regexp(t, `(?m)^  -`+name+`\b`, stdout.String())
 	}
 }
@@ -173,40 +174,67 @@ func TestBadUsage(t *testing.T) {
 		{"tickets not a number", good("-tickets", "few"), []string{"-tickets", `"few"`}},
 		{"negative tickets", good("-tickets", "-1"), []string{"-tickets", `"-1"`, "0 to 255"}},
 		{"no tickets at most", good("-max-tickets", "0"), []string{"-max-tickets", `"0"`, "1 to 255"}},
-		{"too many tickets at most", good("-max-tickets", "256"), []string{"-max-tickets", `"256"`, "1 to 255"}},
-		{"fewer tickets than the number", good("-tickets", "5", "-max-tickets", "4"), []string{"-max-tickets", `"4"`, "-tickets", "5"}},
+		{"too many tickets at most", good("-max-tickets", "256"),
+			[]string{"-max-tickets", `"256"`, "1 to 255"}},
+		{"fewer tickets than the number", good("-tickets", "5", "-max-tickets", "4"),
+			[]string{"-max-tickets", `"4"`, "-tickets", "5"}},
 		{"negative early data", good("-early-data", "-1"), []string{"-early-data", `"-1"`, "65536"}},
-		{"too much early data", good("-early-data", "65537"), []string{"-early-data", `"65537"`, "65536"}},
-		{"early data for two protocols", good("-early-data", "1", "-alpn", "a,b"), []string{"-alpn", `"a,b"`, "-early-data"}},
+		{"too much early data", good("-early-data", "65537"),
+			[]string{"-early-data", `"65537"`, "65536"}},
+		{"early data for two protocols", good("-early-data", "1", "-alpn", "a,b"),
+			[]string{"-alpn", `"a,b"`, "-early-data"}},
 		{"too many tickets", good("-tickets", "256"), []string{"-tickets", `"256"`, "0 to 255"}},
-		{"missing certificate", []string{"-cert", "/no/such.pem"}, []string{"-cert", `"/no/such.pem"`, "no such file"}},
-		{"missing key", []string{"-cert", testenv.File("server.pem"), "-key", "/no/such.key"}, []string{"-key", `"/no/such.key"`, "no such file"}},
-		{"certificate file without key", []string{"-cert", testenv.File("server.pem")}, []string{"-cert", "server.pem", "private key"}},
+		{"missing certificate", []string{"-cert", "/no/such.pem"},
+			[]string{"-cert", `"/no/such.pem"`, "no such file"}},
+		{"missing key", []string{"-cert", testenv.File("server.pem"), "-key", "/no/such.key"},
+			[]string{"-key", `"/no/such.key"`, "no such file"}},
+		{"certificate file without key", []string{"-cert", testenv.File("server.pem")},
+			[]string{"-cert", "server.pem", "private key"}},
 		{"key without certificate", []string{"-key", "a.key"}, []string{"-key", `"a.key"`, "-cert"}},
 		{"two keys for one certificate", good("-key", "b.key"), []string{"-key", `"b.key"`, "-cert"}},
-		{"broken certificate", []string{"-cert", testenv.File("broken.pem"), "-key", testenv.File("server.key")}, []string{"-cert", "broken.pem", "certificate 1"}},
-		{"no certificate in the file", []string{"-cert", testenv.File("notacert.pem"), "-key", testenv.File("server.key")}, []string{"-cert", "notacert.pem", "no CERTIFICATE"}},
-		{"key that does not match", []string{"-cert", testenv.File("server.pem"), "-key", testenv.File("alpha.key")}, []string{"-key", "alpha.key", "does not belong"}},
-		{"encrypted key", []string{"-cert", testenv.File("server.pem"), "-key", testenv.File("server.enc.key")}, []string{"-key", "server.enc.key", "encrypted"}},
-		{"missing client CA", good("-client-ca", "/no/ca.pem"), []string{"-client-ca", `"/no/ca.pem"`, "no such file"}},
-		{"broken client CA", good("-client-ca", testenv.File("broken.pem")), []string{"-client-ca", "broken.pem"}},
-		{"client certificate required from nobody", good("-require-client-cert"), []string{"-require-client-cert", "-client-ca"}},
+		{"broken certificate", []string{"-cert", testenv.File("broken.pem"), "-key",
+			testenv.File("server.key")}, []string{"-cert", "broken.pem", "certificate 1"}},
+		{"no certificate in the file", []string{"-cert", testenv.File("notacert.pem"), "-key",
+			testenv.File("server.key")}, []string{"-cert", "notacert.pem", "no CERTIFICATE"}},
+		{"key that does not match", []string{"-cert", testenv.File("server.pem"), "-key",
+			testenv.File("alpha.key")}, []string{"-key", "alpha.key", "does not belong"}},
+		{"encrypted key", []string{"-cert", testenv.File("server.pem"), "-key",
+			testenv.File("server.enc.key")}, []string{"-key", "server.enc.key", "encrypted"}},
+		{"missing client CA", good("-client-ca", "/no/ca.pem"),
+			[]string{"-client-ca", `"/no/ca.pem"`, "no such file"}},
+		{"broken client CA", good("-client-ca", testenv.File("broken.pem")),
+			[]string{"-client-ca", "broken.pem"}},
+		{"client certificate required from nobody", good("-require-client-cert"),
+			[]string{"-require-client-cert", "-client-ca"}},
 		{"empty protocol", good("-alpn", "a,,b"), []string{"-alpn", `"a,,b"`}},
-		{"HTTP/2", good("-mode", "http", "-alpn", "h2,http/1.1"), []string{"-alpn", `"h2,http/1.1"`, "HTTP/2"}},
-		{"bad priority string", good("-priority", "NORMAL:+NOSUCH"), []string{"-priority", `"NORMAL:+NOSUCH"`, "byte 7"}},
-		{"priority without a version", good("-priority", "NORMAL:-VERS-ALL"), []string{"-priority", `"NORMAL:-VERS-ALL"`}},
-		{"missing PSK file", []string{"-psk", "/no/psk.txt"}, []string{"-psk", `"/no/psk.txt"`, "no such file"}},
-		{"empty PSK file", []string{"-psk", write("empty.txt", "\n")}, []string{"-psk", "empty.txt", "no key"}},
-		{"PSK line without colon", []string{"-psk", write("colon.txt", "a:00\nsecret00\n")}, []string{"-psk", "colon.txt", "line 2"}},
-		{"PSK line without identity", []string{"-psk", write("identity.txt", ":00\n")}, []string{"-psk", "identity.txt", "line 1"}},
-		{"PSK that is not hexadecimal", []string{"-psk", write("hex.txt", "\na:secret\n")}, []string{"-psk", "hex.txt", "line 2", "hexadecimal"}},
-		{"two PSKs for one identity", []string{"-psk", write("twice.txt", "a:00\na:01\n")}, []string{"-psk", "twice.txt", "line 2", `"a"`}},
-		{"ticket key too short", good("-ticket-key", write("short.key", strings.Repeat("k", 63))), []string{"-ticket-key", "short.key", "63"}},
-		{"ticket key too long", good("-ticket-key", write("long.key", strings.Repeat("k", 65))), []string{"-ticket-key", "long.key", "65"}},
-		{"ticket key in a missing directory", good("-ticket-key", "/no/such/dir/k"), []string{"-ticket-key", `"/no/such/dir/k"`, "no such file"}},
+		{"HTTP/2", good("-mode", "http", "-alpn", "h2,http/1.1"),
+			[]string{"-alpn", `"h2,http/1.1"`, "HTTP/2"}},
+		{"bad priority string", good("-priority", "NORMAL:+NOSUCH"),
+			[]string{"-priority", `"NORMAL:+NOSUCH"`, "byte 7"}},
+		{"priority without a version", good("-priority", "NORMAL:-VERS-ALL"),
+			[]string{"-priority", `"NORMAL:-VERS-ALL"`}},
+		{"missing PSK file", []string{"-psk", "/no/psk.txt"},
+			[]string{"-psk", `"/no/psk.txt"`, "no such file"}},
+		{"empty PSK file", []string{"-psk", write("empty.txt", "\n")},
+			[]string{"-psk", "empty.txt", "no key"}},
+		{"PSK line without colon", []string{"-psk", write("colon.txt", "a:00\nsecret00\n")},
+			[]string{"-psk", "colon.txt", "line 2"}},
+		{"PSK line without identity", []string{"-psk", write("identity.txt", ":00\n")},
+			[]string{"-psk", "identity.txt", "line 1"}},
+		{"PSK that is not hexadecimal", []string{"-psk", write("hex.txt", "\na:secret\n")},
+			[]string{"-psk", "hex.txt", "line 2", "hexadecimal"}},
+		{"two PSKs for one identity", []string{"-psk", write("twice.txt", "a:00\na:01\n")},
+			[]string{"-psk", "twice.txt", "line 2", `"a"`}},
+		{"ticket key too short", good("-ticket-key", write("short.key", strings.Repeat("k", 63))),
+			[]string{"-ticket-key", "short.key", "63"}},
+		{"ticket key too long", good("-ticket-key", write("long.key", strings.Repeat("k", 65))),
+			[]string{"-ticket-key", "long.key", "65"}},
+		{"ticket key in a missing directory", good("-ticket-key", "/no/such/dir/k"),
+			[]string{"-ticket-key", `"/no/such/dir/k"`, "no such file"}},
 		{"empty address", good("-listen", ""), []string{"-listen", `""`}},
 		{"bad address", good("-listen", "nonsense"), []string{"-listen", `"nonsense"`, "missing port"}},
-		{"port in use", good("-listen", taken.Addr().String()), []string{"-listen", taken.Addr().String(), "in use"}},
+		{"port in use", good("-listen", taken.Addr().String()),
+			[]string{"-listen", taken.Addr().String(), "in use"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -263,12 +291,14 @@ func TestPriority(t *testing.T) {
 	c := connect(t, s, clientConfig(t))
 	echoes(t, c)
 	assert.Equal(t, gnutls.VersionTLS12, c.ConnectionState().Version)
-	s.log.Await(t, `msg=connection peer=127.0.0.1:\d+ version="TLS 1.2" cipher=TLS_ECDHE_\S+ resumed=false\n`)
+	s.log.Await(t,
+		`msg=connection peer=127.0.0.1:\d+ version="TLS 1.2" cipher=TLS_ECDHE_\S+ resumed=false\n`)
 }
 
 func TestPreSharedKeys(t *testing.T) {
 	s := start(t, "-psk", testenv.File("psk.txt"))
-	key := []byte{0x9e, 0x32, 0xcf, 0x77, 0x86, 0x32, 0x1a, 0x82, 0x8e, 0xf7, 0x66, 0x8f, 0x09, 0xfb, 0x35, 0xdb}
+	key := []byte{0x9e, 0x32, 0xcf, 0x77, 0x86, 0x32, 0x1a, 0x82, 0x8e, 0xf7, 0x66, 0x8f, 0x09, 0xfb,
+		0x35, 0xdb}
 	c := connect(t, s, &gnutls.Config{PSKIdentity: "client1", PSKKey: key})
 	echoes(t, c)
 	assert.True(t, c.ConnectionState().PSK)
@@ -311,14 +341,16 @@ func TestClientCertificates(t *testing.T) {
 		assert.NoError(t, talk(t, s, withCert("client")))
 	})
 	t.Run("required", func(t *testing.T) {
-		s := start(t, append(pair("server"), "-client-ca", testenv.File("ca.pem"), "-require-client-cert")...)
+		s := start(t,
+			append(pair("server"), "-client-ca", testenv.File("ca.pem"), "-require-client-cert")...)
 		assert.NoError(t, talk(t, s, withCert("client")))
 		assert.ErrorIs(t, talk(t, s, clientConfig(t)), gnutls.AlertCertificateRequired)
 		s.log.Await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=`)
 		assert.NoError(t, talk(t, s, withCert("client")), "after a refused one")
 	})
 	t.Run("of other authorities", func(t *testing.T) {
-		s := start(t, append(pair("server"), "-client-ca", testenv.File("other-ca.pem"), "-require-client-cert")...)
+		s := start(t,
+			append(pair("server"), "-client-ca", testenv.File("other-ca.pem"), "-require-client-cert")...)
 		assert.NoError(t, talk(t, s, withCert("client-other")))
 		assert.Error(t, talk(t, s, withCert("client")))
 	})

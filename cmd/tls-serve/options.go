@@ -72,14 +72,21 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.Func("cert", "`file` with a certificate chain in PEM; may be repeated", o.pairs.addCert)
 	fs.Func("key", "`file` with the private key of the -cert next to it", o.pairs.addKey)
 	fs.StringVar(&o.mode, "mode", "echo", "what to do with connections: echo or http")
-	fs.IntVar(&o.tickets, "tickets", gnutls.DefaultSessionTickets, "`number` of session tickets for a client that does not say how many, 0 to 255; 0 turns tickets off")
-	fs.Func("max-tickets", "most session tickets for a client that asks for a `number`, 1 to 255 (default 16, or -tickets if that is more)", o.setMaxTickets)
-	fs.BoolVar(&o.noTicketRequest, "no-ticket-request", false, "ignore the numbers of tickets that clients ask for (RFC 9149)")
+	fs.IntVar(&o.tickets, "tickets", gnutls.DefaultSessionTickets,
+		"`number` of session tickets for a client that does not say how many, 0 to 255; 0 turns tickets off")
+	fs.Func("max-tickets",
+		"most session tickets for a client that asks for a `number`, 1 to 255 (default 16, or -tickets if that is more)", o.setMaxTickets)
+	fs.BoolVar(&o.noTicketRequest, "no-ticket-request", false,
+		"ignore the numbers of tickets that clients ask for (RFC 9149)")
 	fs.IntVar(&o.earlyData, "early-data", 0, "`bytes` of early data (0-RTT) to accept, 0 to 65536")
-	fs.StringVar(&o.ticketKey, "ticket-key", "", "`file` with the keys of the tickets, made when it is missing and read again when it changes")
-	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the authorities of client certificates in PEM")
-	fs.BoolVar(&o.requireClientCert, "require-client-cert", false, "refuse clients without a certificate of -client-ca")
-	fs.StringVar(&o.alpn, "alpn", "", "application `protocols`, the preferred first, with commas between them")
+	fs.StringVar(&o.ticketKey, "ticket-key", "",
+		"`file` with the keys of the tickets, made when it is missing and read again when it changes")
+	fs.StringVar(&o.clientCA, "client-ca", "",
+		"`file` with the authorities of client certificates in PEM")
+	fs.BoolVar(&o.requireClientCert, "require-client-cert", false,
+		"refuse clients without a certificate of -client-ca")
+	fs.StringVar(&o.alpn, "alpn", "",
+		"application `protocols`, the preferred first, with commas between them")
 	fs.StringVar(&o.priority, "priority", "", "GnuTLS priority `string` (default the system's policy)")
 	fs.StringVar(&o.psk, "psk", "", "`file` with pre-shared keys, as lines of identity:hexkey")
 	if err := flags.Parse(fs, args, "tls-serve -cert FILE [-key FILE] [flags]", stdout); err != nil {
@@ -113,7 +120,8 @@ func (o *options) check() error {
 		return flags.Bad("tickets", fmt.Sprint(o.tickets), "not from 0 to 255")
 	}
 	if o.maxTickets > 0 && o.maxTickets < o.tickets {
-		return flags.Bad("max-tickets", fmt.Sprint(o.maxTickets), fmt.Sprintf("less than -tickets, which is %d", o.tickets))
+		return flags.Bad("max-tickets", fmt.Sprint(o.maxTickets),
+			fmt.Sprintf("less than -tickets, which is %d", o.tickets))
 	}
 	if o.earlyData < 0 || o.earlyData > mostEarlyData {
 		return flags.Bad("early-data", fmt.Sprint(o.earlyData), "not from 0 to 65536")

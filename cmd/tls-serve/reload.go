@@ -15,7 +15,8 @@ func (o *options) load(before *gnutls.Config) (*gnutls.Config, error) {
 	case err != nil:
 		return nil, err
 	case before != nil:
-		config.TicketKey, config.TicketKeyFile, config.AntiReplay = before.TicketKey, before.TicketKeyFile, before.AntiReplay
+		config.TicketKey, config.TicketKeyFile, config.AntiReplay = before.TicketKey,
+			before.TicketKeyFile, before.AntiReplay
 		return config, nil
 	case config.TicketKeyFile == nil:
 		if config.TicketKey, err = gnutls.NewTicketKey(); err != nil {
@@ -28,7 +29,8 @@ func (o *options) load(before *gnutls.Config) (*gnutls.Config, error) {
 
 // reload loads the files again for each signal until ctx ends. Where they cannot be used,
 // connections continue as before.
-func (l *listener) reload(ctx context.Context, signals <-chan os.Signal, opts *options, config *gnutls.Config) {
+func (l *listener) reload(ctx context.Context, signals <-chan os.Signal, opts *options,
+	config *gnutls.Config) {
 	for {
 		select {
 		case <-ctx.Done():

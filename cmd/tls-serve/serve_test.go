@@ -60,17 +60,23 @@ func TestOpenSSLClientEchoes(t *testing.T) {
 
 func curl(t *testing.T, s *server, args ...string) string {
 	t.Helper()
-	args = append([]string{"--silent", "--show-error", "--max-time", "20", "--cacert", testenv.File("ca.pem")}, args...)
-	out, err := exec.Command(testenv.Peer(t, "curl"), append(args, "https://"+s.addr)...).CombinedOutput()
+	args = append([]string{"--silent", "--show-error", "--max-time", "20", "--cacert",
+		testenv.File("ca.pem")}, args...)
+	out, err := exec.Command(testenv.Peer(t, "curl"),
+		append(args, "https://"+s.addr)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)
 }
 
 func TestHTTPTellsTheState(t *testing.T) {
-	s := start(t, append(pair("server"), "-mode", "http", "-client-ca", testenv.File("ca.pem"), "-alpn", "http/1.1")...)
-	assert.Regexp(t, `^version: TLS 1\.3\ncipher: TLS_\w+\nresumed: false\nearly data: 0\nclient: none\n$`, curl(t, s))
-	assert.Regexp(t, `^version: TLS 1\.2\ncipher: TLS_ECDHE_\w+\nresumed: false\nearly data: 0\nclient: CN=client one\n$`,
-		curl(t, s, "--tls-max", "1.2", "--cert", testenv.File("client.pem"), "--key", testenv.File("client.key")))
+	s := start(t, append(pair("server"), "-mode", "http", "-client-ca", testenv.File("ca.pem"),
+		"-alpn", "http/1.1")...)
+	assert.Regexp(t,
+		`^version: TLS 1\.3\ncipher: TLS_\w+\nresumed: false\nearly data: 0\nclient: none\n$`, curl(t, s))
+	assert.Regexp(t,
+		`^version: TLS 1\.2\ncipher: TLS_ECDHE_\w+\nresumed: false\nearly data: 0\nclient: CN=client one\n$`,
+		curl(t, s, "--tls-max", "1.2", "--cert", testenv.File("client.pem"), "--key",
+			testenv.File("client.key")))
 }
 
 func TestHTTPClientResumes(t *testing.T) {
@@ -152,7 +158,8 @@ func TestBadPeersHoldNobodyUp(t *testing.T) {
 				require.NoError(t, err)
 				_, err = good.Read(make([]byte, 1))
 				require.NoError(t, err)
-				s.log.Await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=.*`+strings.TrimPrefix(tt.want, "error="))
+				s.log.Await(t, `level=WARN msg=connection peer=127.0.0.1:\d+ error=.*`+
+					strings.TrimPrefix(tt.want, "error="))
 			})
 		}
 	}
@@ -296,7 +303,8 @@ type flaky struct {
 func (l *flaky) Accept() (net.Conn, error) {
 	if !l.failed {
 		l.failed = true
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+		return nil,
+			&net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 	}
 	return l.Listener.Accept()
 }

@@ -109,7 +109,8 @@ func TestResumption(t *testing.T) {
 			config.MinVersion, config.MaxVersion = version, version
 			d := sessionData(t, connect(t, s, config))
 			assert.True(t, resume(t, s, config, d))
-			s.log.Await(t, `msg=connection peer=\S+ version="`+gnutls.VersionName(version)+`" cipher=\S+ resumed=true`)
+			s.log.Await(t, `msg=connection peer=\S+ version="`+gnutls.VersionName(version)+
+				`" cipher=\S+ resumed=true`)
 		})
 	}
 }
@@ -216,7 +217,8 @@ func TestProcessesWithOneTicketKeyResumeEachOther(t *testing.T) {
 
 	other, _ := startProcess(t, pair("server")...)
 	config := clientConfig(t)
-	assert.False(t, resume(t, other, config, sessionData(t, connect(t, a, config))), "with another key")
+	assert.False(t, resume(t, other, config, sessionData(t, connect(t, a, config))),
+		"with another key")
 }
 
 func TestServerFollowsItsTicketKeyFile(t *testing.T) {
@@ -245,10 +247,13 @@ func TestServerFollowsItsTicketKeyFile(t *testing.T) {
 				return strings.Contains(s.log.String(), `msg="ticket keys reloaded"`)
 			}, wait, 10*time.Millisecond)
 			assert.True(t, resume(t, s, config, tickets[0]), "made with the key before")
-			assert.False(t, resume(t, start(t, args...), config, tickets[1]), "a replica that starts with the new key only")
+			assert.False(t, resume(t, start(t, args...), config, tickets[1]),
+				"a replica that starts with the new key only")
 			require.NoError(t, gnutls.WriteTicketKeyFile(file, newKey, oldKey))
-			assert.True(t, resume(t, start(t, args...), config, tickets[1]), "a replica that starts with both")
-			assert.True(t, resume(t, start(t, args...), config, sessionData(t, connect(t, s, config))), "made with the new key")
+			assert.True(t, resume(t, start(t, args...), config, tickets[1]),
+				"a replica that starts with both")
+			assert.True(t, resume(t, start(t, args...), config, sessionData(t, connect(t, s, config))),
+				"made with the new key")
 			echoes(t, established)
 		})
 	}

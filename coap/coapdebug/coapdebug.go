@@ -25,7 +25,8 @@ func PrintLog(level int) { ccoap.Log(max(0, min(level, 7))) }
 // wraps coap_debug_set_packet_loss.
 func LoseDatagrams(list string) error {
 	if strings.Trim(list, "0123456789,-%") != "" || list == "" || !ccoap.SetPacketLoss(list) {
-		return fmt.Errorf("coap: datagrams to lose: %q is neither a list of numbers and ranges nor a percentage", list)
+		return fmt.Errorf(
+			"coap: datagrams to lose: %q is neither a list of numbers and ranges nor a percentage", list)
 	}
 	return nil
 }

@@ -67,6 +67,8 @@ func connect(t testing.TB, addr netip.AddrPort, proto coap.Protocol) *coap.Sessi
 }
 
 // hello answers every request with "hello".
-var hello = coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("hello")) })
+var hello = coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+	w.Write([]byte("hello"))
+})
 
 func get() *coap.Request { return &coap.Request{Method: coap.MethodGet} }

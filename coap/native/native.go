@@ -37,14 +37,14 @@ var functions = access.Registered[coap.Node, coap.Config, coap.Session]()
 // answered with 4.04, not 2.02. The app data of the context and of its sessions stays the
 // program's.
 //
-// Security and limits: Go does not change what secures the context, and opens no sessions with
-// DTLS or TLS in it; nor does it change the context's idle timeout, largest message, or block
-// mode. A Config that asks for any of these is refused, except that credentials are ignored. With
+// Security and limits: Go does not change what secures the context, and opens no sessions with DTLS
+// or TLS in it; nor does it change the context's idle timeout, largest message, or block mode. A
+// Config that asks for any of these is refused, except that credentials are ignored. With
 // COAP_BLOCK_SINGLE_BODY libcoap puts the bodies of requests together, including those for Go,
 // whatever Config.MaxBody says; libcoap 4.3.1 crashes in that mode, with or without Go, when the
-// last block of a request without Size1 comes twice. /.well-known/core stays libcoap's, and lists only the program's
-// resources. Config.IdleTimeout and Config.MaxSessions say how long Go keeps references to the
-// sessions of peers; when it gives one back, the session is not disconnected.
+// last block of a request without Size1 comes twice. /.well-known/core stays libcoap's, and lists
+// only the program's resources. Config.IdleTimeout and Config.MaxSessions say how long Go keeps
+// references to the sessions of peers; when it gives one back, the session is not disconnected.
 //
 // Ownership: the context is Go's. Close frees it, with the program's resources, endpoints and
 // sessions: before that the program must have given back its references to sessions, and it must
@@ -77,12 +77,12 @@ func Adopt(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
 // causes come on the thread of that call, while the loop waits.
 //
 // Ownership: the context stays the program's. Close gives it back: references to sessions are
-// released, sessions that Go has opened are closed, and the handlers that gnucoap_set_handlers
-// has named are registered. Close may be called on any thread, but not in a callback of libcoap.
-// Then the program continues with the context as before, and frees it; it must not free it
-// earlier. Go's resource for unknown paths stays in the context and answers 4.04: libcoap does not
-// tell whether the program has replaced it. The context may also be borrowed or adopted again. TakeOver makes it an adopted one,
-// and everything that Go has in the context stays.
+// released, sessions that Go has opened are closed, and the handlers that gnucoap_set_handlers has
+// named are registered. Close may be called on any thread, but not in a callback of libcoap. Then
+// the program continues with the context as before, and frees it; it must not free it earlier. Go's
+// resource for unknown paths stays in the context and answers 4.04: libcoap does not tell whether
+// the program has replaced it. The context may also be borrowed or adopted again. TakeOver makes it
+// an adopted one, and everything that Go has in the context stays.
 func Borrow(p unsafe.Pointer, config *coap.Config) (*coap.Node, error) {
 	return functions.Take(ccoap.NativeContextAt(p), config, true)
 }

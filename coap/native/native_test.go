@@ -102,7 +102,8 @@ func TestResourcesOfTheProgramAndOfGoAnswer(t *testing.T) {
 	for _, proto := range []coap.Protocol{coap.UDP, coap.TCP} {
 		t.Run(proto.String(), func(t *testing.T) {
 			inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
-				s.mux.HandleFunc("GET /go", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go")) })
+				s.mux.HandleFunc("GET /go",
+					func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go")) })
 				ctx, client := waitContext(t), s.client(t, proto)
 				r, err := client.Get(ctx, "/go")
 				assert.Equal(t, "Go", body(t, r, err))
@@ -144,7 +145,8 @@ func TestLargeBodiesReachBoth(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			inBothWays(t, test.mode, func(t *testing.T, s *shared) {
-				s.mux.HandleFunc("/go", func(w coap.ResponseWriter, r *coap.Request) { w.Write(bytes.ToUpper(r.Body)) })
+				s.mux.HandleFunc("/go",
+					func(w coap.ResponseWriter, r *coap.Request) { w.Write(bytes.ToUpper(r.Body)) })
 				ctx, client := waitContext(t), s.client(t, coap.UDP)
 				r, err := client.Put(ctx, "/go", coap.TextPlain, large)
 				assert.Equal(t, strings.ToUpper(string(large)), body(t, r, err))
@@ -166,7 +168,8 @@ func TestPointersThatCannotBeTakenAreRefused(t *testing.T) {
 	assert.EqualError(t, err, "coap: wrap: the pointer is NULL")
 
 	s := adopted(t, cprogram.Blocks)
-	for _, again := range []func(unsafe.Pointer, *coap.Config) (*coap.Node, error){native.Adopt, native.Borrow} {
+	for _, again := range []func(unsafe.Pointer, *coap.Config) (*coap.Node, error){native.Adopt,
+		native.Borrow} {
 		_, err = again(s.Program.Context(), nil)
 		assert.ErrorContains(t, err, "the context is adopted or borrowed already, or Go has made it")
 	}
@@ -209,7 +212,8 @@ func TestContextGoesBackToTheProgram(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.NoError(t, c.Close())
 		receive(t, ended)
-		_, err = c.NewClientSession(netip.AddrPort{}, netip.AddrPortFrom(loopback.Addr(), p.Port()), coap.UDP)
+		_, err = c.NewClientSession(netip.AddrPort{}, netip.AddrPortFrom(loopback.Addr(), p.Port()),
+			coap.UDP)
 		assert.ErrorIs(t, err, net.ErrClosed)
 
 		// Now libcoap answers alone, on whatever thread.
@@ -278,7 +282,8 @@ func TestCallsOnTheThreadOfTheLoop(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for r, err := range client.Observe(observing, &coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
+			for r, err := range client.Observe(observing,
+				&coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
 				if err != nil {
 					assert.ErrorIs(t, err, context.Canceled)
 					return
@@ -322,12 +327,14 @@ func TestClosedOnTheThreadOfTheLoop(t *testing.T) {
 
 func TestSessionOfTheProgramServesGoToo(t *testing.T) {
 	large := strings.Repeat("0123456789", 500)
-	for name, mode := range map[string]int{"by hand": cprogram.Blocks, "libcoap": cprogram.SingleBody} {
+	for name, mode := range map[string]int{"by hand": cprogram.Blocks,
+		"libcoap": cprogram.SingleBody} {
 		t.Run(name, func(t *testing.T) {
 			inBothWays(t, mode, func(t *testing.T, s *shared) {
 				var mux coap.Mux
 				mux.HandleFunc("/", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte(large)) })
-				mux.HandleFunc("PUT /size", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
+				mux.HandleFunc("PUT /size",
+					func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
 				addr := listen(t, nil, coap.UDP, &mux)
 				var wrapped *coap.Session
 				require.NoError(t, native.Use(s.Node, func(unsafe.Pointer) {
@@ -417,13 +424,16 @@ func TestHandlersOfTheProgramGetWhatIsNotForGo(t *testing.T) {
 func TestObserversHearOfEachChange(t *testing.T) {
 	inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
 		n := make(chan string, 1)
-		res := coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte(<-n)) }))
+		res := coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+			w.Write([]byte(<-n))
+		}))
 		s.mux.Handle("/observed", res)
 		states := []string{"a", "b", "c", "d"}
 		n <- states[0]
 		ctx, end := context.WithCancel(waitContext(t))
 		defer end()
-		for r, err := range s.client(t, coap.UDP).Observe(ctx, &coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
+		for r, err := range s.client(t, coap.UDP).Observe(ctx,
+			&coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
 			assert.Equal(t, states[0], body(t, r, err))
 			if states = states[1:]; len(states) == 0 {
 				break
@@ -439,7 +449,8 @@ func TestSecuredSessionsOfTheProgram(t *testing.T) {
 		var port uint16
 		require.NoError(t, native.Use(s.Node, func(unsafe.Pointer) { port = s.Secure(cprogram.DTLS) }))
 		require.NotZero(t, port)
-		s.mux.HandleFunc("/who", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte(r.Session.PeerIdentity())) })
+		s.mux.HandleFunc("/who",
+			func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte(r.Session.PeerIdentity())) })
 		client, err := newTestNode(t, nil).NewClientSessionPSK(netip.AddrPort{},
 			netip.AddrPortFrom(loopback.Addr(), port), coap.DTLS, "me", []byte(cprogram.Key))
 		require.NoError(t, err)
@@ -470,7 +481,8 @@ func TestProgramReadsFromConnectionsOfItsOwn(t *testing.T) {
 }
 
 func TestCredentialsAreTheProgramsBusiness(t *testing.T) {
-	const notOurs = "the C program secures this context; another Node may have sessions with DTLS and TLS"
+	const notOurs = "the C program secures this context; " +
+		"another Node may have sessions with DTLS and TLS"
 	s := adopted(t, cprogram.Blocks)
 	assert.ErrorContains(t, s.SetPSK(&coap.ServerPSK{
 		GetKey: func(string, string) ([]byte, error) { return []byte("key"), nil },
@@ -487,7 +499,8 @@ func TestConfigsThatProgramsCannotHave(t *testing.T) {
 		"Config.MaxMessage: it is the C program that sets it":      {MaxMessage: 1000},
 		"Config.MTU is 1": {MTU: 1},
 	} {
-		for _, take := range []func(unsafe.Pointer, *coap.Config) (*coap.Node, error){native.Adopt, native.Borrow} {
+		for _, take := range []func(unsafe.Pointer, *coap.Config) (*coap.Node, error){native.Adopt,
+			native.Borrow} {
 			_, err := take(p.Context(), config)
 			assert.ErrorContains(t, err, problem)
 		}
@@ -573,7 +586,8 @@ func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
 	client := connect(t, netip.AddrPortFrom(loopback.Addr(), p.Port()), coap.UDP)
 	states := make(chan string)
 	go func() {
-		for r, err := range client.Observe(ctx, &coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
+		for r, err := range client.Observe(ctx,
+			&coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
 			if err != nil {
 				return
 			}
@@ -605,11 +619,13 @@ func TestAdoptingABorrowedContextLosesNothing(t *testing.T) {
 
 // observeChanges observes a resource, which answers what is in state behind large, through
 // two changes, and waits until the server has forgotten the observer.
-func observeChanges(t *testing.T, session *coap.Session, res *coap.Resource, state *atomic.Value, large string) {
+func observeChanges(t *testing.T, session *coap.Session, res *coap.Resource, state *atomic.Value,
+	large string) {
 	t.Helper()
 	states := []string{"a", "b", "c"}
 	state.Store(states[0])
-	for r, err := range session.Observe(waitContext(t), &coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
+	for r, err := range session.Observe(waitContext(t),
+		&coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/observed")}) {
 		assert.Equal(t, large+states[0], body(t, r, err))
 		if states = states[1:]; len(states) == 0 {
 			break
@@ -618,22 +634,27 @@ func observeChanges(t *testing.T, session *coap.Session, res *coap.Resource, sta
 		res.Notify()
 	}
 	assert.Empty(t, states, "it has ended early")
-	require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond, "the observer is forgotten")
+	require.Eventually(t, func() bool { return res.Observers() == 0 }, wait, time.Millisecond,
+		"the observer is forgotten")
 }
 
 // libcoap deals with blocks and observations of a program's sessions: it may also change
 // the tokens of their requests.
 func TestGoUsesSessionsOfAProgramInEachBlockMode(t *testing.T) {
 	large := strings.Repeat("0123456789", 500)
-	for name, mode := range map[string]int{"by hand": cprogram.Blocks, "libcoap": cprogram.Libcoap, "single body": cprogram.SingleBody} {
+	for name, mode := range map[string]int{"by hand": cprogram.Blocks, "libcoap": cprogram.Libcoap,
+		"single body": cprogram.SingleBody} {
 		for _, proto := range []coap.Protocol{coap.UDP, coap.TCP} {
 			t.Run(name+" "+proto.String(), func(t *testing.T) {
 				s := adopted(t, mode)
 				var mux coap.Mux
 				var n atomic.Value
-				res := coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte(large + n.Load().(string))) }))
+				res := coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+					w.Write([]byte(large + n.Load().(string)))
+				}))
 				mux.Handle("/observed", res)
-				mux.HandleFunc("PUT /size", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
+				mux.HandleFunc("PUT /size",
+					func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte{byte(len(r.Body) / 100)}) })
 				addr := listen(t, nil, proto, &mux)
 				session, err := s.NewClientSession(netip.AddrPort{}, addr, proto)
 				require.NoError(t, err)
@@ -654,12 +675,15 @@ func TestGoUsesSessionsOfAProgramInEachBlockMode(t *testing.T) {
 
 func TestObserversOfGoInEachBlockMode(t *testing.T) {
 	large := strings.Repeat("0123456789", 500)
-	for name, mode := range map[string]int{"libcoap": cprogram.Libcoap, "single body": cprogram.SingleBody} {
+	for name, mode := range map[string]int{"libcoap": cprogram.Libcoap,
+		"single body": cprogram.SingleBody} {
 		for _, proto := range []coap.Protocol{coap.UDP, coap.TCP} {
 			t.Run(name+" "+proto.String(), func(t *testing.T) {
 				inBothWays(t, mode, func(t *testing.T, s *shared) {
 					var n atomic.Value
-					res := coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte(large + n.Load().(string))) }))
+					res := coap.NewResource(coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+						w.Write([]byte(large + n.Load().(string)))
+					}))
 					s.mux.Handle("/observed", res)
 					observeChanges(t, s.client(t, proto), res, &n, large)
 				})
@@ -691,7 +715,8 @@ func TestSessionsThatLibcoapFreesCannotBeWrapped(t *testing.T) {
 }
 
 func TestSessionIsWrappedBeforeItsHandshake(t *testing.T) {
-	for proto, own := range map[coap.Protocol]cprogram.Protocol{coap.DTLS: cprogram.DTLS, coap.TLS: cprogram.TLS} {
+	for proto, own := range map[coap.Protocol]cprogram.Protocol{coap.DTLS: cprogram.DTLS,
+		coap.TLS: cprogram.TLS} {
 		t.Run(proto.String(), func(t *testing.T) {
 			inBothWays(t, cprogram.Blocks, func(t *testing.T, s *shared) {
 				var wrapped *coap.Session
@@ -731,7 +756,9 @@ func TestClientSessionIsWrappedBeforeItIsConnected(t *testing.T) {
 	for proto, own := range protocols {
 		t.Run(proto.String(), func(t *testing.T) {
 			inBothWays(t, cprogram.SingleBody, func(t *testing.T, s *shared) {
-				config := &coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return []byte(cprogram.Key), nil }}}
+				config := &coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) {
+					return []byte(cprogram.Key), nil
+				}}}
 				addr := listen(t, config, proto, hello)
 				var wrapped *coap.Session
 				require.NoError(t, native.Use(s.Node, func(unsafe.Pointer) {
@@ -812,7 +839,8 @@ func TestProgramThatWaitsByItself(t *testing.T) {
 	r, err := client.Get(ctx, "/go")
 	assert.Equal(t, "hello", body(t, r, err))
 	again := peer.Receive(t)
-	peer.Send(again.From, coappeer.Message{Type: coappeer.ACK, Code: coappeer.Content, ID: again.ID, Token: again.Token})
+	peer.Send(again.From,
+		coappeer.Message{Type: coappeer.ACK, Code: coappeer.Content, ID: again.ID, Token: again.Token})
 	assert.NoError(t, receive(t, answered))
 }
 
@@ -878,7 +906,8 @@ func TestObserversOfTheProgramsResource(t *testing.T) {
 				s.mux.HandleFunc("/c", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go")) })
 				ctx, client := waitContext(t), s.client(t, proto)
 				n, gone := 0, false
-				for r, err := range client.Observe(ctx, &coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/c")}) {
+				for r, err := range client.Observe(ctx,
+					&coap.Request{Method: coap.MethodGet, Options: pathOptions(t, "/c")}) {
 					require.NoError(t, err)
 					if gone = r.Code == coap.CodeNotFound; gone {
 						continue

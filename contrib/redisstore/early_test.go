@@ -57,7 +57,8 @@ func (c *tap) Write(p []byte) (int, error) {
 
 // sendEarly makes a connection that sends text early, and returns its server's
 // state, what went over the wire, and a ticket.
-func sendEarly(t testing.TB, server *gnutls.Config, d *gnutls.SessionData, text string) (gnutls.ConnectionState, []byte, *gnutls.SessionData) {
+func sendEarly(t testing.TB, server *gnutls.Config, d *gnutls.SessionData,
+	text string) (gnutls.ConnectionState, []byte, *gnutls.SessionData) {
 	t.Helper()
 	config := newTLSClient(t)
 	config.MaxVersion, config.SessionTicketsDisabled = 0, false
@@ -136,7 +137,8 @@ func TestEarlyDataComeLateWithoutRedis(t *testing.T) {
 func TestEarlyDataComeLateWhenRedisHangs(t *testing.T) {
 	client := newClient(t, &redis.Options{Addr: silentServer(t), ReadTimeout: wait})
 	key := newKey(t)
-	server := newEarlyServer(t, key, newStore(t, client, Options{Key: key, Timeout: 100 * time.Millisecond}))
+	server := newEarlyServer(t, key,
+		newStore(t, client, Options{Key: key, Timeout: 100 * time.Millisecond}))
 	_, _, ticket := sendEarly(t, server, nil, "first")
 	state, _, _ := sendEarly(t, server, ticket, "second")
 	assert.True(t, state.DidResume)

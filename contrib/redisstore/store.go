@@ -160,7 +160,8 @@ func (s *Store) Add(ctx context.Context, id []byte, expires time.Time) (bool, er
 	}
 	ttl := untilMilli(expires)
 	if ttl <= 0 {
-		return false, failure(what, fmt.Errorf("they expire at %s, which has passed", expires.Format(time.RFC3339)))
+		return false,
+			failure(what, fmt.Errorf("they expire at %s, which has passed", expires.Format(time.RFC3339)))
 	}
 	added, err := do(ctx, s, func(ctx context.Context) (bool, error) {
 		return s.client.SetNX(ctx, key, "", ttl).Result()
@@ -190,7 +191,8 @@ func failure(what string, err error) error {
 
 // do runs one operation of redis. It returns in time even if the client does not, as
 // without redis.Options.ContextTimeoutEnabled.
-func do[T any](ctx context.Context, s *Store, operation func(context.Context) (T, error)) (T, error) {
+func do[T any](ctx context.Context, s *Store, operation func(context.Context) (T, error)) (T,
+	error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -198,7 +200,8 @@ func do[T any](ctx context.Context, s *Store, operation func(context.Context) (T
 	if !s.breaker.allow(time.Now()) {
 		return none, ErrDown
 	}
-	bounded, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("redis did not answer within %s", s.timeout))
+	bounded, cancel := context.WithTimeoutCause(ctx, s.timeout,
+		fmt.Errorf("redis did not answer within %s", s.timeout))
 	defer cancel()
 	type result struct {
 		value T

@@ -36,7 +36,8 @@ func TestNewRefusesWhatItCannotWorkWith(t *testing.T) {
 	}{
 		{"no client", nil, Options{Key: newKey(t)}, "redisstore: no client"},
 		{"no key", client, Options{}, "redisstore: Options.Key is not set"},
-		{"negative timeout", client, Options{Key: newKey(t), Timeout: -1}, "redisstore: Options.Timeout is -1ns"},
+		{"negative timeout", client, Options{Key: newKey(t), Timeout: -1},
+			"redisstore: Options.Timeout is -1ns"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := New(c.client, c.opts)
@@ -77,7 +78,8 @@ func TestStoresShareSessions(t *testing.T) {
 func TestStoresWithOtherPrefixesAreApart(t *testing.T) {
 	r, ctx := newRedis(t), waitContext(t)
 	client, key := r.client(t, nil), newKey(t)
-	byDefault, other := newStore(t, client, Options{Key: key}), newStore(t, client, Options{Key: key, Prefix: "other/"})
+	byDefault, other := newStore(t, client, Options{Key: key}), newStore(t, client,
+		Options{Key: key, Prefix: "other/"})
 	require.NoError(t, byDefault.Put(ctx, []byte("a\n*"), []byte("1"), inAnHour()))
 	require.NoError(t, other.Put(ctx, []byte("a\n*"), []byte("2"), inAnHour()))
 	_, err := byDefault.Add(ctx, []byte("a\n*"), inAnHour())
@@ -86,7 +88,8 @@ func TestStoresWithOtherPrefixesAreApart(t *testing.T) {
 	id := hex.EncodeToString([]byte("a\n*"))
 	keys, err := client.Keys(ctx, "*").Result()
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"gnucoap:session:" + id, "other/session:" + id, "gnucoap:early:" + id}, keys)
+	assert.ElementsMatch(t,
+		[]string{"gnucoap:session:" + id, "other/session:" + id, "gnucoap:early:" + id}, keys)
 	for store, want := range map[*Store]string{byDefault: "1", other: "2"} {
 		data, err := store.Get(ctx, []byte("a\n*"))
 		require.NoError(t, err)
@@ -153,7 +156,8 @@ func TestAbsurdSizesAreRefused(t *testing.T) {
 		_, err = s.Add(ctx, id, inAnHour())
 		assert.ErrorContains(t, err, want)
 	}
-	assert.ErrorContains(t, s.Put(ctx, []byte("id"), make([]byte, maxSession+1), inAnHour()), "131073 bytes")
+	assert.ErrorContains(t, s.Put(ctx, []byte("id"), make([]byte, maxSession+1), inAnHour()),
+		"131073 bytes")
 	assert.Zero(t, client.DBSize(ctx).Val())
 
 	largest := bytes.Repeat([]byte("x"), maxSession)
@@ -186,7 +190,8 @@ func TestSessionsInRedisCannotBeReadOrChanged(t *testing.T) {
 	refused := func(s *Store, id []byte, what string) {
 		t.Helper()
 		data, err := s.Get(ctx, id)
-		assert.ErrorContains(t, err, "redisstore: fetching a session: it was made with another key, or changed", what)
+		assert.ErrorContains(t, err,
+			"redisstore: fetching a session: it was made with another key, or changed", what)
 		assert.Nil(t, data, what)
 	}
 	refused(newStore(t, client, Options{Key: newKey(t)}), id, "another key")
@@ -273,8 +278,13 @@ func TestStoreIsSafeForManyGoroutines(t *testing.T) {
 
 // operations are the methods of a Store.
 var operations = map[string]func(context.Context, *Store) error{
-	"Put":    func(ctx context.Context, s *Store) error { return s.Put(ctx, []byte("id"), []byte("data"), inAnHour()) },
-	"Get":    func(ctx context.Context, s *Store) error { _, err := s.Get(ctx, []byte("id")); return err },
+	"Put": func(ctx context.Context, s *Store) error {
+		return s.Put(ctx, []byte("id"), []byte("data"), inAnHour())
+	},
+	"Get": func(ctx context.Context, s *Store) error {
+		_, err := s.Get(ctx, []byte("id"))
+		return err
+	},
 	"Delete": func(ctx context.Context, s *Store) error { return s.Delete(ctx, []byte("id")) },
 	"Add": func(ctx context.Context, s *Store) error {
 		added, err := s.Add(ctx, []byte("id"), inAnHour())
@@ -290,7 +300,8 @@ func TestRedisThatHangsCostsOneTimeout(t *testing.T) {
 	for name, operation := range operations {
 		for _, honours := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/client that honours contexts=%t", name, honours), func(t *testing.T) {
-				client := newClient(t, &redis.Options{Addr: silentServer(t), ContextTimeoutEnabled: honours, ReadTimeout: wait})
+				client := newClient(t,
+					&redis.Options{Addr: silentServer(t), ContextTimeoutEnabled: honours, ReadTimeout: wait})
 				s := newStore(t, client, Options{Key: newKey(t), Timeout: timeout})
 				ctx := waitContext(t)
 				start := time.Now()
@@ -319,7 +330,8 @@ func TestStoreTriesAgainAfterAPause(t *testing.T) {
 		assert.ErrorIs(t, operation(ctx, s), ErrDown, name)
 	}
 	r.start(t)
-	require.Eventually(t, func() bool { return operations["Get"](ctx, s) == nil }, wait, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return operations["Get"](ctx, s) == nil }, wait,
+		10*time.Millisecond)
 	for name, operation := range operations {
 		assert.NoError(t, operation(ctx, s), name)
 	}

@@ -61,7 +61,8 @@ func connect(t testing.TB, client, server *gnutls.Config, session *gnutls.Sessio
 	return v
 }
 
-func tryConnect(ctx context.Context, client, server *gnutls.Config, session *gnutls.SessionData) (v visit, err error) {
+func tryConnect(ctx context.Context, client, server *gnutls.Config,
+	session *gnutls.SessionData) (v visit, err error) {
 	a, b := net.Pipe()
 	c, s := gnutls.Client(a, client), gnutls.Server(b, server)
 	defer c.Close()
@@ -144,7 +145,8 @@ func TestServerWithoutTheKeyMakesFullHandshakes(t *testing.T) {
 
 func TestSessionsGoWithTheRedisThatHadThem(t *testing.T) {
 	r := newRedis(t)
-	server := newServer(t, newStore(t, r.client(t, nil), Options{Key: newKey(t), Timeout: time.Second}))
+	server := newServer(t,
+		newStore(t, r.client(t, nil), Options{Key: newKey(t), Timeout: time.Second}))
 	client := newTLSClient(t)
 	session := connect(t, client, server, nil).session
 	require.True(t, connect(t, client, server, session).resumed)

@@ -78,7 +78,8 @@ func (s *server) borrow() error {
 			return err
 		}
 		s.node = c
-		s.mux.HandleFunc("GET /hello", func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go: hello")) })
+		s.mux.HandleFunc("GET /hello",
+			func(w coap.ResponseWriter, r *coap.Request) { w.Write([]byte("Go: hello")) })
 		c.Handle(&s.mux)
 		return nil
 	})
@@ -93,7 +94,8 @@ func (s *server) moveLED() error {
 			w.Write([]byte("Go: off"))
 		}
 	})
-	s.mux.HandleFunc("PUT /led", func(w coap.ResponseWriter, r *coap.Request) { s.led.Store(string(r.Body) == "on") })
+	s.mux.HandleFunc("PUT /led",
+		func(w coap.ResponseWriter, r *coap.Request) { s.led.Store(string(r.Body) == "on") })
 	return native.Use(s.node, func(unsafe.Pointer) {
 		s.led.Store(bool(C.server_led(s.c)))
 		s.giveUp("led")
@@ -192,7 +194,8 @@ func run(in io.Reader, out io.Writer) (err error) {
 	if s.c == nil {
 		return errors.New("adopt: the server cannot listen")
 	}
-	fmt.Fprintf(out, "coap://127.0.0.1:%d is in C; press Enter for the next step\n", int(C.server_port(s.c)))
+	fmt.Fprintf(out, "coap://127.0.0.1:%d is in C; press Enter for the next step\n",
+		int(C.server_port(s.c)))
 	go func() {
 		defer close(s.ended)
 		runtime.LockOSThread()

@@ -56,7 +56,8 @@ func TestCoAPClientAtEachStep(t *testing.T) {
 	uri, next := start(t)
 	ask := func(method, path string, payload []byte, args ...string) string {
 		t.Helper()
-		r := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{Method: method, URI: uri + path, Payload: payload, Args: args})
+		r := testenv.RunCoAPClient(t, "gnutls",
+			testenv.CoAPRequest{Method: method, URI: uri + path, Payload: payload, Args: args})
 		return strings.TrimSpace(r.Code + " " + string(r.Body))
 	}
 	text := bytes.Repeat([]byte("0123456789"), 500)

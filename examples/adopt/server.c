@@ -54,7 +54,8 @@ static void put_led(coap_resource_t *resource, coap_session_t *session, const co
 	size_t size;
 	const uint8_t *data;
 
-	server_of(session)->led = coap_get_data(request, &size, &data) && size == 2 && memcmp(data, "on", 2) == 0;
+	server_of(session)->led =
+		coap_get_data(request, &size, &data) && size == 2 && memcmp(data, "on", 2) == 0;
 	coap_pdu_set_code(response, COAP_RESPONSE_CODE_CHANGED);
 }
 

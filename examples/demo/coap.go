@@ -30,10 +30,13 @@ func showCoAP(w io.Writer) error {
 	if _, err := rand.Read(key); err != nil {
 		return err
 	}
-	uris := []string{"coap://127.0.0.1:0", "coap+tcp://127.0.0.1:0", "coaps://127.0.0.1:0", "coaps+tcp://127.0.0.1:0"}
+	uris := []string{"coap://127.0.0.1:0", "coap+tcp://127.0.0.1:0", "coaps://127.0.0.1:0",
+		"coaps+tcp://127.0.0.1:0"}
 	server := &coap.Server{
 		Handler: newThing(),
-		Config:  &coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return key, nil }}},
+		Config: &coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) {
+			return key, nil
+		}}},
 	}
 	endpoints, err := server.Listen(uris...)
 	if err != nil {

@@ -42,7 +42,8 @@ func main() {
 }
 
 func run(w io.Writer, rounds int) error {
-	fmt.Fprintf(w, "A TLS server and a client over GnuTLS %s, in one process.\n", gnutls.LibraryVersion())
+	fmt.Fprintf(w, "A TLS server and a client over GnuTLS %s, in one process.\n",
+		gnutls.LibraryVersion())
 	roots, cert, err := newCertificate()
 	if err != nil {
 		return err
@@ -52,7 +53,8 @@ func run(w io.Writer, rounds int) error {
 		// any more, so they do not outlive this call.
 		err := show(w, rounds,
 			&gnutls.Config{Certificates: []gnutls.Certificate{cert}},
-			&gnutls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: version, MaxVersion: version},
+			&gnutls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: version,
+				MaxVersion: version},
 		)
 		if err != nil {
 			return fmt.Errorf("%s: %w", gnutls.VersionName(version), err)
@@ -69,8 +71,10 @@ func run(w io.Writer, rounds int) error {
 		return fmt.Errorf("CoAP: %w", err)
 	}
 	left := objectsLeft()
-	fmt.Fprintf(w, "\nNative objects left: %d sessions, %d credentials, %d priorities, %d buffers, %d handles, %d for anti-replay; of CoAP %d.\n",
-		left.Sessions, left.Credentials, left.Priorities, left.Buffers, left.Handles, left.AntiReplays, coap.LiveObjects().Total())
+	fmt.Fprintf(w,
+		"\nNative objects left: %d sessions, %d credentials, %d priorities, %d buffers, %d handles, %d for anti-replay; of CoAP %d.\n",
+		left.Sessions, left.Credentials, left.Priorities, left.Buffers, left.Handles, left.AntiReplays,
+		coap.LiveObjects().Total())
 	if left.Total() != 0 || coap.LiveObjects().Total() != 0 {
 		return errors.New("native objects are left")
 	}
@@ -93,7 +97,8 @@ func show(w io.Writer, rounds int, serverConfig, clientConfig *gnutls.Config) er
 	tickets := c.takeTickets()
 	fmt.Fprintf(w, "\n%s\n", gnutls.VersionName(first.state.Version))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "  cipher suite\t%s\n  group\t%s\n", first.state.CipherSuiteName, first.state.Group)
+	fmt.Fprintf(tw, "  cipher suite\t%s\n  group\t%s\n", first.state.CipherSuiteName,
+		first.state.Group)
 	resumes := 0
 	for i, ticket := range tickets {
 		again, err := c.connect(ticket)
@@ -105,7 +110,8 @@ func show(w io.Writer, rounds int, serverConfig, clientConfig *gnutls.Config) er
 			outcome = "resumed"
 			resumes++
 		}
-		fmt.Fprintf(tw, "  ticket %d of %d\tlifetime %v, %s\n", i+1, len(tickets), ticket.Lifetime(), outcome)
+		fmt.Fprintf(tw, "  ticket %d of %d\tlifetime %v, %s\n", i+1, len(tickets), ticket.Lifetime(),
+			outcome)
 	}
 	tw.Flush()
 	if resumes == 0 || resumes < len(tickets) {
@@ -123,7 +129,8 @@ func show(w io.Writer, rounds int, serverConfig, clientConfig *gnutls.Config) er
 		name string
 		cost
 	}{{"full", full}, {"resumed", resumed}} {
-		fmt.Fprintf(tw, "  %s\t%d µs\t%d\t%d\t%d\t\n", row.name, row.time.Microseconds(), row.roundTrips, row.sent, row.received)
+		fmt.Fprintf(tw, "  %s\t%d µs\t%d\t%d\t%d\t\n", row.name, row.time.Microseconds(), row.roundTrips,
+			row.sent, row.received)
 	}
 	return tw.Flush()
 }

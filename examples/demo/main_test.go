@@ -34,12 +34,15 @@ func TestReport(t *testing.T) {
 	sections := regexp.MustCompile(`(?m)^TLS 1\.\d$`).Split(report, -1)
 	require.Len(t, sections, 3)
 	assert.Regexp(t, `ticket 1 of 1 +lifetime \S+, resumed\n`, sections[1])
-	assert.Regexp(t, `ticket 1 of 2 +lifetime \S+, resumed\n.*ticket 2 of 2 +lifetime \S+, resumed\n`, sections[2])
+	assert.Regexp(t, `ticket 1 of 2 +lifetime \S+, resumed\n.*ticket 2 of 2 +lifetime \S+, resumed\n`,
+		sections[2])
 	for _, proto := range []coap.Protocol{coap.UDP, coap.TCP, coap.DTLS, coap.TLS} {
-		assert.Regexp(t, `(?m)^  `+proto.String()+` .* 100 kB to the server and back in \d+ ms +states observed: \[.*\]$`, report)
+		assert.Regexp(t, `(?m)^  `+proto.String()+
+			` .* 100 kB to the server and back in \d+ ms +states observed: \[.*\]$`, report)
 	}
 	assert.NotContains(t, report, "NOT resumed")
-	assert.Contains(t, report, "Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles, 0 for anti-replay; of CoAP 0.\n")
+	assert.Contains(t, report,
+		"Native objects left: 0 sessions, 0 credentials, 0 priorities, 0 buffers, 0 handles, 0 for anti-replay; of CoAP 0.\n")
 	assert.Contains(t, report, "asked for 4 tickets, the server announced 4, 4 came\n")
 	early := 8
 	if gnutls.LibraryVersion() == "3.7.1" {
@@ -60,7 +63,8 @@ func TestReport(t *testing.T) {
 // costs reads one row of the comparison.
 func costs(t *testing.T, section, row string) cost {
 	t.Helper()
-	fields := regexp.MustCompile(` ` + row + ` +(\d+) µs +(\d+) +(\d+) +(\d+)`).FindStringSubmatch(section)
+	fields := regexp.MustCompile(` ` + row + ` +(\d+) µs +(\d+) +(\d+) +(\d+)`).FindStringSubmatch(
+		section)
 	require.NotNil(t, fields, "row %q of %s", row, section)
 	var n [4]int
 	for i, f := range fields[1:] {
@@ -92,7 +96,8 @@ func TestFailsWhereNothingResumes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
 			err := show(&out, 1,
-				&gnutls.Config{Certificates: []gnutls.Certificate{cert}, SessionTicketsDisabled: true, SessionStore: forgetful{}},
+				&gnutls.Config{Certificates: []gnutls.Certificate{cert}, SessionTicketsDisabled: true,
+					SessionStore: forgetful{}},
 				&gnutls.Config{RootCAs: roots, ServerName: "localhost", MaxVersion: test.version},
 			)
 			assert.EqualError(t, err, test.want)

@@ -45,7 +45,8 @@ func showPool(w io.Writer, serverConfig, clientConfig *gnutls.Config) error {
 		}
 	}
 	left := pool.Stats().Tickets
-	fmt.Fprintf(tw, "  %d further\t%d resumed, %d with early data, %d tickets left\n", further, resumed, early, left)
+	fmt.Fprintf(tw, "  %d further\t%d resumed, %d with early data, %d tickets left\n", further,
+		resumed, early, left)
 	if err := tw.Flush(); err != nil {
 		return err
 	}
@@ -54,7 +55,9 @@ func showPool(w io.Writer, serverConfig, clientConfig *gnutls.Config) error {
 		wantedEarly = 0
 	}
 	if resumed != further || early != wantedEarly || left != wanted {
-		return fmt.Errorf("%d of %d connections resumed, %d with early data, and %d of %d tickets are left", resumed, further, early, left, wanted)
+		return fmt.Errorf(
+			"%d of %d connections resumed, %d with early data, and %d of %d tickets are left", resumed,
+			further, early, left, wanted)
 	}
 	return nil
 }

@@ -69,7 +69,8 @@ func listTickets(w io.Writer, addr, caFile string) error {
 		OnSessionTicket: func(conn *gnutls.Conn, d *gnutls.SessionData) {
 			received = append(received, d)
 			fmt.Fprintf(w, "ticket %d of %s: %s, lifetime %v, single use %t, early data %d bytes\n",
-				len(received), conn.RemoteAddr(), gnutls.VersionName(d.Version()), d.Lifetime(), d.SingleUse(), d.MaxEarlyData())
+				len(received), conn.RemoteAddr(), gnutls.VersionName(d.Version()), d.Lifetime(), d.SingleUse(),
+				d.MaxEarlyData())
 		},
 	})
 	if err != nil {

@@ -76,7 +76,8 @@ func run(ctx context.Context, w io.Writer, certFile, keyFile, caFile string) err
 		return err
 	}
 	defer balancer.Close()
-	fmt.Fprintf(w, "balancer at %s, %d clients that share a pool of tickets\n\n", balancer.Addr(), clients)
+	fmt.Fprintf(w, "balancer at %s, %d clients that share a pool of tickets\n\n", balancer.Addr(),
+		clients)
 
 	phases, err := show(ctx, &fleet{servers, keys, balancer.Addr().String(), caFile})
 	report(w, phases)

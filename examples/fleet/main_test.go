@@ -66,7 +66,8 @@ func assertEnded(t *testing.T, out string) {
 func TestNothingIsLost(t *testing.T) {
 	dir := emptyTemp(t)
 	var out bytes.Buffer
-	err := run(context.Background(), &out, testenv.File("server.pem"), testenv.File("server.key"), testenv.File("ca.pem"))
+	err := run(context.Background(), &out, testenv.File("server.pem"), testenv.File("server.key"),
+		testenv.File("ca.pem"))
 	require.NoError(t, err, out.String())
 	t.Log(out.String())
 	const row = `(?m)^ *%s +\d+ +%d %% +(\d+) +(\d+) +(\d+) +\d+ +0$`
@@ -83,13 +84,15 @@ func TestNothingIsLost(t *testing.T) {
 		{"old key removed", 100, []int{1, 3}},
 		{"new client", 90, []int{1, 3}},
 	} {
-		found := regexp.MustCompile(fmt.Sprintf(row, phase.name, phase.share)).FindStringSubmatch(out.String())
+		found := regexp.MustCompile(fmt.Sprintf(row, phase.name, phase.share)).FindStringSubmatch(
+			out.String())
 		require.NotNil(t, found, phase.name)
 		for _, server := range phase.servers {
 			assert.NotEqual(t, "0", found[server], "%s: server %d", phase.name, server)
 		}
 	}
-	assert.True(t, strings.HasSuffix(out.String(), "\nNothing was lost: all connections of clients that had a ticket resumed.\n"))
+	assert.True(t, strings.HasSuffix(out.String(),
+		"\nNothing was lost: all connections of clients that had a ticket resumed.\n"))
 	assertEnded(t, out.String())
 	assertEmpty(t, dir)
 }
@@ -100,7 +103,8 @@ func TestInterruptCleansUp(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, exe, "-cert", testenv.File("server.pem"), "-key", testenv.File("server.key"), "-ca", testenv.File("ca.pem"))
+	cmd := exec.CommandContext(ctx, exe, "-cert", testenv.File("server.pem"), "-key",
+		testenv.File("server.key"), "-ca", testenv.File("ca.pem"))
 	cmd.Env = append(os.Environ(), asExample+"=1")
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -125,7 +129,8 @@ func TestInterruptCleansUp(t *testing.T) {
 func TestServerThatCannotStart(t *testing.T) {
 	dir := emptyTemp(t)
 	var out bytes.Buffer
-	err := run(context.Background(), &out, testenv.File("none.pem"), testenv.File("server.key"), testenv.File("ca.pem"))
+	err := run(context.Background(), &out, testenv.File("none.pem"), testenv.File("server.key"),
+		testenv.File("ca.pem"))
 	assert.ErrorIs(t, err, errEnded)
 	assert.ErrorContains(t, err, "server 1: ")
 	assert.Empty(t, out.String())

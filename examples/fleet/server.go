@@ -89,7 +89,8 @@ func startServers(ctx context.Context, certFile, keyFile, ticketKeys string) ([]
 	return servers, nil
 }
 
-func startServer(ctx context.Context, number int, certFile, keyFile, ticketKeys string) (*server, error) {
+func startServer(ctx context.Context, number int, certFile, keyFile, ticketKeys string) (*server,
+	error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -108,7 +109,8 @@ func startServer(ctx context.Context, number int, certFile, keyFile, ticketKeys 
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{number: number, cmd: cmd, stdin: stdin, reloads: make(chan struct{}, 100), ended: make(chan struct{})}
+	s := &server{number: number, cmd: cmd, stdin: stdin, reloads: make(chan struct{}, 100),
+		ended: make(chan struct{})}
 	addr := make(chan string, 1)
 	go s.follow(stdout, addr)
 	select {

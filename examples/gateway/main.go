@@ -36,7 +36,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if err := run(ctx, os.Stdout, *number, files{*certFile, *keyFile, *clientCert, *clientKey, *caFile}); err != nil {
+	if err := run(ctx, os.Stdout, *number,
+		files{*certFile, *keyFile, *clientCert, *clientKey, *caFile}); err != nil {
 		fmt.Fprintln(os.Stderr, "gateway:", err)
 		os.Exit(1)
 	}
@@ -95,7 +96,8 @@ func run(ctx context.Context, w io.Writer, number int, f files) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, r.full, r.resumed, r.bytes/1000, r.cpu.Milliseconds(), r.took.Milliseconds())
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, r.full, r.resumed, r.bytes/1000,
+			r.cpu.Milliseconds(), r.took.Milliseconds())
 	}
 	return table.Flush()
 }
@@ -108,7 +110,8 @@ type result struct {
 }
 
 // restart lets clients connect, restarts the gateway and waits until all are back.
-func restart(ctx context.Context, number int, config coap.Config, client *coap.Config) (r result, err error) {
+func restart(ctx context.Context, number int, config coap.Config, client *coap.Config) (r result,
+	err error) {
 	network, err := newNetwork()
 	if err != nil {
 		return r, err

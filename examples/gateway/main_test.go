@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 }
 
 var testFiles = files{
-	testenv.File("server.pem"), testenv.File("server.key"), testenv.File("client.pem"), testenv.File("client.key"), testenv.File("ca.pem"),
+	testenv.File("server.pem"), testenv.File("server.key"), testenv.File("client.pem"),
+	testenv.File("client.key"), testenv.File("ca.pem"),
 }
 
 func TestClientsComeBack(t *testing.T) {
@@ -36,7 +37,8 @@ func TestClientsComeBack(t *testing.T) {
 	require.NoError(t, err, out.String())
 	t.Log(out.String())
 	row := func(name string) []int {
-		found := regexp.MustCompile(`(?m)^ *` + name + ` +(\d+) +(\d+) +\d+ +\d+ +\d+ *$`).FindStringSubmatch(out.String())
+		found := regexp.MustCompile(`(?m)^ *` + name +
+			` +(\d+) +(\d+) +\d+ +\d+ +\d+ *$`).FindStringSubmatch(out.String())
 		require.NotNil(t, found, name)
 		var n []int
 		for _, column := range found[1:] {

@@ -20,14 +20,16 @@ func TestMain(m *testing.M) {
 
 func TestSecondConnectionResumes(t *testing.T) {
 	var out bytes.Buffer
-	require.NoError(t, run(&out, testenv.File("server.pem"), testenv.File("server.key"), testenv.File("ca.pem")))
+	require.NoError(t,
+		run(&out, testenv.File("server.pem"), testenv.File("server.key"), testenv.File("ca.pem")))
 	assert.Equal(t, "connection 1: 200 OK: HTTP/1.1 over TLS 1.3, resumed: false\n"+
 		"connection 2: 200 OK: HTTP/1.1 over TLS 1.3, resumed: true\n", out.String())
 }
 
 func TestUntrustedServerIsRefused(t *testing.T) {
 	var out bytes.Buffer
-	err := run(&out, testenv.File("server.pem"), testenv.File("server.key"), testenv.File("other-ca.pem"))
+	err := run(&out, testenv.File("server.pem"), testenv.File("server.key"),
+		testenv.File("other-ca.pem"))
 	assert.ErrorIs(t, err, gnutls.CertificateUnknownAuthority)
 	assert.Empty(t, out.String())
 }

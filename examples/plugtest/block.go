@@ -15,7 +15,8 @@ var large = strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz\n", 50)
 // addBlocks adds the resources of the BLOCK cases.
 func addBlocks(mux *coap.Mux) {
 	size := coap.Attr("sz", strconv.Itoa(len(large)))
-	mux.HandleFunc("GET /large", func(w coap.ResponseWriter, r *coap.Request) { text(w, r, large) }, size)
+	mux.HandleFunc("GET /large", func(w coap.ResponseWriter, r *coap.Request) { text(w, r, large) },
+		size)
 	mux.Handle("/large-update", newNote(large), size)
 	mux.HandleFunc("POST /large-post", func(w coap.ResponseWriter, r *coap.Request) {
 		text(w, r, fmt.Sprintf("%d bytes\n%s", len(r.Body), large))

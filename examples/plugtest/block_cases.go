@@ -8,12 +8,15 @@ import (
 )
 
 var blockCases = []testCase{
-	{"BLOCK_01", "GET of a large body, client asks for blocks first", func(t *tester) error { return t.getLarge(512) }},
-	{"BLOCK_02", "GET of a large body, server decides", func(t *tester) error { return t.getLarge(0) }},
+	{"BLOCK_01", "GET of a large body, client asks for blocks first",
+		func(t *tester) error { return t.getLarge(512) }},
+	{"BLOCK_02", "GET of a large body, server decides",
+		func(t *tester) error { return t.getLarge(0) }},
 	{"BLOCK_03", "PUT of a large body", (*tester).putLarge},
 	{"BLOCK_04", "POST of a large body that makes a resource", (*tester).createLarge},
 	{"BLOCK_05", "POST of a large body, large response", (*tester).postLarge},
-	{"BLOCK_06", "GET of a large body in blocks of 16 bytes", func(t *tester) error { return t.getLarge(16) }},
+	{"BLOCK_06", "GET of a large body in blocks of 16 bytes",
+		func(t *tester) error { return t.getLarge(16) }},
 }
 
 func (t *tester) getLarge(size int) error {
@@ -31,7 +34,8 @@ func (t *tester) getLarge(size int) error {
 
 // download sends a request whose response has a large body, which must come in blocks
 // over UDP and DTLS.
-func (t *tester) download(codes []coap.Code, method coap.Code, path string, change ...func(*coap.Request)) error {
+func (t *tester) download(codes []coap.Code, method coap.Code, path string,
+	change ...func(*coap.Request)) error {
 	blocks := 0
 	response, err := t.expect(codes, method, path, append(change, func(r *coap.Request) {
 		r.OnProgress = func(p coap.Progress) {
@@ -46,7 +50,8 @@ func (t *tester) download(codes []coap.Code, method coap.Code, path string, chan
 	if err := check(len(response.Body) > 1024, "only %d bytes came", len(response.Body)); err != nil {
 		return err
 	}
-	return check(blocks > 1 || t.session.Protocol().Reliable(), "%d bytes came at once", len(response.Body))
+	return check(blocks > 1 || t.session.Protocol().Reliable(), "%d bytes came at once",
+		len(response.Body))
 }
 
 // upload is what the cases send.

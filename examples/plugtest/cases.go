@@ -61,7 +61,8 @@ func runCases(ctx context.Context, uri string, config *coap.Config, w io.Writer)
 		// Not aligned by a tabwriter, which would hold the lines back to the end.
 		fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("%-9s %-50s %-8s %s", c.name, c.what, result, why)))
 	}
-	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", counts["pass"], counts["FAIL"], counts["skipped"])
+	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", counts["pass"], counts["FAIL"],
+		counts["skipped"])
 	if counts["FAIL"] > 0 {
 		return errFailed
 	}
@@ -92,7 +93,8 @@ func runCase(ctx context.Context, c testCase, uri string, config *coap.Config) e
 
 // do sends a request. A resource that is not there is one that the server does not
 // offer, unless the case has found one before.
-func (t *tester) do(method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response, error) {
+func (t *tester) do(method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response,
+	error) {
 	response, err := t.send(method, path, change...)
 	switch {
 	case err != nil:
@@ -105,7 +107,8 @@ func (t *tester) do(method coap.Code, path string, change ...func(*coap.Request)
 	return response, nil
 }
 
-func (t *tester) send(method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response, error) {
+func (t *tester) send(method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response,
+	error) {
 	request, err := coap.NewRequest(method, path)
 	if err != nil {
 		return nil, err
@@ -117,12 +120,14 @@ func (t *tester) send(method coap.Code, path string, change ...func(*coap.Reques
 }
 
 // expect sends a request whose response must have one of some codes.
-func (t *tester) expect(codes []coap.Code, method coap.Code, path string, change ...func(*coap.Request)) (*coap.Response, error) {
+func (t *tester) expect(codes []coap.Code, method coap.Code, path string,
+	change ...func(*coap.Request)) (*coap.Response, error) {
 	response, err := t.do(method, path, change...)
 	if err != nil {
 		return nil, err
 	}
-	return response, check(slices.Contains(codes, response.Code), "%v %s was answered with %v", method, path, response.Code)
+	return response, check(slices.Contains(codes, response.Code), "%v %s was answered with %v", method,
+		path, response.Code)
 }
 
 // check is nil where ok, and else an error.

@@ -111,7 +111,8 @@ func (n *note) allows(r *coap.Request) bool {
 // addCore adds the resources of the CORE cases.
 func addCore(mux *coap.Mux) {
 	posted := newNote("")
-	mux.Handle("/test", newNote("the test resource"), coap.Attr("title", "Default test resource"), coap.Attr("ct", "0"))
+	mux.Handle("/test", newNote("the test resource"), coap.Attr("title", "Default test resource"),
+		coap.Attr("ct", "0"))
 	mux.HandleFunc("POST /test", func(w coap.ResponseWriter, r *coap.Request) {
 		posted.mu.Lock()
 		defer posted.mu.Unlock()

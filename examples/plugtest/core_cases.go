@@ -12,20 +12,32 @@ var coreCases = []testCase{
 	{"CORE_01", "GET, confirmable", func(t *tester) error { return t.read("/test") }},
 	{"CORE_02", "DELETE, confirmable", func(t *tester) error { return t.remove("/test") }},
 	{"CORE_03", "PUT, confirmable", func(t *tester) error { return t.write(coap.MethodPut, "/test") }},
-	{"CORE_04", "POST, confirmable", func(t *tester) error { return t.write(coap.MethodPost, "/test") }},
-	{"CORE_05", "GET, non-confirmable", func(t *tester) error { return t.read("/test", nonConfirmable) }},
-	{"CORE_06", "DELETE, non-confirmable", func(t *tester) error { return t.remove("/test", nonConfirmable) }},
-	{"CORE_07", "PUT, non-confirmable", func(t *tester) error { return t.write(coap.MethodPut, "/test", nonConfirmable) }},
-	{"CORE_08", "POST, non-confirmable", func(t *tester) error { return t.write(coap.MethodPost, "/test", nonConfirmable) }},
+	{"CORE_04", "POST, confirmable",
+		func(t *tester) error { return t.write(coap.MethodPost, "/test") }},
+	{"CORE_05", "GET, non-confirmable",
+		func(t *tester) error { return t.read("/test", nonConfirmable) }},
+	{"CORE_06", "DELETE, non-confirmable",
+		func(t *tester) error { return t.remove("/test", nonConfirmable) }},
+	{"CORE_07", "PUT, non-confirmable",
+		func(t *tester) error { return t.write(coap.MethodPut, "/test", nonConfirmable) }},
+	{"CORE_08", "POST, non-confirmable",
+		func(t *tester) error { return t.write(coap.MethodPost, "/test", nonConfirmable) }},
 	{"CORE_09", "GET with a separate response", func(t *tester) error { return t.read("/separate") }},
 	{"CORE_10", "GET with a token", func(t *tester) error { return t.read("/test") }},
-	{"CORE_11", "separate response with a token", func(t *tester) error { return t.read("/separate") }},
-	{"CORE_12", "GET without a token", func(*tester) error { return skip("this client has a token in each request") }},
-	{"CORE_13", "several Uri-Path options", func(t *tester) error { return t.read("/seg1/seg2/seg3") }},
-	{"CORE_14", "several Uri-Query options", func(t *tester) error { return t.read("/query?first=1&second=2&third=3") }},
-	{"CORE_15", "piggybacked response, datagrams lost", func(t *tester) error { return t.lossy("/test") }},
-	{"CORE_16", "separate response, datagrams lost", func(t *tester) error { return t.lossy("/separate") }},
-	{"CORE_17", "separate response, non-confirmable", func(t *tester) error { return t.read("/separate", nonConfirmable) }},
+	{"CORE_11", "separate response with a token",
+		func(t *tester) error { return t.read("/separate") }},
+	{"CORE_12", "GET without a token",
+		func(*tester) error { return skip("this client has a token in each request") }},
+	{"CORE_13", "several Uri-Path options",
+		func(t *tester) error { return t.read("/seg1/seg2/seg3") }},
+	{"CORE_14", "several Uri-Query options",
+		func(t *tester) error { return t.read("/query?first=1&second=2&third=3") }},
+	{"CORE_15", "piggybacked response, datagrams lost",
+		func(t *tester) error { return t.lossy("/test") }},
+	{"CORE_16", "separate response, datagrams lost",
+		func(t *tester) error { return t.lossy("/separate") }},
+	{"CORE_17", "separate response, non-confirmable",
+		func(t *tester) error { return t.read("/separate", nonConfirmable) }},
 	{"CORE_18", "POST answered with Location-Path", (*tester).locationPath},
 	{"CORE_19", "POST answered with Location-Query", (*tester).locationQuery},
 	{"CORE_20", "Accept", (*tester).accept},
@@ -76,12 +88,14 @@ func (t *tester) locationQuery() error {
 		return err
 	}
 	queries := values(response, coap.OptionLocationQuery)
-	return check(slices.Equal(queries, []string{"first=1", "second=2"}), "Location-Query is %q", queries)
+	return check(slices.Equal(queries, []string{"first=1", "second=2"}), "Location-Query is %q",
+		queries)
 }
 
 func (t *tester) accept() error {
 	for _, want := range []coap.ContentFormat{coap.TextPlain, coap.XML} {
-		response, err := t.expect(one(coap.CodeContent), coap.MethodGet, "/multi-format", func(r *coap.Request) { r.Options.SetAccept(want) })
+		response, err := t.expect(one(coap.CodeContent), coap.MethodGet, "/multi-format",
+			func(r *coap.Request) { r.Options.SetAccept(want) })
 		if err != nil {
 			return err
 		}
@@ -90,7 +104,8 @@ func (t *tester) accept() error {
 			return err
 		}
 	}
-	_, err := t.expect(one(coap.CodeNotAcceptable), coap.MethodGet, "/multi-format", func(r *coap.Request) { r.Options.SetAccept(coap.CBOR) })
+	_, err := t.expect(one(coap.CodeNotAcceptable), coap.MethodGet, "/multi-format",
+		func(r *coap.Request) { r.Options.SetAccept(coap.CBOR) })
 	return err
 }
 
@@ -134,10 +149,12 @@ func (t *tester) ifMatch() error {
 		return err
 	}
 	match := func(r *coap.Request) { r.Options.Add(coap.OptionIfMatch, tag) }
-	if _, err := t.expect(created2xx, coap.MethodPut, "/validate", match, body("changed since "+string(tag))); err != nil {
+	if _, err := t.expect(created2xx, coap.MethodPut, "/validate", match,
+		body("changed since "+string(tag))); err != nil {
 		return err
 	}
-	_, err = t.expect(one(coap.CodePreconditionFailed), coap.MethodPut, "/validate", match, body("again"))
+	_, err = t.expect(one(coap.CodePreconditionFailed), coap.MethodPut, "/validate", match,
+		body("again"))
 	return err
 }
 
@@ -147,10 +164,12 @@ func (t *tester) ifNoneMatch() error {
 		return err
 	}
 	absent := func(r *coap.Request) { r.Options.Add(coap.OptionIfNoneMatch, nil) }
-	if _, err := t.expect(one(coap.CodeCreated), coap.MethodPut, "/create1", absent, body("made")); err != nil {
+	if _, err := t.expect(one(coap.CodeCreated), coap.MethodPut, "/create1", absent,
+		body("made")); err != nil {
 		return err
 	}
-	if _, err := t.expect(one(coap.CodePreconditionFailed), coap.MethodPut, "/create1", absent, body("made again")); err != nil {
+	if _, err := t.expect(one(coap.CodePreconditionFailed), coap.MethodPut, "/create1", absent,
+		body("made again")); err != nil {
 		return err
 	}
 	return t.remove("/create1")

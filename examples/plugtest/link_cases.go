@@ -15,13 +15,20 @@ var linkCases = []testCase{
 		}
 		return check(len(links) > 0, "there are none")
 	}},
-	{"LINK_02", "links of a type", func(t *tester) error { return t.filtered("rt=Type1", "/link1", "/link3") }},
-	{"LINK_03", "links of any type", func(t *tester) error { return t.filtered("rt=*", "/link1", "/link2", "/link3") }},
-	{"LINK_04", "a type that is one of several", func(t *tester) error { return t.filtered("rt=Type2", "/link1", "/link2") }},
-	{"LINK_05", "links of an interface, by its beginning", func(t *tester) error { return t.filtered("if=If*", "/link1", "/link2") }},
-	{"LINK_06", "links with a size", func(t *tester) error { return t.filtered("sz=*", "/large", "/large-update") }},
-	{"LINK_07", "one link, by its target", func(t *tester) error { return t.filtered("href=/link1", "/link1") }},
-	{"LINK_08", "links, by the beginning of their targets", func(t *tester) error { return t.filtered("href=/link*", "/link1", "/link2", "/link3") }},
+	{"LINK_02", "links of a type",
+		func(t *tester) error { return t.filtered("rt=Type1", "/link1", "/link3") }},
+	{"LINK_03", "links of any type",
+		func(t *tester) error { return t.filtered("rt=*", "/link1", "/link2", "/link3") }},
+	{"LINK_04", "a type that is one of several",
+		func(t *tester) error { return t.filtered("rt=Type2", "/link1", "/link2") }},
+	{"LINK_05", "links of an interface, by its beginning",
+		func(t *tester) error { return t.filtered("if=If*", "/link1", "/link2") }},
+	{"LINK_06", "links with a size",
+		func(t *tester) error { return t.filtered("sz=*", "/large", "/large-update") }},
+	{"LINK_07", "one link, by its target",
+		func(t *tester) error { return t.filtered("href=/link1", "/link1") }},
+	{"LINK_08", "links, by the beginning of their targets",
+		func(t *tester) error { return t.filtered("href=/link*", "/link1", "/link2", "/link3") }},
 	{"LINK_09", "a list below a list", func(t *tester) error {
 		links, err := t.listed("/path")
 		if err != nil {
@@ -67,11 +74,13 @@ func (t *tester) filtered(query string, want ...string) error {
 		return err
 	}
 	expected := coap.FilterLinks(all, []string{query})
-	if err := check(targets(links) == targets(expected), "%s selected %s, not %s", query, targets(links), targets(expected)); err != nil {
+	if err := check(targets(links) == targets(expected), "%s selected %s, not %s", query,
+		targets(links), targets(expected)); err != nil {
 		return err
 	}
 	for _, target := range want {
-		if err := check(slices.ContainsFunc(links, func(l coap.Link) bool { return l.Target == target }), "%s did not select %s", query, target); err != nil {
+		if err := check(slices.ContainsFunc(links, func(l coap.Link) bool { return l.Target == target }),
+			"%s did not select %s", query, target); err != nil {
 			return err
 		}
 	}

@@ -64,7 +64,8 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	psk := flags.String("psk", "", "pre-shared `key` for DTLS and TLS")
 	cert := flags.String("cert", "", "`file` with the server's certificate")
 	key := flags.String("key", "", "`file` with the certificate's key")
-	ca := flags.String("ca", "", "`file` with the authorities that the client trusts, instead of the system's")
+	ca := flags.String("ca", "",
+		"`file` with the authorities that the client trusts, instead of the system's")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(w)

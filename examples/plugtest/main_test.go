@@ -67,7 +67,9 @@ func results(t *testing.T, args ...string) map[string]string {
 	var out bytes.Buffer
 	err := run(ctx, args, &out)
 	found := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^([A-Z]+_\d+) .*? +(pass|FAIL|skipped)(?: +(.*))?$`).FindAllStringSubmatch(out.String(), -1) {
+	for _, m := range regexp.MustCompile(
+		`(?m)^([A-Z]+_\d+) .*? +(pass|FAIL|skipped)(?: +(.*))?$`).FindAllStringSubmatch(
+		out.String(), -1) {
 		found[m[1]] = m[2]
 		if m[2] != "pass" {
 			found[m[1]] += ": " + m[3]
@@ -215,7 +217,8 @@ func TestServerOfLibcoapWithResources(t *testing.T) {
 	defer session.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	for _, path := range []string{"/seg1/seg2/seg3", "/query", "/large", "/large-update", "/obs", "/obs-large"} {
+	for _, path := range []string{"/seg1/seg2/seg3", "/query", "/large", "/large-update", "/obs",
+		"/obs-large"} {
 		_, err := session.Put(ctx, path, coap.TextPlain, []byte(large))
 		require.NoError(t, err)
 	}
@@ -223,7 +226,8 @@ func TestServerOfLibcoapWithResources(t *testing.T) {
 	for _, name := range []string{
 		"CORE_13", "CORE_14", "BLOCK_01", "BLOCK_02", "BLOCK_03", "BLOCK_06", "OBS_09", "OBS_14",
 	} {
-		if strings.HasPrefix(name, "OBS") && !testenv.CoAPClientTakes(t, 'w') { // 4.2.1 notifies of bodies that are not complete
+		// 4.2.1 notifies of bodies that are not complete
+		if strings.HasPrefix(name, "OBS") && !testenv.CoAPClientTakes(t, 'w') {
 			continue
 		}
 		i := slices.IndexFunc(cases, func(c testCase) bool { return c.name == name })
@@ -262,7 +266,8 @@ func TestClientOfLibcoap(t *testing.T) {
 		{"get", "/large-create/1", "", nil, "2.05", sent},
 		{"post", "/large-post", sent, nil, "2.04", "5000 bytes\n" + large},
 		{"get", "/path", "", nil, "2.05", "</path/sub1>,</path/sub2>,</path/sub3>"},
-		{"get", "/.well-known/core?rt=Type2", "", nil, "2.05", `</link1>;rt="Type1 Type2";if="If1",</link2>;rt="Type2 Type3";if="If2"`},
+		{"get", "/.well-known/core?rt=Type2", "", nil, "2.05",
+			`</link1>;rt="Type1 Type2";if="If1",</link2>;rt="Type2 Type3";if="If2"`},
 		{"delete", "/obs", "", nil, "2.02", ""},
 	} {
 		t.Run(tc.method+tc.path, func(t *testing.T) {
@@ -286,18 +291,23 @@ func TestClientOfLibcoapOverEachTransport(t *testing.T) {
 	sent := strings.Repeat("y", 5000)
 	old := !testenv.CoAPClientTakes(t, 'w')
 	for _, uri := range uris {
-		if old && strings.Contains(uri, "+tcp") { // over TCP it stops behind the first block, and it aborts over TLS
+		// over TCP it stops behind the first block, and it aborts over TLS
+		if old && strings.Contains(uri, "+tcp") {
 			continue
 		}
 		args := []string{}
 		if strings.HasPrefix(uri, "coaps") {
 			args = testenv.CoAPClientPSK("client1", secret)
 		}
-		got := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{Method: "put", URI: uri + "/large-update", Payload: []byte(sent + uri), Args: append([]string{"-b", "1024"}, args...)})
+		got := testenv.RunCoAPClient(t, "gnutls",
+			testenv.CoAPRequest{Method: "put", URI: uri + "/large-update", Payload: []byte(sent + uri),
+				Args: append([]string{"-b", "1024"}, args...)})
 		assert.Equal(t, "2.04", got.Code, uri)
-		got = testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: uri + "/large-update", Args: args})
+		got = testenv.RunCoAPClient(t, "gnutls",
+			testenv.CoAPRequest{URI: uri + "/large-update", Args: args})
 		assert.Equal(t, sent+uri, string(got.Body))
-		got = testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: uri + "/obs", Args: append(args, "-s", "2")})
+		got = testenv.RunCoAPClient(t, "gnutls",
+			testenv.CoAPRequest{URI: uri + "/obs", Args: append(args, "-s", "2")})
 		if !old { // which does not tell one notification from the next
 			assert.Regexp(t, `^\d+\n\d+\n`, string(got.Body), got.Output)
 		}
@@ -325,7 +335,8 @@ func TestPongHasThePingsToken(t *testing.T) {
 	to, err := net.ResolveTCPAddr("tcp", strings.TrimPrefix(uris[1], "coap+tcp://"))
 	require.NoError(t, err)
 	conn := coappeer.DialTCP(t, to.AddrPort())
-	conn.Send(coappeer.Message{Code: coappeer.CSM}, coappeer.Message{Code: coappeer.Ping, Token: []byte("token")})
+	conn.Send(coappeer.Message{Code: coappeer.CSM},
+		coappeer.Message{Code: coappeer.Ping, Token: []byte("token")})
 	for {
 		m := conn.Receive(t)
 		if m.Code == coappeer.Pong {
@@ -338,14 +349,15 @@ func TestPongHasThePingsToken(t *testing.T) {
 
 func TestWrongArguments(t *testing.T) {
 	for want, args := range map[string][]string{
-		"either -listen or -run is needed":                                 {},
-		"flag provided but not defined: -x":                                {"-x"},
-		`unexpected argument "more"`:                                       {"-run", "coap://h", "more"},
-		`-run: coap: URI "http://h"`:                                       {"-run", "http://h"},
-		"-listen: address h: missing port":                                 {"-listen", "h"},
-		`-listen "h:x": the port is not a number`:                          {"-listen", "h:x"},
-		`-cert "none" -key "": gnutls: reading the certificate: open none`: {"-listen", "h:1", "-cert", "none"},
-		"-ca: open none: no such file or directory":                        {"-run", "coap://h", "-ca", "none"},
+		"either -listen or -run is needed":        {},
+		"flag provided but not defined: -x":       {"-x"},
+		`unexpected argument "more"`:              {"-run", "coap://h", "more"},
+		`-run: coap: URI "http://h"`:              {"-run", "http://h"},
+		"-listen: address h: missing port":        {"-listen", "h"},
+		`-listen "h:x": the port is not a number`: {"-listen", "h:x"},
+		`-cert "none" -key "": gnutls: reading the certificate: open none`: {"-listen", "h:1", "-cert",
+			"none"},
+		"-ca: open none: no such file or directory": {"-run", "coap://h", "-ca", "none"},
 	} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			err := run(context.Background(), args, io.Discard)

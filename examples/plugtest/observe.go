@@ -89,14 +89,16 @@ func (o *observable) become(format coap.ContentFormat, body []byte) {
 // addObservable adds the resources of the OBS cases. They change until stop is
 // called.
 func addObservable(mux *coap.Mux) (stop func()) {
-	plain, non, long := newObservable(""), newObservable(""), newObservable(strings.Repeat("0123456789abcdef\n", 100))
+	plain, non, long := newObservable(""), newObservable(""),
+		newObservable(strings.Repeat("0123456789abcdef\n", 100))
 	non.NonConfirmable = true
 	all := []*observable{plain, non, long}
 	for i, path := range []string{"/obs", "/obs-non", "/obs-large"} {
 		o := all[i]
 		mux.Handle("GET "+path, o.Resource, coap.Attr("rt", "observe"))
 		mux.HandleFunc("PUT "+path, o.put)
-		mux.HandleFunc("DELETE "+path, func(w coap.ResponseWriter, r *coap.Request) { o.Cancel(coap.CodeNotFound) })
+		mux.HandleFunc("DELETE "+path,
+			func(w coap.ResponseWriter, r *coap.Request) { o.Cancel(coap.CodeNotFound) })
 	}
 	return func() {
 		for _, o := range all {

@@ -11,10 +11,12 @@ import (
 
 var observeCases = []testCase{
 	{"OBS_01", "confirmable notifications", func(t *tester) error { return t.states("/obs", 3) }},
-	{"OBS_02", "non-confirmable notifications", func(t *tester) error { return t.states("/obs-non", 3) }},
+	{"OBS_02", "non-confirmable notifications",
+		func(t *tester) error { return t.states("/obs-non", 3) }},
 	{"OBS_07", "DELETE ends the observation", (*tester).deleted},
 	{"OBS_08", "another Content-Format ends the observation", (*tester).otherFormat},
-	{"OBS_09", "PUT is notified", func(t *tester) error { return t.updated("/obs", "put by the plugtest") }},
+	{"OBS_09", "PUT is notified",
+		func(t *tester) error { return t.updated("/obs", "put by the plugtest") }},
 	{"OBS_10", "GET without Observe changes nothing", (*tester).getMeanwhile},
 	{"OBS_12", "the client ends the observation", (*tester).deregister},
 	{"OBS_13", "notifications in blocks", func(t *tester) error { return t.states("/obs-large", 2) }},
@@ -55,7 +57,8 @@ func (t *tester) observe(path string, f func(n int, r *coap.Response) error) err
 func (t *tester) states(path string, want int) error {
 	var last []byte
 	return t.observe(path, func(n int, r *coap.Response) error {
-		if err := check(r.Code == coap.CodeContent && !bytes.Equal(r.Body, last), "state %d is %v and did not change", n, r.Code); err != nil {
+		if err := check(r.Code == coap.CodeContent && !bytes.Equal(r.Body, last),
+			"state %d is %v and did not change", n, r.Code); err != nil {
 			return err
 		}
 		last = r.Body
@@ -76,7 +79,8 @@ func (t *tester) deregister() error {
 }
 
 // ends does something to a resource that must end its observation with a code.
-func (t *tester) ends(path string, act func(ctx context.Context) error, accepted func(coap.Code) bool) error {
+func (t *tester) ends(path string, act func(ctx context.Context) error,
+	accepted func(coap.Code) bool) error {
 	return t.observe(path, func(n int, r *coap.Response) error {
 		switch {
 		case n == 0:
@@ -114,7 +118,8 @@ func (t *tester) otherFormat() error {
 		}
 		return check(response.Code.IsSuccess(), "PUT of %v was answered with %v", format, response.Code)
 	}
-	if err := t.ends("/obs", func(ctx context.Context) error { return put(ctx, other, []byte("<other/>")) },
+	if err := t.ends("/obs",
+		func(ctx context.Context) error { return put(ctx, other, []byte("<other/>")) },
 		func(code coap.Code) bool { return code.Class() == 4 || code.Class() == 5 }); err != nil {
 		return err
 	}
@@ -127,7 +132,8 @@ func (t *tester) updated(path, text string) error {
 		switch {
 		case n == 0:
 			format, _ := r.Options.ContentFormat()
-			_, err := t.expect(created2xx, coap.MethodPut, path, body(text), func(r *coap.Request) { r.Options.SetContentFormat(format) })
+			_, err := t.expect(created2xx, coap.MethodPut, path, body(text),
+				func(r *coap.Request) { r.Options.SetContentFormat(format) })
 			return err
 		case string(r.Body) == text:
 			return errEnough

@@ -28,7 +28,8 @@ func serve(ctx context.Context, address string, config *coap.Config, w io.Writer
 	stop := addObservable(mux)
 	defer stop()
 	server, endpoints, err := listen(mux, config, host, uint16(port))
-	for i := 1; err != nil && port == 0 && i < 10; i++ { // the number may be taken for the other transports
+	// the number may be taken for the other transports
+	for i := 1; err != nil && port == 0 && i < 10; i++ {
 		server, endpoints, err = listen(mux, config, host, 0)
 	}
 	if err != nil {
@@ -45,7 +46,8 @@ func serve(ctx context.Context, address string, config *coap.Config, w io.Writer
 }
 
 // listen opens the endpoints: those with security have the next port.
-func listen(h coap.Handler, config *coap.Config, host string, port uint16) (*coap.Server, []coap.Endpoint, error) {
+func listen(h coap.Handler, config *coap.Config, host string, port uint16) (*coap.Server,
+	[]coap.Endpoint, error) {
 	server := &coap.Server{Handler: h, Config: config}
 	uri := func(scheme string, port uint16) string {
 		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(int(port)))
@@ -74,7 +76,8 @@ func text(w coap.ResponseWriter, r *coap.Request, body string) {
 
 // represent answers with a representation, or with 4.06 and false where the client
 // wants another format (RFC 7252, section 5.10.4).
-func represent(w coap.ResponseWriter, r *coap.Request, format coap.ContentFormat, body []byte) bool {
+func represent(w coap.ResponseWriter, r *coap.Request, format coap.ContentFormat,
+	body []byte) bool {
 	if accepted, ok := r.Options.Accept(); ok && accepted != format {
 		w.SetCode(coap.CodeNotAcceptable)
 		return false

@@ -15,8 +15,10 @@ import (
 
 // What our server sends is judged here by the RFCs, message by message.
 
-func request(code coappeer.Code, id uint16, path string, options ...coappeer.Option) coappeer.Message {
-	return coappeer.Message{Type: coappeer.CON, Code: code, ID: id, Token: []byte("token"), Options: append(coappeer.Path(path), options...)}
+func request(code coappeer.Code, id uint16, path string,
+	options ...coappeer.Option) coappeer.Message {
+	return coappeer.Message{Type: coappeer.CON, Code: code, ID: id, Token: []byte("token"),
+		Options: append(coappeer.Path(path), options...)}
 }
 
 func block(number uint16, num uint32, more bool, szx byte) coappeer.Option {
@@ -72,15 +74,24 @@ func TestBadBlocks(t *testing.T) {
 		payload int
 		want    coappeer.Code
 	}{
-		"PUT that starts in the middle":    {coappeer.PUT, "large-update", block(coappeer.Block1, 1, true, 2), 64, coappeer.RequestEntityIncomplete},
-		"POST that starts at its end":      {coappeer.POST, "large-create", block(coappeer.Block1, 5, false, 2), 10, coappeer.RequestEntityIncomplete},
-		"block past the end":               {coappeer.GET, "large", block(coappeer.Block2, 2, false, 6), 0, coappeer.BadRequest},
-		"block far past the end":           {coappeer.GET, "large", block(coappeer.Block2, 1<<20-1, false, 6), 0, coappeer.BadRequest},
-		"block past the end, small":        {coappeer.GET, "test", block(coappeer.Block2, 1, false, 6), 0, coappeer.BadRequest},
-		"reserved size asked for":          {coappeer.GET, "large", block(coappeer.Block2, 0, false, 7), 0, coappeer.BadRequest},
-		"reserved size of PUT":             {coappeer.PUT, "large-update", block(coappeer.Block1, 0, true, 7), 64, coappeer.BadRequest},
-		"block that is not full":           {coappeer.PUT, "large-update", block(coappeer.Block1, 0, true, 2), 63, coappeer.BadRequest},
-		"large block without those before": {coappeer.PUT, "large-update", block(coappeer.Block1, 3, true, 6), 1024, coappeer.RequestEntityIncomplete},
+		"PUT that starts in the middle": {coappeer.PUT, "large-update",
+			block(coappeer.Block1, 1, true, 2), 64, coappeer.RequestEntityIncomplete},
+		"POST that starts at its end": {coappeer.POST, "large-create",
+			block(coappeer.Block1, 5, false, 2), 10, coappeer.RequestEntityIncomplete},
+		"block past the end": {coappeer.GET, "large", block(coappeer.Block2, 2, false, 6),
+			0, coappeer.BadRequest},
+		"block far past the end": {coappeer.GET, "large",
+			block(coappeer.Block2, 1<<20-1, false, 6), 0, coappeer.BadRequest},
+		"block past the end, small": {coappeer.GET, "test", block(coappeer.Block2, 1, false, 6),
+			0, coappeer.BadRequest},
+		"reserved size asked for": {coappeer.GET, "large", block(coappeer.Block2, 0, false, 7),
+			0, coappeer.BadRequest},
+		"reserved size of PUT": {coappeer.PUT, "large-update",
+			block(coappeer.Block1, 0, true, 7), 64, coappeer.BadRequest},
+		"block that is not full": {coappeer.PUT, "large-update",
+			block(coappeer.Block1, 0, true, 2), 63, coappeer.BadRequest},
+		"large block without those before": {coappeer.PUT, "large-update",
+			block(coappeer.Block1, 3, true, 6), 1024, coappeer.RequestEntityIncomplete},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := coappeer.NewUDP(t)
@@ -164,7 +175,8 @@ func observer(t testing.TB, addr netip.AddrPort, path string) *coappeer.UDP {
 }
 
 func TestNotifications(t *testing.T) {
-	for path, typ := range map[string]coappeer.Type{"obs": coappeer.CON, "obs-non": coappeer.NON, "obs-large": coappeer.CON} {
+	for path, typ := range map[string]coappeer.Type{"obs": coappeer.CON, "obs-non": coappeer.NON,
+		"obs-large": coappeer.CON} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			addr := startForWire(t)
@@ -206,8 +218,9 @@ func TestEndOfObservation(t *testing.T) {
 		answer  coappeer.Code
 		end     coappeer.Code
 	}{
-		"DELETE":       {coappeer.DELETE, nil, "", coappeer.Deleted, coappeer.NotFound},
-		"other format": {coappeer.PUT, []coappeer.Option{coappeer.Uint(coappeer.ContentFormat, 41)}, "<obs/>", coappeer.Changed, coappeer.NotAcceptable},
+		"DELETE": {coappeer.DELETE, nil, "", coappeer.Deleted, coappeer.NotFound},
+		"other format": {coappeer.PUT, []coappeer.Option{coappeer.Uint(coappeer.ContentFormat, 41)},
+			"<obs/>", coappeer.Changed, coappeer.NotAcceptable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -228,7 +241,8 @@ func TestEndOfObservation(t *testing.T) {
 func TestAcceptIsObeyed(t *testing.T) {
 	addr := startForWire(t)
 	p := coappeer.NewUDP(t)
-	for i, path := range []string{"test", "separate", "query", "seg1/seg2/seg3", "validate", "large", "large-update", "link1", "path", "obs", "obs-large"} {
+	for i, path := range []string{"test", "separate", "query", "seg1/seg2/seg3", "validate", "large",
+		"large-update", "link1", "path", "obs", "obs-large"} {
 		id := uint16(100 + i)
 		p.Send(addr, request(coappeer.GET, id, path, coappeer.Uint(coappeer.Accept, 60)))
 		if path == "separate" {
@@ -263,7 +277,8 @@ func TestOneOfManyCreatesWithIfNoneMatch(t *testing.T) {
 			require.Fail(t, "no response")
 		}
 	}
-	assert.Equal(t, map[coappeer.Code]int{coappeer.Created: 1, coappeer.PreconditionFailed: clients - 1}, count)
+	assert.Equal(t,
+		map[coappeer.Code]int{coappeer.Created: 1, coappeer.PreconditionFailed: clients - 1}, count)
 }
 
 func TestETagTellsFormatsApart(t *testing.T) {
@@ -271,7 +286,8 @@ func TestETagTellsFormatsApart(t *testing.T) {
 	p := coappeer.NewUDP(t)
 	tags := make(map[string]bool)
 	for i, format := range []uint32{0, 41} {
-		put := request(coappeer.PUT, uint16(2*i+1), "validate", coappeer.Uint(coappeer.ContentFormat, format))
+		put := request(coappeer.PUT, uint16(2*i+1), "validate",
+			coappeer.Uint(coappeer.ContentFormat, format))
 		put.Payload = []byte("same")
 		p.Send(addr, put)
 		p.ExpectReply(t, coappeer.ACK, coappeer.Changed, put.ID)

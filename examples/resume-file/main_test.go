@@ -47,7 +47,8 @@ func example(t *testing.T, args ...string) *exec.Cmd {
 // startServer runs the example with -serve and returns its address.
 func startServer(t *testing.T) string {
 	t.Helper()
-	cmd := example(t, "-serve", "127.0.0.1:0", "-cert", testenv.File("server.pem"), "-key", testenv.File("server.key"))
+	cmd := example(t, "-serve", "127.0.0.1:0", "-cert", testenv.File("server.pem"), "-key",
+		testenv.File("server.key"))
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -63,7 +64,8 @@ func TestLaterProcessesResume(t *testing.T) {
 	addr := startServer(t)
 	file := filepath.Join(t.TempDir(), "session.bin")
 	connect := func() string {
-		out, err := example(t, "-addr", addr, "-ca", testenv.File("ca.pem"), "-servername", "localhost", "-file", file).CombinedOutput()
+		out, err := example(t, "-addr", addr, "-ca", testenv.File("ca.pem"), "-servername", "localhost",
+			"-file", file).CombinedOutput()
 		require.NoError(t, err, string(out))
 		return string(out)
 	}

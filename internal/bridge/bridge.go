@@ -51,7 +51,8 @@ type GnuTLS interface {
 	ConnectionState(st cgnutls.State) (gnutls.ConnectionState, error)
 
 	// NewResumption returns what resumes the session of a client. cache and request may be nil.
-	NewResumption(cache gnutls.ClientSessionCache, request *gnutls.TicketRequest, config ResumptionConfig) Resumption
+	NewResumption(cache gnutls.ClientSessionCache, request *gnutls.TicketRequest,
+		config ResumptionConfig) Resumption
 	// TicketKeys returns the key for a server's tickets, a new one for nil, and none where they
 	// are in a file. Both are an error.
 	TicketKeys(key *gnutls.TicketKey, file *gnutls.TicketKeyFile) ([]cgnutls.TicketKey, error)

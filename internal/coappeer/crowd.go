@@ -29,7 +29,8 @@ func NewCrowd(t testing.TB) *Crowd {
 
 // Addr is the address of the nth one.
 func (c *Crowd) Addr(n int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(n>>16 + 1), byte(n >> 8), byte(n)}), c.port)
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(n>>16 + 1), byte(n >> 8), byte(n)}),
+		c.port)
 }
 
 // Send sends a message from the nth address.

@@ -386,7 +386,8 @@ func (m *Message) parseBody(tkl int, b []byte) error {
 			return fmt.Errorf("coappeer: option number %d", number)
 		}
 		if len(rest) < length {
-			return fmt.Errorf("coappeer: option %d of %d bytes of which %d are there", number, length, len(rest))
+			return fmt.Errorf("coappeer: option %d of %d bytes of which %d are there", number, length,
+				len(rest))
 		}
 		m.Options = append(m.Options, Option{uint16(number), rest[:length:length]})
 		b = rest[length:]

@@ -54,14 +54,19 @@ func TestMessagesOnUDP(t *testing.T) {
 			"non-confirmable request", "51017d4075bb" + text("temperature"),
 			Message{Type: NON, Code: GET, ID: 0x7d40, Token: []byte{0x75}, Options: temperature},
 		}, {
-			"options with the same number, and one that is empty", "40030001" + "50" + "5161" + "0162" + "2101",
-			Message{Code: PUT, ID: 1, Options: []Option{{IfNoneMatch, []byte{}}, String(10, "a"), String(10, "b"), Uint(12, 1)}},
+			"options with the same number, and one that is empty",
+			"40030001" + "50" + "5161" + "0162" + "2101",
+			Message{Code: PUT, ID: 1,
+				Options: []Option{{IfNoneMatch, []byte{}}, String(10, "a"), String(10, "b"), Uint(12, 1)}},
 		}, {
 			"extended deltas", "40010001" + "c0" + "d000" + "e0" + "000b" + "e0" + "fa66",
-			Message{Code: GET, ID: 1, Options: []Option{{12, []byte{}}, {25, []byte{}}, {305, []byte{}}, {64676, []byte{}}}},
+			Message{Code: GET, ID: 1,
+				Options: []Option{{12, []byte{}}, {25, []byte{}}, {305, []byte{}}, {64676, []byte{}}}},
 		}, {
-			"extended lengths", "40010001" + "1c" + text("aaaaaaaaaaaa") + "0d00" + text("aaaaaaaaaaaaa") + "0e0000" + hex.EncodeToString(repeat("a", 269)),
-			Message{Code: GET, ID: 1, Options: []Option{{1, repeat("a", 12)}, {1, repeat("a", 13)}, {1, repeat("a", 269)}}},
+			"extended lengths", "40010001" + "1c" + text("aaaaaaaaaaaa") + "0d00" + text("aaaaaaaaaaaaa") +
+				"0e0000" + hex.EncodeToString(repeat("a", 269)),
+			Message{Code: GET, ID: 1,
+				Options: []Option{{1, repeat("a", 12)}, {1, repeat("a", 13)}, {1, repeat("a", 269)}}},
 		}, {
 			"RFC 8974: token of 13 bytes", "4d01000100" + text("aaaaaaaaaaaaa"),
 			Message{Code: GET, ID: 1, Token: repeat("a", 13)},
@@ -83,19 +88,28 @@ func TestMessagesOnTCP(t *testing.T) {
 		rest []byte
 		m    Message
 	}{
-		{"RFC 8323, 3.2: no options or payload", "01437f", nil, Message{Code: Valid, Token: []byte{0x7f}}},
+		{"RFC 8323, 3.2: no options or payload", "01437f", nil,
+			Message{Code: Valid, Token: []byte{0x7f}}},
 		{"RFC 8323, 5.4: Ping", "00e2", nil, Message{Code: Ping}},
 		{
 			"RFC 8323, 5.3: CSM", "40e1" + "224000" + "20", nil,
-			Message{Code: CSM, Options: []Option{Uint(MaxMessageSize, 0x4000), {BlockWiseTransfer, []byte{}}}},
+			Message{Code: CSM,
+				Options: []Option{Uint(MaxMessageSize, 0x4000), {BlockWiseTransfer, []byte{}}}},
 		},
-		{"the longest of 4 bits", "c045ff", repeat("a", 11), Message{Code: Content, Payload: repeat("a", 11)}},
-		{"the shortest of 8 bits", "d00045ff", repeat("a", 12), Message{Code: Content, Payload: repeat("a", 12)}},
-		{"the longest of 8 bits", "d0ff45ff", repeat("a", 267), Message{Code: Content, Payload: repeat("a", 267)}},
-		{"the shortest of 16 bits", "e0000045ff", repeat("a", 268), Message{Code: Content, Payload: repeat("a", 268)}},
-		{"the longest of 16 bits", "e0ffff45ff", repeat("a", 65803), Message{Code: Content, Payload: repeat("a", 65803)}},
-		{"the shortest of 32 bits", "f00000000045ff", repeat("a", 65804), Message{Code: Content, Payload: repeat("a", 65804)}},
-		{"RFC 8974: token of 14 bytes", "0d0101", repeat("a", 14), Message{Code: GET, Token: repeat("a", 14)}},
+		{"the longest of 4 bits", "c045ff", repeat("a", 11),
+			Message{Code: Content, Payload: repeat("a", 11)}},
+		{"the shortest of 8 bits", "d00045ff", repeat("a", 12),
+			Message{Code: Content, Payload: repeat("a", 12)}},
+		{"the longest of 8 bits", "d0ff45ff", repeat("a", 267),
+			Message{Code: Content, Payload: repeat("a", 267)}},
+		{"the shortest of 16 bits", "e0000045ff", repeat("a", 268),
+			Message{Code: Content, Payload: repeat("a", 268)}},
+		{"the longest of 16 bits", "e0ffff45ff", repeat("a", 65803),
+			Message{Code: Content, Payload: repeat("a", 65803)}},
+		{"the shortest of 32 bits", "f00000000045ff", repeat("a", 65804),
+			Message{Code: Content, Payload: repeat("a", 65804)}},
+		{"RFC 8974: token of 14 bytes", "0d0101", repeat("a", 14),
+			Message{Code: GET, Token: repeat("a", 14)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			wire := append(unhex(t, test.head), test.rest...)
@@ -146,8 +160,10 @@ func TestBadMessageOnTCPTellsWhereTheNextBegins(t *testing.T) {
 }
 
 func TestWhatNoLibrarySendsCanBeSent(t *testing.T) {
-	m := Message{Type: RST, Code: GET, Token: repeat("a", 12), Payload: []byte{}, Options: []Option{String(Accept, "xyz"), String(URIPath, "a")}}
-	assert.Equal(t, "7c010000"+text("aaaaaaaaaaaa")+"b161"+"63"+text("xyz")+"ff", hex.EncodeToString(m.AppendUDP(nil)))
+	m := Message{Type: RST, Code: GET, Token: repeat("a", 12), Payload: []byte{},
+		Options: []Option{String(Accept, "xyz"), String(URIPath, "a")}}
+	assert.Equal(t, "7c010000"+text("aaaaaaaaaaaa")+"b161"+"63"+text("xyz")+"ff",
+		hex.EncodeToString(m.AppendUDP(nil)))
 	assert.Equal(t, uint16(Accept), m.Options[0].Number, "the message is as before")
 	assert.Panics(t, func() { Message{Token: make([]byte, 65805)}.AppendUDP(nil) })
 }
@@ -155,9 +171,11 @@ func TestWhatNoLibrarySendsCanBeSent(t *testing.T) {
 func TestOptions(t *testing.T) {
 	assert.Equal(t, Option{MaxAge, []byte{}}, Uint(MaxAge, 0))
 	assert.Equal(t, Option{Block2, []byte{0x0e}}, Block{Num: 0, More: true, SZX: 6}.Option(Block2))
-	assert.Equal(t, Option{Block1, []byte{0x0f, 0xff, 0xf7}}, Block{Num: 0xffff, SZX: 7}.Option(Block1))
+	assert.Equal(t, Option{Block1, []byte{0x0f, 0xff, 0xf7}},
+		Block{Num: 0xffff, SZX: 7}.Option(Block1))
 
-	m := Message{Options: append(Path("a/b"), Block{Num: 5, More: true, SZX: 2}.Option(Block1), Uint(Size1, 5000))}
+	m := Message{Options: append(Path("a/b"), Block{Num: 5, More: true, SZX: 2}.Option(Block1),
+		Uint(Size1, 5000))}
 	assert.Equal(t, "a/b", m.Path())
 	block, ok := m.Block(Block1)
 	assert.True(t, ok)

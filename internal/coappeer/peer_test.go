@@ -21,7 +21,8 @@ const welcome = "This is a test server made with libcoap"
 
 // get returns a confirmable GET.
 func get(id uint16, path string, options ...Option) Message {
-	return Message{Type: CON, Code: GET, ID: id, Token: []byte{byte(id)}, Options: append(options, Path(path)...)}
+	return Message{Type: CON, Code: GET, ID: id, Token: []byte{byte(id)},
+		Options: append(options, Path(path)...)}
 }
 
 var large = bytes.Repeat([]byte("0123456789\x00\xff\n"), 400)
@@ -161,7 +162,8 @@ func TestUDPPeerIsAServerForLibcoap(t *testing.T) {
 func TestUDPPeerNotifiesLibcoap(t *testing.T) {
 	needNewlines(t)
 	p := NewUDP(t)
-	client := testenv.Start(t, "coap-client-gnutls", "-w", "-s", "20", "coap://"+p.Addr().String()+"/obs")
+	client := testenv.Start(t, "coap-client-gnutls", "-w", "-s", "20",
+		"coap://"+p.Addr().String()+"/obs")
 	r := p.Expect(t, CON, GET)
 	register, ok := r.Uint(Observe)
 	require.True(t, ok)
@@ -226,7 +228,8 @@ func TestExpectationsFail(t *testing.T) {
 	server := ln.Accept(t)
 	client.Send(Message{Code: Ping}, Message{Code: Ping})
 	assert.Contains(t, failure(t, func(t testing.TB) { server.Expect(t, CSM) }), "waiting for 7.01: ")
-	assert.Contains(t, failure(t, func(t testing.TB) { server.ExpectClosed(t) }), "waiting for the end: ")
+	assert.Contains(t, failure(t, func(t testing.TB) { server.ExpectClosed(t) }),
+		"waiting for the end: ")
 }
 
 func TestTCPPeerIsAClientOfLibcoap(t *testing.T) {
@@ -236,7 +239,8 @@ func TestTCPPeerIsAClientOfLibcoap(t *testing.T) {
 	size, ok := csm.Uint(MaxMessageSize)
 	assert.True(t, ok)
 	assert.Greater(t, size, uint32(1152))
-	p.Send(Message{Code: GET, Token: []byte("a")}, Message{Code: GET, Token: []byte("b"), Options: Path("nowhere")})
+	p.Send(Message{Code: GET, Token: []byte("a")},
+		Message{Code: GET, Token: []byte("b"), Options: Path("nowhere")})
 	got := p.Expect(t, Content)
 	assert.Equal(t, []byte("a"), got.Token)
 	assert.Contains(t, string(got.Payload), welcome)
@@ -430,7 +434,8 @@ func TestLibcoapGetsThroughALossyRelay(t *testing.T) {
 			}
 			return Forward
 		})
-		got := testenv.RunCoAPClient(t, "gnutls", testenv.CoAPRequest{URI: "coap://" + relay.Addr().String() + "/"})
+		got := testenv.RunCoAPClient(t, "gnutls",
+			testenv.CoAPRequest{URI: "coap://" + relay.Addr().String() + "/"})
 		assert.Equal(t, "2.05", got.Code, got.Output)
 		captured := relay.Captured()
 		require.GreaterOrEqual(t, len(captured), 3)

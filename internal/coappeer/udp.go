@@ -89,8 +89,8 @@ func (p *UDP) SendRaw(to netip.AddrPort, b []byte) {
 }
 
 // Answer calls f for every message that has not been received yet, in order, and sends what it
-// returns to the sender of the message. It continues until the socket is closed; nothing else should
-// receive meanwhile.
+// returns to the sender of the message. It continues until the socket is closed; nothing else
+// should receive meanwhile.
 func (p *UDP) Answer(f func(Received) []Message) {
 	p.work.Add(1)
 	go func() {
@@ -102,7 +102,8 @@ func (p *UDP) Answer(f func(Received) []Message) {
 // Expect is Receive for a message with a type and a code.
 func (p *UDP) Expect(t testing.TB, typ Type, code Code) Received {
 	t.Helper()
-	return p.expect(t, describe(typ, code), func(r Received) bool { return r.Type == typ && r.Code == code })
+	return p.expect(t, describe(typ, code),
+		func(r Received) bool { return r.Type == typ && r.Code == code })
 }
 
 // ExpectReply is Expect for the message that acknowledges or rejects the one

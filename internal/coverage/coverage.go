@@ -80,7 +80,8 @@ func parse(file, library string, text []byte) (*Table, error) {
 		}
 		c.line, c.Topic = number, t.Topics[len(t.Topics)-1]
 		switch {
-		case t.exact[c.Name] != nil || slices.ContainsFunc(t.patterns, func(p *Class) bool { return p.Name == c.Name }):
+		case t.exact[c.Name] != nil ||
+			slices.ContainsFunc(t.patterns, func(p *Class) bool { return p.Name == c.Name }):
 			return nil, fmt.Errorf("%s:%d: %s was there before", file, number, c.Name)
 		case strings.Contains(c.Name, "*"):
 			t.patterns = append(t.patterns, c)

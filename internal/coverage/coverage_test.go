@@ -36,7 +36,8 @@ func read(t *testing.T, file string) []byte {
 
 func TestEverySymbolIsClassified(t *testing.T) {
 	d := load(t)
-	for library, functions := range map[string]string{"libcoap": "coap_new_context", "GnuTLS": "gnutls_handshake"} {
+	for library, functions := range map[string]string{"libcoap": "coap_new_context",
+		"GnuTLS": "gnutls_handshake"} {
 		known := d.Symbols(library)
 		require.True(t, slices.ContainsFunc(known, func(k *Known) bool { return k.Name == functions }))
 		for _, k := range known {
@@ -66,7 +67,8 @@ func TestEveryClassIsOfASymbol(t *testing.T) {
 // core are the headers, of any version, whose functions a program cannot do
 // without.
 var core = []string{
-	"coap_session.h", "net.h", "coap_net.h", "resource.h", "coap_resource.h", "subscribe.h", "coap_subscribe.h",
+	"coap_session.h", "net.h", "coap_net.h", "resource.h", "coap_resource.h", "subscribe.h",
+	"coap_subscribe.h",
 	"block.h", "coap_block.h", "pdu.h", "coap_pdu.h", "option.h", "coap_option.h",
 }
 
@@ -186,7 +188,8 @@ func TestGoNamesExist(t *testing.T) {
 	for _, table := range load(t).Tables {
 		for _, c := range table.Classes {
 			for _, name := range c.Go {
-				assert.True(t, found.have(t, name), "%s.txt:%d: there is no %s", strings.ToLower(table.Library), c.line, name)
+				assert.True(t, found.have(t, name), "%s.txt:%d: there is no %s", strings.ToLower(table.Library),
+					c.line, name)
 			}
 		}
 	}
@@ -194,10 +197,13 @@ func TestGoNamesExist(t *testing.T) {
 
 func TestGoNamesThatDoNotExistAreFound(t *testing.T) {
 	found := goNames{}
-	for _, name := range []string{"coap.Dial", "coap.Session.Do", "coap.Config.MTU", "coap.ResponseWriter.SetCode", "native.Borrow", "netip.Addr.Zone", "time.Now", "crypto/rand.Read"} {
+	for _, name := range []string{"coap.Dial", "coap.Session.Do", "coap.Config.MTU",
+		"coap.ResponseWriter.SetCode", "native.Borrow", "netip.Addr.Zone", "time.Now",
+		"crypto/rand.Read"} {
 		assert.True(t, found.have(t, name), name)
 	}
-	for _, name := range []string{"coap.Dail", "coap.Dial.Do", "coap.loop", "coap.Session.conn", "coap", "coap.Borrow", "native.Dial", "netip.Adr"} {
+	for _, name := range []string{"coap.Dail", "coap.Dial.Do", "coap.loop", "coap.Session.conn",
+		"coap", "coap.Borrow", "native.Dial", "netip.Adr"} {
 		assert.False(t, found.have(t, name), name)
 	}
 }
@@ -205,15 +211,18 @@ func TestGoNamesThatDoNotExistAreFound(t *testing.T) {
 func TestBadClassificationIsRefused(t *testing.T) {
 	const topic = "## T\n"
 	for text, want := range map[string]string{
-		"a | x.Y | simple |\n":                                    "f.txt:1: no topic",
-		topic + "a | x.Y\n":                                       "f.txt:2: 2 fields",
-		topic + "a[b | x.Y | simple |\n":                          `f.txt:2: "a[b" is neither a name nor a pattern`,
-		topic + "a | | simple | N.\n":                             "f.txt:2: a: no Go name",
-		topic + "a | x.Y | easy |\n":                              `f.txt:2: a: "easy" is neither simple nor thought`,
-		topic + "a | - | simple |\n":                              "f.txt:2: a: no Go name and no note",
-		topic + "a | open | simple |\n":                           "f.txt:2: a: no Go name and no note",
-		topic + "a | not offered | simple |\n":                    "f.txt:2: a: no Go name and no note",
-		topic + "a | x.Y | simple | note\n":                       "f.txt:2: a: the note does not end with a full stop",
+		"a | x.Y | simple |\n": "f.txt:1: no topic",
+		topic + "a | x.Y\n":    "f.txt:2: 2 fields",
+		topic +
+			"a[b | x.Y | simple |\n": `f.txt:2: "a[b" is neither a name nor a pattern`,
+		topic + "a | | simple | N.\n": "f.txt:2: a: no Go name",
+		topic +
+			"a | x.Y | easy |\n": `f.txt:2: a: "easy" is neither simple nor thought`,
+		topic + "a | - | simple |\n":           "f.txt:2: a: no Go name and no note",
+		topic + "a | open | simple |\n":        "f.txt:2: a: no Go name and no note",
+		topic + "a | not offered | simple |\n": "f.txt:2: a: no Go name and no note",
+		topic +
+			"a | x.Y | simple | note\n": "f.txt:2: a: the note does not end with a full stop",
 		topic + "a | x.Y | simple |\n\n# c\na | x.Y | simple |\n": "f.txt:5: a was there before",
 	} {
 		_, err := parse("f.txt", "libcoap", []byte(text))
@@ -222,7 +231,9 @@ func TestBadClassificationIsRefused(t *testing.T) {
 }
 
 func TestWholeNamesGoBeforePatterns(t *testing.T) {
-	table, err := parse("f.txt", "libcoap", []byte("## T\ncoap_z | not offered | simple | Zero.\ncoap_x_* | - | simple | One.\ncoap_* | open | thought | Two.\ncoap_x_y | x.Y, x.Z | simple | |cb_t\n"))
+	table, err := parse("f.txt", "libcoap",
+		[]byte(
+			"## T\ncoap_z | not offered | simple | Zero.\ncoap_x_* | - | simple | One.\ncoap_* | open | thought | Two.\ncoap_x_y | x.Y, x.Z | simple | |cb_t\n"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"x.Y", "x.Z"}, table.Find("coap_x_y").Go)
 	assert.Equal(t, "cb_t", table.Find("coap_x_y").Callback)
@@ -260,7 +271,8 @@ func TestDocumentsAreUpToDate(t *testing.T) {
 	prose, all := string(read(t, "docs/coverage.md")), ""
 	for _, table := range d.Tables {
 		text := string(d.Markdown(table))
-		assert.True(t, text == string(read(t, table.Document())), "%s: run make coverage", table.Document())
+		assert.True(t, text == string(read(t, table.Document())), "%s: run make coverage",
+			table.Document())
 		for _, k := range d.Symbols(table.Library) {
 			assert.Contains(t, text, "`"+k.Name+"`")
 		}
@@ -279,7 +291,8 @@ func TestDocumentsAreUpToDate(t *testing.T) {
 }
 
 // inDocument finds names of libcoap, and patterns, in a document's tables.
-var inDocument = regexp.MustCompile("`((?:coaps?_|COAPS?_|LIBCOAP_|LOG_|contiki_|lwip_)[A-Za-z0-9_*]+|PCHAR|ssize_t|in_port_t)`")
+var inDocument = regexp.MustCompile(
+	"`((?:coaps?_|COAPS?_|LIBCOAP_|LOG_|contiki_|lwip_)[A-Za-z0-9_*]+|PCHAR|ssize_t|in_port_t)`")
 
 func TestMigrationNamesEverythingOfTheDefaultVersion(t *testing.T) {
 	d := load(t)
@@ -288,12 +301,14 @@ func TestMigrationNamesEverythingOfTheDefaultVersion(t *testing.T) {
 		mentions = append(mentions, string(m[1]))
 	}
 	named := func(symbol string) bool {
-		return slices.ContainsFunc(mentions, func(m string) bool { ok, _ := path.Match(m, symbol); return ok })
+		return slices.ContainsFunc(mentions,
+			func(m string) bool { ok, _ := path.Match(m, symbol); return ok })
 	}
 	checked := 0
 	for _, l := range d.Lists {
 		for _, s := range l.Symbols {
-			if l.Name() == "libcoap-4.3.1.txt" && (s.What == "function" || s.What == "macro" || s.What == "type") {
+			if l.Name() == "libcoap-4.3.1.txt" &&
+				(s.What == "function" || s.What == "macro" || s.What == "type") {
 				assert.True(t, named(s.Name), "docs/migration.md lacks the %s %s", s.What, s.Name)
 				checked++
 			}

@@ -98,7 +98,8 @@ func ReadHeaders(include fs.FS) ([]*List, error) {
 		lists = append(lists, l)
 	}
 	if _, err := fs.Stat(include, "gnutls/gnutls.h"); err == nil {
-		l, err := readHeaders(include, []string{"gnutls/gnutls.h", "gnutls/dtls.h", "gnutls/socket.h"}, "gnutls/gnutls.h", "GNUTLS_VERSION")
+		l, err := readHeaders(include, []string{"gnutls/gnutls.h", "gnutls/dtls.h", "gnutls/socket.h"},
+			"gnutls/gnutls.h", "GNUTLS_VERSION")
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +126,8 @@ func readHeaders(include fs.FS, files []string, versionFile, versionMacro string
 			return nil, err
 		}
 		if file == versionFile {
-			m := regexp.MustCompile(`(?m)^#\s*define\s+` + versionMacro + `\s+"([0-9.]+)"`).FindSubmatch(text)
+			m := regexp.MustCompile(`(?m)^#\s*define\s+` + versionMacro + `\s+"([0-9.]+)"`).FindSubmatch(
+				text)
 			if m == nil {
 				return nil, fmt.Errorf("%s: no %s", file, versionMacro)
 			}

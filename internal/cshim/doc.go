@@ -3,11 +3,12 @@
 // outside this directory imports "C"; a test in this package enforces it.
 //
 // A shim translates, extends and mends. What translates returns the library's own result codes and
-// Go values that own their memory: its files and functions have plain names. Files named ext_…, with
-// functions cshim_ext_…, add what the library lacks. Files named fix_…, with functions cshim_fix_…,
-// mend its faults: each begins with the fault, the versions that have it, the version that no longer
-// has it, and the test that shows it. What is replaced in libcoap for either stands in one table,
-// ccoap/interpose.h. Policy, cleanups and error texts belong to the public packages above.
+// Go values that own their memory: its files and functions have plain names. Files named ext_…,
+// with functions cshim_ext_…, add what the library lacks. Files named fix_…, with functions
+// cshim_fix_…, mend its faults: each begins with the fault, the versions that have it, the version
+// that no longer has it, and the test that shows it. What is replaced in libcoap for either stands
+// in one table, ccoap/interpose.h. Policy, cleanups and error texts belong to the public packages
+// above.
 //
 // The C files of a shim are layers; a test fails where one needs another that needs it. In cgnutls
 // the ground is base (what a session is), in ccoap it is identity (what a context and a session

@@ -38,7 +38,8 @@ func (s source) below(dir string) bool { return strings.HasPrefix(s.path, dir+"/
 
 // parse returns the syntax tree of a Go file.
 func (s source) parse() (*ast.File, error) {
-	return parser.ParseFile(token.NewFileSet(), s.path, s.text, parser.ParseComments|parser.SkipObjectResolution)
+	return parser.ParseFile(token.NewFileSet(), s.path, s.text,
+		parser.ParseComments|parser.SkipObjectResolution)
 }
 
 // imports returns the import declarations of a path in a Go file.
@@ -107,11 +108,12 @@ type rule struct {
 }
 
 var (
-	gnutlsInclude  = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]gnutls/`)
-	cgoPkgConfig   = regexp.MustCompile(`(?m)^\s*#cgo\b.*?pkg-config:(.*)$`)
-	coapInclude    = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]coap[23]?/`)
-	versionIf      = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bGNUTLS_VERSION\w*`)
-	coapVersionIf  = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\b(?:LIBCOAP_VERSION|CSHIM_LIBCOAP2)\w*`)
+	gnutlsInclude = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]gnutls/`)
+	cgoPkgConfig  = regexp.MustCompile(`(?m)^\s*#cgo\b.*?pkg-config:(.*)$`)
+	coapInclude   = regexp.MustCompile(`(?m)^\s*#\s*include\s*[<"]coap[23]?/`)
+	versionIf     = regexp.MustCompile(`(?m)^\s*#\s*(?:el)?if.*\bGNUTLS_VERSION\w*`)
+	coapVersionIf = regexp.MustCompile(
+		`(?m)^\s*#\s*(?:el)?if.*\b(?:LIBCOAP_VERSION|CSHIM_LIBCOAP2)\w*`)
 	cFunction      = regexp.MustCompile(`(?m)^[a-zA-Z_][\w \t*]*?\b(\w+)[ \t]*\([^;{]*\)\s*[;{]`)
 	linkerName     = regexp.MustCompile(`\b(?:__)?asm(?:__)?\s*\(|\balias\s*\(`)
 	exportedGnutls = regexp.MustCompile(`^goGnutls[A-Z]\w*$`)
@@ -120,7 +122,8 @@ var (
 
 // Programs in C of which Go takes the context, one for the tests, and an example, which use
 // libcoap as any program does; and those that load a library in Go.
-var cPrograms = []string{"internal/cshim/cprogram", "examples/adopt", "coap/testdata/library", "coap/testdata/program"}
+var cPrograms = []string{"internal/cshim/cprogram", "examples/adopt", "coap/testdata/library",
+	"coap/testdata/program"}
 
 func (s source) isCProgram() bool { return slices.Contains(cPrograms, path.Dir(s.path)) }
 
@@ -129,7 +132,8 @@ const programHeader = "coap/native/gnucoap.h"
 
 // isProgramName reports whether a C function is one that C programs call.
 func isProgramName(file, name string) bool {
-	return strings.HasPrefix(name, "gnucoap_") && (file == programHeader || file == "internal/cshim/ccoap/program.c")
+	return strings.HasPrefix(name, "gnucoap_") &&
+		(file == programHeader || file == "internal/cshim/ccoap/program.c")
 }
 
 // pure are the packages below coap that are Go alone.
@@ -164,8 +168,10 @@ var rules = []rule{
 			}
 			return nil, nil
 		},
-		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"}, {"coap/native/gnucoap.h", ""}, {"examples/adopt/a.c", ""}},
-		bad:  []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}, {"coap/a.h", ""}, {"examples/other/a.c", ""}},
+		good: []source{{"internal/cshim/cgnutls/a.c", ""}, {"gnutls/a.go", "package gnutls\n"},
+			{"coap/native/gnucoap.h", ""}, {"examples/adopt/a.c", ""}},
+		bad: []source{{"gnutls/a.c", ""}, {"cmd/x/a.h", ""}, {"coap/a.h", ""},
+			{"examples/other/a.c", ""}},
 	},
 	{
 		name: "wire and block know no package of this module but each other",
@@ -188,12 +194,14 @@ var rules = []rule{
 			return found, nil
 		},
 		good: []source{
-			{"coap/internal/block/a.go", "package block\nimport (\n\t\"io\"\n\t\"github.com/gnucoap/gnucoap/coap/internal/wire\"\n)\n"},
+			{"coap/internal/block/a.go",
+				"package block\nimport (\n\t\"io\"\n\t\"github.com/gnucoap/gnucoap/coap/internal/wire\"\n)\n"},
 			{"coap/a.go", "package coap\nimport \"github.com/gnucoap/gnucoap/internal/cshim/ccoap\"\n"},
 		},
 		bad: []source{
 			{"coap/internal/wire/a.go", "package wire\nimport \"C\"\n"},
-			{"coap/internal/wire/b.go", "package wire\nimport \"github.com/gnucoap/gnucoap/internal/cshim/ccoap\"\n"},
+			{"coap/internal/wire/b.go",
+				"package wire\nimport \"github.com/gnucoap/gnucoap/internal/cshim/ccoap\"\n"},
 			{"coap/internal/block/a_test.go", "package block\nimport \"github.com/gnucoap/gnucoap/coap\"\n"},
 		},
 	},
@@ -205,7 +213,8 @@ var rules = []rule{
 			}
 			return forbidImport(s, "github.com/mattn/go-pointer")
 		},
-		good: []source{{"internal/cshim/handle/a.go", "package handle\nimport \"github.com/mattn/go-pointer\"\n"}},
+		good: []source{{"internal/cshim/handle/a.go",
+			"package handle\nimport \"github.com/mattn/go-pointer\"\n"}},
 		bad: []source{
 			{"internal/cshim/cgnutls/a.go", "package cgnutls\nimport \"github.com/mattn/go-pointer\"\n"},
 			{"gnutls/a_test.go", "package gnutls\nimport p \"github.com/mattn/go-pointer\"\n"},
@@ -228,14 +237,17 @@ var rules = []rule{
 		},
 		good: []source{
 			{"internal/cshim/cgnutls/a.h", "#include <gnutls/gnutls.h>\n"},
-			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/a.go",
+				"package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
 			{"internal/cshim/ccoap/b.c", "/* not\n#include <gnutls/gnutls.h>\n*/\n"},
 			{"internal/cshim/b_test.go", "package cshim\nconst s = `\n#include <gnutls/gnutls.h>\n`\n"},
 		},
 		bad: []source{
 			{"internal/cshim/ccoap/a.h", "#include <gnutls/x509.h>\n"},
-			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n# include <gnutls/gnutls.h>\n*/\nimport \"C\"\n"},
-			{"internal/cshim/ccoap/b.go", "package ccoap\n// #cgo !libcoap2 pkg-config: libcoap-3-gnutls gnutls\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/a.go",
+				"package ccoap\n/*\n# include <gnutls/gnutls.h>\n*/\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/b.go",
+				"package ccoap\n// #cgo !libcoap2 pkg-config: libcoap-3-gnutls gnutls\nimport \"C\"\n"},
 		},
 	},
 	{
@@ -259,13 +271,15 @@ var rules = []rule{
 			{"internal/cshim/ccoap/compat.h", "#include <coap3/coap.h>\n"},
 			{"coap/native/gnucoap.h", "#include <coap3/coap.h>\n"},
 			{"examples/adopt/a.go", "package main\n// #cgo pkg-config: libcoap-3-gnutls\nimport \"C\"\n"},
-			{"internal/cshim/ccoap/a.go", "package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/a.go",
+				"package ccoap\n/*\n#cgo pkg-config: libcoap-3-gnutls\n*/\nimport \"C\"\n"},
 			{"internal/cshim/cgnutls/a.h", "#include <gnutls/gnutls.h>\n/*\n#include <coap3/coap.h>\n*/\n"},
 		},
 		bad: []source{
 			{"internal/cshim/cgnutls/a.h", "#include <coap3/coap.h>\n"},
 			{"internal/cshim/cgnutls/b.h", "# include <coap2/coap.h>\n"},
-			{"internal/cshim/cgnutls/a.go", "package cgnutls\n// #cgo libcoap2 pkg-config: gnutls libcoap-2-gnutls\nimport \"C\"\n"},
+			{"internal/cshim/cgnutls/a.go",
+				"package cgnutls\n// #cgo libcoap2 pkg-config: gnutls libcoap-2-gnutls\nimport \"C\"\n"},
 		},
 	},
 	{
@@ -290,20 +304,24 @@ var rules = []rule{
 			return found, err
 		},
 		good: []source{
-			{"internal/cshim/cgnutls/a.c", "int cshim_a(void)\n{\n\treturn b();\n}\nstatic int b(int x,\n\t     int y)\n{\n}\nextern int goGnutlsX(void *);\n"},
+			{"internal/cshim/cgnutls/a.c",
+				"int cshim_a(void)\n{\n\treturn b();\n}\nstatic int b(int x,\n\t     int y)\n{\n}\nextern int goGnutlsX(void *);\n"},
 			{"internal/cshim/ccoap/program.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
 			{"coap/native/gnucoap.h", "int gnucoap_lock(coap_context_t *context);\n"},
 			{"examples/adopt/a.c", "int serve(void)\n{\n}\n"},
-			{"internal/cshim/cgnutls/a.h", "typedef int (*hook)(int);\nstatic inline void *cshim_a(void)\n{\n}\nint cshim_b(int x,\n\tint y);\n"},
+			{"internal/cshim/cgnutls/a.h",
+				"typedef int (*hook)(int);\nstatic inline void *cshim_a(void)\n{\n}\nint cshim_b(int x,\n\tint y);\n"},
 		},
 		bad: []source{
 			{"internal/cshim/cgnutls/a.c", "int a(void)\n{\n}\n"},
-			{"internal/cshim/cgnutls/b.c", "const char *session_name(gnutls_session_t s,\n\t\t\t int n)\n{\n}\n"},
+			{"internal/cshim/cgnutls/b.c",
+				"const char *session_name(gnutls_session_t s,\n\t\t\t int n)\n{\n}\n"},
 			{"internal/cshim/cgnutls/a.h", "static inline int a(void)\n{\n\treturn 0;\n}\n"},
 			{"internal/cshim/cgnutls/b.h", "void release(void *);\n"},
 			{"internal/cshim/cgnutls/c.c", "extern int onTicket(void *);\n"},
 			{"internal/cshim/ccoap/a.c", "int gnucoap_lock(coap_context_t *context)\n{\n}\n"},
-			{"internal/cshim/cgnutls/a.go", "package cgnutls\n/*\nstatic int a(void) { return 0; }\n*/\nimport \"C\"\n"},
+			{"internal/cshim/cgnutls/a.go",
+				"package cgnutls\n/*\nstatic int a(void) { return 0; }\n*/\nimport \"C\"\n"},
 		},
 	},
 	{
@@ -312,7 +330,8 @@ var rules = []rule{
 			code, err := s.cCode()
 			return linkerName.FindAllString(code, -1), err
 		},
-		good: []source{{"internal/cshim/ccoap/a.c", "/* __asm__(\"recv\") */\nssize_t cshim_a(int fd);\n"}},
+		good: []source{{"internal/cshim/ccoap/a.c",
+			"/* __asm__(\"recv\") */\nssize_t cshim_a(int fd);\n"}},
 		bad: []source{
 			{"internal/cshim/ccoap/a.c", "ssize_t cshim_a(int fd)\n\t__asm__(\"recv\");\n"},
 			{"internal/cshim/ccoap/b.c", "ssize_t cshim_a(int fd) asm (\"recv\");\n"},
@@ -344,12 +363,14 @@ var rules = []rule{
 			return found, nil
 		},
 		good: []source{
-			{"internal/cshim/cgnutls/a.go", "package cgnutls\n//export goGnutlsPSK\nfunc goGnutlsPSK() {}\n"},
+			{"internal/cshim/cgnutls/a.go",
+				"package cgnutls\n//export goGnutlsPSK\nfunc goGnutlsPSK() {}\n"},
 			{"internal/cshim/ccoap/a.go", "package ccoap\n//export goCoapEvent\nfunc goCoapEvent() {}\n"},
 		},
 		bad: []source{
 			{"internal/cshim/cgnutls/a.go", "package cgnutls\n//export onTicket\nfunc onTicket() {}\n"},
-			{"internal/cshim/cgnutls/b.go", "package cgnutls\n//export goCoapEvent\nfunc goCoapEvent() {}\n"},
+			{"internal/cshim/cgnutls/b.go",
+				"package cgnutls\n//export goCoapEvent\nfunc goCoapEvent() {}\n"},
 			{"gnutls/a.go", "package gnutls\n//export goGnutlsPSK\nfunc goGnutlsPSK() {}\n"},
 		},
 	},
@@ -396,14 +417,17 @@ var rules = []rule{
 		},
 		good: []source{
 			{"coap/loop.go", "package coap\nfunc (l *loop) f() { l.enter() }\n"},
-			{"coap/a.go", "package coap\nfunc (s *Session) f() { s.c.l.look(); s.c.l.endLook() }\nfunc (c *conn) enter() { c.arm() }\n"},
-			{"coap/b.go", "package coap\nfunc (p program) f() { p.l.enter() }\nfunc f(l *loop) { l.enter() }\n"},
+			{"coap/a.go",
+				"package coap\nfunc (s *Session) f() { s.c.l.look(); s.c.l.endLook() }\nfunc (c *conn) enter() { c.arm() }\n"},
+			{"coap/b.go",
+				"package coap\nfunc (p program) f() { p.l.enter() }\nfunc f(l *loop) { l.enter() }\n"},
 			{"gnutls/a.go", "package gnutls\nfunc (c *Conn) f() { c.enter() }\n"},
 		},
 		bad: []source{
 			{"coap/a.go", "package coap\nfunc (c *conn) f() error { return c.l.enter() }\n"},
 			{"coap/b.go", "package coap\nfunc (l *loop) f() { l.look() }\n"},
-			{"coap/c.go", "package coap\nfunc (q queue[E]) f(l *loop) { l.later(func() { l.enterAnyway() }) }\n"},
+			{"coap/c.go",
+				"package coap\nfunc (q queue[E]) f(l *loop) { l.later(func() { l.enterAnyway() }) }\n"},
 		},
 	},
 	{
@@ -423,7 +447,8 @@ var rules = []rule{
 			{"internal/cshim/cgnutls/a.c", "#if GNUTLS_VERSION_NUMBER >= 0x030806\n#endif\n"},
 			{"internal/cshim/cgnutls/b.h", "#if defined(X) && \\\n    GNUTLS_VERSION_MAJOR == 3\n#endif\n"},
 			{"internal/cshim/cgnutls/c.c", "#if 0\n# elif GNUTLS_VERSION_MINOR > 6\n#endif\n"},
-			{"internal/cshim/cgnutls/a.go", "package cgnutls\n// #if GNUTLS_VERSION_NUMBER > 1\n// #endif\nimport \"C\"\n"},
+			{"internal/cshim/cgnutls/a.go",
+				"package cgnutls\n// #if GNUTLS_VERSION_NUMBER > 1\n// #endif\nimport \"C\"\n"},
 		},
 	},
 	{
@@ -443,7 +468,8 @@ var rules = []rule{
 			{"internal/cshim/ccoap/a.c", "#if LIBCOAP_VERSION >= 4003004U\n#endif\n"},
 			{"internal/cshim/ccoap/a.c", "#ifndef CSHIM_LIBCOAP2\n#endif\n"},
 			{"internal/cshim/ccoap/b.h", "#if defined(X) && \\\n    LIBCOAP_VERSION > 4\n#endif\n"},
-			{"internal/cshim/ccoap/a.go", "package ccoap\n// #ifdef LIBCOAP_VERSION\n// #endif\nimport \"C\"\n"},
+			{"internal/cshim/ccoap/a.go",
+				"package ccoap\n// #ifdef LIBCOAP_VERSION\n// #endif\nimport \"C\"\n"},
 		},
 	},
 }
@@ -458,7 +484,8 @@ var loopMutex = regexp.MustCompile(`\.mutex\b`)
 // lockers are the types of package coap whose methods lock the loop by themselves: those of all
 // others are called with the loop locked.
 var lockers = []string{
-	"Node", "Session", "Server", "Resource", "driver", "program", "batch", "job", "notification", "observation", "transfer",
+	"Node", "Session", "Server", "Resource", "driver", "program", "batch", "job", "notification",
+	"observation", "transfer",
 }
 
 // locksInside returns the calls that lock the loop in methods that are called with it locked.
@@ -478,7 +505,8 @@ func locksInside(s source) ([]string, error) {
 			if !ok {
 				return true
 			}
-			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"enter", "enterAnyway", "look"}, sel.Sel.Name) {
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok &&
+				slices.Contains([]string{"enter", "enterAnyway", "look"}, sel.Sel.Name) {
 				found = append(found, receiverType(method)+"."+method.Name.Name+" calls "+sel.Sel.Name)
 			}
 			return true
@@ -559,7 +587,8 @@ func sources(t *testing.T) []source {
 
 func TestLayersOfTheSources(t *testing.T) {
 	files := sources(t)
-	for _, known := range []string{"gnutls/conn.go", "gnutls/main_test.go", "internal/cshim/cgnutls/session.c", "internal/cshim/cgnutls/library.h"} {
+	for _, known := range []string{"gnutls/conn.go", "gnutls/main_test.go",
+		"internal/cshim/cgnutls/session.c", "internal/cshim/cgnutls/library.h"} {
 		require.True(t, slices.ContainsFunc(files, func(s source) bool { return s.path == known }), known)
 	}
 	for _, r := range rules {
@@ -623,7 +652,8 @@ func TestGnutlsDoesNotImportCoap(t *testing.T) {
 	assert.Empty(t, coapPackages(deps))
 
 	assert.Equal(t, []string{module + "/coap", module + "/internal/cshim/ccoap"},
-		coapPackages([]string{"fmt", module + "/coap", module + "/gnutls", module + "/internal/cshim/ccoap", module + "/coapt"}))
+		coapPackages([]string{"fmt", module + "/coap", module + "/gnutls",
+			module + "/internal/cshim/ccoap", module + "/coapt"}))
 }
 
 // linked reports which of the libraries are GnuTLS and libcoap.
@@ -638,7 +668,9 @@ func linked(libraries []string) (gnutls, coap bool) {
 func TestProgramWithGnutlsAloneDoesNotLinkLibcoap(t *testing.T) {
 	dir := t.TempDir()
 	program, exe := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
-	text := fmt.Sprintf("package main\n\nimport %q\n\nfunc main() { println(gnutls.LibraryVersion()) }\n", module+"/gnutls")
+	text := fmt.Sprintf(
+		"package main\n\nimport %q\n\nfunc main() { println(gnutls.LibraryVersion()) }\n", module+
+			"/gnutls")
 	require.NoError(t, os.WriteFile(program, []byte(text), 0o600))
 	goTool(t, "build", "-o", exe, program)
 	f, err := elf.Open(exe)
@@ -680,7 +712,8 @@ func TestNothingIsReplacedForTheWholeProcess(t *testing.T) {
 	libraries, err := exec.CommandContext(t.Context(), "ldd", exe).Output()
 	require.NoError(t, err)
 	foreign := map[string]string{}
-	for _, m := range regexp.MustCompile(`=> (\S+/lib(?:c|gnutls|coap\S*)\.so\S*) `).FindAllStringSubmatch(string(libraries), -1) {
+	for _, m := range regexp.MustCompile(
+		`=> (\S+/lib(?:c|gnutls|coap\S*)\.so\S*) `).FindAllStringSubmatch(string(libraries), -1) {
 		for _, name := range functions(t, m[1]) {
 			foreign[name] = m[1]
 		}

@@ -67,7 +67,8 @@ func (c *collector) withoutDirectives(tokens []Token) []Token {
 			continue
 		}
 		name := line[1].Text
-		if guard := len(line) == 2 && (strings.HasSuffix(name, "_H") || strings.HasSuffix(name, "_H_")); !guard {
+		if guard := len(line) == 2 &&
+			(strings.HasSuffix(name, "_H") || strings.HasSuffix(name, "_H_")); !guard {
 			c.add(name, Macro, "")
 		}
 	}
@@ -183,7 +184,8 @@ func (c *collector) declaration(decl []Token) {
 // tagBefore returns the tag of the structure or enumeration whose body opens
 // at i, or "".
 func tagBefore(decl []Token, i int) string {
-	if i > 0 && decl[i-1].Kind == Ident && !slices.Contains([]string{"struct", "union", "enum"}, decl[i-1].Text) {
+	if i > 0 && decl[i-1].Kind == Ident &&
+		!slices.Contains([]string{"struct", "union", "enum"}, decl[i-1].Text) {
 		return decl[i-1].Text
 	}
 	return ""
@@ -267,7 +269,8 @@ func (c *collector) fields(of string, body []Token) {
 }
 
 // notTypes are words of a field's type that do not name it.
-var notTypes = []string{"const", "volatile", "struct", "union", "enum", "unsigned", "signed", "int", "char", "short", "long", "void"}
+var notTypes = []string{"const", "volatile", "struct", "union", "enum", "unsigned", "signed", "int",
+	"char", "short", "long", "void"}
 
 func typeName(member []Token) string {
 	for _, t := range member {

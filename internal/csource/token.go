@@ -60,7 +60,8 @@ type scanner struct {
 // *Error.
 func Tokens(src []byte) ([]Token, error) {
 	if i := bytes.IndexByte(src, 0); i >= 0 {
-		return nil, &Error{1 + bytes.Count(src[:i], []byte("\n")), errors.New("a NUL byte: this is not a C source")}
+		return nil,
+			&Error{1 + bytes.Count(src[:i], []byte("\n")), errors.New("a NUL byte: this is not a C source")}
 	}
 	s := &scanner{src: src, line: 1}
 	for {

@@ -55,7 +55,8 @@ func check(f *os.File) error {
 }
 
 func refused(path, reason string, args ...any) error {
-	return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w: "+reason, append([]any{fs.ErrPermission}, args...)...)}
+	return &fs.PathError{Op: "open", Path: path,
+		Err: fmt.Errorf("%w: "+reason, append([]any{fs.ErrPermission}, args...)...)}
 }
 
 // A Pending is a file that is about to be replaced or made.
@@ -120,7 +121,8 @@ func syncDir(dir string) {
 //
 // The lock is on the file itself (flock), so only those who may read the file can
 // take it. Open does not wait for it.
-func Update(path string, wait time.Duration, initial []byte, change func(old io.Reader) ([]byte, error)) error {
+func Update(path string, wait time.Duration, initial []byte,
+	change func(old io.Reader) ([]byte, error)) error {
 	f, err := openLocked(path, time.Now().Add(wait), initial)
 	if err != nil {
 		return err
@@ -158,7 +160,8 @@ func openLocked(path string, deadline time.Time, initial []byte) (*os.File, erro
 			return nil, err
 		}
 		if time.Now().After(deadline) {
-			return nil, &fs.PathError{Op: "lock", Path: path, Err: fmt.Errorf("another process keeps it locked: %w", os.ErrDeadlineExceeded)}
+			return nil, &fs.PathError{Op: "lock", Path: path,
+				Err: fmt.Errorf("another process keeps it locked: %w", os.ErrDeadlineExceeded)}
 		}
 		time.Sleep(pause)
 	}

@@ -108,7 +108,8 @@ func freePair(t testing.TB) netip.AddrPort {
 	for range 100 {
 		port := 20000 + 2*rand.N[uint16](5000)
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
-		if err = errors.Join(canListen(addr), canListen(netip.AddrPortFrom(addr.Addr(), port+1))); err == nil {
+		if err = errors.Join(canListen(addr),
+			canListen(netip.AddrPortFrom(addr.Addr(), port+1))); err == nil {
 			return addr
 		}
 	}

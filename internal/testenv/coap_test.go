@@ -43,7 +43,8 @@ func TestCoAPClientsReachServersOnEveryTransport(t *testing.T) {
 				if abortsOverTLS(t, client) && test.scheme == "coaps+tcp" {
 					t.Skip("the client aborts where the server is fast")
 				}
-				got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI(test.scheme, "/"), Args: test.args})
+				got := testenv.RunCoAPClient(t, client,
+					testenv.CoAPRequest{URI: s.URI(test.scheme, "/"), Args: test.args})
 				assert.Equal(t, "2.05", got.Code, got.Output)
 				assert.Contains(t, string(got.Body), welcome)
 			})
@@ -62,10 +63,12 @@ func TestCoAPServerAsksForCertificates(t *testing.T) {
 			t.Skip("the client aborts where the server is fast")
 		}
 		s := testenv.StartCoAPServer(t, server, testenv.CoAPPKI(t, "server")...)
-		got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: testenv.CoAPPKI(t, "client")})
+		got := testenv.RunCoAPClient(t, client,
+			testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: testenv.CoAPPKI(t, "client")})
 		assert.Equal(t, "2.05", got.Code, got.Output)
 
-		got = testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: []string{"-R", testenv.File("ca.pem")}})
+		got = testenv.RunCoAPClient(t, client,
+			testenv.CoAPRequest{URI: s.URI("coaps+tcp", "/"), Args: []string{"-R", testenv.File("ca.pem")}})
 		assert.Empty(t, got.Code, got.Output)
 		assert.Nil(t, got.Body)
 	})
@@ -89,7 +92,8 @@ func TestLargeBodiesGoThroughCoAPServers(t *testing.T) {
 		s := testenv.StartCoAPServer(t, server, "-d", "10")
 		for _, scheme := range schemes {
 			uri := s.URI(scheme, "/large")
-			put := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{Method: "put", URI: uri, Payload: body, Args: []string{"-b", "1024"}})
+			put := testenv.RunCoAPClient(t, client,
+				testenv.CoAPRequest{Method: "put", URI: uri, Payload: body, Args: []string{"-b", "1024"}})
 			require.Regexp(t, `^2\.0[14]$`, put.Code, put.Output)
 			got := testenv.RunCoAPClient(t, client, testenv.CoAPRequest{URI: uri})
 			assert.Equal(t, "2.05", got.Code)

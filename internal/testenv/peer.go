@@ -153,7 +153,8 @@ func (p *Process) await(texts ...string) (found, upTo string, err error) {
 		case found != "":
 			return found, upTo, nil
 		case ended:
-			return "", "", fmt.Errorf("%s ended (%v) and did not print %q", p.name, p.cmd.ProcessState, texts)
+			return "", "", fmt.Errorf("%s ended (%v) and did not print %q", p.name, p.cmd.ProcessState,
+				texts)
 		}
 		select {
 		case <-news:

@@ -110,19 +110,22 @@ func (c *Client) Handshake() error {
 	}
 	c.Version, c.ServerHello = server.version(), server.extensions
 	if c.Version != VersionTLS13 || server.cipherSuite != AES128GCM {
-		return fmt.Errorf("tls13peer: the server chose version %#x and cipher suite %#x", c.Version, server.cipherSuite)
+		return fmt.Errorf("tls13peer: the server chose version %#x and cipher suite %#x", c.Version,
+			server.cipherSuite)
 	}
 	keys, err := c.agree(server)
 	if err != nil {
 		return err
 	}
-	clientSecret, serverSecret := keys.derive("c hs traffic", c.transcript), keys.derive("s hs traffic", c.transcript)
+	clientSecret, serverSecret := keys.derive("c hs traffic",
+		c.transcript), keys.derive("s hs traffic", c.transcript)
 	c.in = newHalf(serverSecret)
 	if err := c.readFlight(serverSecret); err != nil {
 		return err
 	}
 	keys.mix(nil)
-	clientApp, serverApp := keys.derive("c ap traffic", c.transcript), keys.derive("s ap traffic", c.transcript)
+	clientApp, serverApp := keys.derive("c ap traffic", c.transcript), keys.derive("s ap traffic",
+		c.transcript)
 	if c.EarlyDataAccepted {
 		c.queueMessage(message(typeEndOfEarlyData))
 	}

@@ -156,7 +156,8 @@ func TestClient(t *testing.T) {
 		for retried, retrying := range map[string]bool{"": false, " with HelloRetryRequest": true} {
 			t.Run(name+retried, func(t *testing.T) {
 				cc, sc := tcpPipe(t)
-				c := tls13peer.NewClient(cc, tls13peer.ClientScript{ServerName: "localhost", Extra: tls13peer.Extensions{unknown}})
+				c := tls13peer.NewClient(cc,
+					tls13peer.ClientScript{ServerName: "localhost", Extra: tls13peer.Extensions{unknown}})
 				s := server(sc, retrying)
 				requireShake(t, c, s)
 				assert.Equal(t, retrying, c.HelloRetryRequest != nil)
@@ -234,13 +235,15 @@ func TestExtraExtensionsArriveUnchanged(t *testing.T) {
 
 func TestAlertsAreTold(t *testing.T) {
 	t.Run("of a client, in the handshake", func(t *testing.T) {
-		for _, place := range []tls13peer.Message{tls13peer.ServerHello, tls13peer.HelloRetryRequest, tls13peer.EncryptedExtensions} {
+		for _, place := range []tls13peer.Message{tls13peer.ServerHello, tls13peer.HelloRetryRequest,
+			tls13peer.EncryptedExtensions} {
 			t.Run(string(place), func(t *testing.T) {
 				cc, sc := tcpPipe(t)
 				s := tls13peer.NewServer(sc, tls13peer.ServerScript{
 					Identity:   identity(t),
 					RetryGroup: tls13peer.P256,
-					Extra:      map[tls13peer.Message]tls13peer.Extensions{place: {{Type: 16, Body: []byte("\x00\x03\x02h2")}}},
+					Extra: map[tls13peer.Message]tls13peer.Extensions{place: {{Type: 16,
+						Body: []byte("\x00\x03\x02h2")}}},
 				})
 				clientErr, serverErr := shake(goClient(t, cc, &tls.Config{}), s)
 				require.Error(t, clientErr)
@@ -251,7 +254,8 @@ func TestAlertsAreTold(t *testing.T) {
 	})
 	t.Run("of a client, after its Finished", func(t *testing.T) {
 		cc, sc := tcpPipe(t)
-		c, s := goClient(t, cc, &tls.Config{}), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t)})
+		c, s := goClient(t, cc, &tls.Config{}), tls13peer.NewServer(sc,
+			tls13peer.ServerScript{Identity: identity(t)})
 		requireShake(t, c, s)
 		require.NoError(t, c.CloseWrite())
 		alert, err := s.ReadAlert()
@@ -283,9 +287,11 @@ func TestResumptionBetweenScripts(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				ticket := issue(t)
 				cc, sc := tcpPipe(t)
-				c := tls13peer.NewClient(cc, tls13peer.ClientScript{Ticket: ticket, EarlyData: []byte(tc.early)})
+				c := tls13peer.NewClient(cc,
+					tls13peer.ClientScript{Ticket: ticket, EarlyData: []byte(tc.early)})
 				s := tls13peer.NewServer(sc, tls13peer.ServerScript{
-					Identity: identity(t), Accept: []*tls13peer.Ticket{ticket}, AcceptEarlyData: tc.accept, RetryGroup: group,
+					Identity: identity(t), Accept: []*tls13peer.Ticket{ticket}, AcceptEarlyData: tc.accept,
+					RetryGroup: group,
 				})
 				requireShake(t, c, s)
 				assert.True(t, c.Resumed)
@@ -307,9 +313,11 @@ func TestResumptionBetweenScripts(t *testing.T) {
 func issue(t testing.TB) *tls13peer.Ticket {
 	t.Helper()
 	cc, sc := tcpPipe(t)
-	c, s := tls13peer.NewClient(cc, tls13peer.ClientScript{}), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t)})
+	c, s := tls13peer.NewClient(cc, tls13peer.ClientScript{}), tls13peer.NewServer(sc,
+		tls13peer.ServerScript{Identity: identity(t)})
 	requireShake(t, c, s)
-	sent := &tls13peer.Ticket{Lifetime: 60, Nonce: []byte{7}, Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}
+	sent := &tls13peer.Ticket{Lifetime: 60, Nonce: []byte{7},
+		Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}
 	require.NoError(t, s.SendTicket(sent))
 	require.NoError(t, s.SendTicket(&tls13peer.Ticket{Lifetime: 1}))
 	echo(t, c, s)
@@ -384,7 +392,8 @@ func TestServerResumes(t *testing.T) {
 	t.Run("crypto/tls", func(t *testing.T) {
 		config := &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		cc, sc := tcpPipe(t)
-		c, s := goClient(t, cc, config), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t)})
+		c, s := goClient(t, cc, config), tls13peer.NewServer(sc,
+			tls13peer.ServerScript{Identity: identity(t)})
 		requireShake(t, c, s)
 		ticket := &tls13peer.Ticket{Lifetime: 60}
 		require.NoError(t, s.SendTicket(ticket))
@@ -392,7 +401,8 @@ func TestServerResumes(t *testing.T) {
 
 		cc, sc = tcpPipe(t)
 		c = goClient(t, cc, config)
-		s = tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t), Accept: []*tls13peer.Ticket{ticket}})
+		s = tls13peer.NewServer(sc,
+			tls13peer.ServerScript{Identity: identity(t), Accept: []*tls13peer.Ticket{ticket}})
 		requireShake(t, c, s)
 		assert.True(t, c.ConnectionState().DidResume)
 		echo(t, c, s)
@@ -402,9 +412,11 @@ func TestServerResumes(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				config := ourConfig(t)
 				cc, sc := tcpPipe(t)
-				c, s := ourClient(t, cc, config), tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t)})
+				c, s := ourClient(t, cc, config), tls13peer.NewServer(sc,
+					tls13peer.ServerScript{Identity: identity(t)})
 				requireShake(t, c, s)
-				ticket := &tls13peer.Ticket{Lifetime: 60, Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}
+				ticket := &tls13peer.Ticket{Lifetime: 60,
+					Extensions: tls13peer.Extensions{tls13peer.EarlyData(1000)}}
 				require.NoError(t, s.SendTicket(ticket))
 				echo(t, c, s)
 				data, err := c.SessionData(t.Context())
@@ -415,7 +427,8 @@ func TestServerResumes(t *testing.T) {
 				require.NoError(t, c.Resume(data))
 				_, err = c.WriteEarlyData([]byte(tc.early))
 				require.NoError(t, err)
-				s = tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t), Accept: []*tls13peer.Ticket{ticket}, AcceptEarlyData: tc.accept})
+				s = tls13peer.NewServer(sc, tls13peer.ServerScript{Identity: identity(t),
+					Accept: []*tls13peer.Ticket{ticket}, AcceptEarlyData: tc.accept})
 				requireShake(t, c, s)
 				assert.True(t, c.ConnectionState().DidResume)
 				assert.Equal(t, tc.accept, c.ConnectionState().EarlyDataAccepted)
@@ -436,7 +449,8 @@ func TestServerResumes(t *testing.T) {
 
 func TestAReplayIsTheSameBytes(t *testing.T) {
 	ticket := issue(t)
-	script := tls13peer.ServerScript{Identity: identity(t), Accept: []*tls13peer.Ticket{ticket}, AcceptEarlyData: true}
+	script := tls13peer.ServerScript{Identity: identity(t), Accept: []*tls13peer.Ticket{ticket},
+		AcceptEarlyData: true}
 	cc, sc := tcpPipe(t)
 	c := tls13peer.NewClient(cc, tls13peer.ClientScript{Ticket: ticket, EarlyData: []byte("early")})
 	s := tls13peer.NewServer(sc, script)

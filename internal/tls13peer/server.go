@@ -99,7 +99,8 @@ func (s *Server) Handshake() error {
 	if err := s.answerHello(hello, keys, index); err != nil {
 		return err
 	}
-	clientSecret, serverSecret := keys.derive("c hs traffic", s.transcript), keys.derive("s hs traffic", s.transcript)
+	clientSecret, serverSecret := keys.derive("c hs traffic",
+		s.transcript), keys.derive("s hs traffic", s.transcript)
 	s.out = newHalf(serverSecret)
 	_, offered := hello.Extensions.body(ExtEarlyData)
 	accepted := offered && s.script.AcceptEarlyData && s.Resumed != nil && index == 0
@@ -107,7 +108,8 @@ func (s *Server) Handshake() error {
 		return err
 	}
 	keys.mix(nil)
-	clientApp, serverApp := keys.derive("c ap traffic", s.transcript), keys.derive("s ap traffic", s.transcript)
+	clientApp, serverApp := keys.derive("c ap traffic", s.transcript), keys.derive("s ap traffic",
+		s.transcript)
 	if accepted {
 		s.in = early
 		if err := s.readEarlyData(); err != nil {
@@ -139,8 +141,10 @@ func (s *Server) readHello() (*ClientHello, error) {
 }
 
 // serverHello returns a ServerHello or HelloRetryRequest.
-func (s *Server) serverHello(hello *ClientHello, what Message, suite uint16, extensions ...Extension) []byte {
-	h := &serverHello{legacyVersion: VersionTLS12, random: make([]byte, 32), sessionID: hello.SessionID, cipherSuite: suite}
+func (s *Server) serverHello(hello *ClientHello, what Message, suite uint16,
+	extensions ...Extension) []byte {
+	h := &serverHello{legacyVersion: VersionTLS12, random: make([]byte, 32),
+		sessionID: hello.SessionID, cipherSuite: suite}
 	rand.Read(h.random)
 	if what == HelloRetryRequest {
 		h.random = []byte(retryRandom)

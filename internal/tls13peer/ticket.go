@@ -31,7 +31,8 @@ func (t *Ticket) MaxEarlyData() uint32 {
 func EarlyData(n uint32) Extension { return Extension{ExtEarlyData, u32(n)} }
 
 func (t *Ticket) marshal() []byte {
-	return message(typeNewSessionTicket, u32(t.Lifetime), u32(t.AgeAdd), vector(1, t.Nonce), vector(2, t.Name), t.Extensions.marshal())
+	return message(typeNewSessionTicket, u32(t.Lifetime), u32(t.AgeAdd), vector(1, t.Nonce),
+		vector(2, t.Name), t.Extensions.marshal())
 }
 
 func parseTicket(raw []byte) (*Ticket, error) {

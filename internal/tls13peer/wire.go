@@ -232,7 +232,8 @@ type serverHello struct {
 
 func parseServerHello(raw []byte) (*serverHello, error) {
 	p := parser{rest: raw[4:]}
-	h := &serverHello{legacyVersion: uint16(p.uint(2)), random: p.bytes(32), sessionID: p.vector(1), cipherSuite: uint16(p.uint(2))}
+	h := &serverHello{legacyVersion: uint16(p.uint(2)), random: p.bytes(32), sessionID: p.vector(1),
+		cipherSuite: uint16(p.uint(2))}
 	p.uint(1)
 	if len(p.rest) > 0 { // TLS 1.2 servers may have no extensions at all
 		h.extensions = p.extensions()

@@ -112,7 +112,8 @@ func (c *Client) Close() error {
 
 func (c *Client) run(k Kind, milliseconds uint64, limit uint) (int, error) {
 	var done C.size_t
-	failure := C.cpeer_client_run(c.c, C.enum_cpeer_kind(k), C.uint64_t(milliseconds), C.size_t(limit), &done)
+	failure := C.cpeer_client_run(c.c, C.enum_cpeer_kind(k), C.uint64_t(milliseconds), C.size_t(limit),
+		&done)
 	if failure != nil {
 		return 0, errors.New("libcoap: " + C.GoString(failure))
 	}

@@ -79,8 +79,9 @@ static void put_large(coap_resource_t *resource, coap_session_t *session, const 
 	coap_pdu_set_code(response, same ? COAP_RESPONSE_CODE_CHANGED : COAP_RESPONSE_CODE_BAD_REQUEST);
 }
 
-static int add_resource(cpeer_server *s, const char *path, coap_request_t method, coap_method_handler_t handler,
-			coap_request_t method2, coap_method_handler_t handler2)
+static int add_resource(cpeer_server *s, const char *path, coap_request_t method,
+			coap_method_handler_t handler, coap_request_t method2,
+			coap_method_handler_t handler2)
 {
 	coap_resource_t *r = coap_resource_init(coap_make_str_const(path), 0);
 
@@ -191,12 +192,14 @@ static void request(cpeer_client *c, struct slot *slot)
 
 	if (c->stopping || c->started == c->most)
 		return;
-	pdu = coap_new_pdu(COAP_MESSAGE_CON, c->kind == CPEER_PUT ? COAP_REQUEST_CODE_PUT : COAP_REQUEST_CODE_GET,
+	pdu = coap_new_pdu(COAP_MESSAGE_CON,
+			   c->kind == CPEER_PUT ? COAP_REQUEST_CODE_PUT : COAP_REQUEST_CODE_GET,
 			   slot->session);
 	if (pdu == NULL || !coap_add_token(pdu, sizeof(token), (const uint8_t *)&token) ||
 	    !coap_add_option(pdu, COAP_OPTION_URI_PATH, strlen(path), (const uint8_t *)path) ||
 	    (c->kind == CPEER_PUT &&
-	     !coap_add_data_large_request(slot->session, pdu, c->bodies.large_size, c->bodies.large, NULL, NULL))) {
+	     !coap_add_data_large_request(slot->session, pdu, c->bodies.large_size, c->bodies.large,
+					  NULL, NULL))) {
 		fail(c, "a request could not be made");
 		return;
 	}
@@ -219,12 +222,12 @@ static int right(const cpeer_client *c, const coap_pdu_t *received)
 		body_size = c->bodies.large_size;
 	}
 	return coap_pdu_get_code(received) == COAP_RESPONSE_CODE_CONTENT &&
-	       coap_get_data_large(received, &size, &data, &offset, &total) && offset == 0 && size == body_size &&
-	       memcmp(data, body, size) == 0;
+	       coap_get_data_large(received, &size, &data, &offset, &total) && offset == 0 &&
+	       size == body_size && memcmp(data, body, size) == 0;
 }
 
-static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent, const coap_pdu_t *received,
-				   const coap_mid_t mid)
+static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent,
+				   const coap_pdu_t *received, const coap_mid_t mid)
 {
 	cpeer_client *c = coap_get_app_data(coap_session_get_context(session));
 	coap_bin_const_t t = coap_pdu_get_token(received);
@@ -255,8 +258,8 @@ static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *se
 	return COAP_RESPONSE_OK;
 }
 
-static void on_nack(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,
-		    const coap_mid_t mid)
+static void on_nack(coap_session_t *session, const coap_pdu_t *sent,
+		    const coap_nack_reason_t reason, const coap_mid_t mid)
 {
 	static const char *const failures[] = {
 		[COAP_NACK_TOO_MANY_RETRIES] = "nobody acknowledges a request",
@@ -269,7 +272,8 @@ static void on_nack(coap_session_t *session, const coap_pdu_t *sent, const coap_
 	fail(coap_get_app_data(coap_session_get_context(session)), failures[reason]);
 }
 
-cpeer_client *cpeer_client_new(coap_proto_t proto, int port, int in_flight, const struct cpeer_bodies *bodies)
+cpeer_client *cpeer_client_new(coap_proto_t proto, int port, int in_flight,
+			       const struct cpeer_bodies *bodies)
 {
 	cpeer_client *c = calloc(1, sizeof(*c));
 
@@ -333,7 +337,8 @@ static void renew_sessions(cpeer_client *c)
 	}
 }
 
-const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t milliseconds, size_t limit, size_t *done)
+const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t milliseconds,
+			     size_t limit, size_t *done)
 {
 	coap_tick_t start, now, news;
 	size_t seen = 0;
@@ -341,7 +346,9 @@ const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t mil
 
 	c->kind = kind;
 	c->limit = limit;
-	c->most = limit > 0 ? limit : kind == CPEER_GET || kind == CPEER_PUT ? CPEER_MAX_LARGE : CPEER_MAX_REQUESTS;
+	c->most = limit > 0				   ? limit
+		  : kind == CPEER_GET || kind == CPEER_PUT ? CPEER_MAX_LARGE
+							   : CPEER_MAX_REQUESTS;
 	c->started = c->done = 0;
 	c->waiting = c->stopping = 0;
 	c->failure = NULL;

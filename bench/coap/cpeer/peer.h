@@ -32,12 +32,14 @@ cpeer_server *cpeer_server_new(coap_proto_t proto, const struct cpeer_bodies *bo
 void cpeer_server_run(cpeer_server *s);
 
 /* A client with so many requests in flight. Returns NULL on failure. */
-cpeer_client *cpeer_client_new(coap_proto_t proto, int port, int in_flight, const struct cpeer_bodies *bodies);
+cpeer_client *cpeer_client_new(coap_proto_t proto, int port, int in_flight,
+			       const struct cpeer_bodies *bodies);
 
 /* Makes requests in a new session until the time or the session's message IDs are
- * over, or limit is reached, and waits for the last of them. Where limit is not 0, CPEER_CONNECT keeps its sessions. Returns
- * NULL, or what failed. */
-const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t milliseconds, size_t limit, size_t *done);
+ * over, or limit is reached, and waits for the last of them. Where limit is not 0, CPEER_CONNECT
+ * keeps its sessions. Returns NULL, or what failed. */
+const char *cpeer_client_run(cpeer_client *c, enum cpeer_kind kind, uint64_t milliseconds,
+			     size_t limit, size_t *done);
 
 /* Frees a client that keeps no sessions. */
 void cpeer_client_free(cpeer_client *c);

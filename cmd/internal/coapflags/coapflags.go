@@ -134,11 +134,13 @@ func (s *Set) Number(to *int, name, short, usage string, least, most int) {
 
 // BlockMode defines -L.
 func (s *Set) BlockMode() {
-	s.FuncP("block-mode", "L", "sum of libcoap's `flags` for block-wise transfers; ignored, except that 1 must be among them", func(v string) error {
-		n, err := strconv.ParseUint(v, 0, 32)
-		if err != nil || n&1 == 0 {
-			return errors.New("not a number that includes 1")
-		}
-		return nil
-	})
+	s.FuncP("block-mode", "L",
+		"sum of libcoap's `flags` for block-wise transfers; ignored, except that 1 must be among them",
+		func(v string) error {
+			n, err := strconv.ParseUint(v, 0, 32)
+			if err != nil || n&1 == 0 {
+				return errors.New("not a number that includes 1")
+			}
+			return nil
+		})
 }

@@ -28,18 +28,23 @@ type Credentials struct {
 
 // AddFlags defines the flags.
 func (c *Credentials) AddFlags(s *Set) {
-	s.StringVarP(&c.Cert, "cert", "c", "", "PEM `file` with a certificate, and its key if -j is not given")
+	s.StringVarP(&c.Cert, "cert", "c", "",
+		"PEM `file` with a certificate, and its key if -j is not given")
 	s.StringVarP(&c.Key, "key-file", "j", "", "PEM `file` with the private key of -c")
-	s.StringVarP(&c.CA, "ca", "C", "", "PEM `file` with the authorities that the peer's certificate must come from")
-	s.StringVarP(&c.Roots, "trust", "R", "", "PEM `file`, or directory of such files, with further authorities")
-	s.StringVarP(&c.RawKey, "raw-key", "M", "", "PEM `file` with a private key, to present as a raw public key")
+	s.StringVarP(&c.CA, "ca", "C", "",
+		"PEM `file` with the authorities that the peer's certificate must come from")
+	s.StringVarP(&c.Roots, "trust", "R", "",
+		"PEM `file`, or directory of such files, with further authorities")
+	s.StringVarP(&c.RawKey, "raw-key", "M", "",
+		"PEM `file` with a private key, to present as a raw public key")
 	s.BoolVarP(&c.NoVerify, "no-verify", "n", false, "do not check the peer's certificate")
 	s.StringVarP(&c.pin, "pin", "J", "", "PKCS #11 `pin`: not supported")
 }
 
 // Check checks the flags without reading any file.
 func (c *Credentials) Check(s *Set) error {
-	for name, file := range map[string]string{"c": c.Cert, "j": c.Key, "M": c.RawKey, "C": c.CA, "R": c.Roots} {
+	for name, file := range map[string]string{"c": c.Cert, "j": c.Key, "M": c.RawKey, "C": c.CA,
+		"R": c.Roots} {
 		if len(file) >= 7 && strings.EqualFold(file[:7], "pkcs11:") {
 			return flags.Bad(name, file, "PKCS #11 is not supported")
 		}

@@ -21,7 +21,8 @@ func New(name string) *flag.FlagSet {
 // Parse parses the flags of a set from New. Where the help or the version is asked for, it prints
 // that and returns flag.ErrHelp. libraries are those that the command uses beside GnuTLS, with
 // their versions.
-func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer, libraries ...string) error {
+func Parse(fs *flag.FlagSet, args []string, usage string, stdout io.Writer,
+	libraries ...string) error {
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -20,7 +20,8 @@ func IsTerminal(w io.Writer) bool {
 
 // NewBar returns a bar for a terminal. What does not fit is left out: the
 // numbers and times first.
-func NewBar(terminal io.Writer, total int64, description string, more ...progressbar.Option) *progressbar.ProgressBar {
+func NewBar(terminal io.Writer, total int64, description string,
+	more ...progressbar.Option) *progressbar.ProgressBar {
 	options := []progressbar.Option{
 		progressbar.OptionSetWriter(terminal),
 		progressbar.OptionSetDescription(description),

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// silent listens on a network, udp or tcp, and never answers. waits is closed when a client has come.
+// silent listens on a network, udp or tcp, and never answers. waits is closed when a client has
+// come.
 func silent(t testing.TB, network string) (addr string, waits <-chan struct{}) {
 	t.Helper()
 	came := make(chan struct{})
@@ -62,7 +63,8 @@ func Interrupted(t *testing.T, network string, program func(addr string) *exec.C
 }
 
 // Version checks what a program prints as its version.
-func Version(t *testing.T, name string, program func(args ...string) *exec.Cmd, libraries ...string) {
+func Version(t *testing.T, name string, program func(args ...string) *exec.Cmd,
+	libraries ...string) {
 	t.Helper()
 	out, err := program("--version").Output()
 	require.NoError(t, err)

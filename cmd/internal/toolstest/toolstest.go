@@ -117,7 +117,8 @@ func script(t testing.TB, scheme string) []string {
 		switch {
 		case newFlags.MatchString(line):
 			return true
-		case strings.Contains(line, "-f FILE"): // over TCP it stops behind the first block, and it needs a size
+		// over TCP it stops behind the first block, and it needs a size
+		case strings.Contains(line, "-f FILE"):
 			return strings.HasSuffix(scheme, "+tcp") || !strings.Contains(line, "-b")
 		case strings.HasPrefix(line, "-O 35"): // the server takes what is for a proxy as its own
 			return true
@@ -149,7 +150,8 @@ func Run(t testing.TB, o Options) []string {
 		}
 		stdout, stderr, _ := Output(t, o.Client(args...))
 		stdout = withoutTimes(withoutYears(stdout))
-		if strings.HasPrefix(line, "-s 1 -b") { // from 4.3.4 on, coap-client prints the response to the end as well
+		// from 4.3.4 on, coap-client prints the response to the end as well
+		if strings.HasPrefix(line, "-s 1 -b") {
 			stdout = strings.Replace(stdout, body+body, body, 1)
 		}
 		transcript = append(transcript, "$ "+line+"\n"+stdout+"stderr: "+stderr)
@@ -167,7 +169,8 @@ func Output(t testing.TB, cmd *exec.Cmd) (stdout, stderr string, status int) {
 	require.NoError(t, cmd.Start())
 	stop := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 	cmd.Wait()
-	require.True(t, stop(), "%v did not end; it printed %q and %q", cmd.Args, out.String(), err.String())
+	require.True(t, stop(), "%v did not end; it printed %q and %q", cmd.Args, out.String(),
+		err.String())
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 

@@ -11,7 +11,8 @@ import (
 
 // content is a part of a body with the ETag "1".
 func content(v Value, part string) Part {
-	return Part{Code: codeContent, Body: []byte(part), Block: v, HasBlock: true, ETag: []byte("1"), HasETag: true}
+	return Part{Code: codeContent, Body: []byte(part), Block: v, HasBlock: true, ETag: []byte("1"),
+		HasETag: true}
 }
 
 // take asserts which block is to be asked for next.
@@ -87,14 +88,23 @@ func TestBlocksThatWereNotAskedFor(t *testing.T) {
 		part   Part
 		text   string
 	}{
-		"not the first":   {nil, content(Value{1, true, 0}, alphabet[:16]), "bad block: offset 16 in place of 0"},
-		"another one":     {first(), content(Value{3, true, 0}, alphabet[:16]), "bad block: offset 48 in place of 16"},
-		"again":           {first(), content(Value{0, true, 0}, alphabet[:16]), "bad block: offset 0 in place of 16"},
-		"larger":          {[]Part{content(Value{0, true, 0}, alphabet[:16]), content(Value{1, true, 0}, alphabet[16:32])}, content(Value{1, true, 1}, alphabet[:32]), "bad block: larger than asked for"},
-		"short":           {first(), content(Value{1, true, 0}, "short"), "bad block: 5 bytes in a block of 16"},
-		"long":            {first(), content(Value{1, false, 0}, alphabet[:17]), "bad block: 17 bytes in a block of 16"},
-		"without option":  {first(), Part{Code: codeContent, ETag: []byte("1"), HasETag: true}, "bad block: none in the response"},
-		"long, the first": {nil, content(Value{0, false, 0}, alphabet), "bad block: 62 bytes in a block of 16"},
+		"not the first": {nil, content(Value{1, true, 0}, alphabet[:16]),
+			"bad block: offset 16 in place of 0"},
+		"another one": {first(), content(Value{3, true, 0}, alphabet[:16]),
+			"bad block: offset 48 in place of 16"},
+		"again": {first(), content(Value{0, true, 0}, alphabet[:16]),
+			"bad block: offset 0 in place of 16"},
+		"larger": {[]Part{content(Value{0, true, 0}, alphabet[:16]),
+			content(Value{1, true, 0}, alphabet[16:32])}, content(Value{1, true, 1}, alphabet[:32]),
+			"bad block: larger than asked for"},
+		"short": {first(), content(Value{1, true, 0}, "short"),
+			"bad block: 5 bytes in a block of 16"},
+		"long": {first(), content(Value{1, false, 0}, alphabet[:17]),
+			"bad block: 17 bytes in a block of 16"},
+		"without option": {first(), Part{Code: codeContent, ETag: []byte("1"), HasETag: true},
+			"bad block: none in the response"},
+		"long, the first": {nil, content(Value{0, false, 0}, alphabet),
+			"bad block: 62 bytes in a block of 16"},
 	} {
 		d := newDownload()
 		for _, p := range tc.before {
@@ -152,7 +162,8 @@ func TestErrorInPlaceOfTheRest(t *testing.T) {
 
 	d = newDownload()
 	take(t, d, first()[0], Value{1, false, 0})
-	inBlocks := Part{Code: 4<<5 | 4, Body: []byte(alphabet[:16]), Block: Value{0, true, 0}, HasBlock: true}
+	inBlocks := Part{Code: 4<<5 | 4, Body: []byte(alphabet[:16]), Block: Value{0, true, 0},
+		HasBlock: true}
 	take(t, d, inBlocks, Value{1, false, 0})
 	assert.True(t, d.IsFirst())
 	inBlocks.Body, inBlocks.Block = []byte("end"), Value{1, false, 0}
@@ -187,7 +198,8 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 	take(t, d, announced, Value{1, false, 2})
 	assert.EqualValues(t, -1, d.Total())
 
-	d = &Download{most: 100, begun: true, code: codeContent, etag: []byte("1"), hasETag: true, offset: MaxNum << 4}
+	d = &Download{most: 100, begun: true, code: codeContent, etag: []byte("1"), hasETag: true,
+		offset: MaxNum << 4}
 	d.sink = new(bytes.Buffer)
 	_, _, err = d.Add(content(Value{MaxNum, true, 0}, alphabet[:16]))
 	assert.Equal(t, ErrTooLarge, err, "block 2^20 has no number")

@@ -37,7 +37,8 @@ func RequestKey(code uint8, options wire.Options) string {
 	key = append(key, ofRequest, code)
 	for number, value := range options.All() {
 		switch {
-		case number == optionBlock1, number == optionBlock2, number == optionObserve, isNoCacheKey(number):
+		case number == optionBlock1, number == optionBlock2, number == optionObserve,
+			isNoCacheKey(number):
 		default:
 			key = key.Append(number, value)
 		}

@@ -16,7 +16,8 @@ func options(numbers ...uint16) (o wire.Options) {
 }
 
 func TestBlocksAreMentioned(t *testing.T) {
-	for _, o := range []wire.Options{options(23), options(27), options(11, 23, 60), options(11, 23, 27), options(27, 27, 28)} {
+	for _, o := range []wire.Options{options(23), options(27), options(11, 23, 60),
+		options(11, 23, 27), options(27, 27, 28)} {
 		assert.True(t, Mentioned(o), "%x", o)
 	}
 	for _, o := range []wire.Options{nil, options(11), options(22, 24, 26, 28), options(60)} {

@@ -22,7 +22,8 @@ func NewUpload(source *Source, szx uint8, room int) (*Upload, error) {
 	if source.size > int64(MaxNum+1)<<(min(szx, MaxSZX)+4) {
 		return nil, ErrTooLarge
 	}
-	return &Upload{source: source, room: room, szx: szx, size: PartSize(szx, room), total: source.size}, nil
+	return &Upload{source: source, room: room, szx: szx, size: PartSize(szx, room),
+		total: source.size}, nil
 }
 
 // Join has the first message carry all of the body where it has room for that, and otherwise

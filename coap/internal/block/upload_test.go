@@ -45,7 +45,8 @@ func add(t testing.TB, u *Upload, code uint8, got Value, has bool, want Step) {
 const alphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // 62 bytes
 
 func TestUploadGoesOnBehindWhatIsAcknowledged(t *testing.T) {
-	for name, source := range map[string]*Source{"bytes": FromBytes([]byte(alphabet)), "reader": reader(t, alphabet)} {
+	for name, source := range map[string]*Source{"bytes": FromBytes([]byte(alphabet)),
+		"reader": reader(t, alphabet)} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpload(t, source, 1, 100)
 			assert.EqualValues(t, 62, u.Total())
@@ -84,7 +85,8 @@ func TestUploadTakesTheSizeThatTheServerWants(t *testing.T) {
 }
 
 func TestUploadBeginsAgainWhereBlocksAreMissing(t *testing.T) {
-	for name, source := range map[string]*Source{"bytes": FromBytes([]byte(alphabet)), "reader": reader(t, alphabet)} {
+	for name, source := range map[string]*Source{"bytes": FromBytes([]byte(alphabet)),
+		"reader": reader(t, alphabet)} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpload(t, source, 1, 100)
 			for restarts := range maxRestarts + 1 {

@@ -82,7 +82,8 @@ func TestBodiesThatFitABlock(t *testing.T) {
 }
 
 func TestSizesOfBlocks(t *testing.T) {
-	for size, szx := range map[int]uint8{0: 0, 15: 0, 16: 0, 31: 0, 32: 1, 63: 1, 64: 2, 1023: 5, 1024: 6, 1 << 20: 6} {
+	for size, szx := range map[int]uint8{0: 0, 15: 0, 16: 0, 31: 0, 32: 1, 63: 1, 64: 2, 1023: 5,
+		1024: 6, 1 << 20: 6} {
 		assert.Equal(t, szx, SZXOf(size), size)
 	}
 	for _, tc := range []struct {

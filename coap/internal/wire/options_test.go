@@ -30,7 +30,8 @@ func decode(o Options) (options []option) {
 
 func TestOptionsAreEncodedAsTheShimTakesThem(t *testing.T) {
 	o := encode(option{11, "ab"}, option{12, ""}, option{65535, "c"})
-	assert.Equal(t, Options("\x00\x0b\x00\x00\x00\x02ab"+"\x00\x0c\x00\x00\x00\x00"+"\xff\xff\x00\x00\x00\x01c"), o)
+	assert.Equal(t,
+		Options("\x00\x0b\x00\x00\x00\x02ab"+"\x00\x0c\x00\x00\x00\x00"+"\xff\xff\x00\x00\x00\x01c"), o)
 	assert.Equal(t, 3*OptionHeader+3, len(o))
 }
 
@@ -78,7 +79,8 @@ func TestFindReturnsTheFirstOptionWithANumber(t *testing.T) {
 		value  string
 		ok     bool
 	}{
-		{10, "", false}, {11, "a", true}, {12, "", false}, {15, "", true}, {60, "c", true}, {61, "", false},
+		{10, "", false}, {11, "a", true}, {12, "", false}, {15, "", true}, {60, "c", true},
+		{61, "", false},
 	} {
 		value, ok := o.Find(tc.number)
 		assert.Equal(t, tc.ok, ok, tc.number)

@@ -28,7 +28,8 @@ func TestNumbersTakeTheFewestBytes(t *testing.T) {
 func TestNumbersMayHaveLeadingZeros(t *testing.T) {
 	assert.EqualValues(t, 0, ParseUint([]byte{0, 0, 0}))
 	assert.EqualValues(t, 258, ParseUint([]byte{0, 0, 1, 2}))
-	assert.EqualValues(t, 0x0203040506070809, ParseUint([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}), "the last 8 bytes")
+	assert.EqualValues(t, 0x0203040506070809, ParseUint([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}),
+		"the last 8 bytes")
 }
 
 func FuzzUint(f *testing.F) {

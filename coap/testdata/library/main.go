@@ -30,17 +30,20 @@ func count() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	key := []byte("0123456789abcdef")
-	server := coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) { return key, nil }}}
+	server := coap.Config{ServerPSK: coap.ServerPSK{GetKey: func(string, string) ([]byte, error) {
+		return key, nil
+	}}}
 	client := coap.Config{PSK: coap.PSK{Identity: "me", Key: key}}
 	supported := coap.Supports(coap.FeatureSessionResumption)
 	if supported {
 		server.SessionTickets = 1
 		client.ClientSessionCache = gnutls.NewClientSessionCache(0)
 	}
-	s := &coap.Server{Config: &server, Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
-		state, _ := r.Session.TLS()
-		fmt.Fprint(w, state.DidResume)
-	})}
+	s := &coap.Server{Config: &server,
+		Handler: coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+			state, _ := r.Session.TLS()
+			fmt.Fprint(w, state.DidResume)
+		})}
 	defer s.Close()
 	endpoints, err := s.Listen("coaps://127.0.0.1:0", "coaps+tcp://127.0.0.1:0")
 	if err != nil {

@@ -20,7 +20,8 @@ type GnuTLS interface {
 	// VerifyPeer verifies the peer's certificates. client says that this side is a client, whose
 	// server must be called host. It returns the verified chain, or a *gnutls.CertificateError.
 	// warn gets what the operator should know; it may be nil.
-	VerifyPeer(b cgnutls.Borrowed, c Credentials, host string, client bool, warn func(string, ...any)) ([]*x509.Certificate, error)
+	VerifyPeer(b cgnutls.Borrowed, c Credentials, host string, client bool,
+		warn func(string, ...any)) ([]*x509.Certificate, error)
 	// TicketLimits returns how many tickets a server sends unasked and how many at most, from
 	// what its configuration says.
 	TicketLimits(sessionTickets, maxSessionTickets int) (unasked, most int, err error)

@@ -173,7 +173,8 @@ func (c *Context) Wrap(s Session) (id SessionID, isNew bool) {
 //
 //	int coap_cancel_observe(coap_session_t *session, coap_binary_t *token, coap_pdu_type_t message_type);
 func (s Session) CancelObserve(token []byte) bool {
-	return bool(C.cshim_adoption_cancel_observe(s.s, (*C.uint8_t)(unsafe.SliceData(token)), C.size_t(len(token))))
+	return bool(C.cshim_adoption_cancel_observe(s.s, (*C.uint8_t)(unsafe.SliceData(token)),
+		C.size_t(len(token))))
 }
 
 // IsClient reports whether this side has opened the session.

@@ -101,7 +101,8 @@ const (
 	HeardAcknowledgement = Heard(C.CSHIM_HEARD_ACK)
 	HeardReset           = Heard(C.CSHIM_HEARD_RESET)
 	HeardResponse        = Heard(C.CSHIM_HEARD_RESPONSE) // that is confirmable
-	HeardLastBlock       = Heard(C.CSHIM_HEARD_LAST)     // in a confirmable request, where ForgetsBodies
+	// in a confirmable request, where ForgetsBodies
+	HeardLastBlock = Heard(C.CSHIM_HEARD_LAST)
 )
 
 // CountsTimeouts says that this version counts each timeout of a DTLS handshake once.
@@ -139,7 +140,8 @@ func callbacks(p unsafe.Pointer) *Callbacks {
 }
 
 //export goCoapRequest
-func goCoapRequest(p unsafe.Pointer, id C.uint64_t, session *C.coap_session_t, isNew C.bool, multicast C.int, m *C.struct_cshim_message) {
+func goCoapRequest(p unsafe.Pointer, id C.uint64_t, session *C.coap_session_t, isNew C.bool,
+	multicast C.int, m *C.struct_cshim_message) {
 	if isNew {
 		liveSessions.Add(1)
 	}
@@ -163,7 +165,8 @@ func goCoapNack(p unsafe.Pointer, id C.uint64_t, reason C.int, m *C.struct_cshim
 }
 
 //export goCoapHeard
-func goCoapHeard(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, what C.int, mid C.uint16_t) C.bool {
+func goCoapHeard(p unsafe.Pointer, id C.uint64_t, peer *C.struct_cshim_address, what C.int,
+	mid C.uint16_t) C.bool {
 	return C.bool(callbacks(p).Heard(SessionID(id), fromC(*peer), Heard(what), uint16(mid)))
 }
 
@@ -209,7 +212,8 @@ func goCoapAccepted(p, tls unsafe.Pointer) C.int {
 }
 
 //export goCoapPSK
-func goCoapPSK(p, tls unsafe.Pointer, identity *C.uint8_t, size C.size_t, out *C.struct_cshim_psk) C.int {
+func goCoapPSK(p, tls unsafe.Pointer, identity *C.uint8_t, size C.size_t,
+	out *C.struct_cshim_psk) C.int {
 	key := callbacks(p).PSK(tlsref.SessionAt(tls), C.GoBytes(unsafe.Pointer(identity), C.int(size)))
 	if key == nil {
 		return 0
@@ -219,8 +223,10 @@ func goCoapPSK(p, tls unsafe.Pointer, identity *C.uint8_t, size C.size_t, out *C
 }
 
 //export goCoapHint
-func goCoapHint(p unsafe.Pointer, id C.uint64_t, hint *C.uint8_t, size C.size_t, out *C.struct_cshim_psk) C.int {
-	identity, key := callbacks(p).Hint(SessionID(id), string(C.GoBytes(unsafe.Pointer(hint), C.int(size))))
+func goCoapHint(p unsafe.Pointer, id C.uint64_t, hint *C.uint8_t, size C.size_t,
+	out *C.struct_cshim_psk) C.int {
+	identity, key := callbacks(p).Hint(SessionID(id),
+		string(C.GoBytes(unsafe.Pointer(hint), C.int(size))))
 	if key == nil {
 		return 0
 	}

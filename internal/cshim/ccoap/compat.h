@@ -112,8 +112,9 @@ int cshim_fix_libcoap2_set_hops(coap_session_t *session, int hops);
 #define CSHIM_DIVIDED 0
 
 #define CSHIM_ON_REQUEST(name, session, request, response) \
-	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, coap_session_t *session, \
-			 coap_pdu_t *request, coap_binary_t *cshim_token, coap_string_t *cshim_query, \
+	static void name(coap_context_t *cshim_ctx, coap_resource_t *cshim_resource, \
+			 coap_session_t *session, coap_pdu_t *request, \
+			 coap_binary_t *cshim_token, coap_string_t *cshim_query, \
 			 coap_pdu_t *response)
 /* Every response is acknowledged before its handler is called. */
 #define CSHIM_REJECTS 0
@@ -190,8 +191,9 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_FORGETS_BODIES (LIBCOAP_VERSION >= 4003005U)
 
 #define CSHIM_ON_REQUEST(name, session, request, response) \
-	static void name(coap_resource_t *cshim_resource, coap_session_t *session, const coap_pdu_t *request, \
-			 const coap_string_t *cshim_query, coap_pdu_t *response)
+	static void name(coap_resource_t *cshim_resource, coap_session_t *session, \
+			 const coap_pdu_t *request, const coap_string_t *cshim_query, \
+			 coap_pdu_t *response)
 #define CSHIM_ON_RESPONSE(name, session, received) \
 	static coap_response_t name(coap_session_t *session, const coap_pdu_t *cshim_sent, \
 				    const coap_pdu_t *received, const coap_mid_t cshim_mid)
@@ -219,8 +221,8 @@ typedef coap_bin_const_t cshim_token;
 #define CSHIM_ACCEPT_RESPONSE return COAP_RESPONSE_OK
 #define CSHIM_REJECT_RESPONSE return COAP_RESPONSE_FAIL
 #define CSHIM_ON_NACK(name, session, sent, reason) \
-	static void name(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason, \
-			 const coap_mid_t cshim_mid)
+	static void name(coap_session_t *session, const coap_pdu_t *sent, \
+			 const coap_nack_reason_t reason, const coap_mid_t cshim_mid)
 #define CSHIM_ON_PING(name, session, received) \
 	static void name(coap_session_t *session, const coap_pdu_t *received, const coap_mid_t cshim_mid)
 #define CSHIM_ON_EVENT(name, session, event) \

@@ -61,7 +61,8 @@ void cshim_context_free(cshim_context *c)
 {
 	coap_context_t *ctx = c->ctx;
 
-	if (c->adoption != NULL) { /* as soon as it is freed, the program may make one of the same address */
+	/* As soon as it is freed, the program may make one with the same address. */
+	if (c->adoption != NULL) {
 		cshim_context_give_back(c);
 		coap_free_context(ctx);
 		return;
@@ -150,6 +151,7 @@ coap_endpoint_t *cshim_endpoint_new(cshim_context *c, const struct cshim_address
 	c->sockets.dtls = false;
 	cshim_fix_sockets_leave(outer);
 	if (endpoint != NULL && c->mtu > COAP_DEFAULT_MTU && proto <= COAP_PROTO_DTLS)
-		coap_endpoint_set_default_mtu(endpoint, c->mtu); /* else the first message would have to be as small */
+		/* otherwise the first message would have to be as small */
+		coap_endpoint_set_default_mtu(endpoint, c->mtu);
 	return endpoint;
 }

@@ -81,7 +81,8 @@ func (c *Context) SetMaxMessage(bytes uint32) {
 //
 //	int coap_context_get_coap_fd(const coap_context_t *context);
 func (c *Context) FD() (int, error) {
-	fd, _, err := syscall.Syscall(syscall.SYS_FCNTL, uintptr(C.coap_context_get_coap_fd(c.c.ctx)), syscall.F_DUPFD_CLOEXEC, 0)
+	fd, _, err := syscall.Syscall(syscall.SYS_FCNTL, uintptr(C.coap_context_get_coap_fd(c.c.ctx)),
+		syscall.F_DUPFD_CLOEXEC, 0)
 	if err != 0 {
 		return 0, err
 	}

@@ -41,7 +41,8 @@ static ssize_t take(struct cshim_datagrams *d, struct msghdr *message)
 
 	message->msg_flags = r->flags;
 	message->msg_namelen = copy(message->msg_name, message->msg_namelen, &r->name, r->name_size);
-	message->msg_controllen = copy(message->msg_control, message->msg_controllen, r->control, r->control_size);
+	message->msg_controllen =
+		copy(message->msg_control, message->msg_controllen, r->control, r->control_size);
 	return copy(message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, r->bytes, r->size);
 }
 

@@ -25,7 +25,9 @@ static ssize_t flush(void)
 	size_t size = flight.size;
 
 	flight.size = 0;
-	return size == 0 ? 0 : __atomic_load_n(&push_datagram, __ATOMIC_RELAXED)(flight.transport, flight.bytes, size);
+	return size == 0 ? 0
+			 : __atomic_load_n(&push_datagram, __ATOMIC_RELAXED)(flight.transport,
+									     flight.bytes, size);
 }
 
 static size_t room(const coap_session_t *session)

@@ -8,9 +8,9 @@
 #include "compat.h"
 
 /* GnuTLS sends each message of a DTLS handshake in a datagram of its own, and a flight gets
- * through when all of them do: of five at a loss of 30 % one in six. What GnuTLS writes in a call of
- * gnutls_handshake, or of gnutls_record_recv, which sends the last flight again, goes out
- * when the call is over, in as few datagrams as it fits into (RFC 6347, section 4.1.1). */
+ * through when all of them do: of five at a loss of 30 % one in six. What GnuTLS writes in a call
+ * of gnutls_handshake, or of gnutls_record_recv, which sends the last flight again, goes out when
+ * the call is over, in as few datagrams as it fits into (RFC 6347, section 4.1.1). */
 
 /* So many records may come in one datagram. Where a peer sends its flight again, GnuTLS takes or
  * drops one a call and says that it is to be called again, which libcoap does at the next

@@ -165,8 +165,10 @@ bool cshim_ext_tls_supported(void)
 
 bool cshim_ext_tls_sets_up(void)
 {
-	return CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) && CSHIM_WORKS(gnutls_credentials_set) &&
-	       CSHIM_WORKS(gnutls_handshake_set_post_client_hello_function) && CSHIM_WORKS(gnutls_server_name_get);
+	return CSHIM_WORKS(gnutls_init) && CSHIM_WORKS(gnutls_priority_set) &&
+	       CSHIM_WORKS(gnutls_credentials_set) &&
+	       CSHIM_WORKS(gnutls_handshake_set_post_client_hello_function) &&
+	       CSHIM_WORKS(gnutls_server_name_get);
 }
 
 #endif

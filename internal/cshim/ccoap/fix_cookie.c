@@ -55,7 +55,8 @@ static const struct cmsghdr *find_info(const struct msghdr *message, unsigned *i
 	struct cmsghdr *info;
 
 	*interface = 0;
-	for (info = CMSG_FIRSTHDR(message); info != NULL; info = CMSG_NXTHDR((struct msghdr *)message, info)) {
+	for (info = CMSG_FIRSTHDR(message); info != NULL;
+	     info = CMSG_NXTHDR((struct msghdr *)message, info)) {
 		if (info->cmsg_level == IPPROTO_IP && info->cmsg_type == IP_PKTINFO) {
 			*interface = ((struct in_pktinfo *)CMSG_DATA(info))->ipi_ifindex;
 			return info;
@@ -158,13 +159,15 @@ bool cshim_fix_cookie_admits(cshim_context *c, int fd, const struct msghdr *mess
 	const uint8_t handshake = 22, client_hello = 1;
 
 	cookie->admitted = NULL;
-	if (size <= RECORD || bytes[0] != handshake || bytes[3] != 0 || bytes[4] != 0 || bytes[RECORD] != client_hello)
+	if (size <= RECORD || bytes[0] != handshake || bytes[3] != 0 || bytes[4] != 0 ||
+	    bytes[RECORD] != client_hello)
 		return true;
 	if (!cshim_fix_cookie_works())
 		return true;
 	if (size < SMALLEST || message->msg_namelen > sizeof(struct sockaddr_storage))
 		return false;
-	if (bytes[RECORD + 6] != 0 || bytes[RECORD + 7] != 0 || bytes[RECORD + 8] != 0) /* a later part of it */
+	if (bytes[RECORD + 6] != 0 || bytes[RECORD + 7] != 0 ||
+	    bytes[RECORD + 8] != 0) /* a later part of it */
 		return is_known(cookie, message);
 	make_key(cookie);
 	if (!is_good(cookie, message, bytes, size)) {
@@ -186,7 +189,8 @@ int cshim_fix_cookie_verify(struct cshim_cookie_key *key, void *client, size_t c
 	if (c == NULL || c->cookie.admitted == NULL)
 		return verify(key, client, client_size, message, size, state);
 	ours = (struct cshim_cookie_key){ c->cookie.keys[c->cookie.key], CSHIM_COOKIE_KEY };
-	return verify(&ours, (void *)&c->cookie.admitted->from, c->cookie.admitted->from_size, message, size, state);
+	return verify(&ours, (void *)&c->cookie.admitted->from, c->cookie.admitted->from_size,
+		      message, size, state);
 }
 
 static bool began_with(void *tls, const uint8_t *random)
@@ -206,10 +210,12 @@ static void settle(cshim_context *c, const struct cshim_hello *hello)
 	void *tls;
 
 	coap_address_init(&from);
-	memcpy(&from.addr, &hello->from, hello->from_size < sizeof(from.addr) ? hello->from_size : sizeof(from.addr));
+	memcpy(&from.addr, &hello->from,
+	       hello->from_size < sizeof(from.addr) ? hello->from_size : sizeof(from.addr));
 	from.size = hello->from_size;
 	session = coap_session_get_by_peer(c->ctx, &from, hello->interface);
-	if (session == NULL || cshim_session_is_client(session) || coap_session_get_proto(session) != COAP_PROTO_DTLS)
+	if (session == NULL || cshim_session_is_client(session) ||
+	    coap_session_get_proto(session) != COAP_PROTO_DTLS)
 		return;
 	tls = cshim_session_tls(session);
 	if (tls == NULL || began_with(tls, hello->random))

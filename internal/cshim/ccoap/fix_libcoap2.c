@@ -138,7 +138,9 @@ int cshim_fix_libcoap2_bye(void *tls, int how)
 
 void *cshim_session_tls(const coap_session_t *session)
 {
-	return session->tls == NULL ? NULL : *(void **)session->tls; /* the first field of coap_gnutls_env_t */
+	return session->tls == NULL
+		       ? NULL
+		       : *(void **)session->tls; /* the first field of coap_gnutls_env_t */
 }
 
 /* Moves a text to a file, which has no name, and puts the file's path in its place. */

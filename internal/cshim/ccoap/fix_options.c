@@ -12,10 +12,11 @@ typedef int parse_function(coap_proto_t proto, const uint8_t *data, size_t lengt
 static const struct {
 	uint16_t number, min, max;
 } lengths[] = {
-	{ 1, 0, 8 },   { 3, 1, 255 },  { 4, 1, 8 },   { 5, 0, 0 },   { 6, 0, 3 },    { 7, 0, 2 },    { 8, 0, 255 },
-	{ 9, 0, 255 }, { 11, 0, 255 }, { 12, 0, 2 },  { 14, 0, 4 },  { 15, 1, 255 }, { 16, 1, 1 },   { 17, 0, 2 },
-	{ 19, 0, 3 },  { 20, 0, 255 }, { 23, 0, 3 },  { 27, 0, 3 },  { 28, 0, 4 },   { 31, 0, 3 },   { 35, 1, 1034 },
-	{ 39, 1, 255 }, { 60, 0, 4 },  { 252, 1, 40 }, { 258, 0, 1 }, { 292, 0, 8 },
+	{1, 0, 8},   {3, 1, 255}, {4, 1, 8},	 {5, 0, 0},    {6, 0, 3},  {7, 0, 2},
+	{8, 0, 255}, {9, 0, 255}, {11, 0, 255},	 {12, 0, 2},   {14, 0, 4}, {15, 1, 255},
+	{16, 1, 1},  {17, 0, 2},  {19, 0, 3},	 {20, 0, 255}, {23, 0, 3}, {27, 0, 3},
+	{28, 0, 4},  {31, 0, 3},  {35, 1, 1034}, {39, 1, 255}, {60, 0, 4}, {252, 1, 40},
+	{258, 0, 1}, {292, 0, 8},
 };
 
 static unsigned max_number = UINT16_MAX;
@@ -109,7 +110,8 @@ static size_t mend(struct cshim_odd_options *odd, const uint8_t *data, size_t le
 	uint8_t *out = mended + head;
 	bool left = false;
 
-	if (length <= head || data[0] >> 6 != 1 || head > HEADER + MAX_TOKEN || data[1] == 0 || data[1] >> 5 == 7)
+	if (length <= head || data[0] >> 6 != 1 || head > HEADER + MAX_TOKEN || data[1] == 0 ||
+	    data[1] >> 5 == 7)
 		return 0;
 	memcpy(mended, data, head);
 	while (next(&p, end, &option)) {
@@ -157,7 +159,8 @@ bool cshim_fix_options_works(void)
 
 void cshim_fix_options_probe(void)
 {
-	static const uint8_t request[] = { 0x40, COAP_REQUEST_GET, 0, 0, 0xe0, 0xfe, 0xf2 }; /* with option 65535 */
+	static const uint8_t request[] = {0x40, COAP_REQUEST_GET, 0, 0, 0xe0, 0xfe,
+					  0xf2}; /* with option 65535 */
 	parse_function *parse = CSHIM_NEXT(parse_function, coap_pdu_parse);
 	coap_pdu_t *pdu = parse != NULL ? coap_pdu_init(COAP_MESSAGE_CON, 0, 0, sizeof(request)) : NULL;
 
@@ -180,8 +183,8 @@ bool cshim_fix_options_last_block(const uint8_t *data, size_t length)
 	unsigned block = 0;
 	size_t i;
 
-	if (length < HEADER || data[0] >> 4 != (4 | COAP_MESSAGE_CON) || data[1] == 0 || data[1] >> 5 != 0 ||
-	    length - HEADER < (data[0] & 15U))
+	if (length < HEADER || data[0] >> 4 != (4 | COAP_MESSAGE_CON) || data[1] == 0 ||
+	    data[1] >> 5 != 0 || length - HEADER < (data[0] & 15U))
 		return false;
 	for (p = data + HEADER + (data[0] & 15); next(&p, end, &option) && option.number <= BLOCK1;) {
 		if (option.number != BLOCK1)

@@ -12,8 +12,8 @@ func MaxOption() uint16 {
 	return uint16(C.cshim_fix_options_max())
 }
 
-// LeavesOddOptions reports whether options of wrong lengths, and above MaxOption, are left out of datagrams, see
-// Message.OddOption. It may be called from any goroutine.
+// LeavesOddOptions reports whether options of wrong lengths, and above MaxOption, are left out of
+// datagrams, see Message.OddOption. It may be called from any goroutine.
 var LeavesOddOptions = sync.OnceValue(func() bool {
 	interpose()
 	return bool(C.cshim_fix_options_works())

@@ -85,12 +85,14 @@ enum cshim_socket_kind cshim_fix_socket_kind(int fd)
 
 int cshim_fix_sockets_socket(int domain, int type, int protocol)
 {
-	enum cshim_socket_kind kind = (type & SOCK_STREAM) != 0 ? CSHIM_SOCKET_STREAM : CSHIM_SOCKET_DATAGRAM;
+	enum cshim_socket_kind kind =
+		(type & SOCK_STREAM) != 0 ? CSHIM_SOCKET_STREAM : CSHIM_SOCKET_DATAGRAM;
 	typedef int function(int domain, int type, int protocol);
+	int flags = current == NULL ? 0 : SOCK_CLOEXEC;
 
 	if (current != NULL && current->dtls)
 		kind = CSHIM_SOCKET_DTLS_ENDPOINT;
-	return note(CSHIM_NEXT(function, socket)(domain, current == NULL ? type : type | SOCK_CLOEXEC, protocol), kind);
+	return note(CSHIM_NEXT(function, socket)(domain, type | flags, protocol), kind);
 }
 
 /* A server that starts again must have the port of connections that have just ended, and

@@ -22,11 +22,12 @@ const (
 // Requests or Answers is not read from for a while; other limits end it. Those that are 0
 // bound nothing. In contexts of a C program they have no meaning.
 type StreamLimits struct {
-	Requests   int           // of a connection that are handled at once
-	Answers    int           // bytes that the answers to them have, as far as that can be told before
-	Waiting    int           // bytes that wait to be taken by the peer, of a connection
-	AllWaiting int           // and of all of a context: the one with most of them is ended
-	Greeting   int           // connections whose peer has not sent its capabilities: the oldest is ended
+	Requests   int // of a connection that are handled at once
+	Answers    int // bytes that the answers to them have, as far as that can be told before
+	Waiting    int // bytes that wait to be taken by the peer, of a connection
+	AllWaiting int // and of all of a context: the one with most of them is ended
+	// connections whose peer has not sent its capabilities: the oldest is ended
+	Greeting   int
 	GreetingIn time.Duration // in which they must come
 	TakesIn    time.Duration // in which something that waits must be taken
 }

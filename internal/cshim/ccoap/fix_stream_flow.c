@@ -9,7 +9,8 @@ bool cshim_fix_stream_holds(const struct cshim_streams *streams, const struct cs
 {
 	if (!s->accepted || !s->wire.greeted || s->over || streams->foreign)
 		return false;
-	return s->stuck || (streams->limits.requests > 0 && s->handled >= s->window) || (s->eof && s->handled > 0);
+	return s->stuck || (streams->limits.requests > 0 && s->handled >= s->window) ||
+	       (s->eof && s->handled > 0);
 }
 
 typedef int control_function(int epfd, int op, int fd, struct epoll_event *event);

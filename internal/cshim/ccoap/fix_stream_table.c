@@ -63,7 +63,8 @@ struct cshim_stream *cshim_fix_streams_of(struct cshim_streams *streams,
 
 	if (streams->n == 0)
 		return NULL;
-	for (s = *session_bucket(streams, session); s != NULL && s->session != session; s = s->next_session)
+	for (s = *session_bucket(streams, session); s != NULL && s->session != session;
+	     s = s->next_session)
 		;
 	return s;
 }

@@ -21,7 +21,8 @@ enum cshim_wire_fault {
 	CSHIM_WIRE_NO_CSM,   /* the first message is none */
 	CSHIM_WIRE_TOKEN,    /* of more than 8 bytes */
 	CSHIM_WIRE_LARGE,    /* a message of more bytes than we take */
-	CSHIM_WIRE_CRITICAL, /* an option of a signalling message that we do not know, or one that libcoap drops messages for */
+	CSHIM_WIRE_CRITICAL, /* an option of a signalling message that we do not know, or one that
+				libcoap drops messages for */
 	CSHIM_WIRE_MANY,     /* too many options, or bytes of them */
 };
 
@@ -36,7 +37,13 @@ struct cshim_wire {
 	uint32_t option; /* the one that is at fault */
 
 	/* Where we are in a message. */
-	enum { CSHIM_WIRE_HEADER, CSHIM_WIRE_OPTION, CSHIM_WIRE_EXTENDED, CSHIM_WIRE_VALUE, CSHIM_WIRE_REST } phase;
+	enum {
+		CSHIM_WIRE_HEADER,
+		CSHIM_WIRE_OPTION,
+		CSHIM_WIRE_EXTENDED,
+		CSHIM_WIRE_VALUE,
+		CSHIM_WIRE_REST
+	} phase;
 	uint64_t remaining; /* bytes that the message has yet */
 	uint8_t code;
 	uint8_t token; /* bytes that it has yet */

@@ -19,7 +19,8 @@ func message(n int) (m []byte, header int) {
 	case n < 65805:
 		m = []byte{14<<4 | token, byte((n - 269) >> 8), byte(n - 269), 1}
 	default:
-		m = []byte{15<<4 | token, byte((n - 65805) >> 24), byte((n - 65805) >> 16), byte((n - 65805) >> 8), byte(n - 65805), 1}
+		m = []byte{15<<4 | token, byte((n - 65805) >> 24), byte((n - 65805) >> 16),
+			byte((n - 65805) >> 8), byte(n - 65805), 1}
 	}
 	header = len(m)
 	m = append(m, make([]byte, 2+n)...)

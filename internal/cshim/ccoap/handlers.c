@@ -38,7 +38,8 @@ static void handle_request(coap_session_t *session, const coap_pdu_t *request, c
 		id = number(c, session);
 	cshim_fix_streams_belongs(&c->streams, session);
 	cshim_fix_stream_handling(&c->streams, session);
-	goCoapRequest(c->handle, id, session, is_new, coap_is_mcast(coap_session_get_addr_local(session)), &m);
+	goCoapRequest(c->handle, id, session, is_new,
+		      coap_is_mcast(coap_session_get_addr_local(session)), &m);
 }
 
 CSHIM_ON_RESPONSE(on_response, session, received)
@@ -111,8 +112,8 @@ CSHIM_ON_EVENT(on_event, session, event)
 
 	if (id == 0 && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT)
 		id = c->new_client;
-	if (event == COAP_EVENT_TCP_CONNECTED && coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT &&
-	    c->adoption == NULL) {
+	if (event == COAP_EVENT_TCP_CONNECTED &&
+	    coap_session_get_type(session) == COAP_SESSION_TYPE_CLIENT && c->adoption == NULL) {
 		c->tls.connected = id;
 		CSHIM_CONNECTED(session);
 		cshim_session_connected(c, session);
@@ -131,7 +132,8 @@ CSHIM_ON_EVENT(on_event, session, event)
 	    coap_session_get_proto(session) == COAP_PROTO_TLS)
 		goCoapSecured(c->handle, cshim_session_tls(session));
 	if (id == 0 && event == COAP_EVENT_SESSION_CONNECTED && c->adoption == NULL &&
-	    coap_session_get_type(session) == COAP_SESSION_TYPE_SERVER && coap_session_get_proto(session) >= COAP_PROTO_TCP) {
+	    coap_session_get_type(session) == COAP_SESSION_TYPE_SERVER &&
+	    coap_session_get_proto(session) >= COAP_PROTO_TCP) {
 		id = number(c, session);
 		cshim_fix_streams_belongs(&c->streams, session);
 		goCoapSession(c->handle, id, session);

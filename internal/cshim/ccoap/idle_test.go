@@ -17,7 +17,8 @@ import (
 // A datagram that is no request makes a session too.
 func TestSessionsThatNobodyRefersToAreBounded(t *testing.T) {
 	const most, all = 50, 2000
-	const made, gone = ccoap.Event(0x4001), ccoap.Event(0x4002) // COAP_EVENT_SERVER_SESSION_NEW and _DEL
+	// COAP_EVENT_SERVER_SESSION_NEW and _DEL
+	const made, gone = ccoap.Event(0x4001), ccoap.Event(0x4002)
 	counts := map[ccoap.Event]int{}
 	c := ccoap.NewContext(&ccoap.Callbacks{
 		Heard: func(ccoap.SessionID, netip.AddrPort, ccoap.Heard, uint16) bool { return false },

@@ -66,7 +66,8 @@ func (c *Context) AddKey(key Key) bool {
 //	coap_session_t *coap_new_client_session_pki(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_pki_t *setup_data);
-func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key, raw bool, credentials tlsref.Credentials) (Session, SessionID, error) {
+func (c *Context) NewSessionPKI(local, server netip.AddrPort, proto Protocol, name string, key Key,
+	raw bool, credentials tlsref.Credentials) (Session, SessionID, error) {
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
 	k := key.c()

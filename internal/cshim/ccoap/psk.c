@@ -43,7 +43,8 @@ static const coap_bin_const_t *on_identity(coap_bin_const_t *identity, coap_sess
 	struct cshim_psk *psk = &c->psk;
 
 	wipe(psk);
-	if (!goCoapPSK(c->handle, coap_session_get_tls(session, NULL), (uint8_t *)identity->s, identity->length, psk))
+	if (!goCoapPSK(c->handle, coap_session_get_tls(session, NULL), (uint8_t *)identity->s,
+		       identity->length, psk))
 		return NULL;
 	psk->found = (coap_bin_const_t){ .length = psk->key_size, .s = psk->key };
 	return &psk->found;
@@ -113,7 +114,8 @@ coap_session_t *cshim_session_open_psk(cshim_context *c, const struct cshim_open
 	if (client == NULL)
 		return NULL;
 	setup.client_sni = client->name;
-	setup.psk_info.identity = (coap_bin_const_t){ .length = secret.identity_size, .s = client->identity };
+	setup.psk_info.identity =
+		(coap_bin_const_t){.length = secret.identity_size, .s = client->identity};
 	setup.psk_info.key = (coap_bin_const_t){ .length = secret.key_size, .s = client->key };
 	cshim_address_to(&opening->server, &to);
 	if (bound)
@@ -153,7 +155,8 @@ static size_t on_identity(const coap_session_t *session, const uint8_t *identity
 	struct cshim_psk *psk = &c->psk;
 
 	wipe(psk);
-	if (goCoapPSK(c->handle, cshim_session_tls(session), (uint8_t *)identity, size, psk) && psk->key_size <= max) {
+	if (goCoapPSK(c->handle, cshim_session_tls(session), (uint8_t *)identity, size, psk) &&
+	    psk->key_size <= max) {
 		memcpy(key, psk->key, psk->key_size);
 		return psk->key_size;
 	}

@@ -41,7 +41,8 @@ func (c *Context) SetPSK(hints []string, byName bool) bool {
 //	coap_session_t *coap_new_client_session_psk2(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto,
 //		coap_dtls_cpsk_t *setup_data);
-func (c *Context) NewSessionPSK(local, server netip.AddrPort, proto Protocol, name string, identity, key []byte, byHint bool) (Session, SessionID, error) {
+func (c *Context) NewSessionPSK(local, server netip.AddrPort, proto Protocol, name string, identity,
+	key []byte, byHint bool) (Session, SessionID, error) {
 	n := cString([]byte(name))
 	defer C.free(unsafe.Pointer(n))
 	o := opening(local, server, proto, n)

@@ -22,7 +22,8 @@ type Session struct{ s *C.coap_session_t }
 //
 //	coap_session_t *coap_new_client_session(coap_context_t *context,
 //		const coap_address_t *local_if, const coap_address_t *server, coap_proto_t proto);
-func (c *Context) NewSession(local, server netip.AddrPort, proto Protocol) (Session, SessionID, error) {
+func (c *Context) NewSession(local, server netip.AddrPort, proto Protocol) (Session, SessionID,
+	error) {
 	o := opening(local, server, proto, nil)
 	s, err := C.cshim_session_open(c.c, &o)
 	return newSession(s, err)
@@ -207,7 +208,8 @@ func (s Session) HasBlocks() bool { return bool(C.cshim_session_has_blocks(s.s))
 type Fixed int
 
 func (f Fixed) c() C.coap_fixed_point_t {
-	return C.coap_fixed_point_t{integer_part: C.uint16_t(f / 1000), fractional_part: C.uint16_t(f % 1000)}
+	return C.coap_fixed_point_t{integer_part: C.uint16_t(f / 1000),
+		fractional_part: C.uint16_t(f % 1000)}
 }
 
 // BePatient has the handshake of a session over DTLS go on however many timeouts it has

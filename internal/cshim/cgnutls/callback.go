@@ -171,7 +171,8 @@ func goGnutlsReplayAdd(session unsafe.Pointer) C.int {
 }
 
 //export goGnutlsStorePut
-func goGnutlsStorePut(session, id unsafe.Pointer, idSize C.size_t, data unsafe.Pointer, size C.size_t) C.int {
+func goGnutlsStorePut(session, id unsafe.Pointer, idSize C.size_t, data unsafe.Pointer,
+	size C.size_t) C.int {
 	return with(session, "storing the session", func(cb *Callbacks) error {
 		entry := C.gnutls_datum_t{data: (*C.uchar)(data), size: C.uint(size)}
 		expires := time.Unix(int64(C.gnutls_db_check_entry_expire_time(&entry)), 0)

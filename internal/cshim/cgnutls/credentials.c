@@ -42,8 +42,9 @@ static int sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *u
 
 	(void)key;
 	(void)flags;
-	return goGnutlsSign(cshim_current_handle(), s->handle, algo, gnutls_sign_get_hash_algorithm(algo), 0,
-			    data->data, data->size, signature);
+	return goGnutlsSign(cshim_current_handle(), s->handle, algo,
+			    gnutls_sign_get_hash_algorithm(algo), 0, data->data, data->size,
+			    signature);
 }
 
 static int sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *userdata,
@@ -54,8 +55,9 @@ static int sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algo, void *u
 
 	(void)key;
 	(void)flags;
-	return goGnutlsSign(cshim_current_handle(), s->handle, algo, gnutls_sign_get_hash_algorithm(algo), 1,
-			    hash->data, hash->size, signature);
+	return goGnutlsSign(cshim_current_handle(), s->handle, algo,
+			    gnutls_sign_get_hash_algorithm(algo), 1, hash->data, hash->size,
+			    signature);
 }
 
 static int key_info(gnutls_privkey_t key, unsigned int flags, void *userdata)

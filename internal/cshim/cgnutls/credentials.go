@@ -40,7 +40,9 @@ func NewCertificateCredentials() (*CertificateCredentials, Code) {
 	if code := Code(C.gnutls_certificate_allocate_credentials(&c.c)); code < 0 {
 		return nil, code
 	}
-	C.gnutls_certificate_set_flags(c.c, C.GNUTLS_CERTIFICATE_API_V2|C.GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH|C.GNUTLS_CERTIFICATE_VERIFY_CRLS)
+	C.gnutls_certificate_set_flags(c.c,
+		C.GNUTLS_CERTIFICATE_API_V2|C.GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH|
+			C.GNUTLS_CERTIFICATE_VERIFY_CRLS)
 	liveCredentials.Add(1)
 	if code := Code(C.gnutls_certificate_set_known_dh_params(c.c, dhStrength)); code < 0 {
 		c.Free()
@@ -166,7 +168,8 @@ func (c *CertificateCredentials) AddSigner(chain [][]byte, key crypto.Signer) Co
 	certs := borrowAll(&p, chain)
 	var none C.gnutls_datum_t
 	h := handle.New(&signer{key})
-	code := Code(C.cshim_credentials_key(c.c, &certs[0], C.int(len(certs)), &none, h.Pointer(), C.int(algo), C.int(bits)))
+	code := Code(C.cshim_credentials_key(c.c, &certs[0], C.int(len(certs)), &none, h.Pointer(),
+		C.int(algo), C.int(bits)))
 	if code < 0 {
 		h.Delete()
 		return code
@@ -186,7 +189,8 @@ func (c *CertificateCredentials) StapleOCSP(index int, response []byte) Code {
 	var p runtime.Pinner
 	defer p.Unpin()
 	d := borrow(&p, response)
-	return Code(C.gnutls_certificate_set_ocsp_status_request_mem(c.c, &d, C.uint(index), C.GNUTLS_X509_FMT_DER))
+	return Code(C.gnutls_certificate_set_ocsp_status_request_mem(c.c, &d, C.uint(index),
+		C.GNUTLS_X509_FMT_DER))
 }
 
 // PSKClientCredentials holds a client's external pre-shared key. It may be
@@ -212,7 +216,8 @@ func NewPSKClientCredentials(identity, key []byte) (*PSKClientCredentials, Code)
 	var p runtime.Pinner
 	defer p.Unpin()
 	id, k := borrow(&p, identity), borrow(&p, key)
-	if code := Code(C.gnutls_psk_set_client_credentials2(c.c, &id, &k, C.GNUTLS_PSK_KEY_RAW)); code < 0 {
+	if code := Code(C.gnutls_psk_set_client_credentials2(c.c, &id, &k,
+		C.GNUTLS_PSK_KEY_RAW)); code < 0 {
 		c.Free()
 		return nil, code
 	}

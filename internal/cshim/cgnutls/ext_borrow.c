@@ -37,7 +37,8 @@ static void on_end(gnutls_ext_priv_data_t data)
 {
 	cshim_session *s = data;
 
-	goGnutlsBorrowedEnd(s->handle, gnutls_alert_get(s->tls), (int)gnutls_handshake_get_last_in(s->tls) >= 0);
+	goGnutlsBorrowedEnd(s->handle, gnutls_alert_get(s->tls),
+			    (int)gnutls_handshake_get_last_in(s->tls) >= 0);
 	cshim_session_discard(s);
 }
 
@@ -49,8 +50,9 @@ int cshim_ext_borrow_watch(gnutls_session_t tls, void *handle, bool server, bool
 
 	if (s == NULL)
 		return GNUTLS_E_MEMORY_ERROR;
-	ret = gnutls_session_ext_register(tls, "watched", EXTENSION, GNUTLS_EXT_NONE, receive_nothing, send_nothing,
-					  on_end, NULL, NULL, GNUTLS_EXT_FLAG_HRR);
+	ret = gnutls_session_ext_register(tls, "watched", EXTENSION, GNUTLS_EXT_NONE,
+					  receive_nothing, send_nothing, on_end, NULL, NULL,
+					  GNUTLS_EXT_FLAG_HRR);
 	if (ret < 0) {
 		free(s);
 		return ret;

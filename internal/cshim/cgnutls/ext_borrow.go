@@ -117,7 +117,8 @@ func goGnutlsBorrowedLimit(h unsafe.Pointer, newSession, resumption, resumed, n 
 	if !ok {
 		return C.GNUTLS_E_INTERNAL_ERROR
 	}
-	return C.int(w.LimitTickets(TicketCounts{New: uint8(newSession), Resumed: uint8(resumption)}, resumed != 0, int(n)))
+	return C.int(w.LimitTickets(TicketCounts{New: uint8(newSession), Resumed: uint8(resumption)},
+		resumed != 0, int(n)))
 }
 
 //export goGnutlsBorrowedHello
@@ -217,7 +218,9 @@ func (b Borrowed) TicketRequest() (asked TicketCounts, present bool, expected in
 }
 
 // EnableTicketKeys is as for Session. The session must be watched.
-func (b Borrowed) EnableTicketKeys(keys []TicketKey) Code { return b.watched().EnableTicketKeys(keys) }
+func (b Borrowed) EnableTicketKeys(keys []TicketKey) Code {
+	return b.watched().EnableTicketKeys(keys)
+}
 
 // SendTickets sends n tickets after the handshake of a server over TLS 1.3.
 //
@@ -259,7 +262,8 @@ func (b Borrowed) WithCertificateCredentials(c *CertificateCredentials, f func()
 }
 
 // VerifyPeer is as for Session.
-func (b Borrowed) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
+func (b Borrowed) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link,
+	code Code) {
 	return verifyPeer(b.tls, host, ip, purpose)
 }
 

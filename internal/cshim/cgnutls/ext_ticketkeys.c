@@ -75,7 +75,8 @@ void cshim_ext_tickets_decline(cshim_session *s, bool on)
 	const int another = 25;
 
 	s->declines = on;
-	gnutls_db_set_cache_expiration(s->tls, gnutls_db_get_default_cache_expiration() * (on ? another : 1));
+	gnutls_db_set_cache_expiration(s->tls, gnutls_db_get_default_cache_expiration() *
+						       (on ? another : 1));
 }
 
 /* Whether a ClientHello for TLS 1.3 has a ticket of an earlier version. */
@@ -100,7 +101,8 @@ void cshim_ext_ticket_keys_message(cshim_session *s, unsigned htype, const gnutl
 		cshim_ext_tickets_decline(s, false);
 	if (htype != GNUTLS_HANDSHAKE_CLIENT_HELLO)
 		return;
-	if (s->tls13 && outdated(cshim_hello_extensions((struct cshim_bytes){ msg->data, msg->size }, s->datagram)))
+	if (s->tls13 && outdated(cshim_hello_extensions((struct cshim_bytes){msg->data, msg->size},
+							s->datagram)))
 		cshim_ext_tickets_decline(s, true);
 	if (s->ticket_keys == NULL)
 		return;

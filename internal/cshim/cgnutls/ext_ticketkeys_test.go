@@ -124,12 +124,14 @@ func TestNewTicketsAreUnderTheKeyOfTheOldOne(t *testing.T) {
 func TestTicketsThatCannotBeReadCostAFullHandshake(t *testing.T) {
 	for _, version := range []string{"1.2", "1.3"} {
 		ticket, data := getTicket(t, version, newPairWithKeys(t, version, 1))
-		for name, at := range map[string]int{"name": 0, "IV": 16, "length": 33, "text": 40, "MAC": len(ticket) - 1} {
+		for name, at := range map[string]int{"name": 0, "IV": 16, "length": 33, "text": 40,
+			"MAC": len(ticket) - 1} {
 			t.Run(version+"/"+name, func(t *testing.T) {
 				bad := slices.Clone(ticket)
 				bad[at] ^= 0xff
 				require.Equal(t, 1, bytes.Count(data, ticket))
-				assert.False(t, resumes(t, version, newPairWithKeys(t, version, 2, 1), bytes.Replace(data, ticket, bad, 1)))
+				assert.False(t,
+					resumes(t, version, newPairWithKeys(t, version, 2, 1), bytes.Replace(data, ticket, bad, 1)))
 			})
 		}
 	}
@@ -140,7 +142,8 @@ const recordHeader, messageHeader = 5, 4
 // helloRecord puts the body of a ClientHello into a record.
 func helloRecord(body []byte) []byte {
 	n := len(body)
-	record := []byte{22, 3, 3, byte((n + messageHeader) >> 8), byte(n + messageHeader), 1, 0, byte(n >> 8), byte(n)}
+	record := []byte{22, 3, 3, byte((n + messageHeader) >> 8), byte(n + messageHeader), 1, 0,
+		byte(n >> 8), byte(n)}
 	return append(record, body...)
 }
 

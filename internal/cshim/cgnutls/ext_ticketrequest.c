@@ -47,7 +47,8 @@ static int server_recv(cshim_session *s, const uint8_t *data, size_t size)
 		return 0;
 	if (size != CLIENT_SIZE)
 		return GNUTLS_E_UNEXPECTED_EXTENSIONS_LENGTH;
-	if (retried && (!t->asked.present || t->asked.new_session != data[0] || t->asked.resumption != data[1]))
+	if (retried && (!t->asked.present || t->asked.new_session != data[0] ||
+			t->asked.resumption != data[1]))
 		return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
 	t->asked = (struct cshim_ticket_counts){ true, data[0], data[1] };
 	return 0;
@@ -101,9 +102,10 @@ int cshim_ext_ticket_request_attach(cshim_session *s)
 			 GNUTLS_EXT_FLAG_IGNORE_CLIENT_REQUEST;
 
 	if (!s->server)
-		flags |= GNUTLS_EXT_FLAG_TLS13_SERVER_HELLO | GNUTLS_EXT_FLAG_HRR | GNUTLS_EXT_FLAG_TLS12_SERVER_HELLO;
-	return gnutls_session_ext_register(s->tls, "ticket_request", TICKET_REQUEST, GNUTLS_EXT_TLS, on_recv, on_send,
-					   NULL, NULL, NULL, flags);
+		flags |= GNUTLS_EXT_FLAG_TLS13_SERVER_HELLO | GNUTLS_EXT_FLAG_HRR |
+			 GNUTLS_EXT_FLAG_TLS12_SERVER_HELLO;
+	return gnutls_session_ext_register(s->tls, "ticket_request", TICKET_REQUEST, GNUTLS_EXT_TLS,
+					   on_recv, on_send, NULL, NULL, NULL, flags);
 }
 
 /* Whether a client that sends these extensions could use tickets: without key
@@ -115,7 +117,8 @@ static bool usable(unsigned modes, struct cshim_bytes list)
 	struct cshim_bytes body, offered;
 	bool first_only = gnutls_check_version("3.7.2") == NULL;
 
-	if (!cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) || !cshim_vector(&body, 1, &offered))
+	if (!cshim_find_extension(list, PSK_KEY_EXCHANGE_MODES, &body) ||
+	    !cshim_vector(&body, 1, &offered))
 		return true;
 	for (size_t i = 0; i < offered.n; i++) {
 		unsigned mode = offered.p[i] < 8 ? 1u << offered.p[i] : 0;
@@ -144,7 +147,8 @@ static bool in_certificate_request(struct cshim_bytes b)
 {
 	struct cshim_bytes v, list;
 
-	return cshim_vector(&b, 1, &v) && cshim_vector(&b, 2, &list) && cshim_find_extension(list, TICKET_REQUEST, &v);
+	return cshim_vector(&b, 1, &v) && cshim_vector(&b, 2, &list) &&
+	       cshim_find_extension(list, TICKET_REQUEST, &v);
 }
 
 static bool in_ticket(struct cshim_bytes b)

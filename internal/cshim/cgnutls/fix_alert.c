@@ -4,7 +4,13 @@
 
 #include "fix_alert.h"
 
-enum { HEADER = 5, APPLICATION_DATA = 23, ALERT = 21, NONCE = 12, TEXT = 3 /* level, description, type */ };
+enum {
+	HEADER = 5,
+	APPLICATION_DATA = 23,
+	ALERT = 21,
+	NONCE = 12,
+	TEXT = 3 /* level, description, type */
+};
 
 size_t cshim_fix_alert_suspect(const cshim_session *s, const uint8_t *record)
 {
@@ -34,8 +40,9 @@ static bool decrypt(cshim_session *s, const uint8_t *record, size_t size, const 
 	memcpy(nonce, iv.data, NONCE);
 	for (size_t i = 0; i < 8; i++)
 		nonce[NONCE - 8 + i] ^= sequence[i];
-	ret = gnutls_aead_cipher_decrypt(aead, nonce, NONCE, record, HEADER, gnutls_cipher_get_tag_size(cipher),
-					 record + HEADER, size - HEADER, text, &n);
+	ret = gnutls_aead_cipher_decrypt(aead, nonce, NONCE, record, HEADER,
+					 gnutls_cipher_get_tag_size(cipher), record + HEADER,
+					 size - HEADER, text, &n);
 	gnutls_aead_cipher_deinit(aead);
 	return ret >= 0 && n == TEXT;
 }
@@ -44,8 +51,10 @@ bool cshim_fix_alert_ignore(cshim_session *s, const uint8_t *record, size_t size
 {
 	uint8_t seq[8], text[TEXT];
 
-	if (s->warnings >= CSHIM_MAX_WARNINGS || gnutls_record_get_state(s->tls, 1, NULL, NULL, NULL, seq) < 0 ||
-	    !decrypt(s, record, size, seq, text) || text[2] != ALERT || text[1] != GNUTLS_A_USER_CANCELED)
+	if (s->warnings >= CSHIM_MAX_WARNINGS ||
+	    gnutls_record_get_state(s->tls, 1, NULL, NULL, NULL, seq) < 0 ||
+	    !decrypt(s, record, size, seq, text) || text[2] != ALERT ||
+	    text[1] != GNUTLS_A_USER_CANCELED)
 		return false;
 	s->warnings++;
 	for (size_t i = 8; i-- > 0 && ++seq[i] == 0;)

@@ -198,7 +198,8 @@ static gnutls_digest_algorithm_t only_digest(gnutls_pubkey_t key)
 
 	if (gnutls_x509_spki_init(&spki) < 0)
 		return digest;
-	if (gnutls_pubkey_get_spki(key, spki, 0) < 0 || gnutls_x509_spki_get_rsa_pss_params(spki, &digest, NULL) < 0)
+	if (gnutls_pubkey_get_spki(key, spki, 0) < 0 ||
+	    gnutls_x509_spki_get_rsa_pss_params(spki, &digest, NULL) < 0)
 		digest = GNUTLS_DIG_UNKNOWN;
 	gnutls_x509_spki_deinit(spki);
 	return digest;

@@ -35,8 +35,8 @@ int cshim_fix_hello_message(cshim_session *s, unsigned htype, const gnutls_datum
 		s->suite = cshim_u16(b.p);
 	if (s->early_data && !selects_tls13(b))
 		return GNUTLS_E_EARLY_DATA_REJECTED;
-	if (s->offered_tls13 && id.n > 0 && id.n == s->hello_id_size && memcmp(id.p, s->hello_id, id.n) == 0 &&
-	    !selects_tls13(b))
+	if (s->offered_tls13 && id.n > 0 && id.n == s->hello_id_size &&
+	    memcmp(id.p, s->hello_id, id.n) == 0 && !selects_tls13(b))
 		return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
 	return 0;
 }

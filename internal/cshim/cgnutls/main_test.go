@@ -35,7 +35,8 @@ func newPair(t testing.TB, version string, client, server Options) *pair {
 	t.Helper()
 	creds, code := NewCertificateCredentials()
 	require.GreaterOrEqual(t, code, OK)
-	require.GreaterOrEqual(t, creds.AddKey([][]byte{decodePEM(t, "server.pem")}, decodePEM(t, "server.key")), OK)
+	require.GreaterOrEqual(t,
+		creds.AddKey([][]byte{decodePEM(t, "server.pem")}, decodePEM(t, "server.key")), OK)
 	require.GreaterOrEqual(t, creds.Trust([][]byte{decodePEM(t, "ca.pem")}), OK)
 	priority, _, code := NewPriority("NORMAL:-VERS-ALL:+VERS-TLS"+version, false)
 	require.GreaterOrEqual(t, code, OK)

@@ -36,8 +36,9 @@ struct cshim_bytes cshim_hello_extensions(struct cshim_bytes b, bool datagram)
 	const size_t version_and_random = 34;
 	struct cshim_bytes v, list;
 
-	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) || (datagram && !cshim_vector(&b, 1, &v)) ||
-	    !cshim_vector(&b, 2, &v) || !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
+	if (!cshim_skip(&b, version_and_random) || !cshim_vector(&b, 1, &v) ||
+	    (datagram && !cshim_vector(&b, 1, &v)) || !cshim_vector(&b, 2, &v) ||
+	    !cshim_vector(&b, 1, &v) || !cshim_vector(&b, 2, &list))
 		return (struct cshim_bytes){ 0 };
 	return list;
 }

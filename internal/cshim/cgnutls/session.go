@@ -53,7 +53,8 @@ func NewSession(o Options) (*Session, Code) {
 		flags |= C.GNUTLS_ENABLE_EARLY_DATA
 	}
 	requests := !o.Server || o.Requests
-	code := Code(C.cshim_session_new(&s.s, C.bool(o.Server), flags, C.bool(o.Tickets), C.bool(requests), C.bool(o.KeyLog)))
+	code := Code(C.cshim_session_new(&s.s, C.bool(o.Server), flags, C.bool(o.Tickets),
+		C.bool(requests), C.bool(o.KeyLog)))
 	if code < 0 {
 		return nil, code
 	}
@@ -125,7 +126,8 @@ func (s *Session) SetPSKServerCredentials(c *PSKServerCredentials) Code {
 //		gnutls_server_name_type_t type, const void *name, size_t name_length);
 func (s *Session) SetServerName(name string) Code {
 	b := []byte(name)
-	return Code(C.gnutls_server_name_set(s.tls(), C.GNUTLS_NAME_DNS, unsafe.Pointer(&b[0]), C.size_t(len(b))))
+	return Code(C.gnutls_server_name_set(s.tls(), C.GNUTLS_NAME_DNS, unsafe.Pointer(&b[0]),
+		C.size_t(len(b))))
 }
 
 // SetALPN sets the application protocols, the preferred first. With mandatory

@@ -59,7 +59,8 @@ func (s *signer) sign(algo, hashAlgo int, prehashed bool, data []byte) ([]byte, 
 		}
 		return s.key.Sign(rand.Reader, digest, hash)
 	case C.GNUTLS_SIGN_RSA_PSS_SHA256, C.GNUTLS_SIGN_RSA_PSS_SHA384, C.GNUTLS_SIGN_RSA_PSS_SHA512,
-		C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA384, C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA512:
+		C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA384,
+		C.GNUTLS_SIGN_RSA_PSS_RSAE_SHA512:
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	}
 	if hash == 0 {
@@ -96,13 +97,15 @@ func pkcs1Digest(data []byte) ([]byte, crypto.Hash, error) {
 	}
 	hash, ok := digestHashes[info.Algorithm.Algorithm.String()]
 	if !ok {
-		return nil, 0, fmt.Errorf("hash algorithm %s is not supported with a crypto.Signer", info.Algorithm.Algorithm)
+		return nil, 0, fmt.Errorf("hash algorithm %s is not supported with a crypto.Signer",
+			info.Algorithm.Algorithm)
 	}
 	return info.Digest, hash, nil
 }
 
 //export goGnutlsSign
-func goGnutlsSign(session, key unsafe.Pointer, algo, hash, prehashed C.int, data unsafe.Pointer, size C.size_t, out *C.gnutls_datum_t) C.int {
+func goGnutlsSign(session, key unsafe.Pointer, algo, hash, prehashed C.int, data unsafe.Pointer,
+	size C.size_t, out *C.gnutls_datum_t) C.int {
 	s, ok := handle.Lookup[*signer](key)
 	if !ok {
 		return C.GNUTLS_E_PK_SIGN_FAILED

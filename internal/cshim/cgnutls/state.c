@@ -13,8 +13,9 @@ const char *cshim_cipher_suite(gnutls_session_t tls, unsigned *id)
 	gnutls_protocol_t min;
 	const char *name;
 
-	for (size_t i = 0; (name = gnutls_cipher_suite_info(i, number, &suite_kx, &suite_cipher, &suite_mac,
-							    &min)) != NULL; i++) {
+	for (size_t i = 0; (name = gnutls_cipher_suite_info(i, number, &suite_kx, &suite_cipher,
+							    &suite_mac, &min)) != NULL;
+	     i++) {
 		if (suite_cipher != cipher || suite_mac != mac)
 			continue;
 		if (version == GNUTLS_TLS1_3 ? min != GNUTLS_TLS1_3 : suite_kx != kx || min == GNUTLS_TLS1_3)
@@ -30,7 +31,8 @@ const char *cshim_cipher_suite_name(unsigned id)
 	unsigned char number[2];
 	const char *name;
 
-	for (size_t i = 0; (name = gnutls_cipher_suite_info(i, number, NULL, NULL, NULL, NULL)) != NULL; i++) {
+	for (size_t i = 0;
+	     (name = gnutls_cipher_suite_info(i, number, NULL, NULL, NULL, NULL)) != NULL; i++) {
 		if ((number[0] << 8 | number[1]) == (int)id)
 			return name;
 	}

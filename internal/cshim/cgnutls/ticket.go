@@ -10,7 +10,8 @@ import "unsafe"
 // A Ticket is a NewSessionTicket that a client received.
 type Ticket struct {
 	Message []byte // the body of the handshake message
-	Session []byte // session data that uses it; nil below TLS 1.3, where it comes with the end of the handshake
+	// session data that uses it; nil below TLS 1.3, where it comes with the end of the handshake
+	Session []byte
 }
 
 // TakeTickets returns the tickets that have come since the last call, in
@@ -22,7 +23,8 @@ type Ticket struct {
 //		unsigned int htype, int when, gnutls_handshake_hook_func func);
 func (s *Session) TakeTickets() []Ticket {
 	var list []Ticket
-	for item := C.cshim_queue_take(&s.s.tickets); item != nil; item = C.cshim_queue_take(&s.s.tickets) {
+	for item := C.cshim_queue_take(&s.s.tickets); item != nil; item = C.cshim_queue_take(
+		&s.s.tickets) {
 		list = append(list, Ticket{Message: view(item.message), Session: view(item.session)})
 		C.cshim_item_free(item)
 	}

@@ -31,11 +31,13 @@ const (
 //		gnutls_typed_vdata_st *data, unsigned int elements, unsigned int *status);
 //	void gnutls_session_set_verify_output_function(gnutls_session_t session,
 //		gnutls_verify_output_function *func);
-func (s *Session) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
+func (s *Session) VerifyPeer(host string, ip []byte, purpose string) (status uint32, path []Link,
+	code Code) {
 	return verifyPeer(s.tls(), host, ip, purpose)
 }
 
-func verifyPeer(tls C.gnutls_session_t, host string, ip []byte, purpose string) (status uint32, path []Link, code Code) {
+func verifyPeer(tls C.gnutls_session_t, host string, ip []byte, purpose string) (status uint32,
+	path []Link, code Code) {
 	var name *C.char
 	switch {
 	case len(ip) > 0:
@@ -55,7 +57,8 @@ func verifyPeer(tls C.gnutls_session_t, host string, ip []byte, purpose string) 
 		code = Code(p.error)
 	}
 	for _, l := range unsafe.Slice(p.links, p.n) {
-		path = append(path, Link{Certificate: view(l.cert), Issuer: view(l.issuer), Status: uint32(l.status)})
+		path = append(path,
+			Link{Certificate: view(l.cert), Issuer: view(l.issuer), Status: uint32(l.status)})
 	}
 	return uint32(st), path, code
 }

@@ -38,7 +38,8 @@ static void answer(coap_resource_t *resource, coap_session_t *session, const coa
 	if (coap_pdu_get_code(request) == COAP_REQUEST_CODE_GET)
 		n = snprintf(text, sizeof(text), "C: %d", p->app_data);
 	else
-		n = snprintf(text, sizeof(text), "C: %zu bytes of %zu, ends %c", size, total, size > 0 ? data[size - 1] : '-');
+		n = snprintf(text, sizeof(text), "C: %zu bytes of %zu, ends %c", size, total,
+			     size > 0 ? data[size - 1] : '-');
 	coap_pdu_set_code(response, COAP_RESPONSE_CODE_CONTENT);
 	coap_add_data(response, n, (const uint8_t *)text);
 }
@@ -90,9 +91,11 @@ static void use_tls(coap_resource_t *resource, coap_session_t *session, const co
 	GNUTLS(transport_set_pull_timeout_function, void *, void *)(tls, tls_wait);
 	GNUTLS(handshake_set_timeout, void *, unsigned)(tls, 1000);
 	waits = 0;
-	coap_pdu_set_code(response, GNUTLS(handshake, void *)(tls) == -319 /* GNUTLS_E_TIMEDOUT */ && waits > 0 ?
-					    COAP_RESPONSE_CODE_CHANGED :
-					    COAP_RESPONSE_CODE_CONFLICT);
+	coap_pdu_set_code(response,
+			  GNUTLS(handshake, void *)(tls) == -319 /* GNUTLS_E_TIMEDOUT */ &&
+					  waits > 0
+				  ? COAP_RESPONSE_CODE_CHANGED
+				  : COAP_RESPONSE_CODE_CONFLICT);
 	GNUTLS(deinit, void *)(tls);
 	GNUTLS(certificate_free_credentials, void *)(credentials);
 }
@@ -107,9 +110,10 @@ static void use_socket(coap_resource_t *resource, coap_session_t *session,
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
 		return;
-	coap_pdu_set_code(response, write(ends[0], "x", 1) == 1 && recv(ends[1], &byte, 1, 0) == 1 && byte == 'x' ?
-					    COAP_RESPONSE_CODE_CHANGED :
-					    COAP_RESPONSE_CODE_CONFLICT);
+	coap_pdu_set_code(response, write(ends[0], "x", 1) == 1 &&
+						    recv(ends[1], &byte, 1, 0) == 1 && byte == 'x'
+					    ? COAP_RESPONSE_CODE_CHANGED
+					    : COAP_RESPONSE_CODE_CONFLICT);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -315,8 +319,8 @@ bool cprogram_connect(cprogram *p, int proto, int port)
 	coap_address_t server = loopback(port);
 
 	if (proto == COAP_PROTO_DTLS || proto == COAP_PROTO_TLS)
-		p->client = coap_new_client_session_psk(p->context, NULL, &server, proto, "me", (const uint8_t *)key,
-							strlen(key));
+		p->client = coap_new_client_session_psk(p->context, NULL, &server, proto, "me",
+							(const uint8_t *)key, strlen(key));
 	else
 		p->client = coap_new_client_session(p->context, NULL, &server, proto);
 	return p->client != NULL;

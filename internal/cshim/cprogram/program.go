@@ -100,7 +100,9 @@ func (p *Program) NameHandlers() bool { return bool(C.cprogram_name_handlers(p.p
 const Key = C.CPROGRAM_KEY
 
 // Secure listens over DTLS or TLS, and returns the port.
-func (p *Program) Secure(proto Protocol) uint16 { return uint16(C.cprogram_secure(p.p, C.int(proto))) }
+func (p *Program) Secure(proto Protocol) uint16 {
+	return uint16(C.cprogram_secure(p.p, C.int(proto)))
+}
 
 // LimitIdle bounds how many sessions of peers libcoap keeps that nobody uses.
 func (p *Program) LimitIdle(n int) {
@@ -124,7 +126,8 @@ type Counts struct{ Responses, Nacks, Events, Pings, Pongs int }
 // Counts may be called by any goroutine.
 func (p *Program) Counts() Counts {
 	return Counts{
-		int(C.cprogram_count(&p.p.responses)), int(C.cprogram_count(&p.p.nacks)), int(C.cprogram_count(&p.p.events)),
+		int(C.cprogram_count(&p.p.responses)), int(C.cprogram_count(&p.p.nacks)),
+		int(C.cprogram_count(&p.p.events)),
 		int(C.cprogram_count(&p.p.pings)), int(C.cprogram_count(&p.p.pongs)),
 	}
 }
