@@ -23,7 +23,7 @@ type blockRequest struct {
 }
 
 // accept processes the block options of a request. It reports whether a handler has to be called.
-func (in *incoming) accept() bool {
+func (in *serverRequest) accept() bool {
 	if in.c.ended != nil {
 		in.done()
 		return false
@@ -49,12 +49,12 @@ func (in *incoming) accept() bool {
 }
 
 // concludeWith is conclude with a response of these parts.
-func (in *incoming) concludeWith(code Code, why string, options ...Option) {
+func (in *serverRequest) concludeWith(code Code, why string, options ...Option) {
 	in.conclude(&response{code: code, options: options, body: []byte(why)})
 }
 
 // conclude ends a request with a response that does not come from a handler.
-func (in *incoming) conclude(w *response) {
+func (in *serverRequest) conclude(w *response) {
 	in.done()
 	if in.multicast { // RFC 7252, section 8.1
 		return
@@ -63,7 +63,7 @@ func (in *incoming) conclude(w *response) {
 }
 
 // block1 returns the option that acknowledges a block.
-func (in *incoming) block1(more bool) Option {
+func (in *serverRequest) block1(more bool) Option {
 	one := in.blocks.one
 	return Option{OptionBlock1,
 		block.Value{Num: one.Num, More: more, SZX: in.c.ownSZX(one.SZX)}.Encode()}
@@ -79,7 +79,7 @@ func (c *conn) ownSZX(szx uint8) uint8 {
 }
 
 // assemble takes a block of a request's body. It reports whether the body is complete.
-func (in *incoming) assemble() bool {
+func (in *serverRequest) assemble() bool {
 	blocks, store, most := in.blocks, &in.c.l.store, in.c.l.config.maxBody()
 	if !in.admitsBlock(most) {
 		return false
@@ -116,7 +116,7 @@ func (in *incoming) assemble() bool {
 
 // admitsBlock reports whether a block agrees with its option and belongs to a body of at most so
 // many bytes. Otherwise it ends the request.
-func (in *incoming) admitsBlock(most int) bool {
+func (in *serverRequest) admitsBlock(most int) bool {
 	blocks, size := in.blocks, len(in.m.Body)
 	total, _ := findOption(in.m.Options, OptionSize1)
 	switch {
@@ -134,7 +134,7 @@ func (in *incoming) admitsBlock(most int) bool {
 }
 
 // storedRequest returns the body that a block belongs to, or nil.
-func (in *incoming) storedRequest(most int) *storedBody {
+func (in *serverRequest) storedRequest(most int) *storedBody {
 	store, blocks := &in.c.l.store, in.blocks
 	if blocks.one.Num == 0 {
 		return store.add(in.c, blocks.key, most)
@@ -143,7 +143,7 @@ func (in *incoming) storedRequest(most int) *storedBody {
 }
 
 // acknowledgeOnly ends a request without a response.
-func (in *incoming) acknowledgeOnly() {
+func (in *serverRequest) acknowledgeOnly() {
 	if in.c.ended == nil && in.confirmable && !in.acked {
 		in.acked = true
 		in.sendEmpty()
@@ -155,7 +155,7 @@ func (in *incoming) acknowledgeOnly() {
 }
 
 // repeat answers the last block of a request's body, which has come again in another message.
-func (in *incoming) repeat(body *storedBody) {
+func (in *serverRequest) repeat(body *storedBody) {
 	if body.response == nil {
 		body.waiting = append(body.waiting, in)
 		return
@@ -174,7 +174,7 @@ func (b *storedBody) answered(w *response) {
 
 // answerFromStore answers the request for a further block of a response. It reports false if a
 // handler has to make the response anew.
-func (in *incoming) answerFromStore() bool {
+func (in *serverRequest) answerFromStore() bool {
 	blocks := in.blocks
 	body := in.c.l.store.find(in.c, block.ResponseKey(blocks.key))
 	switch {
@@ -191,7 +191,7 @@ func (in *incoming) answerFromStore() bool {
 }
 
 // blockwise returns the message that answers a request: the response, or one block of it.
-func (in *incoming) blockwise(w *response) *ccoap.Message {
+func (in *serverRequest) blockwise(w *response) *ccoap.Message {
 	if in.c.ended != nil {
 		return &ccoap.Message{}
 	}

@@ -34,7 +34,7 @@ type storedBody struct {
 
 	// Of a request: its blocks, and who waits for the response.
 	assembly block.Assembly
-	waiting  []*incoming
+	waiting  []*serverRequest
 	// Of a response, and of a request that has got one.
 	response *response
 }

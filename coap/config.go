@@ -18,9 +18,9 @@ type Config struct {
 	// AckTimeout, AckRandomFactor and MaxRetransmit say when a confirmable
 	// message is sent again: first after AckTimeout times a random number from 1
 	// to AckRandomFactor, then after twice that time, and so on, MaxRetransmit
-	// times in all. Zero means 2 s, 1.5 and 4. AckTimeout is 1 s at least. A client gives a
-	// handshake over DTLS up after MaxRetransmit retransmissions, the first after 1 s, with
-	// nothing from the server; else it goes on for 247 s.
+	// times in all. Zero means 2 s, 1.5 and 4. AckTimeout is 1 s at least. A client gives up a
+	// DTLS handshake if the server stays silent for MaxRetransmit retransmissions, the first
+	// after 1 s; otherwise it continues for 247 s.
 	AckTimeout      time.Duration
 	AckRandomFactor float64
 	MaxRetransmit   int
@@ -69,8 +69,8 @@ type Config struct {
 	MaxBody int
 
 	// MaxObservers is how many observations a Node has as a server: beyond it the
-	// address that has most of them loses its oldest, and where that is the one that asks
-	// for more, the request is answered as if it were none (RFC 7641, section 4.1). Peers
+	// address that has most of them loses its oldest, and if that is the one that asks
+	// for more, the request is answered without an observation (RFC 7641, section 4.1). Peers
 	// over UDP that have not proved their address count as one address. Zero means
 	// 10000.
 	MaxObservers int

@@ -44,8 +44,8 @@ var _ net.Error = timeoutError("")
 // ErrHandshake, with its alert, and with whatever Err is, for instance
 // gnutls.CertificateExpired.
 type HandshakeError struct {
-	// Alert is what the peer sent, or was sent where Sent is true. It is 0 where there
-	// was none.
+	// Alert is what the peer sent, or what this side sent if Sent is true. It is 0 if
+	// there was no alert.
 	Alert gnutls.Alert
 	Sent  bool
 	// Err is what this side found wrong, or nil. It is ErrRetriesExhausted where the peer

@@ -11,7 +11,7 @@ func newSharedLoop(context ccoap.NativeContext, config Config, borrowed bool) (*
 	l := makeLoop(config)
 	l.shared, l.borrowed, l.mutex.shared = true, borrowed, true
 	if ccoap.ForgetsBodies {
-		l.requests.shared = make(map[messageID]*incoming)
+		l.requests.shared = make(map[messageID]*serverRequest)
 	}
 	// A program's thread may find the loop as soon as there is the native context.
 	l.mutex.Lock()

@@ -43,8 +43,8 @@ func (res *Resource) ServeCoAP(w ResponseWriter, r *Request) {
 
 // Notify tells the observers that the resource has changed. It returns at once: the
 // handler is called for each observer, with the request that it has sent, on a
-// goroutine of its own, and what it answers goes to the observer. An answer that is
-// no success ends the observation. An observer that has not acknowledged the last
+// goroutine of its own, and what it answers goes to the observer. An answer without
+// a success code ends the observation. An observer that has not acknowledged the last
 // notification gets the next one when it has, with the state at that time: so it may not
 // see every change, but it sees the last one (RFC 7641, section 4.5).
 func (res *Resource) Notify() {
@@ -57,8 +57,8 @@ func (res *Resource) Notify() {
 }
 
 // Cancel ends all observations with a last notification of a code: 4.04 for a
-// resource that is no more. It returns when they are sent. It panics where the code is
-// no error.
+// resource that was deleted. It returns when they are sent. It panics if the code is not an
+// error.
 func (res *Resource) Cancel(code Code) {
 	if !code.IsResponse() || code.IsSuccess() {
 		panic(fmt.Sprintf("coap: an observation cannot be cancelled with %v", code))
@@ -212,7 +212,7 @@ const (
 )
 
 // begin starts the observation when the response to its request is sent.
-func (in *incoming) begin() {
+func (in *serverRequest) begin() {
 	o := in.observer
 	if o == nil {
 		return

@@ -144,7 +144,7 @@ func (r *Request) Unrecognized() (OptionID, bool) {
 }
 
 // refuseOption answers a request that is refused because of an option.
-func (in *incoming) refuseOption(r refusal) {
+func (in *serverRequest) refuseOption(r refusal) {
 	switch {
 	case in.multicast || in.c.ended != nil:
 	case in.confirmable || in.c.proto.Reliable():

@@ -57,7 +57,7 @@ type Request struct {
 
 	ctx    context.Context   // that WithContext has set, or nil
 	values map[string]string // of the wildcards of a pattern
-	origin *incoming         // of a request that came
+	origin *serverRequest    // of a request that came
 }
 
 // PathValue returns the value of a wildcard of the pattern that the request was
@@ -99,10 +99,10 @@ type Response struct {
 // Bodies that are too large for one message go in blocks (RFC 7959), in as many
 // exchanges as that takes. Over TCP and TLS one message may be as large as the
 // peer allows, and several blocks go in one message (RFC 8323, section 6) when the peer
-// has sent such a message: libcoap does not tell whether it takes them.
+// has announced that it takes them, or has sent such a message.
 // A request that has an option Block1 or Block2 is sent as it is, and its response
-// returned as it is, but for an Echo option that is wanted. Where the body of a response
-// to a GET changes meanwhile, it is fetched anew, 3 times at most.
+// returned as it is, unless the server wants an Echo option. If the body of a response to a GET
+// changes meanwhile, it is fetched anew, 3 times at most.
 //
 // A server that answers with 4.01 and an Echo option wants to know whether the request is
 // fresh, or whether the client has its address (RFC 9175, section 2.3). Then the request is

@@ -288,7 +288,7 @@ func (p *PKI) keys(ca []byte) (keys []ccoap.Key, leaves []*x509.Certificate, err
 	return keys, leaves, nil
 }
 
-// privatePEM encodes a key that is no more than its bytes.
+// privatePEM encodes a key whose bytes are in memory.
 func privatePEM(key crypto.PrivateKey) ([]byte, error) {
 	switch key.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:

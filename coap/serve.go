@@ -16,7 +16,7 @@ func (n *Node) Handle(h Handler) {
 }
 
 // serve has a request handled, with those that come together.
-func (l *loop) serve(in *incoming) {
+func (l *loop) serve(in *serverRequest) {
 	r := in.request()
 	h := l.service.choose(r)
 	i, inline := h.(inline)
@@ -67,7 +67,7 @@ func (s *Session) handle(h Handler, r *Request, to replier) {
 }
 
 // request returns the request as handlers see it.
-func (in *incoming) request() *Request {
+func (in *serverRequest) request() *Request {
 	options := decodeOptions(in.m.Options)
 	for range in.m.EmptyQueries {
 		options.Add(OptionURIQuery, nil)

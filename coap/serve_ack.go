@@ -13,9 +13,9 @@ var ackDelay = 300 * time.Millisecond
 
 // An ackQueue holds confirmable requests that may need an empty acknowledgement, the oldest
 // first; some are answered.
-type ackQueue struct{ waiting []*incoming }
+type ackQueue struct{ waiting []*serverRequest }
 
-func (q *ackQueue) add(in *incoming) { q.waiting = append(q.waiting, in) }
+func (q *ackQueue) add(in *serverRequest) { q.waiting = append(q.waiting, in) }
 
 // send sends empty acknowledgements for the requests that have waited for their response for
 // long enough, and returns when to call it again; 0: it need not.

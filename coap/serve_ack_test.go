@@ -11,10 +11,10 @@ import (
 func TestAckQueueWaitsForTheOldest(t *testing.T) {
 	old := time.Now().Add(-time.Hour)
 	open, over := &conn{}, &conn{ended: net.ErrClosed}
-	waits := &incoming{c: open, at: time.Now()}
+	waits := &serverRequest{c: open, at: time.Now()}
 	var q ackQueue
 	assert.Zero(t, q.send())
-	for _, in := range []*incoming{
+	for _, in := range []*serverRequest{
 		{c: over, at: old},
 		{c: open, at: old, acked: true},
 		{c: open, at: old, answered: true},
@@ -25,7 +25,7 @@ func TestAckQueueWaitsForTheOldest(t *testing.T) {
 	wait := q.send()
 	assert.Positive(t, wait)
 	assert.LessOrEqual(t, wait, ackDelay)
-	assert.Equal(t, []*incoming{waits}, q.waiting, "what needs none is gone")
+	assert.Equal(t, []*serverRequest{waits}, q.waiting, "what needs none is gone")
 	waits.answered = true
 	assert.Zero(t, q.send())
 	assert.Empty(t, q.waiting)

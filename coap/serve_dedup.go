@@ -24,33 +24,33 @@ const (
 )
 
 // entryBytes is what a request takes in a log, without its token and its response.
-const entryBytes = int(unsafe.Sizeof(incoming{})) + 64
+const entryBytes = int(unsafe.Sizeof(serverRequest{})) + 64
 
 // An exchangeLog remembers the last requests of a session, so that one that comes
 // twice is handled once. The zero value is ready for use.
 type exchangeLog struct {
-	byID  map[uint16]*incoming
-	queue []*incoming // the oldest first
+	byID  map[uint16]*serverRequest
+	queue []*serverRequest // the oldest first
 	bytes int
 }
 
 // A requestLog is what the logs of all sessions have together. Its oldest entry is also the
 // oldest one of its session. The loop guards it.
 type requestLog struct {
-	queue[*incoming]
-	shared map[messageID]*incoming // where libcoap does not ask for each request
+	queue[*serverRequest]
+	shared map[messageID]*serverRequest // where libcoap does not ask for each request
 	bytes  int
 	most   int // bytes
 }
 
 // add notes a request, unless it is there: then the first is returned.
-func (l *requestLog) add(in *incoming) (first *incoming) {
+func (l *requestLog) add(in *serverRequest) (first *serverRequest) {
 	e := &in.c.recent
 	if known := e.byID[in.mid]; known != nil && known.sum == in.sum && in.at.Before(known.expires()) {
 		return known
 	}
 	if e.byID == nil {
-		e.byID = make(map[uint16]*incoming)
+		e.byID = make(map[uint16]*serverRequest)
 	}
 	e.byID[in.mid] = in
 	e.queue = append(e.queue, in)
@@ -64,14 +64,14 @@ func (l *requestLog) add(in *incoming) (first *incoming) {
 }
 
 // overlook has a request that comes again taken for a new one.
-func (l *requestLog) overlook(in *incoming) {
+func (l *requestLog) overlook(in *serverRequest) {
 	if e := &in.c.recent; e.byID[in.mid] == in {
 		delete(e.byID, in.mid)
 	}
 }
 
 // resize counts what an entry takes anew, and removes the oldest ones that are too many.
-func (l *requestLog) resize(in *incoming) {
+func (l *requestLog) resize(in *serverRequest) {
 	if !in.logged {
 		return
 	}
@@ -92,7 +92,7 @@ func (l *requestLog) resize(in *incoming) {
 }
 
 // remove removes the oldest entry of a session.
-func (l *requestLog) remove(in *incoming) {
+func (l *requestLog) remove(in *serverRequest) {
 	e := &in.c.recent
 	if e.byID[in.mid] == in {
 		delete(e.byID, in.mid)
@@ -115,9 +115,9 @@ func (l *requestLog) forget(c *conn) {
 	}
 }
 
-func (in *incoming) messageID() messageID { return messageID{in.c.remote, in.mid} }
+func (in *serverRequest) messageID() messageID { return messageID{in.c.remote, in.mid} }
 
-func (in *incoming) expires() time.Time {
+func (in *serverRequest) expires() time.Time {
 	if in.confirmable {
 		return in.at.Add(exchangeLifetime)
 	}

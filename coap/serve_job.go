@@ -10,7 +10,7 @@ import (
 type job struct {
 	handler  Handler
 	request  *Request
-	in       *incoming
+	in       *serverRequest
 	together bool // the response is sent with those to other requests
 }
 
@@ -35,7 +35,7 @@ func (j *job) reply(r *Request, w *response) {
 // unwanted reports whether the response is not to be sent: because the client does
 // not want to hear of it (RFC 7967), or because it is an error or has no content and
 // the request was for a group (RFC 7252, section 8.1).
-func (in *incoming) unwanted(r *Request, w *response) bool {
+func (in *serverRequest) unwanted(r *Request, w *response) bool {
 	if classes, ok := r.Options.Uint(OptionNoResponse); ok {
 		return classes>>(w.code.Class()-1)&1 == 1
 	}

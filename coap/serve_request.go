@@ -9,8 +9,8 @@ import (
 	"github.com/gnucoap/gnucoap/internal/cshim/ccoap"
 )
 
-// An incoming is a request that a server has received, and what becomes of it.
-type incoming struct {
+// A serverRequest is a request that a server has received, and what becomes of it.
+type serverRequest struct {
 	c           *conn
 	m           ccoap.Message
 	at          time.Time
@@ -27,7 +27,7 @@ type incoming struct {
 	answered bool
 	sent     *ccoap.Message // with the acknowledgement
 
-	links[*incoming] // in loop.requests
+	links[*serverRequest] // in loop.requests
 
 	logged bool // it is there
 	size   int  // that it has there
@@ -63,7 +63,7 @@ func (l *loop) onRequest(id ccoap.SessionID, native ccoap.Session, isNew, multic
 	if multicast && (m.Type == ccoap.Confirmable || l.service.handler == nil) {
 		return
 	}
-	in := &incoming{
+	in := &serverRequest{
 		c:           c,
 		m:           m,
 		at:          time.Now(),
@@ -143,7 +143,7 @@ func (l *loop) overloaded(c *conn) bool {
 }
 
 // refuseForNow answers a request when there are too many.
-func (in *incoming) refuseForNow() {
+func (in *serverRequest) refuseForNow() {
 	if in.multicast { // RFC 7252, section 8.1
 		return
 	}
@@ -156,7 +156,7 @@ func (in *incoming) refuseForNow() {
 }
 
 // again answers a duplicate: what was lost is sent again.
-func (in *incoming) again() {
+func (in *serverRequest) again() {
 	switch {
 	case in.c.ended != nil || !in.confirmable:
 	case in.acked:
@@ -167,14 +167,14 @@ func (in *incoming) again() {
 	}
 }
 
-func (in *incoming) sendEmpty() {
+func (in *serverRequest) sendEmpty() {
 	_, _ = in.c.transmit(&ccoap.Message{Type: ccoap.Acknowledgement, ID: int(in.mid)})
 }
 
-func (in *incoming) over() *conn { return in.c }
+func (in *serverRequest) over() *conn { return in.c }
 
 // deliver sends the response of the handler.
-func (in *incoming) deliver() {
+func (in *serverRequest) deliver() {
 	if in.c.l.native == nil {
 		return
 	}
@@ -187,12 +187,12 @@ func (in *incoming) deliver() {
 
 // forget drops what the request holds: it stays in the log. The token is a part of all that
 // came.
-func (in *incoming) forget() {
+func (in *serverRequest) forget() {
 	in.m.Token, in.m.Options, in.m.Body, in.blocks = bytes.Clone(in.m.Token), nil, nil, nil
 	in.c.l.requests.resize(in)
 }
 
-func (in *incoming) done() {
+func (in *serverRequest) done() {
 	if in.blocks != nil && in.blocks.upload != nil {
 		in.c.l.store.release(in.blocks.upload)
 	}
@@ -202,7 +202,7 @@ func (in *incoming) done() {
 }
 
 // respond fills in how the message reaches the peer, and sends it.
-func (in *incoming) respond(m *ccoap.Message) error {
+func (in *serverRequest) respond(m *ccoap.Message) error {
 	if in.c.ended != nil {
 		return in.c.ended
 	}

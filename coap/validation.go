@@ -146,7 +146,7 @@ func (c *Config) tries() int { return 1 + orDefault(c.MaxRetransmit, defaultMaxR
 
 // admit reports whether a request may be handled for all that is known of its address.
 // Otherwise it must be challenged.
-func (in *incoming) admit() bool {
+func (in *serverRequest) admit() bool {
 	c := in.c
 	if !c.address.metered() {
 		return true
@@ -160,7 +160,7 @@ func (in *incoming) admit() bool {
 }
 
 // challenge answers with an Echo value (RFC 9175, section 2.3).
-func (in *incoming) challenge() {
+func (in *serverRequest) challenge() {
 	if in.multicast {
 		return
 	}
@@ -169,7 +169,7 @@ func (in *incoming) challenge() {
 }
 
 // wantsProof reports whether a response is to be acknowledged, so that the address is proved.
-func (in *incoming) wantsProof(response *ccoap.Message) bool {
+func (in *serverRequest) wantsProof(response *ccoap.Message) bool {
 	if !in.c.address.metered() || len(in.c.address.proofs) > 0 || in.multicast ||
 		!Code(response.Code).IsSuccess() || !in.c.l.hearsAcknowledgements() {
 		return false

@@ -34,9 +34,8 @@ type Program struct {
 	Processed func()
 }
 
-// The contexts that Go has, and for those that a C program has made what it may call.
-// These functions may be called when the context is no more: so they are not found by
-// a handle.
+// contexts are the contexts that Go has, and the functions that C programs may call for theirs.
+// A program may call them after the context is gone, so they are not found by a handle.
 type contexts struct {
 	mu       sync.Mutex
 	programs map[*C.coap_context_t]*Program
