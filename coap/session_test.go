@@ -332,3 +332,17 @@ func TestMaxSessionsWithABusyOne(t *testing.T) {
 	}, wait, time.Millisecond)
 	assert.NoError(t, seen[0].Err())
 }
+
+func TestContextOfASessionIsMadeOnceAndEndsWithIt(t *testing.T) {
+	var c contextOf
+	c.end(ErrDisconnected) // nobody has asked for it yet
+	ctx := c.get(nil)
+	assert.Same(t, ctx, c.get(nil))
+	c.end(nil)
+	assert.NoError(t, ctx.Err(), "the session is not over")
+	c.end(ErrDisconnected)
+	assert.Equal(t, ErrDisconnected, context.Cause(ctx))
+
+	var late contextOf
+	assert.Equal(t, net.ErrClosed, context.Cause(late.get(net.ErrClosed)))
+}
