@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gnucoap/gnucoap/gnutls"
@@ -74,7 +75,7 @@ type server struct {
 	stdin   io.Closer
 	reloads chan struct{}
 	ended   chan struct{}
-	killed  bool
+	killed  atomic.Bool
 }
 
 func startServers(ctx context.Context, certFile, keyFile, ticketKeys string) ([]*server, error) {
@@ -89,8 +90,9 @@ func startServers(ctx context.Context, certFile, keyFile, ticketKeys string) ([]
 	return servers, nil
 }
 
-func startServer(ctx context.Context, number int, certFile, keyFile, ticketKeys string) (*server,
-	error) {
+func startServer(
+	ctx context.Context, number int, certFile, keyFile, ticketKeys string,
+) (*server, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -142,7 +144,7 @@ func (s *server) follow(stdout io.Reader, addr chan<- string) {
 // awaitReload waits until the server has read the changed file. One that was
 // killed never will.
 func (s *server) awaitReload(ctx context.Context) error {
-	if s.killed {
+	if s.killed.Load() {
 		return nil
 	}
 	select {
@@ -155,7 +157,13 @@ func (s *server) awaitReload(ctx context.Context) error {
 	}
 }
 
+// hasEnded is what the balancer's health check says. It counts a server as ended before it is
+// killed: while the system takes a process down, its port still accepts connections, and both
+// tries of a client could meet it.
 func (s *server) hasEnded() bool {
+	if s.killed.Load() {
+		return true
+	}
 	select {
 	case <-s.ended:
 		return true
@@ -166,7 +174,7 @@ func (s *server) hasEnded() bool {
 
 // kill ends the server like a crash.
 func (s *server) kill() {
-	s.killed = true
+	s.killed.Store(true)
 	s.cmd.Process.Kill()
 	<-s.ended
 }
